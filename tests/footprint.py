@@ -12,7 +12,7 @@ from tests.workflows.world import World
 from toolkit.cli import change
 from toolkit.cli.main import cli
 from toolkit.config.registry.lock_file import Lock, lock_path, write_lock
-from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
 
 SECOND = "2" * 40
 REGISTRY = f"""\

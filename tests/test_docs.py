@@ -60,7 +60,7 @@ def test_every_variable_that_stands_for_an_option_is_documented() -> None:
 
 def test_the_fleet_files_variables_are_documented() -> None:
     from toolkit.config.inventory.host_variables import FIELDS, LOGIN, SUDO
-    from toolkit.domain.fleet import Host
+    from toolkit.domain.hosts.fleet import Host
 
     rows = table_rows(OPERATIONS, "The fleet file", 3)
     documented = {

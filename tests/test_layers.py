@@ -20,7 +20,7 @@ from toolkit.planning.engines.vllm_names import BY_MINOR, all_of
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "toolkit"
 PURE = sorted(
-    [*PACKAGE.rglob("domain/*.py"), *PACKAGE.glob("planning/**/*.py"), PACKAGE / "errors.py"]
+    [*PACKAGE.glob("domain/**/*.py"), *PACKAGE.glob("planning/**/*.py"), PACKAGE / "errors.py"]
 )
 HOSTSIDE = sorted(PACKAGE.glob("hostside/*.py"))
 # Runs in the processes of a replica, with the engine's Python.

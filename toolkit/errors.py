@@ -15,7 +15,7 @@
     └── InterruptionError               exit 130 Ctrl-C or SIGTERM; what served before serves
 
 Each error says what happened (`message`), what to type next (`hint`) and how the process ends (`exit_code`).
-They are printed in one place, `toolkit.cli.main`. `joined` in `toolkit.domain.host_failures` makes one error of the
+They are printed in one place, `toolkit.cli.main`. `joined` in `toolkit.domain.hosts.failures` makes one error of the
 failures of several hosts.
 """
 

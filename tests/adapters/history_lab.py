@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from toolkit.adapters.history.history import History
-from toolkit.domain.release import Attempt
+from toolkit.domain.deployment.release import Attempt
 
 
 class Clock:

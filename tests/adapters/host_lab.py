@@ -25,9 +25,9 @@ from toolkit.adapters.hosts.host import RealHost
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.adapters.hosts.ssh import hang_up
 from toolkit.adapters.interruption import Interruption
-from toolkit.domain.facts import ProcessState, SlotFacts
-from toolkit.domain.fleet import Host
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.hosts.facts import ProcessState, SlotFacts
+from toolkit.domain.hosts.fleet import Host
 from toolkit.planning.change.process import process_variables, seat_of
 from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Routes

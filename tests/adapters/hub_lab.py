@@ -19,7 +19,7 @@ from toolkit.adapters.hub.errors import Fault
 from toolkit.adapters.hub.port import Hub
 from toolkit.adapters.mirror.app import mirror_app
 from toolkit.adapters.mirror.server import serve_on_thread
-from toolkit.domain.snapshot import FileDigest
+from toolkit.domain.files.snapshot import FileDigest
 
 REPO = "acme/tiny"
 WEIGHTS = bytes(range(256)) * 20_000

@@ -12,7 +12,7 @@ from toolkit.adapters.fakes.hub import LARGE_SUFFIXES, commit_id
 from toolkit.adapters.hub.errors import Fault
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.adapters.store.manifest import StoredSnapshot
-from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
 
 # A Hub's answer for each fault: status, and the headers that clients read.
 ANSWERS: dict[Fault, tuple[int, dict[str, str]]] = {

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.adapters.ansible.converge import RealConverge
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.secret import Secret
 from toolkit.errors import HostError
 
@@ -214,7 +214,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from toolkit.adapters.ansible.converge import RealConverge
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 place = Path(sys.argv[1])
 RealConverge(place / "playbooks", place / "run").run(
     "waits", Host("localhost", python=sys.executable), {}, lambda task: print(task, flush=True)

@@ -20,9 +20,9 @@ from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.client import silent
 from toolkit.cli.prove import CHECKER
-from toolkit.domain.audit import Head, plan_digest
-from toolkit.domain.evidence import Answered, Claim
-from toolkit.domain.keys import KeyRing
+from toolkit.domain.clients.evidence import Answered, Claim
+from toolkit.domain.clients.keys import KeyRing
+from toolkit.domain.trail.audit import Head, plan_digest
 from toolkit.planning.evidence.proof import Decision, evidence_text
 from toolkit.planning.release.licence_policy import Verdict
 from toolkit.planning.routing.edits import with_model

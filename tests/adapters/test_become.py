@@ -17,7 +17,7 @@ from toolkit.adapters.hosts import become
 from toolkit.adapters.hosts.become import as_root_words, sudo_input
 from toolkit.adapters.hosts.ssh_faults import host_error
 from toolkit.config.inventory.fleet import load_fleet
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.secret import Secret
 from toolkit.errors import InputError
 

@@ -10,7 +10,7 @@ import pytest
 from toolkit.adapters.ansible.certificate import certificate_digest
 from toolkit.adapters.ansible.converge import host_variables
 from toolkit.adapters.ansible.playbooks import provision_digest
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import InputError
 
 

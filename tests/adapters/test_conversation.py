@@ -20,7 +20,7 @@ from toolkit.adapters.hosts import conversation
 from toolkit.adapters.hosts.conversation import Conversation
 from toolkit.adapters.hosts.dialog import Dialog, Ended
 from toolkit.adapters.hosts.ssh import HOSTSIDE
-from toolkit.domain.keys import KeyRing
+from toolkit.domain.clients.keys import KeyRing
 from toolkit.planning.routing.keys import with_key
 
 # Answers with its own pid; `die` ends it, and `events` come before a result. `heard` lists all commands so far.

@@ -12,7 +12,7 @@ import resource, sys
 from pathlib import Path
 soft, hard, hosts = map(int, sys.argv[1:])
 from toolkit.adapters.hosts.client import Clients
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import ToolkitError
 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 clients = Clients(Path("/nonexistent"))

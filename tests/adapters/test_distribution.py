@@ -10,7 +10,7 @@ from tests.adapters.tree_lab import Heard, is_interrupted, make_tree, spreads_on
 from toolkit.adapters.distribution.delivery import Throttle
 from toolkit.adapters.fakes.distribution import FakeDistribution
 from toolkit.adapters.fakes.host import FakeHost
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 
 ALPHA, BETA = Host("alpha"), Host("beta")
 

@@ -28,7 +28,7 @@ from toolkit.adapters.distribution.over_ssh import SshDistribution
 from toolkit.adapters.distribution.port import Progress, Tree
 from toolkit.adapters.interruption import Interruption
 from toolkit.config.inventory.fleet import load_fleet
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 
 pytestmark = pytest.mark.system
 SNAPSHOTS = "/var/lib/toolkit/snapshots"

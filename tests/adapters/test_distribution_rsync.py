@@ -13,8 +13,8 @@ from toolkit.adapters.distribution.port import Progress, Tree
 from toolkit.adapters.distribution.rsync import can_rsync, send_by_rsync
 from toolkit.adapters.hosts.client import Clients
 from toolkit.adapters.interruption import Interruption
-from toolkit.domain.fleet import Host
-from toolkit.domain.snapshot import FileDigest
+from toolkit.domain.files.snapshot import FileDigest
+from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import HostError
 
 FILES = (FileDigest("a", 1000, "0" * 64), FileDigest("sub/b c", 500, "1" * 64))

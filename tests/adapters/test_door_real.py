@@ -20,7 +20,7 @@ from tests.adapters.test_certificate import make
 from tests.system.waiting import until
 from toolkit.adapters.ansible.converge import RealConverge
 from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 
 pytestmark = pytest.mark.system
 

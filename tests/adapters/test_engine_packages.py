@@ -19,8 +19,8 @@ from toolkit.adapters.engines.packages import locate, resolve, uv_binary
 from toolkit.adapters.engines.wheelhouse import Wheelhouse, read_stamp
 from toolkit.config.engine_locks import read_lock
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.engine import EngineLock
-from toolkit.domain.requirements import parse_requirements
+from toolkit.domain.engines.engine import EngineLock
+from toolkit.domain.engines.requirements import parse_requirements
 from toolkit.errors import IntegrityError, SourceError
 
 NAMES = ("anchor", "barge", "cutter")

@@ -12,8 +12,8 @@ import pytest
 
 from tests.adapters.host_lab import ENGINE, HostLab
 from toolkit.adapters.hosts.client import silent
-from toolkit.domain.facts import FENCES
-from toolkit.domain.keys import KeyRing
+from toolkit.domain.clients.keys import KeyRing
+from toolkit.domain.hosts.facts import FENCES
 
 # System calls of x86-64 by number: a filter refuses them before the kernel looks at their arguments.
 TRACE = "call 101 16 {pid}"

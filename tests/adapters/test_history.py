@@ -18,10 +18,10 @@ from tests.adapters.history_lab import Clock, begin
 from tests.planning.facts import release
 from toolkit.adapters.history.database import Address, read_address
 from toolkit.adapters.history.history import History
-from toolkit.domain.fit import Actual, FitRecord, Prediction
-from toolkit.domain.guard import Figure, GateRecord, GateResult, Verdict
-from toolkit.domain.release import Outcome
-from toolkit.domain.start import StartRecord
+from toolkit.domain.deployment.release import Outcome
+from toolkit.domain.engines.fit import Actual, FitRecord, Prediction
+from toolkit.domain.gates.guard import Figure, GateRecord, GateResult, Verdict
+from toolkit.domain.replicas.start import StartRecord
 from toolkit.errors import BusyError
 
 ROOT = Path(__file__).parents[2]
@@ -192,7 +192,7 @@ def test_opening_it_again_migrates_nothing(place: Path | Address, history: Histo
 OPEN_AT_ONCE = """
 import sys
 from toolkit.cli.context import home_directory, open_history
-from toolkit.domain.release import Attempt
+from toolkit.domain.deployment.release import Attempt
 print("ready", flush=True)
 sys.stdin.readline()
 history = open_history(home_directory(sys.argv[1]))

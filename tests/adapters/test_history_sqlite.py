@@ -14,9 +14,9 @@ from tests.planning.facts import release
 from toolkit.adapters.history.history import History
 from toolkit.adapters.history.schema import MIGRATIONS
 from toolkit.adapters.history.sqlite import Sqlite
-from toolkit.domain.guard import GateRecord, GateResult, Verdict
-from toolkit.domain.release import Outcome
-from toolkit.domain.start import StartRecord
+from toolkit.domain.deployment.release import Outcome
+from toolkit.domain.gates.guard import GateRecord, GateResult, Verdict
+from toolkit.domain.replicas.start import StartRecord
 from toolkit.errors import ToolkitError
 
 

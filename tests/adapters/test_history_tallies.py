@@ -12,7 +12,7 @@ from tests.adapters.history_lab import Clock
 from tests.adapters.test_history_use import CHUNK, LEDGER, SECOND, place
 from toolkit.adapters.history.database import Address
 from toolkit.adapters.history.history import History
-from toolkit.domain.tally import Tally, Watched
+from toolkit.domain.clients.tally import Tally, Watched
 
 __all__ = ["place"]
 

@@ -16,7 +16,7 @@ from tests.adapters.history_lab import Clock
 from toolkit.adapters.history.database import Address, read_address
 from toolkit.adapters.history.history import History
 from toolkit.adapters.history.schema import MIGRATIONS
-from toolkit.domain.use import (
+from toolkit.domain.clients.use import (
     KINDS,
     PROBE,
     Counted,

@@ -12,7 +12,7 @@ from toolkit.adapters.hosts import conversation
 from toolkit.adapters.hosts.client import AT_ONCE, Clients, HostClient
 from toolkit.adapters.hosts.ways import Here
 from toolkit.adapters.interruption import Interruption
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import HostError
 
 # Answers with its pid; `seconds` delays the answer, `words` are said instead of one.

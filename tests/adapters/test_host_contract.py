@@ -15,13 +15,13 @@ from tests.adapters.host_lab import ENGINE, Behaviour, HostLab, release
 from tests.pace import Pace
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.hosts.client import silent
-from toolkit.domain.audit import Head
-from toolkit.domain.facts import ProcessState
-from toolkit.domain.fit import Actual
-from toolkit.domain.guard import GuardOrder, GuardPhase, PairedProbe, Verdict
-from toolkit.domain.keys import HostKeys, KeyRing
-from toolkit.domain.probe import LockOwner, PairsWanted
-from toolkit.domain.release import OpenDeployment
+from toolkit.domain.clients.keys import HostKeys, KeyRing
+from toolkit.domain.deployment.release import OpenDeployment
+from toolkit.domain.engines.fit import Actual
+from toolkit.domain.gates.guard import GuardOrder, GuardPhase, PairedProbe, Verdict
+from toolkit.domain.hosts.facts import ProcessState
+from toolkit.domain.replicas.probe import LockOwner, PairsWanted
+from toolkit.domain.trail.audit import Head
 from toolkit.errors import BusyError, HostError
 from toolkit.planning.engines.vllm_log import read_actual
 from toolkit.planning.routing.edits import with_model, with_weights

@@ -12,7 +12,7 @@ from tests.fuzz.parsers import FACTS, complete
 from toolkit.adapters.hosts import dialog as dialogs
 from toolkit.adapters.hosts.dialog import Dialog, Ended
 from toolkit.adapters.hosts.facts import facts_from_json, owner_from_json
-from toolkit.domain.probe import LockOwner
+from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import HostError
 
 

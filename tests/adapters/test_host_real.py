@@ -25,9 +25,9 @@ from toolkit.adapters.hosts import heartbeat
 from toolkit.adapters.hosts.client import silent
 from toolkit.adapters.hosts.heartbeat import Heartbeat
 from toolkit.adapters.hosts.host import RealHost
-from toolkit.domain.facts import ProcessState
-from toolkit.domain.probe import LockOwner
-from toolkit.domain.snapshot import FileDigest, digest_of_files
+from toolkit.domain.files.snapshot import FileDigest, digest_of_files
+from toolkit.domain.hosts.facts import ProcessState
+from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import BusyError, HostError
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.files import render_files
@@ -399,8 +399,8 @@ import json, sys, time
 from pathlib import Path
 from toolkit.adapters.hosts.client import host_client
 from toolkit.adapters.hosts.host import RealHost
-from toolkit.domain.fleet import Host
-from toolkit.domain.probe import LockOwner
+from toolkit.domain.hosts.fleet import Host
+from toolkit.domain.replicas.probe import LockOwner
 host = Host(**json.loads(sys.argv[1]))
 with RealHost(host_client(host, Path(sys.argv[2]))).lock(LockOwner("x", "y", 1)):
     print("held", flush=True)

@@ -20,8 +20,8 @@ from tests.adapters.hub_lab import (
 )
 from toolkit.adapters.hub.errors import Fault
 from toolkit.adapters.hub.port import Hub, HubFile
-from toolkit.domain.snapshot import FileDigest
-from toolkit.domain.tensors import Tensor
+from toolkit.domain.files.snapshot import FileDigest
+from toolkit.domain.files.tensors import Tensor
 from toolkit.errors import SourceError
 
 

@@ -20,7 +20,7 @@ from tests.adapters.hub_lab import (
 from toolkit.adapters.hub.client import HuggingFaceHub
 from toolkit.adapters.hub.errors import Fault
 from toolkit.adapters.mirror.server import serve_on_thread
-from toolkit.domain.snapshot import FileDigest
+from toolkit.domain.files.snapshot import FileDigest
 from toolkit.errors import IntegrityError, SourceError, ToolkitError
 
 

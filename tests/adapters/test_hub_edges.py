@@ -16,7 +16,7 @@ from toolkit.adapters.hub import transfer as hub_transfer
 from toolkit.adapters.hub.client import HuggingFaceHub
 from toolkit.adapters.mirror.app import mirror_app
 from toolkit.adapters.mirror.server import serve_on_thread
-from toolkit.domain.snapshot import FileDigest
+from toolkit.domain.files.snapshot import FileDigest
 from toolkit.errors import SourceError
 
 REPO = "acme/tiny"

@@ -14,7 +14,7 @@ import pytest
 from toolkit.adapters.ansible import bytecode
 from toolkit.adapters.ansible import kept_modules as kept
 from toolkit.adapters.ansible.converge import RealConverge
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import HostError
 
 BOOK = """\

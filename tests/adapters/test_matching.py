@@ -8,7 +8,7 @@ import pytest
 
 from tests.pace import Pace
 from toolkit.adapters.matching.matching import matching
-from toolkit.domain.golden import Fit
+from toolkit.domain.gates.golden import Fit
 
 
 def test_texts_fit_or_do_not() -> None:

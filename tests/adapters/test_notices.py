@@ -22,8 +22,8 @@ from tests.system.waiting import until
 from toolkit.adapters.notices.delivery import NotDelivered, deliver
 from toolkit.adapters.notices.hook import call_hook
 from toolkit.adapters.notices.outbox import Outbox
-from toolkit.domain.channel import Channel, Hook, Mail, Secret, Service, Webhook
-from toolkit.domain.notice import Notice
+from toolkit.domain.trail.channel import Channel, Hook, Mail, Secret, Service, Webhook
+from toolkit.domain.trail.notice import Notice
 
 NOTICE = Notice(
     id="0123456789abcdef", at=1000.5, command="upgrade", outcome="release-failed", model="tiny",

@@ -11,7 +11,7 @@ import pytest
 from tests.adapters.host_lab import HostLab
 from tests.system.waiting import until
 from toolkit.adapters.hosts.client import silent
-from toolkit.domain.perimeter import Perimeter, ReplicaTries
+from toolkit.domain.hosts.perimeter import Perimeter, ReplicaTries
 from toolkit.planning.upkeep.perimeter import judge
 
 UNIT = "toolkit-tiny-blue.service"

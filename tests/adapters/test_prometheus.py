@@ -14,7 +14,7 @@ import pytest
 from tests.adapters.prometheus_lab import prometheus
 from toolkit.adapters.fakes.prometheus import FakePrometheus
 from toolkit.adapters.prometheus import Prometheus, PrometheusPort, read_credentials
-from toolkit.domain.metrics import Selection, Series
+from toolkit.domain.hosts.metrics import Selection, Series
 from toolkit.domain.secret import Secret
 from toolkit.errors import HostError, InputError
 

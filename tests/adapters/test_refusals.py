@@ -10,7 +10,7 @@ from toolkit.adapters.hosts import refusals
 from toolkit.adapters.hosts.client import HostClient
 from toolkit.adapters.hosts.refusals import PATIENCE_SECONDS, pauses, refuses_for_now
 from toolkit.adapters.hosts.ways import OverSsh
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import HostError
 
 DROPPED = "kex_exchange_identification: Connection closed by remote host"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from toolkit.adapters.hosts.ssh_faults import host_error
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 
 HOST = Host("gpu1", connection="ssh", address="10.0.0.5", ssh_options=("-o", "User=ops"))
 

@@ -14,7 +14,7 @@ import pytest
 from toolkit.adapters.store.copying import copy_file
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.adapters.store.store import KEEP, Store
-from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
 from toolkit.errors import InputError
 
 REVISION = "a" * 40
@@ -231,7 +231,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from toolkit.adapters.store.store import Store
-from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
 file = FileDigest("a.bin", 1000, sys.argv[2])
 store = Store(Path(sys.argv[1]))
 with store.stage(Snapshot("acme/tiny", "a" * 40, (file,))), store.claim(file, lambda: None) as data:

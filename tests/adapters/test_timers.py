@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.adapters.timers import Crontab, SystemdUnits
-from toolkit.domain.schedule import Rule, Schedule, Upkeep, Window
+from toolkit.domain.deployment.schedule import Rule, Schedule, Upkeep, Window
 from toolkit.errors import InputError, ToolkitError
 from toolkit.planning.upkeep.timer_units import SERVICE, TIMER
 from toolkit.workflows.schedule.install import Command, install_timer, installed_for, remove_timer

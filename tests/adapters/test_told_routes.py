@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from toolkit.adapters.hosts.client import HostClient
 from toolkit.adapters.hosts.host import RealHost
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 
 FILES = {"a.map": "new\n", "b.map": "other\n"}
 EDITS = {"a.map": {"of": "0" * 64, "splices": [[0, 1, "new\n"]]}}

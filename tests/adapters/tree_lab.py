@@ -13,8 +13,8 @@ from tests.fleet.machine import Machine
 from tests.pace import paced
 from toolkit.adapters.distribution.port import Distribution, Progress, Tree
 from toolkit.adapters.interruption import Interruption
-from toolkit.domain.fleet import Host
-from toolkit.domain.snapshot import FileDigest
+from toolkit.domain.files.snapshot import FileDigest
+from toolkit.domain.hosts.fleet import Host
 
 
 def make_tree(source: Path, name: str, sizes: Mapping[str, int], kind: str = "snapshots") -> Tree:

@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.bench.accounting_engines import engines
 from tests.bench.paired import Difference, processor
 from tests.hostside.router_lab import Lab, free_port, lab
-from toolkit.domain.keys import KeyRing
+from toolkit.domain.clients.keys import KeyRing
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.keys import with_key
 from toolkit.planning.routing.routes import Routes, Target

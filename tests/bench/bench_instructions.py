@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.bench import bench_accounting
 from tests.bench.bench_accounting import KEY, LINES, MOST_SHARE, Arm, turn
 from tests.hostside.router_lab import Lab, free_port, lab, router_socket, until
-from toolkit.domain.keys import KeyRing
+from toolkit.domain.clients.keys import KeyRing
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.keys import with_key
 from toolkit.planning.routing.routes import Routes, Target

@@ -26,8 +26,8 @@ from toolkit.adapters.store.copying import copy_file
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.adapters.store.store import Store
 from toolkit.config.registry.lock_file import Lock, lock_path, write_lock
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
 from toolkit.domain.quantity import format_size, parse_size
-from toolkit.domain.snapshot import FileDigest, Snapshot
 
 REPO = "bench/shards"
 REVISION = "b" * 40

@@ -30,9 +30,9 @@ from toolkit.adapters.distribution.port import Progress, Tree
 from toolkit.adapters.hosts.become import as_root
 from toolkit.adapters.hosts.ssh import master_options
 from toolkit.config.inventory.fleet import load_fleet
-from toolkit.domain.fleet import Host
+from toolkit.domain.files.snapshot import FileDigest
+from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.quantity import parse_size
-from toolkit.domain.snapshot import FileDigest
 
 TARGET_RATIO, TARGET_GROWTH = 1.5, 1.2
 ROOT = "/var/lib/toolkit/snapshots"

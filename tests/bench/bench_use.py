@@ -29,8 +29,8 @@ from tests.hostside.use_lab import Replica
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.use import chunk_from_json
-from toolkit.domain.fleet import Host
-from toolkit.domain.use import Place, UseChunk, UseRow
+from toolkit.domain.clients.use import Place, UseChunk, UseRow
+from toolkit.domain.hosts.fleet import Host
 from toolkit.planning.use.reconciled import reconciled
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,7 +18,7 @@ from typing import Any
 from tests.hostside.router_lab import Lab, free_port, lab, router_socket, until
 from tests.system.served import ROOT as INSTALLED
 from tests.system.test_use import started
-from toolkit.domain.keys import KeyRing
+from toolkit.domain.clients.keys import KeyRing
 from toolkit.planning.routing.edits import with_model, with_weights
 from toolkit.planning.routing.keys import with_key
 from toolkit.planning.routing.routes import Routes, Target

@@ -18,7 +18,7 @@ from toolkit.adapters.history.history import History
 from toolkit.cli.context import open_history
 from toolkit.cli.main import main
 from toolkit.config.registry.lock_file import Lock, lock_path, write_lock
-from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
 
 ROOT = Path(__file__).parents[2]
 REVISION = "1" * 40

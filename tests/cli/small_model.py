@@ -10,7 +10,7 @@ from typing import Any
 
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.config.registry.lock_file import Lock, lock_path, write_lock
-from toolkit.domain.snapshot import Snapshot, content_revision
+from toolkit.domain.files.snapshot import Snapshot, content_revision
 
 CONFIG = {
     "model_type": "qwen3", "hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4,

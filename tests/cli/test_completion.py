@@ -226,7 +226,14 @@ def test_completion_loads_no_library_and_no_command(shell: Shell, typed: str) ->
     assert len(out.splitlines()) == 1
     loaded = {line.rpartition("|")[2].strip() for line in err.splitlines()}
     assert "toolkit.cli.names" in loaded
-    heavy = {"ruamel", "pydantic", "sqlite3", "yaml", "toolkit.cli.deploy", "toolkit.domain.plan"}
+    heavy = {
+        "ruamel",
+        "pydantic",
+        "sqlite3",
+        "yaml",
+        "toolkit.cli.deploy",
+        "toolkit.domain.deployment.plan",
+    }
     assert not heavy & loaded
 
 

@@ -15,8 +15,8 @@ import pytest
 
 from tests.cli.shell import REGISTRY, ROOT, Prompt
 from tests.workflows.cost_week import WEEKS, Week
-from toolkit.domain.tally import Tally
-from toolkit.domain.use import Place, UseChunk
+from toolkit.domain.clients.tally import Tally
+from toolkit.domain.clients.use import Place, UseChunk
 
 PAGE = (ROOT / "docs" / "economics.md").read_text("utf-8")
 COSTS, CHARGE, OVERRIDE = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)

@@ -6,8 +6,8 @@ import pytest
 
 from tests.cli.shell import Prompt
 from tests.cli.test_json import Fleet
-from toolkit.domain.facts import RouterFacts
-from toolkit.domain.fleet import Host, endpoint_of
+from toolkit.domain.hosts.facts import RouterFacts
+from toolkit.domain.hosts.fleet import Host, endpoint_of
 
 
 @pytest.fixture(params=[1, 3], ids=["one host", "three hosts"])

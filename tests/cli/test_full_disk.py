@@ -22,8 +22,8 @@ from toolkit.adapters.disk import scratch_of
 from toolkit.adapters.history.history import History
 from toolkit.adapters.store.store import Store
 from toolkit.cli.context import open_history
-from toolkit.domain.fleet import Host
-from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
+from toolkit.domain.hosts.fleet import Host
 from toolkit.planning.upkeep.audit import examine
 from toolkit.workflows.tools import Tools
 

@@ -11,8 +11,8 @@ from tests.adapters.postgres_lab import IN_URL, PASSWORD, PostgresLab
 from tests.cli.shell import Shell, start
 from tests.planning.facts import release
 from toolkit.adapters.history.database import read_address
-from toolkit.domain.guard import Figure, GateRecord, GateResult, Verdict
-from toolkit.domain.release import Attempt, Outcome
+from toolkit.domain.deployment.release import Attempt, Outcome
+from toolkit.domain.gates.guard import Figure, GateRecord, GateResult, Verdict
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -27,8 +27,8 @@ from toolkit.adapters.hosts.port import CheckedEngine
 from toolkit.cli.main import COMMANDS
 from toolkit.cli.trail import trail_now
 from toolkit.config.engine_locks import SHIPPED
-from toolkit.domain.fleet import Host
-from toolkit.domain.release import Attempt, Outcome
+from toolkit.domain.deployment.release import Attempt, Outcome
+from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import HostError
 
 REGISTRY = """\

@@ -11,7 +11,7 @@ import pytest
 from tests.cli.shell import Prompt
 from tests.workflows.world import World, fleet_host
 from toolkit.config.costs.meter import load_readings
-from toolkit.domain.energy import EnergyCount
+from toolkit.domain.costs.energy import EnergyCount
 from toolkit.errors import HostError
 
 HOUR = 3600.0

@@ -7,8 +7,8 @@ import pytest
 from tests.cli.shell import Prompt
 from toolkit.adapters.notices.delivery import NotDelivered
 from toolkit.adapters.notices.outbox import Outbox
-from toolkit.domain.channel import Channel
-from toolkit.domain.notice import Notice
+from toolkit.domain.trail.channel import Channel
+from toolkit.domain.trail.notice import Notice
 
 SETTINGS = """\
 channels:

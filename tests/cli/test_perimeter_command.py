@@ -8,8 +8,8 @@ import pytest
 
 from tests.cli.shell import Prompt
 from tests.cli.test_json import Fleet
-from toolkit.domain.audit import plan_digest
-from toolkit.domain.perimeter import Listener
+from toolkit.domain.hosts.perimeter import Listener
+from toolkit.domain.trail.audit import plan_digest
 from toolkit.errors import HostError
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.cli.shell import Prompt, Said
 from tests.cli.small_model import CONFIG, write_model, write_registry
 from toolkit.cli.views.fit import host_lines, start_line
-from toolkit.domain.fit import Actual, FitRecord, Prediction
+from toolkit.domain.engines.fit import Actual, FitRecord, Prediction
 from toolkit.planning.fit.host_fit import HostFit
 
 REGISTRY = """\

@@ -22,7 +22,7 @@ from toolkit.adapters.hub.errors import Fault
 from toolkit.adapters.mirror.app import mirror_app
 from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.config.registry.lock_file import Lock, lock_path, read_lock, write_lock
-from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
 
 REPO = "acme/tiny"
 WEIGHTS = bytes(range(256)) * 40_000

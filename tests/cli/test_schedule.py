@@ -21,8 +21,8 @@ from toolkit.adapters.schedule_record import ScheduleRecord, WindowRun
 from toolkit.cli import schedule_desk
 from toolkit.cli.deploy import upgrade
 from toolkit.cli.schedule_desk import CommandDesk
-from toolkit.domain.guard import GateRecord, GateResult, Verdict
-from toolkit.domain.release import ReleaseAdapter
+from toolkit.domain.deployment.release import ReleaseAdapter
+from toolkit.domain.gates.guard import GateRecord, GateResult, Verdict
 
 ALWAYS = "[mon, tue, wed, thu, fri, sat, sun]"
 TEXT = f"""\

@@ -13,8 +13,8 @@ from tests.adapters.test_history_use import RUN
 from tests.cli.shell import Prompt
 from tests.cli.test_json import Fleet
 from toolkit.adapters.fakes.prometheus import FakePrometheus
-from toolkit.domain.tally import Tally, Watched
-from toolkit.domain.use import Place, UseChunk
+from toolkit.domain.clients.tally import Tally, Watched
+from toolkit.domain.clients.use import Place, UseChunk
 from toolkit.errors import HostError, InputError
 
 HOUR = int(time.time() // 3600)

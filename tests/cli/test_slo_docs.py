@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from toolkit.cli.views.objectives import Source, show
-from toolkit.domain.objective import Objective, Promise
-from toolkit.domain.tally import Tally
+from toolkit.domain.clients.tally import Tally
+from toolkit.domain.registry.objective import Objective, Promise
 from toolkit.planning.objectives.attained import Lived, attained
 from toolkit.planning.objectives.counting import counted
 from toolkit.planning.objectives.measured import Measured

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.shell import Prompt, Said
 from tests.workflows.world import World, release
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 
 REGISTRY = """\
 policy:

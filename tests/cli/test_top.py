@@ -21,8 +21,8 @@ from tests.cli.test_json import Fleet
 from tests.cli.test_watch import cut_in_canary
 from tests.workflows.world import release
 from toolkit.cli.views.top import Frame, Row, frame_json, frame_lines, summary
-from toolkit.domain.facts import FleetFacts, HostFacts, ProcessState, SlotFacts
-from toolkit.domain.load import Histogram, HostSample, ReplicaCount, TargetCount
+from toolkit.domain.hosts.facts import FleetFacts, HostFacts, ProcessState, SlotFacts
+from toolkit.domain.hosts.load import Histogram, HostSample, ReplicaCount, TargetCount
 from toolkit.errors import HostError
 from toolkit.planning.upkeep.load import NO_LOAD, Load
 from toolkit.workflows.fleet import top as following

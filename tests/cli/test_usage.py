@@ -14,7 +14,7 @@ import pytest
 from tests.adapters.test_history_use import CHUNK, ROW, RUN
 from tests.cli.shell import Prompt
 from tests.cli.test_json import Fleet
-from toolkit.domain.use import Counted, Place, UseChunk
+from toolkit.domain.clients.use import Counted, Place, UseChunk
 from toolkit.errors import HostError
 
 TODAY = datetime.now(UTC).date()

@@ -11,7 +11,7 @@ from tests.cli.test_json import UNDER_GUARD, Fleet
 from tests.workflows.guarding import GUARDED, cut_in_bake, gates
 from tests.workflows.world import Killed, release
 from toolkit.adapters.fakes.behaviour import Behaviour
-from toolkit.domain.guard import Guard, Verdict
+from toolkit.domain.gates.guard import Guard, Verdict
 from toolkit.planning.change.rollout import Limits
 
 

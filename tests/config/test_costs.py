@@ -11,7 +11,15 @@ import pytest
 
 from toolkit.config.costs.price_table import SHIPPED, load_price_table
 from toolkit.config.costs.reading import parse_costs
-from toolkit.domain.economics import ApiRate, Capacity, Costs, Exchange, HostPrice, Purchase, Tier
+from toolkit.domain.costs.economics import (
+    ApiRate,
+    Capacity,
+    Costs,
+    Exchange,
+    HostPrice,
+    Purchase,
+    Tier,
+)
 from toolkit.errors import InputError
 
 WHOLE = """\

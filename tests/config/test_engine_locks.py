@@ -9,7 +9,7 @@ import pytest
 
 from toolkit.config.engine_locks import SHIPPED, is_shipped, local_directory, read_lock, read_locks
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.requirements import parse_requirements
+from toolkit.domain.engines.requirements import parse_requirements
 from toolkit.errors import InputError
 
 SHIPPED_LOCKS = sorted(SHIPPED.glob("*.lock"))

@@ -11,7 +11,7 @@ import yaml
 
 from toolkit.config.inventory.fleet import LOCALHOST, load_fleet
 from toolkit.config.inventory.host_variables import variable_fault
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import InputError
 
 NO_ADDRESS = "has no address at which the other hosts reach it"

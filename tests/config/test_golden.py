@@ -15,7 +15,7 @@ import pytest
 
 from toolkit.adapters.matching.matching import matching
 from toolkit.config.golden.reading import read_golden
-from toolkit.domain.golden import Expectation, Fits, GoldenPrompt, Kind, Range, ToolCall
+from toolkit.domain.gates.golden import Expectation, Fits, GoldenPrompt, Kind, Range, ToolCall
 from toolkit.errors import InputError
 
 PNG = base64.b64decode(

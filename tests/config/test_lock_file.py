@@ -12,15 +12,15 @@ import pytest
 
 from toolkit.config.registry.lock_file import Lock, lock_path, read_lock, write_lock
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.capabilities import ModelFacts
-from toolkit.domain.model import (
+from toolkit.domain.files.capabilities import ModelFacts
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
+from toolkit.domain.registry.model import (
     EngineSpec,
     HubSource,
     Openness,
     Resources,
     Version,
 )
-from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.errors import InputError
 
 REVISION = "a" * 40

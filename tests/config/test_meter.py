@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.config.costs.meter import append_readings, load_readings, parse_readings, reading_line
-from toolkit.domain.economics import Interval, Metered
+from toolkit.domain.costs.economics import Interval, Metered
 from toolkit.errors import InputError
 
 HEAD = "at,host,kwh\n"

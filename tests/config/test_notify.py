@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.config.notify import load_notify
-from toolkit.domain.channel import (
+from toolkit.domain.trail.channel import (
     TOLD_COMMANDS,
     Channel,
     Hook,

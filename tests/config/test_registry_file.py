@@ -9,7 +9,7 @@ import pytest
 from toolkit.config.registry.reading import load_registry
 from toolkit.config.shipped import REGISTRY, shipped_text
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.model import (
+from toolkit.domain.registry.model import (
     Check,
     EngineSpec,
     HubSource,

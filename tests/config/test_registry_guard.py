@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.config.registry.reading import load_registry
-from toolkit.domain.guard import (
+from toolkit.domain.gates.guard import (
     Answers,
     Benchmarks,
     Guard,
@@ -20,7 +20,7 @@ from toolkit.domain.guard import (
     Tolerance,
     Unsure,
 )
-from toolkit.domain.model import Version
+from toolkit.domain.registry.model import Version
 from toolkit.errors import InputError
 
 HEAD = """\

@@ -18,7 +18,7 @@ from toolkit.config.registry.inheritance import INHERITED, MERGED, REQUIRED
 from toolkit.config.registry.merge import merge_registry
 from toolkit.config.registry.reading import RegistryFile, parse_registry
 from toolkit.config.registry.schema import Entry, VersionSpec
-from toolkit.domain.model import Version
+from toolkit.domain.registry.model import Version
 
 OWN = {"revision": "1" * 40}
 

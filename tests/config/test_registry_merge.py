@@ -10,8 +10,8 @@ import pytest
 from toolkit.config.registry.lock_file import Lock
 from toolkit.config.registry.merge import cut_registry, merge_lock, merge_registry
 from toolkit.config.registry.reading import RegistryFile, parse_registry
-from toolkit.domain.capabilities import ModelFacts
-from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.domain.files.capabilities import ModelFacts
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
 from toolkit.errors import InputError, IntegrityError, RefusedError
 
 ONE, TWO = "1" * 40, "2" * 40

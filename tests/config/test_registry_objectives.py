@@ -11,8 +11,8 @@ import pytest
 
 from tests.config.test_registry_guard import HEAD, TAIL
 from toolkit.config.registry.reading import load_registry
-from toolkit.domain.objective import Objective, Objectives, Promise
-from toolkit.domain.tally import FIRST, GAP
+from toolkit.domain.clients.tally import FIRST, GAP
+from toolkit.domain.registry.objective import Objective, Objectives, Promise
 from toolkit.errors import InputError
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from toolkit.config.schedule import load_schedule, parse_schedule
-from toolkit.domain.schedule import Blackout, Rule, Schedule, Upkeep, WarmHours, Window
-from toolkit.domain.warmth import WhenAsleep
+from toolkit.domain.deployment.schedule import Blackout, Rule, Schedule, Upkeep, WarmHours, Window
+from toolkit.domain.replicas.warmth import WhenAsleep
 from toolkit.errors import InputError
 from toolkit.workflows.schedule.install import checked, read_schedule
 

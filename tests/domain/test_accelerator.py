@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from toolkit.domain.accelerator import MAKERS, TRAITS, Accelerator, driver_package
-from toolkit.domain.facts import Device, HostFacts
+from toolkit.domain.hosts.facts import Device, HostFacts
 
 
 @pytest.mark.parametrize("accelerator", list(Accelerator))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolkit.domain.discretion import without_secrets, words_without_secrets
+from toolkit.domain.trail.discretion import without_secrets, words_without_secrets
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolkit.domain.host_failures import joined, own_words
+from toolkit.domain.hosts.failures import joined, own_words
 from toolkit.errors import (
     CalledOffError,
     HostError,

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from toolkit.domain import bounds
+from toolkit.domain.files.tensors import header_length, parse_header
 from toolkit.domain.outside import parse_json, parse_mapping, shown, whole
-from toolkit.domain.tensors import header_length, parse_header
 
 
 def test_every_bound_stands_in_the_table_of_bounds() -> None:

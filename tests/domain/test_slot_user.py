@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolkit.domain.fleet import LONGEST_NAME, Host
+from toolkit.domain.hosts.fleet import LONGEST_NAME, Host
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def test_a_dead_link_frees_the_lock_of_the_host_and_stops_its_former_holder(
     from toolkit.adapters.hosts import heartbeat
     from toolkit.cli.context import open_ports
     from toolkit.config.inventory.fleet import load_fleet
-    from toolkit.domain.probe import LockOwner
+    from toolkit.domain.replicas.probe import LockOwner
 
     silence = 5.0
     monkeypatch.setattr(heartbeat, "SILENCE_SECONDS", silence)

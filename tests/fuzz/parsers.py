@@ -43,21 +43,21 @@ from toolkit.config.registry.lock_file import parse_lock
 from toolkit.config.registry.reading import parse_registry
 from toolkit.config.schedule import parse_schedule
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.audit import next_line, release_digest
-from toolkit.domain.capabilities import Capabilities, ModelFacts
-from toolkit.domain.evidence import Answered
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.fit import ModelFiles
-from toolkit.domain.fleet import Host
-from toolkit.domain.golden import Kind
-from toolkit.domain.keys import KeyRing
-from toolkit.domain.model import Adapter, HubSource, Lora
-from toolkit.domain.notice import Notice
+from toolkit.domain.clients.evidence import Answered
+from toolkit.domain.clients.keys import KeyRing
+from toolkit.domain.engines.fit import ModelFiles
+from toolkit.domain.engines.requirements import parse_requirements
+from toolkit.domain.files.capabilities import Capabilities, ModelFacts
+from toolkit.domain.files.tensors import PREFIX, header_length, parse_header
+from toolkit.domain.files.weight_files import parse_index
+from toolkit.domain.gates.golden import Kind
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.outside import checked, parse_json, parse_mapping
-from toolkit.domain.probe import Answer
-from toolkit.domain.requirements import parse_requirements
-from toolkit.domain.tensors import PREFIX, header_length, parse_header
-from toolkit.domain.weight_files import parse_index
+from toolkit.domain.registry.model import Adapter, HubSource, Lora
+from toolkit.domain.replicas.probe import Answer
+from toolkit.domain.trail.audit import next_line, release_digest
+from toolkit.domain.trail.notice import Notice
 from toolkit.errors import ToolkitError
 from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.engines.vllm_check import missing_names

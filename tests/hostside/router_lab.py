@@ -28,7 +28,7 @@ from typing import Any
 import jinja2
 import yaml
 
-from toolkit.domain.keys import KeyRing
+from toolkit.domain.clients.keys import KeyRing
 from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Routes
 

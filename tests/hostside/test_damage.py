@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from toolkit.adapters.hosts.facts import facts_from_json
-from toolkit.domain.keys import KeyRing
+from toolkit.domain.clients.keys import KeyRing
 from toolkit.planning.routing.differences import file_edits
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.files import render_files

@@ -20,7 +20,7 @@ import pytest
 from tests.hostside.router_lab import REPO, Backend, Lab, free_port, lab, router_socket, until
 from tests.hostside.router_site import Clients
 from tests.pace import Pace
-from toolkit.domain.keys import KeyRing
+from toolkit.domain.clients.keys import KeyRing
 from toolkit.planning.routing.edits import with_model, with_weights
 from toolkit.planning.routing.keys import with_key
 from toolkit.planning.routing.routes import Routes, Target

@@ -33,7 +33,7 @@ from tests.hostside.router_lab import (
     until,
 )
 from tests.hostside.router_site import PATH, Site
-from toolkit.domain.keys import Charge, KeyRing, Price
+from toolkit.domain.clients.keys import Charge, KeyRing, Price
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.keys import opened, with_key, without_key
 from toolkit.planning.routing.routes import Routes, Target

@@ -15,7 +15,7 @@ import pytest
 
 from tests.hostside.router_lab import Lab, lab, router_socket, until
 from tests.hostside.router_site import PATH, Site
-from toolkit.domain.keys import KeyRing
+from toolkit.domain.clients.keys import KeyRing
 from toolkit.hostside import access_log
 from toolkit.planning.routing.keys import with_key
 

@@ -16,7 +16,7 @@ import pytest
 from tests.hostside.router_lab import REPO, lab
 from tests.hostside.router_site import PATH, Site
 from tests.pace import Pace
-from toolkit.domain.load import HostSample
+from toolkit.domain.hosts.load import HostSample
 from toolkit.planning.upkeep.load import loads
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))

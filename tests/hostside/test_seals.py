@@ -12,7 +12,7 @@ import pytest
 
 from tests.hostside.router_lab import REPO
 from toolkit.adapters.hosts.ssh import HOSTSIDE, hostside_path
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 

@@ -13,8 +13,8 @@ import pytest
 from tests.hostside.router_lab import REPO
 from tests.hostside.use_lab import START
 from toolkit.adapters.fakes.prometheus import FakePrometheus
-from toolkit.domain.objective import Objective, Promise
-from toolkit.domain.tally import Tally, Watched
+from toolkit.domain.clients.tally import Tally, Watched
+from toolkit.domain.registry.objective import Objective, Promise
 from toolkit.planning.objectives.attained import attained
 from toolkit.planning.objectives.sampled import READ, sampled, selections, watched
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.hostside.router_lab import REPO
-from toolkit.domain.snapshot import FileDigest, digest_of_files
+from toolkit.domain.files.snapshot import FileDigest, digest_of_files
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 

@@ -20,7 +20,7 @@ from tests.hostside.router_site import PATH, Site
 from tests.hostside.test_router_keys import ANN, BOB, TINY, bearer, ring
 from tests.hostside.use_lab import Replica
 from tests.pace import Pace
-from toolkit.domain.keys import KeyRing
+from toolkit.domain.clients.keys import KeyRing
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 

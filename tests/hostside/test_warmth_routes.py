@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.hostside.router_lab import REPO
-from toolkit.domain.warmth import WhenAsleep
+from toolkit.domain.replicas.warmth import WhenAsleep
 from toolkit.planning.change.sleep import patience
 from toolkit.planning.routing.edits import with_sleep, with_wake
 from toolkit.planning.routing.files import render_files

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.facts import Device, HostFacts, ProcessState, RouterFacts, SlotFacts
-from toolkit.domain.model import EngineSpec, HubSource, Openness, Resources, Version
-from toolkit.domain.plan import Step
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.plan import Step
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.hosts.facts import Device, HostFacts, ProcessState, RouterFacts, SlotFacts
+from toolkit.domain.registry.model import EngineSpec, HubSource, Openness, Resources, Version
 from toolkit.planning.change.deploy import Wanted
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.routes import Routes, Target

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any
 
-from toolkit.domain.tensors import Tensor
+from toolkit.domain.files.tensors import Tensor
 
 Config = Mapping[str, Any]
 

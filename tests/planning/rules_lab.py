@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from toolkit.domain.metrics import MetricsSetup
+from toolkit.domain.hosts.metrics import MetricsSetup
 from toolkit.planning.engines import all_figures
 from toolkit.planning.metrics.recording import NOTHING, Promised
 from toolkit.planning.metrics.scrape import fixed_files

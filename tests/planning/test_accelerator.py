@@ -6,7 +6,7 @@ import pytest
 
 from tests.planning.facts import GB, gpu, host, version
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.facts import HostFacts
+from toolkit.domain.hosts.facts import HostFacts
 from toolkit.errors import NothingSuitableError
 from toolkit.planning.release.accelerator import choose_accelerator
 

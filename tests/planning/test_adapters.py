@@ -7,11 +7,17 @@ from dataclasses import replace
 import pytest
 
 from tests.planning.facts import host, kinds, release, slot
-from toolkit.domain.facts import ProcessState
-from toolkit.domain.fleet import Host
-from toolkit.domain.model import Lora
-from toolkit.domain.plan import Strategy
-from toolkit.domain.release import Deployment, Outcome, Release, ReleaseAdapter, StepRecord
+from toolkit.domain.deployment.plan import Strategy
+from toolkit.domain.deployment.release import (
+    Deployment,
+    Outcome,
+    Release,
+    ReleaseAdapter,
+    StepRecord,
+)
+from toolkit.domain.hosts.facts import ProcessState
+from toolkit.domain.hosts.fleet import Host
+from toolkit.domain.registry.model import Lora
 from toolkit.hostside import routes_file
 from toolkit.planning.change.adapters import adapter_changes, internal_name
 from toolkit.planning.change.deploy import Wanted, plan_deploy

@@ -18,8 +18,8 @@ from tests.planning.rules_lab import (
     router,
     timed,
 )
-from toolkit.domain.metrics import MetricsSetup
-from toolkit.domain.objective import Objective, Objectives, Promise
+from toolkit.domain.hosts.metrics import MetricsSetup
+from toolkit.domain.registry.objective import Objective, Objectives, Promise
 from toolkit.planning.engines import all_figures
 from toolkit.planning.metrics.alerts import alert_groups
 from toolkit.planning.metrics.recording import NOTHING, Promised

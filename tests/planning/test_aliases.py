@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from tests.planning.facts import release
-from toolkit.domain.capabilities import Capabilities
-from toolkit.domain.golden import Kind
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.files.capabilities import Capabilities
+from toolkit.domain.gates.golden import Kind
 from toolkit.errors import InputError
 from toolkit.planning.routing.edits import told
 from toolkit.planning.routing.files import render_files

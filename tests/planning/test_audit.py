@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from toolkit.domain.audit import Head, KeptHead, Line, next_line, parse_line
+from toolkit.domain.trail.audit import Head, KeptHead, Line, next_line, parse_line
 from toolkit.planning.upkeep.audit import chosen, entries, examine, removed_logs
 
 LOG, MACHINE = "a" * 32, "ops:/home/ops/.toolkit"

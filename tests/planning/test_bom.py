@@ -14,11 +14,14 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT7
 
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.capabilities import ModelFacts
-from toolkit.domain.engine import EngineLock
-from toolkit.domain.golden import Kind
-from toolkit.domain.guard import Figure, GateRecord, GateResult, Verdict
-from toolkit.domain.model import (
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.engines.engine import EngineLock
+from toolkit.domain.engines.requirements import LockedPackage
+from toolkit.domain.files.capabilities import ModelFacts
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
+from toolkit.domain.gates.golden import Kind
+from toolkit.domain.gates.guard import Figure, GateRecord, GateResult, Verdict
+from toolkit.domain.registry.model import (
     Adapter,
     EngineSpec,
     HubSource,
@@ -28,9 +31,6 @@ from toolkit.domain.model import (
     Resources,
     Version,
 )
-from toolkit.domain.release import Release
-from toolkit.domain.requirements import LockedPackage
-from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.planning.evidence.bom import (
     BomFacts,
     LockedEngine,

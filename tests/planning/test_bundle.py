@@ -9,10 +9,10 @@ import pytest
 
 from tests.planning.facts import version
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.bundle import LOCK, README, REGISTRY, BundleEngine, BundleFile, Manifest
-from toolkit.domain.engine import EngineLock
-from toolkit.domain.requirements import LockedPackage
-from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.domain.engines.engine import EngineLock
+from toolkit.domain.engines.requirements import LockedPackage
+from toolkit.domain.files.bundle import LOCK, README, REGISTRY, BundleEngine, BundleFile, Manifest
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
 from toolkit.errors import IntegrityError, NothingSuitableError
 from toolkit.planning.upkeep.bundle import (
     choose_engines,

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from tests.planning.facts import GB, host, release, slot, wanted
-from toolkit.domain.facts import HostFacts, SlotFacts
-from toolkit.domain.guard import Guard, ShareStep
-from toolkit.domain.plan import StepKind
+from toolkit.domain.deployment.plan import StepKind
+from toolkit.domain.gates.guard import Guard, ShareStep
+from toolkit.domain.hosts.facts import HostFacts, SlotFacts
 from toolkit.planning.change.deploy import plan_deploy
 from toolkit.planning.change.rollout import Limits, RolloutPlan, plan_rollout
 

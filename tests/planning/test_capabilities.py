@@ -14,10 +14,10 @@ import pytest
 from tests.planning.facts import release, version
 from tests.planning.families import FAMILIES, HERMES, Family
 from toolkit.config.registry.reading import load_registry
-from toolkit.domain.capabilities import Capabilities, ModelFacts
-from toolkit.domain.golden import Kind
-from toolkit.domain.model import Check, EngineSpec, ServingValue
-from toolkit.domain.snapshot import Snapshot
+from toolkit.domain.files.capabilities import Capabilities, ModelFacts
+from toolkit.domain.files.snapshot import Snapshot
+from toolkit.domain.gates.golden import Kind
+from toolkit.domain.registry.model import Check, EngineSpec, ServingValue
 from toolkit.planning.engines import engine_named, vllm_parsers, vllm_table
 from toolkit.planning.release.capabilities import capabilities, unread, with_defaults
 from toolkit.planning.release.checks import checks_of
@@ -69,7 +69,7 @@ def test_every_parser_of_the_table_is_one_of_the_engine(release: str) -> None:
 
 
 def test_each_mark_that_a_row_asks_for_is_noted_by_a_pin() -> None:
-    from toolkit.domain.capabilities import MARKS
+    from toolkit.domain.files.capabilities import MARKS
 
     asked = {mark for row in (*vllm_parsers.TOOLS, *vllm_parsers.REASONING) for mark in row.marks}
     assert asked <= set(MARKS)

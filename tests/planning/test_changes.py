@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from tests.planning.facts import host, release
-from toolkit.domain.capabilities import Capabilities
-from toolkit.domain.change import Change, folded
-from toolkit.domain.facts import FENCES, RouterFacts
-from toolkit.domain.fleet import Host
-from toolkit.domain.host_settings import settings_of
-from toolkit.domain.model import Check
+from toolkit.domain.deployment.change import Change, folded
+from toolkit.domain.deployment.release import Release, ReleaseAdapter, Span
+from toolkit.domain.files.capabilities import Capabilities
+from toolkit.domain.hosts.facts import FENCES, RouterFacts
+from toolkit.domain.hosts.fleet import Host
+from toolkit.domain.hosts.settings import settings_of
 from toolkit.domain.quantity import parse_size, written_size
-from toolkit.domain.release import Release, ReleaseAdapter, Span
+from toolkit.domain.registry.model import Check
 from toolkit.planning.change.difference import release_changes
 from toolkit.planning.change.settings import settings_changes
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.model import (
+from toolkit.domain.registry.model import (
     EngineSpec,
     HubSource,
     LocalSource,
@@ -18,7 +18,7 @@ from toolkit.domain.model import (
     Source,
     Version,
 )
-from toolkit.domain.upstream import Sighting, Upstream
+from toolkit.domain.registry.upstream import Sighting, Upstream
 from toolkit.planning.upkeep.currency import (
     EngineCurrency,
     State,

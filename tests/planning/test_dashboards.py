@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from toolkit.adapters.metrics_files import shipped_dashboards
-from toolkit.domain.metrics import UsualObjectives
+from toolkit.domain.hosts.metrics import UsualObjectives
 from toolkit.planning.engines import all_figures
 from toolkit.planning.metrics.recording import recording_groups
 

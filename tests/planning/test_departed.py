@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.planning.facts import host, release, slot, version
-from toolkit.domain.model import HubSource, Model, Policy, Registry, Version
+from toolkit.domain.registry.model import HubSource, Model, Policy, Registry, Version
 from toolkit.planning.upkeep.departed import departed
 
 RELEASE = replace(release(1), version="v1", source="acme/tiny", revision="a" * 40)

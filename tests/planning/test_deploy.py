@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.planning.facts import GB, gpu, host, kinds, release, slot, wanted
-from toolkit.domain.facts import HostFacts, ProcessState, RouterFacts
-from toolkit.domain.plan import StepKind
+from toolkit.domain.deployment.plan import StepKind
+from toolkit.domain.hosts.facts import HostFacts, ProcessState, RouterFacts
 from toolkit.errors import NothingSuitableError
 from toolkit.planning.change.deploy import Wanted, plan_deploy
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.planning.facts import BASE, GB, host, release, slot
-from toolkit.domain.facts import FENCES, HostFacts, ProcessState, RouterFacts
+from toolkit.domain.hosts.facts import FENCES, HostFacts, ProcessState, RouterFacts
 from toolkit.planning.upkeep.diagnosis import (
     Finding,
     Level,

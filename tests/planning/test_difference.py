@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
 from toolkit.planning.upkeep.difference import (
     Difference,
     compare,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
 from toolkit.errors import InputError
 from toolkit.planning.upkeep.download import RESERVE, plan_download, shortfall
 

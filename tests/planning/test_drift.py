@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.planning.facts import host, kinds, release, slot, wanted
-from toolkit.domain.facts import RouterFacts
-from toolkit.domain.release import Deployment, Outcome
+from toolkit.domain.deployment.release import Deployment, Outcome
+from toolkit.domain.hosts.facts import RouterFacts
 from toolkit.planning.change.deploy import plan_deploy
 from toolkit.planning.change.drift import drift_of
 from toolkit.planning.change.recovery import plan_recovery

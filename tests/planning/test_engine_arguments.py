@@ -10,13 +10,13 @@ import pytest
 
 from tests.planning.facts import GB, gpu, host, version
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.capabilities import Capabilities, ModelFacts
-from toolkit.domain.engine import EngineLock
-from toolkit.domain.facts import Device
-from toolkit.domain.model import Adapter, Check, HubSource, Lora, Permission
+from toolkit.domain.deployment.release import Span
+from toolkit.domain.engines.engine import EngineLock
+from toolkit.domain.files.capabilities import Capabilities, ModelFacts
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
+from toolkit.domain.hosts.facts import Device
 from toolkit.domain.quantity import parse_size
-from toolkit.domain.release import Span
-from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.domain.registry.model import Adapter, Check, HubSource, Lora, Permission
 from toolkit.planning.engines import engine_named
 from toolkit.planning.release.build import build_release
 

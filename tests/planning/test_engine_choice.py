@@ -5,9 +5,13 @@ from __future__ import annotations
 import pytest
 
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.engine import EngineLock
-from toolkit.domain.model import EngineSpec
-from toolkit.domain.requirements import LockedPackage, format_requirements, parse_requirements
+from toolkit.domain.engines.engine import EngineLock
+from toolkit.domain.engines.requirements import (
+    LockedPackage,
+    format_requirements,
+    parse_requirements,
+)
+from toolkit.domain.registry.model import EngineSpec
 from toolkit.errors import InputError, NothingSuitableError
 from toolkit.planning.release.engine_choice import (
     PackageChange,

@@ -9,7 +9,7 @@ import pytest
 from tests.planning.facts import GB, version
 from toolkit.config.engine_locks import SHIPPED, read_lock
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.requirements import parse_requirements
+from toolkit.domain.engines.requirements import parse_requirements
 from toolkit.planning.engines import engine_named
 
 CUDA, CPU = Accelerator.CUDA, Accelerator.CPU

@@ -14,7 +14,7 @@ import pytest
 
 from tests.hostside.router_lab import REPO
 from toolkit.adapters.metrics_files import shipped_dashboards
-from toolkit.domain.metrics import MetricsSetup
+from toolkit.domain.hosts.metrics import MetricsSetup
 from toolkit.planning.engines import all_figures
 from toolkit.planning.engines.vllm_names import FIGURES, all_of, names
 from toolkit.planning.metrics.scrape import fixed_files

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from tests.planning.facts import host, release, slot
-from toolkit.domain.facts import FENCES, ProcessState
-from toolkit.domain.fleet import Host
-from toolkit.domain.plan import Plan, Step, StepKind, Strategy
+from toolkit.domain.deployment.plan import Plan, Step, StepKind, Strategy
+from toolkit.domain.hosts.facts import FENCES, ProcessState
+from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import RefusedError
 from toolkit.planning.change.fence import fence_remarks, fenced, left_open, open_binds
 

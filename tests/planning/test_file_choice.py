@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolkit.domain.model import Permission
+from toolkit.domain.registry.model import Permission
 from toolkit.planning.release.file_choice import FileChoice, choose_files
 
 NONE = Permission()

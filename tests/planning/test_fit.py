@@ -11,13 +11,13 @@ from tests.planning import fit_models as models
 from tests.planning.facts import GB, gpu, host, release, slot, version, wanted
 from tests.planning.fit_models import awq, dense
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.engine import EngineLock
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.fit import ModelFiles
-from toolkit.domain.model import Version
-from toolkit.domain.plan import Strategy
-from toolkit.domain.snapshot import FileDigest, Snapshot
-from toolkit.domain.tensors import Tensor
+from toolkit.domain.deployment.plan import Strategy
+from toolkit.domain.engines.engine import EngineLock
+from toolkit.domain.engines.fit import ModelFiles
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
+from toolkit.domain.files.tensors import Tensor
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.registry.model import Version
 from toolkit.errors import NothingSuitableError
 from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.fit.architecture import read_architecture

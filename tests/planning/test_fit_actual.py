@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.domain.fit import Actual, FitRecord, Prediction
+from toolkit.domain.engines.fit import Actual, FitRecord, Prediction
 from toolkit.planning.engines.vllm_log import read_actual
 
 GIB = 2**30

@@ -8,8 +8,8 @@ import pytest
 
 from tests.planning.fit_models import QWEN3_30B_A3B, QWEN25_7B, QWEN25_7B_AWQ, Config, dense
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.fit import ModelFiles, NotUnderstoodError
-from toolkit.domain.tensors import Tensor
+from toolkit.domain.engines.fit import ModelFiles, NotUnderstoodError
+from toolkit.domain.files.tensors import Tensor
 from toolkit.planning.engines import engine_named
 from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.fit.adapters import adapter_memory

@@ -9,7 +9,7 @@ import pytest
 from tests.planning import fit_models as models
 from tests.planning.fit_models import Config
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.fit import Attention, Layer, NotUnderstoodError
+from toolkit.domain.engines.fit import Attention, Layer, NotUnderstoodError
 from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.engines.vllm_options import read_options
 from toolkit.planning.fit.architecture import read_architecture

@@ -12,7 +12,7 @@ from tests.planning.facts import host
 from tests.planning.fit_models import Config, dense
 from tests.planning.test_fit import GIB, candidate, card, gpu_host
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.fit import Actual, FitRecord, ModelFiles
+from toolkit.domain.engines.fit import Actual, FitRecord, ModelFiles
 from toolkit.planning.engines import engine_named
 from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.fit.host_fit import fit_host

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from tests.planning.facts import GB, host, release, slot, wanted
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.plan import Strategy
-from toolkit.domain.release import Span
+from toolkit.domain.deployment.plan import Strategy
+from toolkit.domain.deployment.release import Span
+from toolkit.domain.hosts.facts import HostFacts
 from toolkit.errors import NothingSuitableError
 from toolkit.planning.change.deploy import Wanted, plan_deploy
 from toolkit.planning.change.rollout import Limits, plan_rollout

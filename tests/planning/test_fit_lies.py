@@ -9,7 +9,7 @@ import pytest
 
 from tests.planning.fit_models import GEMMA3_4B, LLAMA31_8B
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.fit import ModelFiles, NotUnderstoodError
+from toolkit.domain.engines.fit import ModelFiles, NotUnderstoodError
 from toolkit.errors import SourceError
 from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.fit.architecture import read_architecture

@@ -16,8 +16,8 @@ from tests.planning import fit_models as models
 from tests.planning.facts import host, release
 from tests.planning.fit_models import dense
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.facts import Device
-from toolkit.domain.fit import ModelFiles
+from toolkit.domain.engines.fit import ModelFiles
+from toolkit.domain.hosts.facts import Device
 from toolkit.domain.quantity import parse_size
 from toolkit.planning.change.room import find_room
 from toolkit.planning.engines.port import EngineOptions

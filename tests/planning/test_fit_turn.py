@@ -9,7 +9,7 @@ import pytest
 
 from tests.planning.facts import release, slot
 from tests.planning.test_fit import GIB, candidate, card, gpu_host
-from toolkit.domain.facts import GuardFacts, GuardPhase, HostFacts
+from toolkit.domain.hosts.facts import GuardFacts, GuardPhase, HostFacts
 from toolkit.planning.change.rollout import Limits
 from toolkit.planning.fit.fleet import Upgrade, plan_upgrade
 from toolkit.planning.fit.host_fit import fit_host

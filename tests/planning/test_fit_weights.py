@@ -10,7 +10,7 @@ import pytest
 
 from tests.planning import fit_models as models
 from tests.planning.fit_models import awq, dense, tensor
-from toolkit.domain.tensors import Tensor, header_length, parse_header
+from toolkit.domain.files.tensors import Tensor, header_length, parse_header
 from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.fit.architecture import read_architecture
 from toolkit.planning.fit.weights import held_weights, loaded_weights

@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 from tests.planning.facts import release
-from toolkit.domain.capabilities import Capabilities
-from toolkit.domain.golden import Kind
-from toolkit.domain.model import Check
-from toolkit.domain.probe import Completion
+from toolkit.domain.files.capabilities import Capabilities
+from toolkit.domain.gates.golden import Kind
+from toolkit.domain.registry.model import Check
+from toolkit.domain.replicas.probe import Completion
 from toolkit.planning.change.gate import IMAGE, gate_fault, gate_payload, gate_ways, way_fault
 
 ANY = Check(prompt="hi")

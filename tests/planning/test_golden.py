@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.planning.facts import release
-from toolkit.domain.golden import Expectation, Fit, GoldenPrompt, Kind, Range, ToolCall
-from toolkit.domain.guard import Answers, Figure, GateResult, Verdict
-from toolkit.domain.model import Check
-from toolkit.domain.probe import Answer
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.gates.golden import Expectation, Fit, GoldenPrompt, Kind, Range, ToolCall
+from toolkit.domain.gates.guard import Answers, Figure, GateResult, Verdict
+from toolkit.domain.registry.model import Check
+from toolkit.domain.replicas.probe import Answer
 from toolkit.planning.guard.answers import Pair, chance_of, judge_answers
 from toolkit.planning.guard.checks import check_fault, check_payload
 from toolkit.planning.guard.expectations import fault_of

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tests.planning.facts import release
-from toolkit.domain.golden import Expectation, GoldenPrompt, Kind
-from toolkit.domain.guard import (
+from toolkit.domain.gates.golden import Expectation, GoldenPrompt, Kind
+from toolkit.domain.gates.guard import (
     Answers,
     Benchmarks,
     Guard,
@@ -18,7 +18,7 @@ from toolkit.domain.guard import (
     Speed,
     Unsure,
 )
-from toolkit.domain.model import Check
+from toolkit.domain.registry.model import Check
 from toolkit.planning.change.judged import guard_order
 from toolkit.planning.guard.probes import golden_probes
 from toolkit.planning.guard.words import guard_words

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toolkit.domain.load import HostSample, ReplicaCount, TargetCount
+from toolkit.domain.hosts.load import HostSample, ReplicaCount, TargetCount
 from toolkit.planning.upkeep.idle_after import Counted, Idle, counted, look
 
 

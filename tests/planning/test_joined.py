@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from toolkit.domain.requests import LoggedRequest, RecordedUse
+from toolkit.domain.clients.requests import LoggedRequest, RecordedUse
 from toolkit.planning.use.joined import joined, lacks_tokens
 
 AT = 1_795_000_000

@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from toolkit.domain.keys import Key, KeyRing
+from toolkit.domain.clients.keys import Key, KeyRing
 from toolkit.errors import InputError, RefusedError
 from toolkit.planning.routing.keys import opened, with_key, without_key
 

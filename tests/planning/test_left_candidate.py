@@ -8,10 +8,10 @@ import pytest
 
 from tests.planning.facts import release, version
 from tests.planning.test_rollback import FAILED, LIVE, UNDONE, Entry, fleet, told
-from toolkit.domain.facts import FleetFacts, GuardFacts
-from toolkit.domain.guard import GateResult, GuardPhase, Verdict
-from toolkit.domain.model import Model
-from toolkit.domain.release import Outcome
+from toolkit.domain.deployment.release import Outcome
+from toolkit.domain.gates.guard import GateResult, GuardPhase, Verdict
+from toolkit.domain.hosts.facts import FleetFacts, GuardFacts
+from toolkit.domain.registry.model import Model
 from toolkit.planning.upkeep.left_candidate import left_candidate, with_outcomes
 
 RELEASES = {number: release(number) for number in range(1, 5)}

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.model import (
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
+from toolkit.domain.registry.model import (
     EngineSpec,
     HubSource,
     Openness,
@@ -16,7 +17,6 @@ from toolkit.domain.model import (
     Resources,
     Version,
 )
-from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.planning.release.licence_policy import Verdict, licence_verdict, permission_verdict
 
 POLICY = Policy(

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.planning.facts import release
-from toolkit.domain.capabilities import Capabilities
-from toolkit.domain.golden import Kind
+from toolkit.domain.files.capabilities import Capabilities
+from toolkit.domain.gates.golden import Kind
 from toolkit.errors import InputError
 from toolkit.planning.gateway.litellm import Served, litellm_config, served_names
 

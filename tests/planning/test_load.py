@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from toolkit.domain.load import Histogram, HostSample, ReplicaCount, TargetCount
+from toolkit.domain.hosts.load import Histogram, HostSample, ReplicaCount, TargetCount
 from toolkit.planning.upkeep.load import NO_LOAD, Load, loads, merged, quantile, together
 
 SPREAD = Histogram(((0.1, 2.0), (0.5, 4.0)), 1.0, 5.0)

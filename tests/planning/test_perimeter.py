@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from tests.planning.facts import release
-from toolkit.domain.facts import HostFacts, ProcessState, RouterFacts, SlotFacts
-from toolkit.domain.fleet import Host
-from toolkit.domain.perimeter import Listener, Perimeter, ReplicaTries, Try
-from toolkit.domain.release import Span
+from toolkit.domain.deployment.release import Span
+from toolkit.domain.hosts.facts import HostFacts, ProcessState, RouterFacts, SlotFacts
+from toolkit.domain.hosts.fleet import Host
+from toolkit.domain.hosts.perimeter import Listener, Perimeter, ReplicaTries, Try
 from toolkit.planning.upkeep.perimeter import Judged, judge
 
 HOST = Host("gpu1", "ssh", "10.0.0.1", router_bind="0.0.0.0:8080")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.planning.facts import release
-from toolkit.domain.start import StartRecord
+from toolkit.domain.replicas.start import StartRecord
 from toolkit.planning.change.phases import usual_phases
 
 R = release(9)

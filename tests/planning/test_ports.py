@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.planning.facts import host, release, routes, slot
-from toolkit.domain.facts import HostFacts, ProcessState
+from toolkit.domain.hosts.facts import HostFacts, ProcessState
 from toolkit.errors import NothingSuitableError
 from toolkit.planning.routing.ports import slot_ports
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.planning.facts import GB
 from tests.planning.facts import host as any_host
-from toolkit.domain.facts import Device, HostFacts, RouterFacts
+from toolkit.domain.hosts.facts import Device, HostFacts, RouterFacts
 from toolkit.planning.change.preflight import Fault, preflight, reason_to_provision, remarks
 
 NOW = 1_800_000_000.0

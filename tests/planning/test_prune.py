@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tests.planning.facts import ENGINE, host, release, slot
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.release import Release, ReleaseAdapter
+from toolkit.domain.deployment.release import Release, ReleaseAdapter
+from toolkit.domain.hosts.facts import HostFacts
 from toolkit.planning.upkeep.prune import plan_prune
 
 R1, R2, R3 = release(1), release(2), release(3)

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tests.planning.facts import host, kinds, release, slot
-from toolkit.domain.facts import HostFacts, ProcessState, SlotFacts
-from toolkit.domain.release import Deployment, Outcome, Release, StepRecord
+from toolkit.domain.deployment.release import Deployment, Outcome, Release, StepRecord
+from toolkit.domain.hosts.facts import HostFacts, ProcessState, SlotFacts
 from toolkit.planning.change.recovery import plan_recovery, stop_steps
 
 R1, R2 = release(1), release(2)

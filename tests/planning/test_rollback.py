@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tests.planning.facts import host, release, slot
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.release import Deployment, Outcome, Release
+from toolkit.domain.deployment.release import Deployment, Outcome, Release
+from toolkit.domain.hosts.facts import HostFacts
 from toolkit.errors import InputError
 from toolkit.planning.change.rollback import Past, former_releases
 

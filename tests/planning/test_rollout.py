@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.planning.facts import host, release, slot, wanted
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.plan import Strategy
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.plan import Strategy
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.hosts.facts import HostFacts
 from toolkit.errors import InputError, NothingSuitableError, RefusedError
 from toolkit.planning.change.deploy import Wanted, plan_deploy
 from toolkit.planning.change.placement import choose_hosts

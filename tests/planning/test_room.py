@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.planning.facts import GB, gpu, host, release, slot
-from toolkit.domain.facts import HostFacts, SlotFacts
+from toolkit.domain.hosts.facts import HostFacts, SlotFacts
 from toolkit.planning.change.room import Room, find_room
 
 

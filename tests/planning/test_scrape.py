@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.planning.facts import host, release, slot
-from toolkit.domain.fleet import Host
-from toolkit.domain.metrics import MetricsSetup, Target
+from toolkit.domain.hosts.fleet import Host
+from toolkit.domain.hosts.metrics import MetricsSetup, Target
 from toolkit.planning.engines import all_figures
 from toolkit.planning.metrics.scrape import fixed_files, target_files
 from toolkit.planning.metrics.targets import (

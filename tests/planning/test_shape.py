@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tests.planning.facts import release
-from toolkit.domain.golden import Expectation, GoldenPrompt, Kind
-from toolkit.domain.guard import Shape, Verdict
-from toolkit.domain.model import Check
-from toolkit.domain.probe import Answer
+from toolkit.domain.gates.golden import Expectation, GoldenPrompt, Kind
+from toolkit.domain.gates.guard import Shape, Verdict
+from toolkit.domain.registry.model import Check
+from toolkit.domain.replicas.probe import Answer
 from toolkit.planning.guard.shape import judge_shape, keys_of, questions_of
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from tests.planning.facts import host, release, slot, wanted
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.fleet import Host
-from toolkit.domain.plan import Plan, Strategy
-from toolkit.domain.release import Release, Span
+from toolkit.domain.deployment.plan import Plan, Strategy
+from toolkit.domain.deployment.release import Release, Span
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import HostError, InputError, NothingSuitableError, RefusedError
 from toolkit.planning.change.placement import choose_hosts
 from toolkit.planning.change.rollout import Limits, plan_rollout

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.domain.schedule import Rule, Schedule, Upkeep, WarmHours, Window
+from toolkit.domain.deployment.schedule import Rule, Schedule, Upkeep, WarmHours, Window
 from toolkit.planning.upkeep.timer_units import (
     SERVICE,
     TIMER,

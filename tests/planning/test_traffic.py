@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.planning.facts import GB, host, release, slot, wanted
-from toolkit.domain.facts import HostFacts, RouterFacts
-from toolkit.domain.release import ReleaseAdapter
+from toolkit.domain.deployment.release import ReleaseAdapter
+from toolkit.domain.hosts.facts import HostFacts, RouterFacts
 from toolkit.planning.change.deploy import plan_deploy
 from toolkit.planning.change.rollout import Limits, plan_rollout
 from toolkit.planning.change.traffic import stop_words

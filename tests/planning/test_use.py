@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from toolkit.domain.use import Counted, LedgerSums, UseRow, UseRun
+from toolkit.domain.clients.use import Counted, LedgerSums, UseRow, UseRun
 from toolkit.planning.use.elsewhere import joined
 from toolkit.planning.use.reconciled import Reconciled, reconciled
 from toolkit.planning.use.totals import columns, total, totals

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from toolkit.domain.schedule import Blackout, Opening, Rule, Schedule, Upkeep, Window
+from toolkit.domain.deployment.schedule import Blackout, Opening, Rule, Schedule, Upkeep, Window
 from toolkit.planning.upkeep.windows import (
     instant,
     missed,

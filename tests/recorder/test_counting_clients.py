@@ -11,7 +11,7 @@ import pytest
 from tests.bench.bench_use_clients import measure, settled
 from tests.bench.use_comparison import Comparison
 from tests.bench.use_site import Site, counting_site, text_of
-from toolkit.domain.keys import Charge, KeyRing, Price
+from toolkit.domain.clients.keys import Charge, KeyRing, Price
 from toolkit.planning.routing.keys import with_charge, with_key
 
 

@@ -17,8 +17,15 @@ from toolkit.adapters.history.schema import FILL_USE_SUMS
 from toolkit.config.costs.price_table import load_price_table
 from toolkit.config.costs.reading import load_costs
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.facts import Device, FleetFacts, HostFacts, ProcessState, RouterFacts, SlotFacts
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.hosts.facts import (
+    Device,
+    FleetFacts,
+    HostFacts,
+    ProcessState,
+    RouterFacts,
+    SlotFacts,
+)
 from toolkit.errors import HostError
 from toolkit.planning.report.findings import Cost
 from toolkit.workflows.fleet.report import cost_of

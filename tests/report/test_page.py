@@ -26,10 +26,10 @@ from toolkit.cli.views.report.charts import (
 )
 from toolkit.cli.views.report.html import joined, tag
 from toolkit.cli.views.report.page import MOST, page
-from toolkit.domain.facts import FleetFacts, HostFacts, ProcessState, RouterFacts, SlotFacts
-from toolkit.domain.guard import Verdict
-from toolkit.domain.objective import Objective, Promise
-from toolkit.domain.tally import Tally
+from toolkit.domain.clients.tally import Tally
+from toolkit.domain.gates.guard import Verdict
+from toolkit.domain.hosts.facts import FleetFacts, HostFacts, ProcessState, RouterFacts, SlotFacts
+from toolkit.domain.registry.objective import Objective, Promise
 from toolkit.errors import HostError
 from toolkit.planning.economics.summary import Summary
 from toolkit.planning.objectives.attained import attained

@@ -17,7 +17,7 @@ from tests.walk.blocks import ROOT
 from toolkit.adapters.fakes.hub import LARGE_SUFFIXES, commit_id
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.adapters.store.manifest import StoredSnapshot
-from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
 
 # The checks of the shipped registry want both.
 ANSWER = "Paris, and 10."

@@ -17,7 +17,7 @@ from toolkit.config.engine_locks import read_lock, read_locks
 from toolkit.config.registry.lock_file import read_lock as read_registry_lock
 from toolkit.config.registry.reading import read_registry
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.engine import EngineLock
+from toolkit.domain.engines.engine import EngineLock
 from toolkit.workflows.files.bundle import create_bundle
 from toolkit.workflows.files.bundle_assembly import BundleSpec, BundleTools
 from toolkit.workflows.files.bundle_load import (

@@ -14,9 +14,9 @@ from tests.planning.facts import GB, release
 from toolkit.adapters.history.history import History
 from toolkit.config.costs.meter import load_readings
 from toolkit.config.costs.reading import load_costs
-from toolkit.domain.economics import Metered
-from toolkit.domain.release import Attempt, Outcome
-from toolkit.domain.use import Place, UseChunk, UseRow
+from toolkit.domain.clients.use import Place, UseChunk, UseRow
+from toolkit.domain.costs.economics import Metered
+from toolkit.domain.deployment.release import Attempt, Outcome
 from toolkit.planning.economics.account import account
 from toolkit.planning.economics.bills import Account
 from toolkit.workflows.fleet.recorded import recorded, window

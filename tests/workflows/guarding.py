@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.workflows.world import Killed, World, die_in_bake, release
-from toolkit.domain.guard import Guard, ShareStep
+from toolkit.domain.gates.guard import Guard, ShareStep
 
 STEPS = (ShareStep(0.01, 5, 3), ShareStep(0.5, 5))
 

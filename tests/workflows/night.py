@@ -11,10 +11,10 @@ import pytest
 
 from tests.planning.test_currency import MODEL, NEW, OLD, version
 from toolkit.adapters.schedule_record import ScheduleRecord
-from toolkit.domain.facts import FleetFacts, HostFacts, ProcessState, SlotFacts
-from toolkit.domain.model import Policy
-from toolkit.domain.schedule import Rule, Schedule, Upkeep, Window
-from toolkit.domain.upstream import Sighting, Upstream
+from toolkit.domain.deployment.schedule import Rule, Schedule, Upkeep, Window
+from toolkit.domain.hosts.facts import FleetFacts, HostFacts, ProcessState, SlotFacts
+from toolkit.domain.registry.model import Policy
+from toolkit.domain.registry.upstream import Sighting, Upstream
 from toolkit.errors import (
     HostError,
     ToolkitError,

@@ -10,7 +10,7 @@ import pytest
 
 from toolkit.adapters.fakes.hub import FakeHub
 from toolkit.config.registry.lock_file import lock_path
-from toolkit.domain.snapshot import FileDigest
+from toolkit.domain.files.snapshot import FileDigest
 from toolkit.workflows.registry.pin import Pinned, lock_versions, pin_version
 
 FILES = {

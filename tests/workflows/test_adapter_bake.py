@@ -10,7 +10,7 @@ from tests.workflows.test_adapter_gates import verdicts, version
 from tests.workflows.test_adapters import ALL, LAW, SQL, SQL_2, base, engines, loaded, names
 from tests.workflows.world import Killed, World
 from toolkit.adapters.fakes.guard import FakeGuards
-from toolkit.domain.guard import GateResult, Guard, Tolerance, Unsure, Verdict
+from toolkit.domain.gates.guard import GateResult, Guard, Tolerance, Unsure, Verdict
 from toolkit.errors import ReleaseFailedError
 from toolkit.planning.change.adapters import adapter_changes, adapters_guard
 

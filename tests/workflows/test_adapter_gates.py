@@ -14,11 +14,18 @@ from tests.workflows.test_adapters import ALL, LAW, SQL, SQL_2, base, engines, l
 from tests.workflows.world import TIMING, Killed, World
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.guard import Answers, Benchmarks, Guard, Score, Speed, Tolerance, Verdict
-from toolkit.domain.model import Adapter, EngineSpec, HubSource, Openness, Resources, Version
-from toolkit.domain.probe import Answer
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.gates.guard import Answers, Benchmarks, Guard, Score, Speed, Tolerance, Verdict
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.registry.model import (
+    Adapter,
+    EngineSpec,
+    HubSource,
+    Openness,
+    Resources,
+    Version,
+)
+from toolkit.domain.replicas.probe import Answer
 from toolkit.errors import RefusedError, ReleaseFailedError
 from toolkit.planning.change.deploy import Wanted
 from toolkit.workflows.change.gating import Gated, GatePlan, gate_version

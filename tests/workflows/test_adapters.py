@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 
 from tests.workflows.world import Killed, World, release
-from toolkit.domain.guard import Guard, Verdict
-from toolkit.domain.model import Check
-from toolkit.domain.release import Release, ReleaseAdapter
+from toolkit.domain.deployment.release import Release, ReleaseAdapter
+from toolkit.domain.gates.guard import Guard, Verdict
+from toolkit.domain.registry.model import Check
 from toolkit.errors import ToolkitError
 from toolkit.planning.change.rollout import Limits
 from toolkit.planning.routing.files import render_files

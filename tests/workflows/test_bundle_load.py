@@ -21,10 +21,10 @@ from toolkit.adapters.store.compiled import CompiledTrees
 from toolkit.config.engine_locks import read_locks
 from toolkit.config.registry.lock_file import read_lock
 from toolkit.config.registry.reading import load_registry
-from toolkit.domain.bundle import BundleFile, Manifest
-from toolkit.domain.compiled import CompiledTree
-from toolkit.domain.release import Release
-from toolkit.domain.snapshot import FileDigest, digest_of_files
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.engines.compiled import CompiledTree
+from toolkit.domain.files.bundle import BundleFile, Manifest
+from toolkit.domain.files.snapshot import FileDigest, digest_of_files
 from toolkit.errors import InputError, IntegrityError, RefusedError, SourceError
 from toolkit.planning.upkeep.bundle import contradictions
 from toolkit.workflows.files.bundle_load import load_bundle

@@ -10,7 +10,7 @@ import pytest
 
 from tests.workflows.world import GB, Killed, World, release
 from toolkit.adapters.fakes.behaviour import Behaviour
-from toolkit.domain.probe import Completion
+from toolkit.domain.replicas.probe import Completion
 from toolkit.errors import (
     InputError,
     RefusedError,

@@ -12,7 +12,7 @@ import pytest
 from tests.workflows.world import GB, World, release
 from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.adapters.fakes.converge import FakeConverge
-from toolkit.domain.probe import Completion, LockOwner
+from toolkit.domain.replicas.probe import Completion, LockOwner
 from toolkit.errors import (
     BusyError,
     HostError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.workflows.world import Killed, World, release
-from toolkit.domain.probe import LockOwner
+from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import (
     HostError,
     InterruptionError,

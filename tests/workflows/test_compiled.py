@@ -13,8 +13,8 @@ from tests.workflows.world import World, release
 from toolkit.adapters.fakes.host import COMPILED, COMPILED_BYTES, hash_of
 from toolkit.adapters.store import compiled
 from toolkit.adapters.store.compiled import CompiledTrees
-from toolkit.domain.compiled import CompiledTree
-from toolkit.domain.snapshot import FileDigest, digest_of_files
+from toolkit.domain.engines.compiled import CompiledTree
+from toolkit.domain.files.snapshot import FileDigest, digest_of_files
 from toolkit.errors import IntegrityError
 
 ENGINE = release(1).engine

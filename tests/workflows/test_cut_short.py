@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.workflows.world import Killed, World, release
-from toolkit.domain.probe import LockOwner
+from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import HostError
 from toolkit.planning.change.rollout import Limits
 

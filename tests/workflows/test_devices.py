@@ -9,7 +9,7 @@ import pytest
 from tests.workflows.world import GB, World, release
 from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.adapters.fakes.host import gpu
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.release import Release
 from toolkit.errors import ReleaseFailedError
 
 

@@ -10,9 +10,9 @@ import pytest
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.history.history import History
 from toolkit.adapters.store.store import Store
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.fleet import Host
-from toolkit.domain.model import Policy, Registry
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.hosts.fleet import Host
+from toolkit.domain.registry.model import Policy, Registry
 from toolkit.errors import HostError, InputError, SourceError
 from toolkit.planning.upkeep.diagnosis import Level
 from toolkit.workflows.fleet.doctor import examine

@@ -11,9 +11,9 @@ import pytest
 from tests.workflows.world import World
 from toolkit.config.engine_locks import SHIPPED, read_locks
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.facts import Device, HostFacts
-from toolkit.domain.model import EngineSpec
-from toolkit.domain.probe import LockOwner
+from toolkit.domain.hosts.facts import Device, HostFacts
+from toolkit.domain.registry.model import EngineSpec
+from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import (
     BusyError,
     InputError,

@@ -6,7 +6,7 @@ import pytest
 
 from tests.workflows.world import FakeSupplies, World, release
 from toolkit.adapters.fakes.behaviour import Behaviour
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.release import Release
 from toolkit.errors import CalledOffError, HostError, IntegrityError, ReleaseFailedError
 
 

@@ -25,13 +25,13 @@ from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.adapters.sources.model_files import read_directory
 from toolkit.adapters.store.store import Store
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.engine import EngineLock
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.fit import ModelFiles
-from toolkit.domain.fleet import Host
-from toolkit.domain.model import HubSource, LocalSource
-from toolkit.domain.release import Release
-from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.engines.engine import EngineLock
+from toolkit.domain.engines.fit import ModelFiles
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.hosts.fleet import Host
+from toolkit.domain.registry.model import HubSource, LocalSource
 from toolkit.errors import HostError, SourceError
 from toolkit.planning.fit.host_fit import Candidate
 from toolkit.workflows.change import fit_record as fit_workflow

@@ -16,7 +16,7 @@ from tests.workflows.test_gates import OLD, host
 from toolkit.adapters.matching.matching import matching
 from toolkit.config.golden.draft import read_requests
 from toolkit.config.golden.reading import read_golden
-from toolkit.domain.golden import Expectation, Range, ToolCall
+from toolkit.domain.gates.golden import Expectation, Range, ToolCall
 from toolkit.errors import HostError, InputError
 from toolkit.planning.guard.drafts import drafted
 from toolkit.planning.guard.kinds import Said

@@ -12,10 +12,10 @@ import pytest
 
 from tests.workflows.world import GB, TIMING, Killed, World, release
 from toolkit.adapters.fakes.behaviour import Behaviour
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.guard import Answers, Guard, Verdict
-from toolkit.domain.probe import LockOwner
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.gates.guard import Answers, Guard, Verdict
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import BusyError, NothingSuitableError, RefusedError, ReleaseFailedError
 from toolkit.planning.change.deploy import Wanted
 from toolkit.workflows.change.gating import Gated, GatePlan, gate_version

@@ -10,7 +10,7 @@ from tests.workflows.guarding import STEPS, cut_in_bake, gates, guarded, watch_s
 from tests.workflows.test_cut_short import kept
 from tests.workflows.world import GB, Killed, World, release
 from toolkit.adapters.fakes.behaviour import Behaviour
-from toolkit.domain.guard import Guard, Unsure, Verdict
+from toolkit.domain.gates.guard import Guard, Unsure, Verdict
 from toolkit.errors import HostError, RefusedError, ReleaseFailedError
 from toolkit.planning.change.rollout import Limits
 from toolkit.workflows.tools import NoTrail

@@ -10,7 +10,7 @@ import pytest
 from tests.workflows.guarding import GUARDED, cut_in_bake, each_serves, gates, guarded
 from tests.workflows.test_cut_short import elsewhere, kept
 from tests.workflows.world import Killed, World, release
-from toolkit.domain.guard import Guard, Verdict
+from toolkit.domain.gates.guard import Guard, Verdict
 from toolkit.errors import BusyError, ReleaseFailedError
 from toolkit.planning.change.rollout import Limits
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from toolkit.adapters.fakes.host import FakeHost
-from toolkit.domain.fleet import Host
-from toolkit.domain.keys import KeyRing
+from toolkit.domain.clients.keys import KeyRing
+from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import HostError, InputError
 from toolkit.planning.routing.keys import with_key, without_key
 from toolkit.workflows.fleet.keys import change_keys, read_keys, sync_keys

@@ -16,9 +16,9 @@ from tests.workflows.world import World, release
 from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.config.engine_locks import read_locks
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.engine import EngineLock
-from toolkit.domain.release import Release
-from toolkit.domain.snapshot import Snapshot
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.engines.engine import EngineLock
+from toolkit.domain.files.snapshot import Snapshot
 from toolkit.errors import NothingSuitableError, ReleaseFailedError
 from toolkit.planning.release.build import build_release
 

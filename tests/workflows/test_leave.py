@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.workflows.world import TIMING, World, fleet_host, release
-from toolkit.domain.release import Attempt
+from toolkit.domain.deployment.release import Attempt
 from toolkit.errors import HostError, InputError, RefusedError
 from toolkit.planning.routing.agreement import agreed
 from toolkit.workflows.change.leave import drain_host, forget_host

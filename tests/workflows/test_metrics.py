@@ -15,9 +15,9 @@ from tests.workflows.world import World, release
 from toolkit.adapters.metrics_files import keep_setup, read_setup, write_files
 from toolkit.adapters.schedule_record import ScheduleRecord, WindowRun
 from toolkit.cli.members import keep_metrics_current
-from toolkit.domain.metrics import MetricsSetup, UsualObjectives
-from toolkit.domain.schedule import Rule, Schedule, Upkeep, Window
-from toolkit.domain.use import Counted, UseRun
+from toolkit.domain.clients.use import Counted, UseRun
+from toolkit.domain.deployment.schedule import Rule, Schedule, Upkeep, Window
+from toolkit.domain.hosts.metrics import MetricsSetup, UsualObjectives
 from toolkit.errors import HostError, InputError
 from toolkit.workflows.fleet.metrics import follow, keep_ops_figures, scraped, set_up
 

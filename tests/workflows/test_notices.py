@@ -11,8 +11,8 @@ import pytest
 
 from toolkit.adapters.notices.delivery import NotDelivered
 from toolkit.adapters.notices.outbox import Outbox
-from toolkit.domain.channel import Channel
-from toolkit.domain.notice import Notice
+from toolkit.domain.trail.channel import Channel
+from toolkit.domain.trail.notice import Notice
 from toolkit.errors import InputError, RefusedError
 from toolkit.workflows.trail import desk
 from toolkit.workflows.trail.desk import KEEP_SECONDS, MOST_OLD, NoticeDesk

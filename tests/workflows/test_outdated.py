@@ -19,7 +19,7 @@ from toolkit.adapters.sightings import Sightings
 from toolkit.config.registry.lock_file import read_lock
 from toolkit.config.registry.reading import load_registry
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.engine import EngineLock
+from toolkit.domain.engines.engine import EngineLock
 from toolkit.errors import SourceError
 from toolkit.planning.upkeep.currency import Currency, State
 from toolkit.workflows.registry import deadline

@@ -9,7 +9,7 @@ import pytest
 
 from tests.workflows.world import World, release
 from toolkit.adapters.patience import Patience
-from toolkit.domain.probe import LockOwner
+from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import BusyError, HostError, ToolkitError
 
 BOB = LockOwner("bob@ops2", "toolkit deploy other", 815, since=1000.0)

@@ -14,7 +14,7 @@ from toolkit.adapters.mirror.app import mirror_app
 from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.config.registry.lock_file import lock_path, read_lock
 from toolkit.config.registry.reading import load_registry
-from toolkit.domain.capabilities import ModelFacts
+from toolkit.domain.files.capabilities import ModelFacts
 from toolkit.errors import InputError
 from toolkit.workflows.registry.pin import Pinned, pin_version
 

@@ -16,7 +16,7 @@ from toolkit.adapters.fakes.hub import FakeHub
 from toolkit.adapters.sightings import Sightings
 from toolkit.config.registry.lock_file import lock_path, read_lock
 from toolkit.config.registry.reading import load_registry
-from toolkit.domain.snapshot import content_revision
+from toolkit.domain.files.snapshot import content_revision
 from toolkit.errors import InputError, RefusedError, SourceError, ToolkitError
 from toolkit.planning.upkeep.currency import State
 from toolkit.workflows.registry.check import check_registry

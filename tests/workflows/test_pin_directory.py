@@ -10,7 +10,7 @@ import pytest
 from tests.workflows.pin_desk import FILES, HEAD, Desk
 from toolkit.config.registry.lock_file import lock_path
 from toolkit.config.registry.reading import load_registry
-from toolkit.domain.snapshot import FileDigest, content_revision
+from toolkit.domain.files.snapshot import FileDigest, content_revision
 from toolkit.errors import InputError, IntegrityError, SourceError
 
 

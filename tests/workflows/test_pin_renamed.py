@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.workflows.pin_desk import HEAD, Desk, desk
-from toolkit.domain.model import HubSource
+from toolkit.domain.registry.model import HubSource
 from toolkit.errors import RefusedError
 from toolkit.workflows.registry.pin import pin_version
 

@@ -11,10 +11,10 @@ import pytest
 from toolkit.adapters.ansible.converge import Progress
 from toolkit.adapters.fakes.converge import FakeConverge
 from toolkit.adapters.fakes.host import FakeHost
-from toolkit.domain.facts import HostFacts, RouterFacts
-from toolkit.domain.fleet import Host
-from toolkit.domain.keys import KeyRing
-from toolkit.domain.probe import LockOwner
+from toolkit.domain.clients.keys import KeyRing
+from toolkit.domain.hosts.facts import HostFacts, RouterFacts
+from toolkit.domain.hosts.fleet import Host
+from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import HostError, RefusedError
 from toolkit.planning.routing.keys import with_key
 from toolkit.workflows.fleet.hosts import look_at_hosts

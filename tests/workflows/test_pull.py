@@ -13,7 +13,8 @@ from toolkit.adapters.hub.errors import Fault
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.adapters.store.store import Store
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.model import (
+from toolkit.domain.files.snapshot import FileDigest, Snapshot, content_revision
+from toolkit.domain.registry.model import (
     EngineSpec,
     HubSource,
     LocalSource,
@@ -22,7 +23,6 @@ from toolkit.domain.model import (
     Resources,
     Version,
 )
-from toolkit.domain.snapshot import FileDigest, Snapshot, content_revision
 from toolkit.errors import IntegrityError, RefusedError, SourceError
 from toolkit.workflows.files.pull import Pulled, pull
 

@@ -14,7 +14,7 @@ from toolkit.adapters.fakes.hub import FakeHub
 from toolkit.adapters.store.store import Store
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.model import (
+from toolkit.domain.registry.model import (
     EngineSpec,
     HubSource,
     Openness,
@@ -22,7 +22,7 @@ from toolkit.domain.model import (
     Resources,
     Version,
 )
-from toolkit.domain.snapshot import Snapshot
+from toolkit.domain.files.snapshot import Snapshot
 from toolkit.workflows.files.pull import pull
 from toolkit.workflows.files.report import Silent
 

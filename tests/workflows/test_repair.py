@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.workflows.world import GB, World, release
-from toolkit.domain.facts import ProcessState, SlotFacts
-from toolkit.domain.keys import KeyRing
-from toolkit.domain.model import Registry
-from toolkit.domain.release import OpenDeployment
+from toolkit.domain.clients.keys import KeyRing
+from toolkit.domain.deployment.release import OpenDeployment
+from toolkit.domain.hosts.facts import ProcessState, SlotFacts
+from toolkit.domain.registry.model import Registry
 from toolkit.errors import HostError, InputError, RefusedError
 from toolkit.planning.change.rollout import Limits
 from toolkit.planning.routing.keys import with_key

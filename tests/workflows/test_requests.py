@@ -10,7 +10,7 @@ import pytest
 
 from tests.planning.test_joined import AT, RECORD, REQUEST
 from toolkit.adapters.fakes.host import FakeHost
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import HostError
 from toolkit.workflows.fleet.requests import PATIENCE, Clock, RequestReader
 

@@ -10,10 +10,10 @@ import pytest
 
 from tests.workflows.world import GB, World, release
 from toolkit.adapters.fakes.behaviour import Behaviour
-from toolkit.domain.keys import KeyRing
-from toolkit.domain.plan import Strategy
-from toolkit.domain.probe import LockOwner
-from toolkit.domain.release import Attempt, Outcome
+from toolkit.domain.clients.keys import KeyRing
+from toolkit.domain.deployment.plan import Strategy
+from toolkit.domain.deployment.release import Attempt, Outcome
+from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import (
     BusyError,
     HostError,

@@ -13,8 +13,8 @@ from tests.pace import Pace, paced
 from tests.workflows.world import AGES, GB, Killed, World, press_ctrl_c, release
 from toolkit.adapters.distribution.port import Report, Tree
 from toolkit.adapters.fakes.distribution import FakeDistribution
-from toolkit.domain.fleet import Host
-from toolkit.domain.release import Outcome
+from toolkit.domain.deployment.release import Outcome
+from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import InterruptionError
 from toolkit.planning.change.rollout import Limits
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.workflows.world import GB, World, release
 from toolkit.adapters.fakes.behaviour import Behaviour
-from toolkit.domain.release import Release, Span
+from toolkit.domain.deployment.release import Release, Span
 from toolkit.errors import HostError, InputError, NothingSuitableError, ReleaseFailedError
 from toolkit.planning.change.rollout import Limits
 

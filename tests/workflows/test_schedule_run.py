@@ -25,7 +25,7 @@ from tests.workflows.night import (
     upstream,
 )
 from toolkit.adapters.schedule_record import ScheduleRecord
-from toolkit.domain.schedule import Rule, Upkeep
+from toolkit.domain.deployment.schedule import Rule, Upkeep
 from toolkit.errors import (
     BusyError,
     RefusedError,

@@ -20,11 +20,11 @@ from tests.workflows.night import (
     serving,
     upstream,
 )
-from toolkit.domain.facts import FleetFacts, HostFacts
-from toolkit.domain.probe import LockOwner
-from toolkit.domain.release import Deployment, Outcome
-from toolkit.domain.schedule import Rule, Upkeep
-from toolkit.domain.upstream import Upstream
+from toolkit.domain.deployment.release import Deployment, Outcome
+from toolkit.domain.deployment.schedule import Rule, Upkeep
+from toolkit.domain.hosts.facts import FleetFacts, HostFacts
+from toolkit.domain.registry.upstream import Upstream
+from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import (
     HostError,
     InputError,

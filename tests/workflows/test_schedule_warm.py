@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.workflows.night import SERVING, Night, schedule
-from toolkit.domain.facts import FleetFacts, HostFacts
-from toolkit.domain.schedule import Schedule, WarmHours, Window
-from toolkit.domain.warmth import WhenAsleep
+from toolkit.domain.deployment.schedule import Schedule, WarmHours, Window
+from toolkit.domain.hosts.facts import FleetFacts, HostFacts
+from toolkit.domain.replicas.warmth import WhenAsleep
 from toolkit.planning.upkeep.idle_after import Counted
 from toolkit.planning.upkeep.unattended import Action, Seen
 from toolkit.planning.upkeep.warm_hours import Warmth, wanted

@@ -9,9 +9,9 @@ import pytest
 
 from tests.planning.test_currency import OLD
 from tests.workflows.night import DAY, NIGHT, OPENS, Night, night, schedule, upstream
-from toolkit.domain.guard import Guard, ShareStep
-from toolkit.domain.release import Deployment, Outcome, StepRecord
-from toolkit.domain.schedule import Rule, Upkeep, Window
+from toolkit.domain.deployment.release import Deployment, Outcome, StepRecord
+from toolkit.domain.deployment.schedule import Rule, Upkeep, Window
+from toolkit.domain.gates.guard import Guard, ShareStep
 from toolkit.errors import (
     RefusedError,
 )

@@ -11,9 +11,9 @@ import pytest
 from tests.workflows.world import GB, TIMING, Killed, World, release
 from toolkit.cli.views.sleep_rule import sleep_lines
 from toolkit.cli.views.slot import state_words
-from toolkit.domain.model import Policy, Registry
-from toolkit.domain.schedule import SleepRule
-from toolkit.domain.warmth import WhenAsleep
+from toolkit.domain.deployment.schedule import SleepRule
+from toolkit.domain.registry.model import Policy, Registry
+from toolkit.domain.replicas.warmth import WhenAsleep
 from toolkit.errors import (
     HostError,
     InputError,

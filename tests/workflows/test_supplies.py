@@ -13,10 +13,10 @@ from toolkit.adapters.fakes.hub import FakeHub
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.adapters.store.store import Store
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.engine import EngineLock
-from toolkit.domain.model import Policy
-from toolkit.domain.release import Release
-from toolkit.domain.snapshot import Snapshot
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.engines.engine import EngineLock
+from toolkit.domain.files.snapshot import Snapshot
+from toolkit.domain.registry.model import Policy
 from toolkit.errors import InputError, IntegrityError, SourceError
 from toolkit.workflows.files.report import Silent
 from toolkit.workflows.files.supplies import LocalSupplies

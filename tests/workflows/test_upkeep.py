@@ -12,8 +12,8 @@ from tests.workflows.world import Killed, World, release
 from toolkit.adapters.history.history import History
 from toolkit.adapters.store.store import Store
 from toolkit.cli.views.dry_run import DryRun
-from toolkit.domain.release import Outcome
-from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.domain.deployment.release import Outcome
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
 from toolkit.errors import HostError, RefusedError
 from toolkit.planning.change.rollout import RolloutPlan
 from toolkit.workflows.fleet.prune import Unused, prune

@@ -26,8 +26,8 @@ from toolkit.adapters.history.database import Address, read_address
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.use import ROW as ORDER
 from toolkit.adapters.hosts.use import chunk_from_json
-from toolkit.domain.fleet import Host
-from toolkit.domain.use import LedgerSums, Place, UseChunk
+from toolkit.domain.clients.use import LedgerSums, Place, UseChunk
+from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import HostError, ToolkitError
 from toolkit.planning.use.reconciled import reconciled
 from toolkit.workflows.use.collect import collect, collect_in_passing, tell

@@ -15,12 +15,12 @@ from toolkit.adapters.history.history import History
 from toolkit.adapters.store.manifest import snapshot_path, write_manifest
 from toolkit.adapters.store.store import Store
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.change import Change
-from toolkit.domain.engine import EngineLock
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.model import Permission, Policy, Version
-from toolkit.domain.release import Attempt, Outcome
-from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.domain.deployment.change import Change
+from toolkit.domain.deployment.release import Attempt, Outcome
+from toolkit.domain.engines.engine import EngineLock
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.registry.model import Permission, Policy, Version
 from toolkit.errors import InputError, NothingSuitableError, RefusedError
 from toolkit.planning.change.deploy import Wanted, plan_deploy
 from toolkit.workflows.change.wanted import Pinned, Want, back, usual_start, want_version

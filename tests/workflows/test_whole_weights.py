@@ -18,8 +18,8 @@ from toolkit.adapters.fakes.hub import FakeHub
 from toolkit.adapters.store.store import Store
 from toolkit.config.registry.lock_file import read_lock
 from toolkit.domain import bounds
-from toolkit.domain.model import HubSource
-from toolkit.domain.snapshot import Snapshot
+from toolkit.domain.files.snapshot import Snapshot
+from toolkit.domain.registry.model import HubSource
 from toolkit.errors import SourceError
 from toolkit.workflows.fleet.fit_plan import files_of, read_model
 

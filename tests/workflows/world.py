@@ -17,13 +17,13 @@ from toolkit.adapters.fakes.distribution import FakeDistribution
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.history.history import History
 from toolkit.adapters.interruption import Interruption
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.fleet import Host
-from toolkit.domain.guard import GateResult, Guard, Verdict
-from toolkit.domain.model import Check, Version
-from toolkit.domain.probe import LockOwner
-from toolkit.domain.release import Release
-from toolkit.domain.snapshot import FileDigest
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.files.snapshot import FileDigest
+from toolkit.domain.gates.guard import GateResult, Guard, Verdict
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.hosts.fleet import Host
+from toolkit.domain.registry.model import Check, Version
+from toolkit.domain.replicas.probe import LockOwner
 from toolkit.planning.change.deploy import Wanted
 from toolkit.planning.change.rollout import Limits, RolloutPlan
 from toolkit.planning.routing.agreement import fleet_routes

@@ -14,8 +14,8 @@ from toolkit.adapters.store.copying import copy_file
 from toolkit.adapters.store.files import entries, locked, size_of
 from toolkit.adapters.store.hashing import difference, digest_file
 from toolkit.domain.bounds import BUNDLE
-from toolkit.domain.bundle import MANIFEST, SUMS, BundleFile
-from toolkit.domain.snapshot import FileDigest
+from toolkit.domain.files.bundle import MANIFEST, SUMS, BundleFile
+from toolkit.domain.files.snapshot import FileDigest
 from toolkit.errors import BusyError, InputError, IntegrityError, SourceError
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from toolkit.adapters.store.files import replace_text
-from toolkit.domain.metrics import MetricsSetup, UsualObjectives
+from toolkit.domain.hosts.metrics import MetricsSetup, UsualObjectives
 from toolkit.errors import InputError
 
 SETUP = "metrics.json"

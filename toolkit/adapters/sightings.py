@@ -9,7 +9,7 @@ from typing import Any
 
 from toolkit.adapters.store.files import replace_text
 from toolkit.domain.outside import parse_mapping
-from toolkit.domain.upstream import Sighting
+from toolkit.domain.registry.upstream import Sighting
 
 _BYTES = 4 * 2**20
 # Of each repository; a branch that moves more often between two looks is followed by its last commits.

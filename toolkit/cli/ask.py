@@ -16,7 +16,7 @@ from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json
 from toolkit.cli.streams import output_is_lost
 from toolkit.domain.bounds import ANSWER
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.secret import Secret
 from toolkit.errors import InputError
 from toolkit.planning.upkeep.question import Question

@@ -20,8 +20,8 @@ from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option, together
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.config.completion.glance import models_in
-from toolkit.domain.audit import KeptHead
 from toolkit.domain.quantity import format_seconds
+from toolkit.domain.trail.audit import KeptHead
 from toolkit.errors import HostError, InputError, IntegrityError, ToolkitError
 from toolkit.planning.upkeep.audit import Entry, Examined, chosen, entries, examine, removed_logs
 from toolkit.workflows.fleet.look import each_at_once

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from toolkit.adapters.history.history import History
     from toolkit.adapters.hosts.client import Clients
     from toolkit.cli.context import Pins
-    from toolkit.domain.fleet import Fleet, Host
-    from toolkit.domain.model import Version
+    from toolkit.domain.hosts.fleet import Fleet, Host
+    from toolkit.domain.registry.model import Version
     from toolkit.planning.change.rollout import RolloutPlan
     from toolkit.workflows.change.rollout import RolledOut
     from toolkit.workflows.change.wanted import Order

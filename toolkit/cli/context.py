@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from toolkit.adapters.prometheus import PrometheusPort
     from toolkit.adapters.store.store import Store
     from toolkit.config.registry.lock_file import Lock
-    from toolkit.domain.engine import EngineLock
-    from toolkit.domain.fleet import Fleet, Host
-    from toolkit.domain.model import Registry
-    from toolkit.domain.probe import LockOwner
+    from toolkit.domain.engines.engine import EngineLock
+    from toolkit.domain.hosts.fleet import Fleet, Host
+    from toolkit.domain.registry.model import Registry
+    from toolkit.domain.replicas.probe import LockOwner
 
 T = TypeVar("T")
 PROMETHEUS, PROMETHEUS_CREDENTIALS = "TOOLKIT_PROMETHEUS", "TOOLKIT_PROMETHEUS_CREDENTIALS"
@@ -222,7 +222,7 @@ def lock_owner() -> LockOwner:
     import getpass
     import socket
 
-    from toolkit.domain.probe import LockOwner
+    from toolkit.domain.replicas.probe import LockOwner
 
     actor = f"{os.environ.get('SUDO_USER') or getpass.getuser()}@{socket.gethostname()}"
     return LockOwner(actor, " ".join(["toolkit", *sys.argv[1:]]), os.getpid())

@@ -17,7 +17,7 @@ from toolkit.cli.traffic import collected, is_stated, recorded_situation, stated
 from toolkit.cli.views.cost import csv_text, show
 from toolkit.cli.views.cost_json import document
 from toolkit.config.costs.price_table import load_price_table
-from toolkit.domain.economics import day_of
+from toolkit.domain.costs.economics import day_of
 from toolkit.errors import InputError
 from toolkit.workflows.fleet.cost import bills
 

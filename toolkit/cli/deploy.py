@@ -22,8 +22,8 @@ from toolkit.cli.options import fleet_option, home_option, json_option, registry
 from toolkit.cli.output import note
 from toolkit.cli.trail import changing
 from toolkit.cli.update import accept_live
-from toolkit.domain.model import Model, Version
-from toolkit.domain.release import Deployment, Outcome
+from toolkit.domain.deployment.release import Deployment, Outcome
+from toolkit.domain.registry.model import Model, Version
 from toolkit.errors import InputError
 from toolkit.planning.upkeep.left_candidate import left_candidate, with_outcomes
 from toolkit.workflows.change.bake import await_guards

@@ -27,10 +27,10 @@ from toolkit.cli.views.plan import go_ahead
 from toolkit.cli.waiting import wait_option
 from toolkit.config.engine_locks import is_shipped, read_locks
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.engine import ENGINES, EngineLock
-from toolkit.domain.facts import FleetFacts
-from toolkit.domain.host_failures import joined, own_words
-from toolkit.domain.model import EngineSpec
+from toolkit.domain.engines.engine import ENGINES, EngineLock
+from toolkit.domain.hosts.facts import FleetFacts
+from toolkit.domain.hosts.failures import joined, own_words
+from toolkit.domain.registry.model import EngineSpec
 from toolkit.errors import InputError
 from toolkit.planning.release.engine_choice import PackageChange
 from toolkit.workflows.change.engine import Installation, install_engine

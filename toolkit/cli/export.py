@@ -19,7 +19,7 @@ from toolkit.workflows.fleet.look import look
 
 if TYPE_CHECKING:
     from toolkit.adapters.hosts.port import HostPort
-    from toolkit.domain.fleet import Host
+    from toolkit.domain.hosts.fleet import Host
     from toolkit.planning.gateway.litellm import Exported
 
 _HEAD = """\

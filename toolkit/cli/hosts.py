@@ -24,7 +24,7 @@ from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing
 from toolkit.cli.views.plan import confirmation
 from toolkit.cli.waiting import wait_option
-from toolkit.domain.facts import FleetFacts, HostFacts
+from toolkit.domain.hosts.facts import FleetFacts, HostFacts
 from toolkit.domain.quantity import format_size
 from toolkit.errors import HostError
 from toolkit.workflows.fleet.hosts import HostLook, look_at_hosts

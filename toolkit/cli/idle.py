@@ -15,9 +15,9 @@ from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.views.cost_json import money
 from toolkit.cli.views.sleep_rule import after_words, sleep_lines
 from toolkit.cli.warm_hours import KnownHours, known_hours
-from toolkit.domain.economics import day_of
+from toolkit.domain.costs.economics import day_of
+from toolkit.domain.deployment.schedule import SleepRule
 from toolkit.domain.quantity import format_seconds
-from toolkit.domain.schedule import SleepRule
 from toolkit.planning.economics.idle import Idleness, idleness
 from toolkit.workflows.fleet.recorded import recorded, window
 

@@ -25,7 +25,7 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.output import note, print_json, say, say_whole, table
 from toolkit.cli.trail import changing
-from toolkit.domain.keys import MILLION, Charge, Key, KeyRing
+from toolkit.domain.clients.keys import MILLION, Charge, Key, KeyRing
 from toolkit.errors import HostError
 from toolkit.planning.economics.charge import amount_of, charge_of
 from toolkit.planning.routing.keys import opened, with_charge, with_key, without_key
@@ -222,7 +222,7 @@ def _shown(name: str, value: int, charge: Charge | None) -> str:
 def _charge(costs_path: str) -> Charge:
     """Return what keys are charged by the file of costs; raises InputError or RefusedError."""
     from toolkit.config.costs.reading import load_costs
-    from toolkit.domain.economics import day_of
+    from toolkit.domain.costs.economics import day_of
 
     now = time.time()
     return charge_of(load_costs(Path(costs_path), day_of(now)), now)

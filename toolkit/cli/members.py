@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from toolkit.adapters.hosts.client import Clients
     from toolkit.adapters.hosts.port import HostPort
     from toolkit.adapters.interruption import Interruption
-    from toolkit.domain.fleet import Host
-    from toolkit.domain.model import Version
-    from toolkit.domain.snapshot import Snapshot
+    from toolkit.domain.files.snapshot import Snapshot
+    from toolkit.domain.hosts.fleet import Host
+    from toolkit.domain.registry.model import Version
     from toolkit.workflows.tools import Scores, Supplies, Tools
 
 T = TypeVar("T")
@@ -117,7 +117,7 @@ def _supplies(home: Path, pins: Pins | None, interruption: Interruption) -> Supp
     from toolkit.adapters.engines.wheelhouse import Wheelhouse
     from toolkit.cli.views.pull import PullProgress
     from toolkit.config.engine_locks import read_locks
-    from toolkit.domain.model import Policy
+    from toolkit.domain.registry.model import Policy
     from toolkit.workflows.files.supplies import LocalSupplies
 
     def nothing_pinned(version: Version) -> Snapshot:

@@ -11,7 +11,7 @@ from toolkit.cli.context import home_directory, open_hosts
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json, table
 from toolkit.config.costs.meter import append_readings, reading_line
-from toolkit.domain.host_failures import joined
+from toolkit.domain.hosts.failures import joined
 from toolkit.workflows.fleet.meter import read_counters
 
 

@@ -21,7 +21,7 @@ from toolkit.cli.options import (
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing
 from toolkit.config.paths import absolute
-from toolkit.domain.metrics import MetricsSetup, UsualObjectives
+from toolkit.domain.hosts.metrics import MetricsSetup, UsualObjectives
 from toolkit.errors import InputError
 from toolkit.planning.metrics.recording import Promised
 from toolkit.workflows.fleet.metrics import scraped, set_up

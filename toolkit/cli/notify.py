@@ -13,8 +13,8 @@ from toolkit.cli.context import home_directory
 from toolkit.cli.options import home_option, json_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import notify_path
-from toolkit.domain.channel import Mail, Way, Webhook
-from toolkit.domain.notice import Notice
+from toolkit.domain.trail.channel import Mail, Way, Webhook
+from toolkit.domain.trail.notice import Notice
 from toolkit.errors import InputError, ToolkitError
 from toolkit.workflows.trail.desk import NoticeDesk
 

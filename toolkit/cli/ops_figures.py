@@ -11,8 +11,8 @@ from toolkit.cli.output import note
 from toolkit.errors import ToolkitError
 
 if TYPE_CHECKING:
-    from toolkit.domain.metrics import MetricsSetup
-    from toolkit.domain.schedule import Schedule
+    from toolkit.domain.deployment.schedule import Schedule
+    from toolkit.domain.hosts.metrics import MetricsSetup
 
 
 def keep_ops_current(home: Path) -> None:

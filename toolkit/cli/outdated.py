@@ -27,7 +27,7 @@ from toolkit.workflows.registry.outdated import (
 )
 
 if TYPE_CHECKING:
-    from toolkit.domain.facts import FleetFacts
+    from toolkit.domain.hosts.facts import FleetFacts
     from toolkit.planning.upkeep.currency import Currency, EngineCurrency
 
 _WIDTH = 80

@@ -11,8 +11,8 @@ from toolkit.cli.context import home_directory, open_fleet, open_ports
 from toolkit.cli.options import fleet_option, home_option, host_option, json_option
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing, trail_now
-from toolkit.domain.audit import plan_digest
-from toolkit.domain.perimeter import OUTCOMES, ReplicaTries
+from toolkit.domain.hosts.perimeter import OUTCOMES, ReplicaTries
+from toolkit.domain.trail.audit import plan_digest
 from toolkit.errors import HostError, IntegrityError, ToolkitError
 from toolkit.workflows.fleet.perimeter import check_perimeter
 

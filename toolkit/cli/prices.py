@@ -12,7 +12,7 @@ from toolkit.cli.output import print_json, say, table
 from toolkit.cli.views.cost import api_rows
 from toolkit.cli.views.cost_json import api_document
 from toolkit.config.costs.price_table import load_price_table
-from toolkit.domain.economics import day_of
+from toolkit.domain.costs.economics import day_of
 from toolkit.errors import InputError
 
 

@@ -19,15 +19,15 @@ from toolkit.cli.result_file import require_place, write_result
 from toolkit.cli.trail import changing, trail_now
 from toolkit.config.registry.lock_file import lock_path
 from toolkit.config.text_file import read_text
-from toolkit.domain.evidence import Claim
+from toolkit.domain.clients.evidence import Claim
 from toolkit.errors import InputError, RefusedError
 from toolkit.planning.evidence.claim import claim_of
 from toolkit.planning.evidence.proof import Decision, evidence_text
 from toolkit.planning.release.licence_policy import licence_verdict
 
 if TYPE_CHECKING:
-    from toolkit.domain.audit import Head
-    from toolkit.domain.release import Release
+    from toolkit.domain.deployment.release import Release
+    from toolkit.domain.trail.audit import Head
 
 CHECKER = Path(__file__).parent.parent / "check_evidence.py"
 _MOST_HEADERS = 2**20

@@ -25,8 +25,8 @@ from toolkit.cli.views.changes import agreed_to, show_changes, turn_off_option
 from toolkit.cli.views.dry_run import DryRun
 from toolkit.cli.views.plan import go_ahead
 from toolkit.cli.waiting import patience_now, until_set, wait_option
-from toolkit.domain.change import folded
-from toolkit.domain.host_failures import joined
+from toolkit.domain.deployment.change import folded
+from toolkit.domain.hosts.failures import joined
 from toolkit.domain.quantity import format_seconds
 from toolkit.planning.change.protections import PROTECTIONS
 from toolkit.workflows.fleet.provision import Intent, Outcome, Provisioning, Target

@@ -14,9 +14,9 @@ from toolkit.cli.options import dry_run_option, home_option, json_option, regist
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.views.pull import PullProgress
 from toolkit.config.registry.lock_file import read_lock
-from toolkit.domain.model import Version, parts_of
+from toolkit.domain.files.snapshot import Snapshot
 from toolkit.domain.quantity import format_seconds, format_size
-from toolkit.domain.snapshot import Snapshot
+from toolkit.domain.registry.model import Version, parts_of
 from toolkit.errors import SourceError, ToolkitError
 from toolkit.workflows.files.pull import Pulled, preview, require_licence
 from toolkit.workflows.files.pull import pull as pull_version

@@ -15,9 +15,9 @@ from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.trail import changing
 from toolkit.cli.views.plan import confirmed
 from toolkit.config.registry.lock_file import Lock, read_lock
-from toolkit.domain.capabilities import Capabilities
-from toolkit.domain.model import Registry, Version
+from toolkit.domain.files.capabilities import Capabilities
 from toolkit.domain.quantity import format_size, written_size
+from toolkit.domain.registry.model import Registry, Version
 from toolkit.errors import InputError
 from toolkit.planning.guard.words import guard_words
 from toolkit.planning.release.capabilities import capabilities

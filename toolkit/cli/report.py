@@ -35,8 +35,8 @@ from toolkit.cli.output import note, print_json, say
 from toolkit.cli.result_file import require_place, write_result
 from toolkit.cli.views.report.page import page
 from toolkit.config.costs.price_table import load_price_table
-from toolkit.domain.model import Model, Registry
 from toolkit.domain.quantity import format_size
+from toolkit.domain.registry.model import Model, Registry
 from toolkit.errors import InputError, ToolkitError
 from toolkit.planning.report.findings import Cost, Upstream
 from toolkit.workflows.fleet.report import cost_of, gather
@@ -154,7 +154,7 @@ def _cost(costs_path: str, history: History, since: float, until: float) -> Cost
     if without_costs(costs_path):
         return Cost()
     from toolkit.config.costs.reading import load_costs
-    from toolkit.domain.economics import day_of
+    from toolkit.domain.costs.economics import day_of
 
     costs = load_costs(Path(costs_path), day_of(until))
     return cost_of(history, costs, load_price_table().models, since, until)

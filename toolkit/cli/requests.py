@@ -19,7 +19,7 @@ from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json, say, say_whole
 from toolkit.cli.streams import output_is_lost
 from toolkit.cli.unknown_model import require_known
-from toolkit.domain.requests import LoggedRequest
+from toolkit.domain.clients.requests import LoggedRequest
 from toolkit.workflows.fleet.requests import Clock, RequestReader
 
 

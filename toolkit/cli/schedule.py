@@ -58,7 +58,7 @@ from toolkit.workflows.schedule.run import preview, run_schedule
 from toolkit.workflows.schedule.warm import plan_of
 
 if TYPE_CHECKING:
-    from toolkit.domain.schedule import Schedule
+    from toolkit.domain.deployment.schedule import Schedule
     from toolkit.workflows.schedule.install import Command
 
 # Variables that a timer's environment keeps. No secrets: the Hub's token is in its official file, and

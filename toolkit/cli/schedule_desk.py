@@ -18,7 +18,7 @@ from toolkit.cli.context import open_hosts, open_hub, read_pins, read_registry
 from toolkit.cli.output import note
 from toolkit.cli.trail import trail_now
 from toolkit.cli.update import find_files, least_memory
-from toolkit.domain.model import Model, Registry, Version
+from toolkit.domain.registry.model import Model, Registry, Version
 from toolkit.planning.upkeep.adapter_currency import adapter_models
 from toolkit.planning.upkeep.currency import Currency
 from toolkit.planning.upkeep.idle_after import Counted, counted

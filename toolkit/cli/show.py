@@ -14,9 +14,9 @@ from toolkit.cli.numbers import Whole
 from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json, say, say_whole, table
 from toolkit.cli.streams import output_is_lost
-from toolkit.domain.guard import GateRecord, Verdict, figure_words
+from toolkit.domain.deployment.release import Deployment
+from toolkit.domain.gates.guard import GateRecord, Verdict, figure_words
 from toolkit.domain.quantity import format_seconds
-from toolkit.domain.release import Deployment
 from toolkit.errors import InputError
 from toolkit.workflows.fleet.follow import follow_model, latest_log
 from toolkit.workflows.fleet.status import log_host, log_slot

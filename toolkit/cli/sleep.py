@@ -24,7 +24,7 @@ from toolkit.cli.views.plan import confirmation, go_ahead
 from toolkit.cli.waiting import wait_option
 from toolkit.cli.warm_hours import known_hours
 from toolkit.domain.quantity import format_seconds
-from toolkit.domain.warmth import WhenAsleep
+from toolkit.domain.replicas.warmth import WhenAsleep
 from toolkit.errors import InputError
 from toolkit.workflows.change.sleep import SleepPlan, Slept, Turns, put_to_sleep
 from toolkit.workflows.change.sleep import wake as wake_model

@@ -34,10 +34,10 @@ from toolkit.cli.views.sleep_rule import sleep_json, sleep_lines
 from toolkit.cli.views.slot import state_words, traffic_words
 from toolkit.cli.views.table import has_colours
 from toolkit.cli.warm_hours import KnownHours, known_hours
-from toolkit.domain.facts import HostFacts, SlotFacts
+from toolkit.domain.deployment.release import Deployment
+from toolkit.domain.deployment.schedule import SleepRule
+from toolkit.domain.hosts.facts import HostFacts, SlotFacts
 from toolkit.domain.quantity import format_seconds, format_size
-from toolkit.domain.release import Deployment
-from toolkit.domain.schedule import SleepRule
 from toolkit.errors import InputError
 from toolkit.planning.change.fence import fence_remarks
 from toolkit.workflows.change.wishes import settle_bakes, watched

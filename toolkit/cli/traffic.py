@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from toolkit.adapters.history.history import History
-    from toolkit.domain.economics import Costs
+    from toolkit.domain.costs.economics import Costs
     from toolkit.planning.economics.bills import Situation
 
 # Options by the names of their values.

@@ -109,7 +109,7 @@ def record_found(home: Path, record: Mapping[str, Any]) -> None:
     `record` has `model` and the fields of `GateRecord.as_json`. None of this fails the command that found it.
     """
     from toolkit.adapters.audit.log import AuditLog
-    from toolkit.domain.audit import Event
+    from toolkit.domain.trail.audit import Event
     from toolkit.workflows.trail.desk import NoticeDesk
     from toolkit.workflows.trail.trail import notice_of_verdict
 
@@ -128,7 +128,7 @@ def _open_trail(
 ) -> CommandTrail:
     from toolkit.adapters.audit.log import AuditLog
     from toolkit.adapters.audit.who import actor, who
-    from toolkit.domain.discretion import without_secrets, words_without_secrets
+    from toolkit.domain.trail.discretion import without_secrets, words_without_secrets
     from toolkit.workflows.trail.desk import NoticeDesk
     from toolkit.workflows.trail.trail import CommandTrail, Spoken
 

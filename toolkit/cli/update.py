@@ -13,8 +13,8 @@ from toolkit.cli.options import dry_run_option, home_option, json_option, regist
 from toolkit.cli.output import note, print_json, say
 from toolkit.cli.registry import accept_owner, pin_json, say_pin
 from toolkit.cli.trail import changing
-from toolkit.domain.model import LocalSource, Version
-from toolkit.domain.snapshot import Snapshot
+from toolkit.domain.files.snapshot import Snapshot
+from toolkit.domain.registry.model import LocalSource, Version
 from toolkit.errors import InputError, ToolkitError
 from toolkit.planning.change.deploy import Wanted
 from toolkit.planning.fit.host_fit import Candidate, predict_need

@@ -26,7 +26,7 @@ from toolkit.cli.views.dry_run import DryRun
 from toolkit.cli.views.plan import go_ahead
 from toolkit.cli.waiting import patience_now, wait_option
 from toolkit.config.registry.lock_file import read_lock
-from toolkit.domain.facts import FleetFacts
+from toolkit.domain.hosts.facts import FleetFacts
 from toolkit.domain.quantity import format_size
 from toolkit.errors import IntegrityError, ToolkitError
 from toolkit.planning.change.drift import drift_of

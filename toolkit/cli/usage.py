@@ -20,8 +20,8 @@ from toolkit.cli.options import fleet_option, home_option, json_option
 from toolkit.cli.output import note, print_json, require_one_form, say, table
 from toolkit.cli.unknown_model import require_known
 from toolkit.config.completion.known_names import known_keys
-from toolkit.domain.model import unknown
-from toolkit.domain.use import NO_KEY, UseRow
+from toolkit.domain.clients.use import NO_KEY, UseRow
+from toolkit.domain.registry.model import unknown
 from toolkit.errors import InputError
 from toolkit.planning.use.reconciled import Reconciled, reconciled
 from toolkit.planning.use.totals import GROUPS, columns, total

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from toolkit.cli.options import DEFAULT_SCHEDULE
 from toolkit.cli.output import note
-from toolkit.domain.schedule import Schedule, SleepRule, WarmHours
+from toolkit.domain.deployment.schedule import Schedule, SleepRule, WarmHours
 from toolkit.errors import InputError
 
 _NONE = Schedule({}, {})

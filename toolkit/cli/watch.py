@@ -15,8 +15,8 @@ from toolkit.cli.output import print_json, say, say_whole, table
 from toolkit.cli.streams import output_is_lost
 from toolkit.cli.trail import changing
 from toolkit.cli.views.guard import COLUMNS, guard_json, guard_lines, guard_row
-from toolkit.domain.facts import FleetFacts, GuardFacts
-from toolkit.domain.guard import GuardPhase
+from toolkit.domain.gates.guard import GuardPhase
+from toolkit.domain.hosts.facts import FleetFacts, GuardFacts
 from toolkit.errors import InputError, ReleaseFailedError
 from toolkit.workflows.change.wishes import watched, wish
 from toolkit.workflows.fleet.look import look

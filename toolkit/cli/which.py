@@ -27,15 +27,15 @@ from toolkit.cli.options import (
 from toolkit.cli.output import note, print_json, say, table
 from toolkit.cli.traffic import collected, is_stated, recorded_situation, stated_situation
 from toolkit.config.costs.price_table import load_price_table
-from toolkit.domain.economics import MILLION, day_of
-from toolkit.domain.fleet import is_loopback
+from toolkit.domain.costs.economics import MILLION, day_of
+from toolkit.domain.hosts.fleet import is_loopback
 from toolkit.errors import InputError
 from toolkit.planning.economics.which import Workload, points
 from toolkit.workflows.fleet.cost import bills
 from toolkit.workflows.fleet.which import try_prompts
 
 if TYPE_CHECKING:
-    from toolkit.domain.golden import GoldenPrompt
+    from toolkit.domain.gates.golden import GoldenPrompt
     from toolkit.planning.economics.which import Trial
     from toolkit.workflows.fleet.cost import Bill
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from toolkit.config.text_file import read_text
 from toolkit.config.yaml_text import Where, YamlText, parse_yaml
-from toolkit.domain.channel import (
+from toolkit.domain.trail.channel import (
     TOLD_COMMANDS,
     Channel,
     Hook,

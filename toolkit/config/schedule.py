@@ -1,4 +1,4 @@
-"""Read `schedule.yaml` into `domain.schedule.Schedule`; a fault is an InputError with its place.
+"""Read `schedule.yaml` into `domain.deployment.schedule.Schedule`; a fault is an InputError with its place.
 
 The schedule has a file of its own, beside the registry: the registry says what may run, is reviewed as such and may
 serve several fleets, and `toolkit update` writes into it. The schedule says when one ops machine acts for one fleet.
@@ -18,7 +18,7 @@ from typing import Any
 
 from toolkit.config.text_file import read_text
 from toolkit.config.yaml_text import Where, YamlText, parse_yaml
-from toolkit.domain.schedule import (
+from toolkit.domain.deployment.schedule import (
     WEEKDAYS,
     Blackout,
     Rule,
@@ -27,7 +27,7 @@ from toolkit.domain.schedule import (
     WarmHours,
     Window,
 )
-from toolkit.domain.warmth import WhenAsleep
+from toolkit.domain.replicas.warmth import WhenAsleep
 from toolkit.errors import InputError
 
 MAX_BYTES = 2**18

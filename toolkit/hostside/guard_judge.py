@@ -286,7 +286,7 @@ class Judge:
         return next((each.new.fault for each in reversed(self._recent) if each.new.fault), "")
 
     def figures(self) -> list[Document]:
-        """Return what was measured, new beside old, as `Figure` of `toolkit.domain.guard` has it."""
+        """Return what was measured, new beside old, as `Figure` of `toolkit.domain.gates.guard` has it."""
         new, old = self._side["new"], self._side["old"]
         found = [
             _figure("requests", self._asked[0], self._of_old[0]),

@@ -25,9 +25,9 @@ PASSED, FAILED, UNKNOWN = "passed", "failed", "could not tell"
 class Trial:
     """The tests of one upgrade on one host.
 
-    `slower` and `errors` are the tolerance, as `Tolerance` of `toolkit.domain.guard` has it. `hosts` is the number of
-    hosts that judge the same upgrade, which share ALPHA. `alone`: no release serves beside the new one, so only the
-    share of errors is judged.
+    `slower` and `errors` are the tolerance, as `Tolerance` of `toolkit.domain.gates.guard` has it. `hosts` is the
+    number of hosts that judge the same upgrade, which share ALPHA. `alone`: no release serves beside the new one, so
+    only the share of errors is judged.
     """
 
     def __init__(self, slower: float, errors: float, hosts: int = 1, alone: bool = False) -> None:
@@ -103,7 +103,7 @@ class Trial:
 
     @property
     def figures(self) -> list[Document]:
-        """The figures, as `Figure` of `toolkit.domain.guard` has them; what was not measured is left out."""
+        """The figures, as `Figure` of `toolkit.domain.gates.guard` has them; what was not measured is left out."""
         new, old = self._errors.new, self._errors.old
         found = []
         if new[1]:

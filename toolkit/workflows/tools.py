@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from toolkit.adapters.interruption import Interruption
     from toolkit.adapters.patience import Patience
     from toolkit.adapters.store.compiled import CompiledTrees
-    from toolkit.domain.audit import Head
-    from toolkit.domain.facts import HostFacts
-    from toolkit.domain.guard import Benchmarks, GateResult, Score
-    from toolkit.domain.model import Version
-    from toolkit.domain.probe import Answer, LockOwner
-    from toolkit.domain.release import Release
-    from toolkit.domain.snapshot import FileDigest
+    from toolkit.domain.deployment.release import Release
+    from toolkit.domain.files.snapshot import FileDigest
+    from toolkit.domain.gates.guard import Benchmarks, GateResult, Score
+    from toolkit.domain.hosts.facts import HostFacts
+    from toolkit.domain.registry.model import Version
+    from toolkit.domain.replicas.probe import Answer, LockOwner
+    from toolkit.domain.trail.audit import Head
     from toolkit.planning.routing.routes import Routes
 
 Say = Callable[[str], None]
@@ -128,7 +128,7 @@ class Tools:
     `clock` returns seconds since the epoch; `say` takes a line of progress for people.
     `supplies` and `distribution` are opened when first called: a switch to a standby needs neither.
     `provision_digest` is over the roles and settings of a provisioned host. `routers` are those of all hosts
-    with routes. `settings` are those of the host's provisioning, see `domain.host_settings`. `interruption` ends the
+    with routes. `settings` are those of the host's provisioning, see `domain.hosts.settings`. `interruption` ends the
     waits of these adapters and of those of the command's other hosts. `scorer` gives what runs benchmarks, None where
     the command runs none. `patience` is for other commands that hold hosts. `compiled` is what
     engines have compiled, as far as this machine keeps it, None where it carries nothing.

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from toolkit.config.costs.reading import parse_costs
-from toolkit.domain.economics import Costs, Interval, Reservation, Traffic, midnight
+from toolkit.domain.costs.economics import Costs, Interval, Reservation, Traffic, midnight
 
 DAY = 86_400
 FIRST = date(2026, 11, 2)

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from tests.planning.economics.given import DAY, WEEK, costs, held, rounded, use
-from toolkit.domain.economics import Interval, Metered
+from toolkit.domain.costs.economics import Interval, Metered
 from toolkit.errors import InputError
 from toolkit.planning.economics.account import account
 from toolkit.planning.economics.bills import PerMillion, Situation

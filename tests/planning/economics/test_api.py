@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from tests.planning.economics.given import FIRST, WEEK, costs, held, rounded, use
-from toolkit.domain.economics import ApiPrice, ApiRate, Exchange, Tier
+from toolkit.domain.costs.economics import ApiPrice, ApiRate, Exchange, Tier
 from toolkit.errors import InputError
 from toolkit.planning.economics.account import account
 from toolkit.planning.economics.api import (

@@ -8,8 +8,8 @@ from decimal import Decimal
 
 import pytest
 
-from toolkit.domain.economics import ChargePrice, Costs
-from toolkit.domain.keys import Charge, KeyRing, Price
+from toolkit.domain.clients.keys import Charge, KeyRing, Price
+from toolkit.domain.costs.economics import ChargePrice, Costs
 from toolkit.errors import InputError, RefusedError
 from toolkit.planning.economics.charge import amount_of, charge_of
 from toolkit.planning.routing.keys import with_charge, with_key, without_key

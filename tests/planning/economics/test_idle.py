@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 
 from tests.planning.economics.given import WEEK, costs, held, rounded, use
-from toolkit.domain.economics import Interval
+from toolkit.domain.costs.economics import Interval
 from toolkit.planning.economics.bills import Situation
 from toolkit.planning.economics.idle import Held, idleness
 

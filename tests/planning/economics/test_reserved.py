@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from toolkit.domain.release import Deployment, Outcome, StepRecord
+from toolkit.domain.deployment.release import Deployment, Outcome, StepRecord
 from toolkit.planning.economics.reserved import reserved
 
 _IDS = count(1)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from toolkit.domain.objective import Objective, Promise
-from toolkit.domain.tally import Tally
+from toolkit.domain.clients.tally import Tally
+from toolkit.domain.registry.objective import Objective, Promise
 from toolkit.planning.objectives.attained import Lived, Spent, attained
 from toolkit.planning.objectives.counting import Counted, counted
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toolkit.domain.tally import Watched
+from toolkit.domain.clients.tally import Watched
 from toolkit.planning.objectives.coverage import Coverage, coverage
 
 HOUR = 498_611

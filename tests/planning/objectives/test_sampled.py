@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from toolkit.domain.metrics import HOST_JOB, Series
-from toolkit.domain.objective import Objective, Promise
-from toolkit.domain.tally import Tally, Watched
+from toolkit.domain.clients.tally import Tally, Watched
+from toolkit.domain.hosts.metrics import HOST_JOB, Series
+from toolkit.domain.registry.objective import Objective, Promise
 from toolkit.planning.objectives.sampled import READ, sampled, selections, watched
 
 AVAILABLE = Objective(Promise.AVAILABILITY, 0.99)

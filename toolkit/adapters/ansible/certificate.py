@@ -6,8 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from toolkit.domain.fleet import Host
-from toolkit.domain.host_settings import settings_of
+from toolkit.domain.hosts.fleet import Host
+from toolkit.domain.hosts.settings import settings_of
 from toolkit.errors import InputError
 
 

@@ -20,7 +20,7 @@ from toolkit.adapters.ansible.certificate import certificate_digest, provisioned
 from toolkit.adapters.ansible.standing import Standing
 from toolkit.adapters.hosts.ssh import HOSTSIDE, master_options
 from toolkit.adapters.interruption import Interruption
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import HostError
 
 Progress = Callable[[str], None]

@@ -10,7 +10,7 @@ from pathlib import Path
 from toolkit.adapters.ansible.certificate import provisioned_settings
 from toolkit.adapters.hosts.ssh import HOSTSIDE
 from toolkit.domain.accelerator import DRIVERS
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 
 _PACKAGE = Path(__file__).parents[2]
 

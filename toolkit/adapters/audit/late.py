@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.adapters.disk import is_private, scratch_places
-from toolkit.domain.audit import MOST_LINE
 from toolkit.domain.outside import parse_mapping
+from toolkit.domain.trail.audit import MOST_LINE
 
 _PREFIX = "audit-late-"
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from toolkit.adapters.audit.late import keep_late, late_records
 from toolkit.adapters.disk import FULL, way_out
-from toolkit.domain.audit import MOST_LINE, Event, Head, Line, next_line, parse_line, sound
+from toolkit.domain.trail.audit import MOST_LINE, Event, Head, Line, next_line, parse_line, sound
 from toolkit.errors import ToolkitError
 
 # A writer holds the lock for one write and its fsync.

@@ -14,7 +14,7 @@ from typing import Any
 from toolkit.adapters.benchmarks.environment import environment, finished
 from toolkit.adapters.benchmarks.loopback import Ask, loopback
 from toolkit.adapters.interruption import Interruption
-from toolkit.domain.guard import Benchmarks, Score
+from toolkit.domain.gates.guard import Benchmarks, Score
 from toolkit.errors import InputError
 
 # Questions that are asked at once: an engine computes several in the time of one.

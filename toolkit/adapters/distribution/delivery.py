@@ -14,8 +14,8 @@ from toolkit.adapters.distribution.port import Progress, Report, Tree
 from toolkit.adapters.hosts.client import Clients
 from toolkit.adapters.hosts.dialog import Dialog
 from toolkit.adapters.interruption import Interruption
-from toolkit.domain.fleet import Host
-from toolkit.domain.snapshot import FileDigest
+from toolkit.domain.files.snapshot import FileDigest
+from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import HostError
 
 _CHUNK = 2**18

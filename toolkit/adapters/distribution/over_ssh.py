@@ -20,7 +20,7 @@ from toolkit.adapters.distribution.swarm import LEAST_BYTES, Swarm, why_not
 from toolkit.adapters.distribution.swarm_library import Wheels
 from toolkit.adapters.hosts.client import Clients
 from toolkit.adapters.interruption import Interruption
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import ToolkitError
 
 # Each host takes one or two processes on this machine.

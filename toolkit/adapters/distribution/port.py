@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from toolkit.domain.fleet import Host
-from toolkit.domain.snapshot import FileDigest
+from toolkit.domain.files.snapshot import FileDigest
+from toolkit.domain.hosts.fleet import Host
 
 
 @dataclass(frozen=True, slots=True)

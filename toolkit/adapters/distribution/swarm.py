@@ -25,7 +25,7 @@ from toolkit.adapters.distribution.swarm_pace import Given, Pace
 from toolkit.adapters.distribution.swarm_torrent import hash_pieces, piece_length, shares, torrent
 from toolkit.adapters.hosts.dialog import Dialog
 from toolkit.adapters.hosts.ssh import tunnel
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import HostError, ToolkitError
 from toolkit.hostside.swarm_settings import LOOPBACK, add_torrent, connect, new_session, rest
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from toolkit.adapters.engines.wheelhouse import Wheelhouse
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.engine import EngineLock
+from toolkit.domain.engines.engine import EngineLock
 from toolkit.errors import ToolkitError
 
 VERSION = "2.1.1"

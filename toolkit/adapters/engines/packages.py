@@ -15,7 +15,7 @@ from typing import Any
 import uv
 
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.requirements import LockedPackage, format_requirements
+from toolkit.domain.engines.requirements import LockedPackage, format_requirements
 from toolkit.errors import SourceError
 
 # The oldest C library for which all wheels of the engine exist; hosts need this or a newer one.

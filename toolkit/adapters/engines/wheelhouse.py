@@ -18,10 +18,14 @@ from toolkit.adapters.interruption import Interruption
 from toolkit.adapters.store.copying import copy_file
 from toolkit.adapters.store.files import size_of
 from toolkit.domain.bounds import INDEX
-from toolkit.domain.engine import EngineLock
+from toolkit.domain.engines.engine import EngineLock
+from toolkit.domain.engines.requirements import (
+    LockedPackage,
+    format_requirements,
+    parse_requirements,
+)
+from toolkit.domain.files.snapshot import FileDigest, is_safe_path
 from toolkit.domain.outside import parse_mapping, text_of, whole
-from toolkit.domain.requirements import LockedPackage, format_requirements, parse_requirements
-from toolkit.domain.snapshot import FileDigest, is_safe_path
 from toolkit.errors import IntegrityError, SourceError
 
 # Files done, files in all, bytes done.

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from toolkit.domain.golden import Kind
-from toolkit.domain.probe import Answer, Completion, PairsWanted, Times
+from toolkit.domain.gates.golden import Kind
+from toolkit.domain.replicas.probe import Answer, Completion, PairsWanted, Times
 
 
 def answer_of(completion: Completion, payload: Mapping[str, Any]) -> Answer:

@@ -9,9 +9,9 @@ from typing import Any
 from toolkit.adapters.ansible.converge import Progress
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.interruption import Interruption
-from toolkit.domain.facts import RouterFacts
-from toolkit.domain.fleet import Host
-from toolkit.domain.host_settings import settings_of
+from toolkit.domain.hosts.facts import RouterFacts
+from toolkit.domain.hosts.fleet import Host
+from toolkit.domain.hosts.settings import settings_of
 from toolkit.errors import HostError
 
 

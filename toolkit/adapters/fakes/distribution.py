@@ -9,7 +9,7 @@ from toolkit.adapters.distribution.port import Progress, Report, Tree
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.hosts.client import silent
 from toolkit.adapters.interruption import Interruption
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 
 
 @dataclass

@@ -9,8 +9,7 @@ from typing import Any
 
 from toolkit.adapters.hosts.client import Report
 from toolkit.adapters.hosts.port import Named
-from toolkit.domain.facts import GuardFacts
-from toolkit.domain.guard import (
+from toolkit.domain.gates.guard import (
     AdapterReturn,
     Figure,
     GateResult,
@@ -19,6 +18,7 @@ from toolkit.domain.guard import (
     Unsure,
     Verdict,
 )
+from toolkit.domain.hosts.facts import GuardFacts
 from toolkit.errors import HostError
 
 FULL_WEIGHT = 100

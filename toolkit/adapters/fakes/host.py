@@ -19,23 +19,26 @@ from toolkit.adapters.hosts.facts import asleep_of, own_routes, share_of
 from toolkit.adapters.hosts.host import busy, lock_lost
 from toolkit.adapters.hosts.port import CheckedEngine, FoundCompiled, KeptCompiled
 from toolkit.adapters.interruption import Interruption
-from toolkit.domain.audit import Head, KeptHead
-from toolkit.domain.energy import EnergyCount
-from toolkit.domain.evidence import Answered
-from toolkit.domain.facts import (
+from toolkit.domain.clients.evidence import Answered
+from toolkit.domain.clients.keys import HostKeys, KeyRing
+from toolkit.domain.clients.requests import LoggedRequest, RecordedUse, RequestPart
+from toolkit.domain.clients.use import LedgerSums, Place, UseChunk
+from toolkit.domain.costs.energy import EnergyCount
+from toolkit.domain.deployment.release import OpenDeployment, Release
+from toolkit.domain.files.snapshot import FileDigest, digest_of_files
+from toolkit.domain.gates.golden import Kind
+from toolkit.domain.gates.guard import AdapterReturn, GateResult, GuardPhase, Verdict
+from toolkit.domain.hosts.facts import (
     Device,
     GuardFacts,
     HostFacts,
     ProcessState,
     SlotFacts,
 )
-from toolkit.domain.fleet import Host
-from toolkit.domain.golden import Kind
-from toolkit.domain.guard import AdapterReturn, GateResult, GuardPhase, Verdict
-from toolkit.domain.keys import HostKeys, KeyRing
-from toolkit.domain.load import HostSample, ReplicaCount, TargetCount
-from toolkit.domain.perimeter import Listener, Perimeter, ReplicaTries, Try
-from toolkit.domain.probe import (
+from toolkit.domain.hosts.fleet import Host
+from toolkit.domain.hosts.load import HostSample, ReplicaCount, TargetCount
+from toolkit.domain.hosts.perimeter import Listener, Perimeter, ReplicaTries, Try
+from toolkit.domain.replicas.probe import (
     Answer,
     Call,
     Completion,
@@ -45,10 +48,7 @@ from toolkit.domain.probe import (
     Vitals,
     Waited,
 )
-from toolkit.domain.release import OpenDeployment, Release
-from toolkit.domain.requests import LoggedRequest, RecordedUse, RequestPart
-from toolkit.domain.snapshot import FileDigest, digest_of_files
-from toolkit.domain.use import LedgerSums, Place, UseChunk
+from toolkit.domain.trail.audit import Head, KeptHead
 from toolkit.hostside.routes_file import edited, is_sound, needs_reload, parsed, targets_of
 from toolkit.hostside.sleeping import awake, sleepers
 from toolkit.hostside.splices import Stale, spliced

@@ -10,8 +10,8 @@ from pathlib import Path
 from toolkit.adapters.hub.errors import Fault, HubAddress
 from toolkit.adapters.hub.port import Advance, Commit, HubFile, RepoInfo
 from toolkit.adapters.store.hashing import GrowingFile
-from toolkit.domain.snapshot import FileDigest
-from toolkit.domain.tensors import PREFIX, Tensor, header_length, parse_header
+from toolkit.domain.files.snapshot import FileDigest
+from toolkit.domain.files.tensors import PREFIX, Tensor, header_length, parse_header
 
 LARGE_SUFFIXES = (".safetensors", ".bin")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from toolkit.domain.metrics import Selection, Series
+from toolkit.domain.hosts.metrics import Selection, Series
 from toolkit.errors import ToolkitError
 
 Samples = Sequence[tuple[float, float]]

@@ -24,16 +24,16 @@ from toolkit.adapters.history.records import (
     start_of,
     step_of,
 )
-from toolkit.domain.guard import GateRecord, Verdict
-from toolkit.domain.release import Attempt, Deployment, Outcome, Release
-from toolkit.domain.start import StartRecord
+from toolkit.domain.deployment.release import Attempt, Deployment, Outcome, Release
+from toolkit.domain.gates.guard import GateRecord, Verdict
+from toolkit.domain.replicas.start import StartRecord
 from toolkit.errors import BusyError, InputError, ToolkitError
 
 # What a change of releases does not read is loaded where it is read: a rollback must start at once.
 if TYPE_CHECKING:
-    from toolkit.domain.fit import FitRecord
-    from toolkit.domain.tally import Tally, Watched
-    from toolkit.domain.use import UseChunk, UseCursor, UseRow, UseRun
+    from toolkit.domain.clients.tally import Tally, Watched
+    from toolkit.domain.clients.use import UseChunk, UseCursor, UseRow, UseRun
+    from toolkit.domain.engines.fit import FitRecord
 
 _Read = TypeVar("_Read")
 
@@ -285,7 +285,7 @@ class History:
         Of numbers that are not among `sums` rows have none. Without `by` and `sums` it is all kinds and all numbers.
         """
         from toolkit.adapters.history import use
-        from toolkit.domain.use import KINDS
+        from toolkit.domain.clients.use import KINDS
 
         by, sums = KINDS if by is None else by, use.SUMS if sums is None else sums
         with self._lock:

@@ -7,12 +7,12 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from toolkit.adapters.history.database import Row
-from toolkit.domain.guard import GateRecord, GateResult
-from toolkit.domain.release import Deployment, Outcome, Release, StepRecord
-from toolkit.domain.start import StartRecord
+from toolkit.domain.deployment.release import Deployment, Outcome, Release, StepRecord
+from toolkit.domain.gates.guard import GateRecord, GateResult
+from toolkit.domain.replicas.start import StartRecord
 
 if TYPE_CHECKING:
-    from toolkit.domain.fit import FitRecord
+    from toolkit.domain.engines.fit import FitRecord
 
 Record = TypeVar("Record", Deployment, StepRecord, "FitRecord", GateRecord, StartRecord)
 
@@ -29,7 +29,7 @@ def release_of(row: Row) -> Release:
 
 def fit_of(row: Row) -> FitRecord:
     """Return the record of a prediction in a row."""
-    from toolkit.domain.fit import Actual, FitRecord, Prediction
+    from toolkit.domain.engines.fit import Actual, FitRecord, Prediction
 
     return record_of(
         FitRecord,

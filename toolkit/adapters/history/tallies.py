@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from toolkit.adapters.history.database import Database, Row
-from toolkit.domain.tally import Tally, Watched
+from toolkit.domain.clients.tally import Tally, Watched
 
 _KEY = ("hour", "host", "model", "version", "release_number")
 _WHERE = " AND ".join(f"{each} = ?" for each in _KEY)

@@ -10,7 +10,16 @@ from operator import attrgetter
 
 from toolkit.adapters.history import tallies
 from toolkit.adapters.history.database import Database, Row
-from toolkit.domain.use import KINDS, PROBE, Counted, Place, UseChunk, UseCursor, UseRow, UseRun
+from toolkit.domain.clients.use import (
+    KINDS,
+    PROBE,
+    Counted,
+    Place,
+    UseChunk,
+    UseCursor,
+    UseRow,
+    UseRun,
+)
 
 SUMS = (
     "requests",

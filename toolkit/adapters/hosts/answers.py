@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from toolkit.domain.outside import checked
-from toolkit.domain.probe import Pair, Times
+from toolkit.domain.replicas.probe import Pair, Times
 
 # What few commands ask a host for is loaded where it is read: a rollback must start at once.
 if TYPE_CHECKING:
-    from toolkit.domain.audit import KeptHead
-    from toolkit.domain.perimeter import Listener, Perimeter, ReplicaTries, Try
+    from toolkit.domain.hosts.perimeter import Listener, Perimeter, ReplicaTries, Try
+    from toolkit.domain.trail.audit import KeptHead
 
 
 def pair_of(data: Mapping[str, Any]) -> Pair:
@@ -21,7 +21,7 @@ def pair_of(data: Mapping[str, Any]) -> Pair:
 
 def kept_head_of(host: str, found: Mapping[str, Any]) -> KeptHead:
     """Return a head of the audit log that a host keeps; raises ValueError for numbers that are none."""
-    from toolkit.domain.audit import Head, KeptHead
+    from toolkit.domain.trail.audit import Head, KeptHead
 
     head = Head(**{name: found[name] for name in Head.__dataclass_fields__})
     return checked(KeptHead(host, head, float(found["at"])))
@@ -29,7 +29,7 @@ def kept_head_of(host: str, found: Mapping[str, Any]) -> KeptHead:
 
 def perimeter_of(answer: Mapping[str, Any]) -> Perimeter:
     """Return the perimeter in an answer; it is read by the names of fields alone, so that errors repeat no others."""
-    from toolkit.domain.perimeter import Listener, Perimeter, ReplicaTries, Try
+    from toolkit.domain.hosts.perimeter import Listener, Perimeter, ReplicaTries, Try
 
     return Perimeter(
         tuple(Listener(**_fields(Listener, each)) for each in answer["listeners"]),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 
 # The login may have any shell; every host has sh. Its `read` takes no byte after the end of a line.
 _AS_ROOT = 'if [ "$(id -u)" = 0 ]; then exec "$@"; else exec sudo -n "$@"; fi'

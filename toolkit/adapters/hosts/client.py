@@ -16,7 +16,7 @@ from toolkit.adapters.hosts.dialog import Dialog, Ended, running
 from toolkit.adapters.hosts.refusals import pauses, refuses_for_now
 from toolkit.adapters.hosts.ways import ALONE, NO_HOSTSIDE, Here, OverSsh
 from toolkit.adapters.interruption import Interruption
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import HostError
 from toolkit.hostside.commands import COMMANDS
 

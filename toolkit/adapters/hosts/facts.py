@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from toolkit.domain.bounds import TEXT
-from toolkit.domain.facts import (
+from toolkit.domain.deployment.release import OpenDeployment, Release
+from toolkit.domain.gates.guard import Figure, GateResult, GuardPhase
+from toolkit.domain.hosts.facts import (
     Device,
     GuardFacts,
     HostFacts,
@@ -15,11 +17,9 @@ from toolkit.domain.facts import (
     RouterFacts,
     SlotFacts,
 )
-from toolkit.domain.fleet import Host
-from toolkit.domain.guard import Figure, GateResult, GuardPhase
+from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.outside import checked, shown, whole
-from toolkit.domain.probe import LockOwner
-from toolkit.domain.release import OpenDeployment, Release
+from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import HostError
 
 # The end of the year 9999, the last that a calendar here knows.

@@ -23,10 +23,10 @@ from toolkit.adapters.hosts.facts import (
 )
 from toolkit.adapters.hosts.heartbeat import Heartbeat, beating
 from toolkit.adapters.hosts.port import CheckedEngine, FoundCompiled, KeptCompiled, Named
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.guard import GateResult, GuardOrder, GuardPhase
+from toolkit.domain.gates.guard import GateResult, GuardOrder, GuardPhase
+from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.outside import checked, whole
-from toolkit.domain.probe import (
+from toolkit.domain.replicas.probe import (
     Answer,
     Call,
     Completion,
@@ -40,16 +40,16 @@ from toolkit.errors import BusyError, HostError
 
 # What few commands ask a host for is loaded where it is asked for: a rollback must start at once.
 if TYPE_CHECKING:
-    from toolkit.domain.audit import Head, KeptHead
-    from toolkit.domain.energy import EnergyCount
-    from toolkit.domain.evidence import Answered
-    from toolkit.domain.keys import HostKeys, KeyRing
-    from toolkit.domain.load import HostSample
-    from toolkit.domain.perimeter import Perimeter
-    from toolkit.domain.release import OpenDeployment
-    from toolkit.domain.requests import RecordedUse, RequestPart
-    from toolkit.domain.snapshot import FileDigest
-    from toolkit.domain.use import LedgerSums, Place, UseChunk
+    from toolkit.domain.clients.evidence import Answered
+    from toolkit.domain.clients.keys import HostKeys, KeyRing
+    from toolkit.domain.clients.requests import RecordedUse, RequestPart
+    from toolkit.domain.clients.use import LedgerSums, Place, UseChunk
+    from toolkit.domain.costs.energy import EnergyCount
+    from toolkit.domain.deployment.release import OpenDeployment
+    from toolkit.domain.files.snapshot import FileDigest
+    from toolkit.domain.hosts.load import HostSample
+    from toolkit.domain.hosts.perimeter import Perimeter
+    from toolkit.domain.trail.audit import Head, KeptHead
 
 
 class RealHost(Named):
@@ -112,7 +112,7 @@ class RealHost(Named):
             return tuple(kept_head_of(self.name, each) for each in answer["heads"])
 
     def answered(self, request: str) -> tuple[Answered, ...]:
-        from toolkit.domain.evidence import Answered
+        from toolkit.domain.clients.evidence import Answered
 
         answer = self._ask("find-request", id=request)
         with understood(self.name):
@@ -175,7 +175,7 @@ class RealHost(Named):
             self._ask("apply-routes", files=dict(files), **holder)
 
     def keys(self) -> HostKeys:
-        from toolkit.domain.keys import HostKeys, KeyRing
+        from toolkit.domain.clients.keys import HostKeys, KeyRing
 
         answer = self._ask("keys")
         with understood(self.name):
@@ -225,14 +225,14 @@ class RealHost(Named):
             return checked(Vitals(**answer, cache=cache, lines=lines))
 
     def sample(self) -> HostSample:
-        from toolkit.domain.load import HostSample
+        from toolkit.domain.hosts.load import HostSample
 
         answer = self._ask("sample")
         with understood(self.name):
             return HostSample.from_json(answer)
 
     def energy(self) -> EnergyCount:
-        from toolkit.domain.energy import EnergyCount
+        from toolkit.domain.costs.energy import EnergyCount
 
         answer = self._ask("energy")
         with understood(self.name):
@@ -305,7 +305,7 @@ class RealHost(Named):
             return FoundCompiled(str(answer["kind"]), str(answer["name"]))
 
     def hand_out_compiled(self, name: str) -> tuple[tuple[FileDigest, ...], Iterator[bytes]]:
-        from toolkit.domain.snapshot import FileDigest
+        from toolkit.domain.files.snapshot import FileDigest
 
         first = self._ask("hand-out-compiled", name=name, offset=0)
         with understood(self.name):

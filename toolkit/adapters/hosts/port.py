@@ -15,16 +15,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 # Here alone: to load what a command never asks a host for would make a rollback late.
 if TYPE_CHECKING:
     from toolkit.adapters.hosts.client import Report
-    from toolkit.domain.audit import Head, KeptHead
-    from toolkit.domain.energy import EnergyCount
-    from toolkit.domain.evidence import Answered
-    from toolkit.domain.facts import HostFacts
-    from toolkit.domain.fleet import Host
-    from toolkit.domain.guard import GateResult, GuardOrder, GuardPhase
-    from toolkit.domain.keys import HostKeys, KeyRing
-    from toolkit.domain.load import HostSample
-    from toolkit.domain.perimeter import Perimeter
-    from toolkit.domain.probe import (
+    from toolkit.domain.clients.evidence import Answered
+    from toolkit.domain.clients.keys import HostKeys, KeyRing
+    from toolkit.domain.clients.requests import RecordedUse, RequestPart
+    from toolkit.domain.clients.use import LedgerSums, Place, UseChunk
+    from toolkit.domain.costs.energy import EnergyCount
+    from toolkit.domain.deployment.release import OpenDeployment
+    from toolkit.domain.files.snapshot import FileDigest
+    from toolkit.domain.gates.guard import GateResult, GuardOrder, GuardPhase
+    from toolkit.domain.hosts.facts import HostFacts
+    from toolkit.domain.hosts.fleet import Host
+    from toolkit.domain.hosts.load import HostSample
+    from toolkit.domain.hosts.perimeter import Perimeter
+    from toolkit.domain.replicas.probe import (
         Answer,
         Call,
         Completion,
@@ -34,10 +37,7 @@ if TYPE_CHECKING:
         Vitals,
         Waited,
     )
-    from toolkit.domain.release import OpenDeployment
-    from toolkit.domain.requests import RecordedUse, RequestPart
-    from toolkit.domain.snapshot import FileDigest
-    from toolkit.domain.use import LedgerSums, Place, UseChunk
+    from toolkit.domain.trail.audit import Head, KeptHead
 
 
 @dataclass(frozen=True, slots=True)

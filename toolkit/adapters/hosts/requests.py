@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from toolkit.domain.clients.requests import LoggedRequest, RecordedUse, RequestPart
 from toolkit.domain.outside import checked, text_of
-from toolkit.domain.requests import LoggedRequest, RecordedUse, RequestPart
 
 _TEXTS = (
     *("client", "method", "path", "key", "model", "version", "slot", "reason", "end", "request_id"),

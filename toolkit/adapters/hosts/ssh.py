@@ -19,7 +19,7 @@ import toolkit.hostside
 from toolkit.adapters.hosts.become import as_root, sudo_input
 from toolkit.adapters.hosts.refusals import pauses, refuses_for_now
 from toolkit.adapters.hosts.ssh_faults import host_error
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import HostError
 
 HOSTSIDE = Path(toolkit.hostside.__file__).parent

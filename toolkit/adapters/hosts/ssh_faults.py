@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable
 
 from toolkit.adapters.hosts.refusals import REFUSED
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import HostError
 
 _PATTERN = re.IGNORECASE | re.MULTILINE

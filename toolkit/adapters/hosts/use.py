@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from toolkit.domain.clients.tally import Tally, Watched
+from toolkit.domain.clients.use import PERIODS, Counted, LedgerSums, Place, UseChunk, UseRow, UseRun
 from toolkit.domain.outside import checked, text_of, whole
-from toolkit.domain.tally import Tally, Watched
-from toolkit.domain.use import PERIODS, Counted, LedgerSums, Place, UseChunk, UseRow, UseRun
 
 # The names of a row's values, in their order.
 ROW = (

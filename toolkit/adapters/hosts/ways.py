@@ -10,7 +10,7 @@ from pathlib import Path
 from toolkit.adapters.hosts.become import as_root_words, sudo_input
 from toolkit.adapters.hosts.ssh import HOSTSIDE, hostside_path, place_hostside, root_command
 from toolkit.adapters.hosts.ssh_faults import host_error
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import HostError
 
 Sleep = Callable[[float], None]

@@ -27,8 +27,8 @@ from toolkit.domain.bounds import (
     PAGES,
     SMALL_FILE,
 )
-from toolkit.domain.snapshot import FileDigest
-from toolkit.domain.tensors import PREFIX, Tensor, header_length, parse_header
+from toolkit.domain.files.snapshot import FileDigest
+from toolkit.domain.files.tensors import PREFIX, Tensor, header_length, parse_header
 from toolkit.errors import SourceError
 
 # The library reads this when it is imported. Without it, the library sends usage data.

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from toolkit.domain.snapshot import FileDigest
-from toolkit.domain.tensors import Tensor
+from toolkit.domain.files.snapshot import FileDigest
+from toolkit.domain.files.tensors import Tensor
 
 Advance = Callable[[int], None]
 

@@ -22,7 +22,7 @@ from toolkit.adapters.hub.requests import Pace, begun, opened, steady
 from toolkit.adapters.hub.translate import EXPECTED, pause_before_retry, translate
 from toolkit.adapters.store.hashing import GrowingFile
 from toolkit.domain.bounds import LEAST_GAIN, RESTARTS
-from toolkit.domain.snapshot import FileDigest
+from toolkit.domain.files.snapshot import FileDigest
 from toolkit.errors import IntegrityError
 
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-[0-9]{1,19}/([0-9]{1,19}|\*)")

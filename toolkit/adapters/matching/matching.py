@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.domain.bounds import MATCH_MEMORY, MATCH_SECONDS
-from toolkit.domain.golden import Fit, Fits
+from toolkit.domain.gates.golden import Fit, Fits
 
 _PROGRAM = Path(__file__).with_name("matcher.py")
 

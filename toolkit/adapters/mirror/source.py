@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from toolkit.adapters.store.manifest import StoredSnapshot
-from toolkit.domain.snapshot import FileDigest
+from toolkit.domain.files.snapshot import FileDigest
 
 
 class MirrorSource(Protocol):

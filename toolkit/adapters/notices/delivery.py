@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from toolkit.domain.channel import Channel, Mail, Secret, Service, Webhook
-from toolkit.domain.discretion import without_secrets
-from toolkit.domain.notice import Notice
+from toolkit.domain.trail.channel import Channel, Mail, Secret, Service, Webhook
+from toolkit.domain.trail.discretion import without_secrets
+from toolkit.domain.trail.notice import Notice
 
 # One try on one channel, whatever the other side does.
 TRY_SECONDS = 5.0

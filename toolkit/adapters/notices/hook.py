@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from toolkit.domain.channel import Hook
-from toolkit.domain.discretion import without_secrets
+from toolkit.domain.trail.channel import Hook
+from toolkit.domain.trail.discretion import without_secrets
 
 # The variables that a hook sees: no token, no password, no address of a history.
 _PASSED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR")

@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.domain.notice import Notice
 from toolkit.domain.outside import parse_mapping
+from toolkit.domain.trail.notice import Notice
 
 MOST_FILES = 500
 MOST_BYTES = 2**20

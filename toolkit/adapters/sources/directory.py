@@ -8,7 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from toolkit.adapters.store.copying import copy_file
-from toolkit.domain.snapshot import FileDigest
+from toolkit.domain.files.snapshot import FileDigest
 from toolkit.errors import SourceError
 
 

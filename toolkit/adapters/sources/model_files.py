@@ -12,10 +12,9 @@ from toolkit.adapters.hub.port import Hub
 from toolkit.adapters.store.files import size_of
 from toolkit.domain.bounds import CONFIG as CONFIG_BYTES
 from toolkit.domain.bounds import INDEX, MODEL_TENSORS, POINTER
-from toolkit.domain.fit import ModelFiles
-from toolkit.domain.outside import parse_json
-from toolkit.domain.snapshot import Snapshot
-from toolkit.domain.tensors import (
+from toolkit.domain.engines.fit import ModelFiles
+from toolkit.domain.files.snapshot import Snapshot
+from toolkit.domain.files.tensors import (
     PREFIX,
     Tensor,
     header_length,
@@ -23,12 +22,13 @@ from toolkit.domain.tensors import (
     may_be_pointer,
     parse_header,
 )
-from toolkit.domain.weight_files import (
+from toolkit.domain.files.weight_files import (
     index_of,
     set_fault,
     tensor_fault,
     weights_of,
 )
+from toolkit.domain.outside import parse_json
 from toolkit.errors import SourceError
 
 CONFIG = "config.json"

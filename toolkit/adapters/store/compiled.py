@@ -24,7 +24,7 @@ from pathlib import Path
 
 from toolkit.adapters.store.files import locked, remove_if_abandoned
 from toolkit.adapters.store.hashing import digest_file
-from toolkit.domain.compiled import CompiledTree
+from toolkit.domain.engines.compiled import CompiledTree
 from toolkit.errors import IntegrityError
 
 _MOST_TREES = 64

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from toolkit.domain.snapshot import FileDigest
+from toolkit.domain.files.snapshot import FileDigest
 
 BLOCK = 2**20
 

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
 from toolkit.domain.bounds import INDEX
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
 from toolkit.domain.outside import checked, parse_mapping, text_of
-from toolkit.domain.snapshot import FileDigest, Snapshot
 from toolkit.errors import InputError
 
 MANIFEST = "manifest.json"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from toolkit.adapters.store.files import size_of
 from toolkit.adapters.store.manifest import StoredSnapshot, read_manifest, write_manifest
-from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
 from toolkit.errors import SourceError
 
 READ_ONLY = 0o444

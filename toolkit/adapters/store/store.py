@@ -28,7 +28,7 @@ from toolkit.adapters.store.files import entries, locked, modified, remove_if_ab
 from toolkit.adapters.store.hashing import difference, digest_file
 from toolkit.adapters.store.manifest import MANIFEST, StoredSnapshot, read_manifest, snapshot_path
 from toolkit.adapters.store.staging import Staging
-from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
 
 KEEP = 7 * 24 * 3600.0
 

@@ -10,7 +10,7 @@ import click
 
 from toolkit.cli.options import Decorator
 from toolkit.cli.views.table import folded_line, terminal_width
-from toolkit.domain.change import Change
+from toolkit.domain.deployment.change import Change
 from toolkit.errors import RefusedError
 from toolkit.planning.change.protections import PROTECTIONS
 

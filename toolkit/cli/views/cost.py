@@ -9,12 +9,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from toolkit.cli.views.cost_json import money
-from toolkit.domain.economics import day_of
+from toolkit.domain.costs.economics import day_of
 from toolkit.domain.quantity import format_number
 
 if TYPE_CHECKING:
     from toolkit.config.costs.price_table import PriceTable
-    from toolkit.domain.economics import ApiPrice
+    from toolkit.domain.costs.economics import ApiPrice
     from toolkit.planning.economics.bills import Account, ModelBill, PerMillion
     from toolkit.planning.economics.comparison import Comparison
     from toolkit.workflows.fleet.cost import Bill

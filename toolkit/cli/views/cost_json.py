@@ -7,11 +7,11 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from toolkit.domain.economics import day_of
+from toolkit.domain.costs.economics import day_of
 
 if TYPE_CHECKING:
     from toolkit.config.costs.price_table import PriceTable
-    from toolkit.domain.economics import ApiPrice, ApiRate
+    from toolkit.domain.costs.economics import ApiPrice, ApiRate
     from toolkit.planning.economics.bills import Account, HostBill, KeyBill, ModelBill, PerMillion
     from toolkit.planning.economics.comparison import Comparison
     from toolkit.planning.economics.work import Tokens

@@ -7,10 +7,10 @@ from textwrap import wrap
 
 from toolkit.cli.views.changes import change_lines
 from toolkit.cli.views.sleep_rule import sleep_lines
-from toolkit.domain.fit import FitRecord, Prediction
+from toolkit.domain.deployment.schedule import SleepRule
+from toolkit.domain.engines.fit import FitRecord, Prediction
 from toolkit.domain.quantity import format_size, part_of, stated_size
 from toolkit.domain.said_once import listed, said_once
-from toolkit.domain.schedule import SleepRule
 from toolkit.planning.fit.host_fit import HostFit
 from toolkit.workflows.fleet.fit_plan import FleetFit
 

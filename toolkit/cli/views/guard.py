@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from toolkit.domain.facts import GuardFacts
-from toolkit.domain.guard import GuardPhase, figure_words
-from toolkit.domain.plan import WHOLE
+from toolkit.domain.deployment.plan import WHOLE
+from toolkit.domain.gates.guard import GuardPhase, figure_words
+from toolkit.domain.hosts.facts import GuardFacts
 from toolkit.domain.quantity import format_seconds
 
 COLUMNS = ("HOST", "RELEASE", "PHASE", "SHARE", "SECONDS", "REQUESTS", "VERDICT")

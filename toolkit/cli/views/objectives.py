@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from toolkit.cli.output import note, say, table
-from toolkit.domain.objective import Objective, Promise
 from toolkit.domain.quantity import format_brief, format_seconds
+from toolkit.domain.registry.objective import Objective, Promise
 from toolkit.errors import HostError
 from toolkit.planning.objectives.attained import PACES, Attained, Spent
 from toolkit.planning.objectives.coverage import Coverage

@@ -12,10 +12,10 @@ from toolkit.cli.output import note, print_json, say
 from toolkit.cli.trail import trail_now
 from toolkit.cli.views.changes import show_changes
 from toolkit.cli.views.dry_run import DryRun
-from toolkit.domain.plan import StepKind
+from toolkit.domain.deployment.plan import StepKind
 
 if TYPE_CHECKING:
-    from toolkit.domain.plan import Plan
+    from toolkit.domain.deployment.plan import Plan
     from toolkit.planning.change.rollout import RolloutPlan
     from toolkit.workflows.change.gating import GatePlan
     from toolkit.workflows.change.stop import StopPlan

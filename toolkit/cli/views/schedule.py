@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from toolkit.cli.output import say, table
-from toolkit.domain.schedule import WEEKDAYS
+from toolkit.domain.deployment.schedule import WEEKDAYS
 from toolkit.planning.upkeep.windows import wall_text
 
 if TYPE_CHECKING:
     from toolkit.adapters.schedule_record import Recorded, WindowRun
-    from toolkit.domain.schedule import Opening, Rule, Schedule, WarmHours, Window
+    from toolkit.domain.deployment.schedule import Opening, Rule, Schedule, WarmHours, Window
     from toolkit.planning.upkeep.warm_hours import Warmth
 
 WIDTH = 80

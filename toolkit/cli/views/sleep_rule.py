@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from toolkit.cli.views.schedule import days_of
-from toolkit.domain.warmth import WORDS
+from toolkit.domain.replicas.warmth import WORDS
 
 if TYPE_CHECKING:
-    from toolkit.domain.schedule import SleepRule, WarmHours
+    from toolkit.domain.deployment.schedule import SleepRule, WarmHours
 
 
 def sleep_lines(model: str, rule: SleepRule) -> tuple[str, ...]:

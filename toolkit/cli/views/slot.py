@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from toolkit.domain.facts import SlotFacts
-from toolkit.domain.plan import WHOLE
+from toolkit.domain.deployment.plan import WHOLE
+from toolkit.domain.hosts.facts import SlotFacts
 
 
 def state_words(slot: SlotFacts) -> str:

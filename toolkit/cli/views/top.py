@@ -9,10 +9,10 @@ from typing import Any
 from toolkit.cli.views.guard import guard_json, guard_words
 from toolkit.cli.views.slot import state_words, traffic_words
 from toolkit.cli.views.table import table_lines
-from toolkit.domain.facts import FleetFacts, GuardFacts, HostFacts, SlotFacts
-from toolkit.domain.plan import WHOLE
+from toolkit.domain.deployment.plan import WHOLE
+from toolkit.domain.deployment.release import Deployment
+from toolkit.domain.hosts.facts import FleetFacts, GuardFacts, HostFacts, SlotFacts
 from toolkit.domain.quantity import format_seconds, format_size
-from toolkit.domain.release import Deployment
 from toolkit.planning.upkeep.load import Load, quantile, together
 
 _HOSTS = ("HOST", "STATE", "REQ/S", "OPEN", "MEMORY FREE", "DEVICES")

@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from toolkit.config.text_file import read_text
-from toolkit.domain.economics import Interval, Metered
+from toolkit.domain.costs.economics import Interval, Metered
 from toolkit.errors import InputError
 
 MAX_BYTES = 2**26

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.domain.bounds import SMALL_FILE
-from toolkit.domain.economics import ApiPrice, ApiRate, Tier
+from toolkit.domain.costs.economics import ApiPrice, ApiRate, Tier
 from toolkit.domain.outside import parse_mapping
 from toolkit.errors import InputError
 

@@ -18,7 +18,7 @@ from toolkit.config.costs.currencies import CURRENCIES
 from toolkit.config.costs.values import Values
 from toolkit.config.text_file import read_text
 from toolkit.config.yaml_text import Where, YamlText, parse_yaml
-from toolkit.domain.economics import (
+from toolkit.domain.costs.economics import (
     ApiPrice,
     ApiRate,
     Capacity,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from toolkit.config.golden.schema import TOKEN
-from toolkit.domain.golden import Expectation, Fit, Fits
+from toolkit.domain.gates.golden import Expectation, Fit, Fits
 
 # A pattern is tried on repetitions of its own characters. Where it backtracks without end, it does so on one of these.
 _LENGTH = 1000

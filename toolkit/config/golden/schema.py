@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from toolkit.config.registry.fields import Duration, Text, refuse, short
 from toolkit.config.registry.part import Spec
-from toolkit.domain.golden import Expectation, Range, ToolCall
+from toolkit.domain.gates.golden import Expectation, Range, ToolCall
 
 # Characters of one token; no vocabulary in use has a longer one.
 TOKEN = 256

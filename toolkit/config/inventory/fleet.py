@@ -9,7 +9,7 @@ from typing import Any
 
 from toolkit.config.inventory.host_variables import HOST_NAME, VariableError, as_typed, host_of
 from toolkit.config.inventory.plain import EXAMPLE, PlainInventory, read_plain
-from toolkit.domain.fleet import Fleet, Host
+from toolkit.domain.hosts.fleet import Fleet, Host
 from toolkit.errors import InputError
 
 LOCALHOST = Fleet((Host("localhost"),))

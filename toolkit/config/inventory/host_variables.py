@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from toolkit.config.inventory.host_settings import SETTINGS, setting_fault, with_ports
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.secret import Secret
 
 MAX_ROOT = 75

@@ -20,7 +20,7 @@ from toolkit.config.registry.inheritance import REQUIRED
 from toolkit.config.registry.places import mapping
 from toolkit.config.registry.schema import ModelSpec, VersionSpec
 from toolkit.config.yaml_text import Fault, Where, YamlText
-from toolkit.domain.model import unknown
+from toolkit.domain.registry.model import unknown
 from toolkit.planning.engines.vllm_rules import flag_fault, permission_fault, variable_fault
 from toolkit.planning.engines.vllm_values import OptionFault
 

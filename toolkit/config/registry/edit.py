@@ -15,7 +15,7 @@ from toolkit.config.registry.lock_file import write_text
 from toolkit.config.registry.reading import RegistryFile, parse_registry
 from toolkit.config.yaml_dump import dump_yaml
 from toolkit.config.yaml_text import TextRange, Where, YamlText
-from toolkit.domain.model import Version
+from toolkit.domain.registry.model import Version
 from toolkit.errors import InputError
 
 _NAME = re.compile(NAME_PATTERN.removesuffix("$") + r"\Z")

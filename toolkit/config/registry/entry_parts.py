@@ -27,9 +27,10 @@ from toolkit.config.registry.fields import (
 from toolkit.config.registry.guard import AdapterGuardField
 from toolkit.config.registry.part import Spec
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.engine import ENGINES
-from toolkit.domain.guard import Guard
-from toolkit.domain.model import (
+from toolkit.domain.engines.engine import ENGINES
+from toolkit.domain.gates.guard import Guard
+from toolkit.domain.quantity import parse_size
+from toolkit.domain.registry.model import (
     DEFAULT_BRANCH,
     Adapter,
     Check,
@@ -41,7 +42,6 @@ from toolkit.domain.model import (
     Resources,
     Source,
 )
-from toolkit.domain.quantity import parse_size
 from toolkit.planning.engines.vllm_reserved import (
     EXAMPLE_PERMITTED,
 )

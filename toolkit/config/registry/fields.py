@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJso
 from pydantic_core import PydanticCustomError
 
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.engine import ENGINES
+from toolkit.domain.engines.engine import ENGINES
 from toolkit.domain.quantity import parse_size
 from toolkit.planning.engines.vllm_reserved import ENGINE_ENV, EXAMPLE_FLAG, EXAMPLE_VARIABLE
 

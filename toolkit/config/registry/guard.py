@@ -11,7 +11,8 @@ from pydantic_core import CoreSchema
 
 from toolkit.config.registry.fields import Text, refuse, short
 from toolkit.config.registry.part import Spec
-from toolkit.domain.guard import (
+from toolkit.domain.deployment.plan import WHOLE
+from toolkit.domain.gates.guard import (
     Answers,
     Benchmarks,
     Guard,
@@ -21,7 +22,6 @@ from toolkit.domain.guard import (
     Tolerance,
     Unsure,
 )
-from toolkit.domain.plan import WHOLE
 
 # The defaults of the file are those of the domain.
 _GUARD, _TOLERANCE, _SPEED, _BENCHMARKS = Guard(), Tolerance(), Speed(), Benchmarks(())

@@ -1,4 +1,4 @@
-"""The fields that a version inherits: read off the schema and `domain.model.Version`, and listed nowhere else.
+"""The fields that a version inherits: read off the schema and `domain.registry.model.Version`, and listed nowhere else.
 
 A field that both a model's block and `Version` have is inherited. It is required where `Version` has no default for it.
 """
@@ -12,7 +12,7 @@ from typing import Any, get_origin
 from toolkit.config.registry.fields import normal_flag
 from toolkit.config.registry.part import Spec
 from toolkit.config.registry.schema import ModelSpec, VersionSpec
-from toolkit.domain.model import Version
+from toolkit.domain.registry.model import Version
 
 _DOMAIN = {field.name: field for field in fields(Version)}
 INHERITED = tuple(name for name in ModelSpec.model_fields if name in _DOMAIN)

@@ -17,10 +17,10 @@ from typing import Any
 
 from toolkit.config.paths import absolute
 from toolkit.config.text_file import read_text
-from toolkit.domain.capabilities import ModelFacts
-from toolkit.domain.model import Version
+from toolkit.domain.files.capabilities import ModelFacts
+from toolkit.domain.files.snapshot import FileDigest, Snapshot, case_fault, is_safe_path, path_fault
 from toolkit.domain.outside import TwiceError, brief, parse_json, shown
-from toolkit.domain.snapshot import FileDigest, Snapshot, case_fault, is_safe_path, path_fault
+from toolkit.domain.registry.model import Version
 from toolkit.errors import InputError
 
 MAX_BYTES = 16 * 2**20

@@ -18,8 +18,8 @@ from toolkit.config.registry.inheritance import written_out
 from toolkit.config.registry.lock_file import Lock
 from toolkit.config.registry.reading import RegistryFile, parse_registry
 from toolkit.config.yaml_dump import dump_yaml
-from toolkit.domain.model import Version
-from toolkit.domain.snapshot import Snapshot
+from toolkit.domain.files.snapshot import Snapshot
+from toolkit.domain.registry.model import Version
 from toolkit.errors import InputError, IntegrityError, RefusedError
 
 _ELSEWHERE = "load into another file: --registry FILE"

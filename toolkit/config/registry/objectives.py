@@ -9,9 +9,9 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from toolkit.config.registry.fields import refuse, short
 from toolkit.config.registry.part import Spec
-from toolkit.domain.objective import DEFAULT_DAYS, Objective, Objectives, Promise
+from toolkit.domain.clients.tally import FIRST, GAP
 from toolkit.domain.quantity import format_brief
-from toolkit.domain.tally import FIRST, GAP
+from toolkit.domain.registry.objective import DEFAULT_DAYS, Objective, Objectives, Promise
 
 _SHARE = re.compile(r"(-?[0-9]{1,3}(?:\.[0-9]{1,6})?)\s*%\Z")
 _TIME = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*(ms|s|min)\Z")

@@ -1,4 +1,4 @@
-"""Read `model_registry.yaml` into `domain.model.Registry`; a fault is an InputError with its place."""
+"""Read `model_registry.yaml` into `domain.registry.model.Registry`; a fault is an InputError with its place."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from toolkit.config.registry.inheritance import inherit, values_of
 from toolkit.config.registry.schema import ModelSpec, RegistrySpec
 from toolkit.config.text_file import read_text
 from toolkit.config.yaml_text import Fault, Where, YamlText, read_yaml
-from toolkit.domain.guard import Guard
-from toolkit.domain.model import Model, Policy, Registry, Version
+from toolkit.domain.gates.guard import Guard
+from toolkit.domain.registry.model import Model, Policy, Registry, Version
 
 MAX_BYTES = 2**20
 

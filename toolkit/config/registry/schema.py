@@ -33,7 +33,7 @@ from toolkit.config.registry.fields import (
 from toolkit.config.registry.guard import GuardField
 from toolkit.config.registry.objectives import ObjectivesSpec
 from toolkit.config.registry.part import Spec
-from toolkit.domain.model import (
+from toolkit.domain.registry.model import (
     DEFAULT_HOLD,
     Openness,
 )
@@ -51,7 +51,7 @@ def _openness(value: str) -> Openness:
 class Entry(Spec):
     """Fields that a model sets for all its versions and each version may set for itself.
 
-    A new one also needs a field of the same name in `domain.model.Version`; see `inheritance`.
+    A new one also needs a field of the same name in `domain.registry.model.Version`; see `inheritance`.
     """
 
     licence: Licence | None = Field(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from toolkit.domain.facts import SlotFacts
-from toolkit.domain.guard import Guard, Tolerance, Unsure
-from toolkit.domain.plan import Step, StepKind
-from toolkit.domain.release import Deployment, Release, ReleaseAdapter
+from toolkit.domain.deployment.plan import Step, StepKind
+from toolkit.domain.deployment.release import Deployment, Release, ReleaseAdapter
+from toolkit.domain.gates.guard import Guard, Tolerance, Unsure
+from toolkit.domain.hosts.facts import SlotFacts
 
 
 @dataclass(frozen=True, slots=True)

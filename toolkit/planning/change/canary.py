@@ -10,11 +10,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 
-from toolkit.domain.facts import HostFacts, SlotFacts
-from toolkit.domain.guard import Guard
-from toolkit.domain.plan import WHOLE, Plan, Step, StepKind
+from toolkit.domain.deployment.plan import WHOLE, Plan, Step, StepKind
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.gates.guard import Guard
+from toolkit.domain.hosts.facts import HostFacts, SlotFacts
 from toolkit.domain.quantity import format_seconds
-from toolkit.domain.release import Release
 
 BAKE_SECONDS = 10.0
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from toolkit.domain.change import Change
-from toolkit.domain.facts import HostFacts, ProcessState, SlotFacts
-from toolkit.domain.guard import Guard
-from toolkit.domain.model import DEFAULT_HOLD
-from toolkit.domain.plan import Plan, Step, StepKind, Strategy
+from toolkit.domain.deployment.change import Change
+from toolkit.domain.deployment.plan import Plan, Step, StepKind, Strategy
+from toolkit.domain.deployment.release import SLOTS, Release
+from toolkit.domain.gates.guard import Guard
+from toolkit.domain.hosts.facts import HostFacts, ProcessState, SlotFacts
 from toolkit.domain.quantity import format_seconds, format_size
-from toolkit.domain.release import SLOTS, Release
+from toolkit.domain.registry.model import DEFAULT_HOLD
 from toolkit.errors import NothingSuitableError
 from toolkit.planning.change.adapters import (
     adapt_step,

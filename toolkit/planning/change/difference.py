@@ -7,10 +7,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
-from toolkit.domain.change import Change
-from toolkit.domain.model import Check
+from toolkit.domain.deployment.change import Change
+from toolkit.domain.deployment.release import Release, ReleaseAdapter
 from toolkit.domain.quantity import written_size
-from toolkit.domain.release import Release, ReleaseAdapter
+from toolkit.domain.registry.model import Check
 
 _LONGEST = 60
 # A variable or an option that is named like this may hold a secret, and is shown by its digest.

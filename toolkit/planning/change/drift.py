@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toolkit.domain.facts import HostFacts, SlotFacts
+from toolkit.domain.hosts.facts import HostFacts, SlotFacts
 
 
 def drift_of(facts: HostFacts) -> tuple[str, ...]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from toolkit.domain.facts import FENCES, HostFacts, ProcessState
-from toolkit.domain.fleet import Host, is_loopback
-from toolkit.domain.plan import Plan, StepKind
+from toolkit.domain.deployment.plan import Plan, StepKind
+from toolkit.domain.hosts.facts import FENCES, HostFacts, ProcessState
+from toolkit.domain.hosts.fleet import Host, is_loopback
 from toolkit.errors import RefusedError
 
 # For each fence, what a replica without it can do.

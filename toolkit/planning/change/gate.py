@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.engine import engine_spec
-from toolkit.domain.golden import Kind
-from toolkit.domain.model import Check
-from toolkit.domain.probe import Completion
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.engines.engine import engine_spec
+from toolkit.domain.gates.golden import Kind
+from toolkit.domain.registry.model import Check
+from toolkit.domain.replicas.probe import Completion
 from toolkit.planning.engines import engine_named
 from toolkit.planning.guard.checks import TEXTS
 
@@ -144,7 +144,7 @@ def _failure(asked: str, answer: Completion) -> str:
 def _long(release: Release) -> int:
     """Return the tokens of the long prompt: few on a CPU, where a thousand take seconds."""
     # Here and not above: a standby is not asked for this.
-    from toolkit.domain.fit import NotUnderstoodError
+    from toolkit.domain.engines.fit import NotUnderstoodError
 
     spec = engine_spec(release.engine)
     try:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from toolkit.domain.facts import HostFacts, SlotFacts
-from toolkit.domain.plan import Plan, Step, StepKind
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.plan import Plan, Step, StepKind
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.hosts.facts import HostFacts, SlotFacts
 from toolkit.errors import NothingSuitableError, RefusedError
 from toolkit.planning.change.adapters import adapter_changes
 from toolkit.planning.change.deploy import SWAP_NOTE, Wanted, plan_deploy

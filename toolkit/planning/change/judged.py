@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from toolkit.domain.facts import GuardFacts, HostFacts
-from toolkit.domain.golden import GoldenPrompt, Kind
-from toolkit.domain.guard import (
+from toolkit.domain.deployment.release import Release, ReleaseAdapter
+from toolkit.domain.gates.golden import GoldenPrompt, Kind
+from toolkit.domain.gates.guard import (
     AdapterReturn,
     Guard,
     GuardOrder,
@@ -16,8 +16,8 @@ from toolkit.domain.guard import (
     Unsure,
     Verdict,
 )
-from toolkit.domain.model import Check
-from toolkit.domain.release import Release, ReleaseAdapter
+from toolkit.domain.hosts.facts import GuardFacts, HostFacts
+from toolkit.domain.registry.model import Check
 from toolkit.planning.change.gate import gate_payload
 from toolkit.planning.guard.checks import TEXTS
 from toolkit.planning.guard.kinds import PATHS

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from toolkit.domain.release import Release
-from toolkit.domain.start import StartRecord
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.replicas.start import StartRecord
 
 # The newest ones alone: a disk, a host or a cache of compiled graphs may have changed since.
 _NEWEST = 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from toolkit.domain.facts import HostFacts
+from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.said_once import listed, said_once
 from toolkit.errors import InputError, NothingSuitableError, ToolkitError
 from toolkit.planning.routing.routes import Routes

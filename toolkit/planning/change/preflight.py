@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from toolkit.domain.accelerator import MAKERS
-from toolkit.domain.facts import Device, HostFacts
+from toolkit.domain.hosts.facts import Device, HostFacts
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.errors import NothingSuitableError
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.release import Release
 from toolkit.planning.engines import engine_of
 from toolkit.planning.engines.port import Seat
 

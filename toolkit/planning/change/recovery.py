@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from toolkit.domain.facts import HostFacts, ProcessState, SlotFacts
-from toolkit.domain.plan import Step, StepKind
-from toolkit.domain.release import Deployment, Release
+from toolkit.domain.deployment.plan import Step, StepKind
+from toolkit.domain.deployment.release import Deployment, Release
+from toolkit.domain.hosts.facts import HostFacts, ProcessState, SlotFacts
 from toolkit.planning.change.adapters import was_adapted
 from toolkit.planning.change.judged import guard_of
 

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.release import Deployment, Outcome, Release
+from toolkit.domain.deployment.release import Deployment, Outcome, Release
+from toolkit.domain.hosts.facts import HostFacts
 from toolkit.errors import InputError
 
 _CHANGES = ("deploy", "upgrade", "rollback")

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from toolkit.domain.change import Change, folded
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.plan import Plan, StepKind, Strategy
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.change import Change, folded
+from toolkit.domain.deployment.plan import Plan, StepKind, Strategy
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.hosts.facts import HostFacts
 from toolkit.errors import RefusedError
 from toolkit.planning.change.adapters import adapter_changes
 from toolkit.planning.change.canary import has_canary, is_declared, with_canary

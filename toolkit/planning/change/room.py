@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.facts import HostFacts, ProcessState, SlotFacts
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.hosts.facts import HostFacts, ProcessState, SlotFacts
 from toolkit.domain.quantity import format_size, part_of, stated_size
-from toolkit.domain.release import Release
 
 # Bytes that the host keeps for itself when replicas take system memory.
 SYSTEM_RESERVE = 512 * 2**20

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from toolkit.domain.change import Change
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.fleet import is_loopback
-from toolkit.domain.plan import Plan, StepKind
+from toolkit.domain.deployment.change import Change
+from toolkit.domain.deployment.plan import Plan, StepKind
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.hosts.fleet import is_loopback
 from toolkit.planning.change.difference import shown_value
 from toolkit.planning.change.fence import unfenced_host
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.warmth import WhenAsleep
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.replicas.warmth import WhenAsleep
 from toolkit.errors import InputError, NothingSuitableError, RefusedError
 from toolkit.hostside import sleeping
 from toolkit.planning.change.room import find_room

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.fleet import Host
-from toolkit.domain.plan import Plan, StepKind
-from toolkit.domain.release import PORTS_TO_MEET, SLOTS, Release, Span
+from toolkit.domain.deployment.plan import Plan, StepKind
+from toolkit.domain.deployment.release import PORTS_TO_MEET, SLOTS, Release, Span
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import HostError, InputError, RefusedError
 from toolkit.planning.change.deploy import Wanted, plan_deploy
 from toolkit.planning.routing.routes import Routes

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from toolkit.domain.plan import WHOLE, Plan, StepKind, Strategy
+from toolkit.domain.deployment.plan import WHOLE, Plan, StepKind, Strategy
+from toolkit.domain.deployment.release import Release
 from toolkit.domain.quantity import format_seconds
-from toolkit.domain.release import Release
 
 
 def traffic_words(

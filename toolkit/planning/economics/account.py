@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from toolkit.domain.economics import HOUR, HOURS_A_MONTH, MILLION, Rates, Traffic
+from toolkit.domain.costs.economics import HOUR, HOURS_A_MONTH, MILLION, Rates, Traffic
 from toolkit.planning.economics.bills import (
     Account,
     HostBill,

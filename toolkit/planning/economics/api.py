@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from toolkit.domain.economics import MILLION, ApiPrice, ApiRate, Exchange, Tier, Traffic, is_to_come
+from toolkit.domain.costs.economics import (
+    MILLION,
+    ApiPrice,
+    ApiRate,
+    Exchange,
+    Tier,
+    Traffic,
+    is_to_come,
+)
 from toolkit.planning.economics.shares import ZERO
 from toolkit.planning.economics.work import Tokens, total
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from toolkit.domain.economics import Costs, Interval, Metered, Rates, Reservation, Traffic
+from toolkit.domain.costs.economics import Costs, Interval, Metered, Rates, Reservation, Traffic
 from toolkit.planning.economics.shares import ZERO
 from toolkit.planning.economics.work import Tokens
 

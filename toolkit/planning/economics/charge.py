@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from toolkit.domain.economics import Costs
-from toolkit.domain.keys import MILLION, Charge, Price
+from toolkit.domain.clients.keys import MILLION, Charge, Price
+from toolkit.domain.costs.economics import Costs
 from toolkit.errors import InputError, RefusedError
 
 _AMOUNT = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?([A-Z]{3})")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
-from toolkit.domain.economics import ApiPrice, Costs, Traffic
+from toolkit.domain.costs.economics import ApiPrice, Costs, Traffic
 from toolkit.errors import InputError
 from toolkit.planning.economics.api import (
     BreakEven,

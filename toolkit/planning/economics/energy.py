@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from toolkit.domain.economics import HOUR, Costs, Interval, Metered, day_of
+from toolkit.domain.costs.economics import HOUR, Costs, Interval, Metered, day_of
 from toolkit.errors import InputError
 from toolkit.planning.economics.shares import ZERO, HostTime
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from toolkit.domain.economics import HOURS_A_MONTH, Costs, HostPrice, Reservation
+from toolkit.domain.costs.economics import HOURS_A_MONTH, Costs, HostPrice, Reservation
 from toolkit.planning.economics.bills import Situation
 from toolkit.planning.economics.shares import ZERO, capital_an_hour
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from toolkit.domain.economics import Interval, Reservation
-from toolkit.domain.plan import StepKind
-from toolkit.domain.release import Deployment, Outcome, StepRecord
+from toolkit.domain.costs.economics import Interval, Reservation
+from toolkit.domain.deployment.plan import StepKind
+from toolkit.domain.deployment.release import Deployment, Outcome, StepRecord
 
 # Actions after which a host has no replica of the model any more.
 _LEAVING = ("stop", "forget")

@@ -9,7 +9,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from toolkit.domain.economics import HostPrice, Reservation, Traffic, day_of
+from toolkit.domain.costs.economics import HostPrice, Reservation, Traffic, day_of
 from toolkit.errors import InputError
 from toolkit.planning.economics.bills import Situation
 from toolkit.planning.economics.stated import parts

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import pairwise
 
-from toolkit.domain.economics import (
+from toolkit.domain.costs.economics import (
     HOUR,
     HOURS_A_MONTH,
     Costs,

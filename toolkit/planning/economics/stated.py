@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 
-from toolkit.domain.economics import Costs, Interval, Reservation, Traffic, midnight
+from toolkit.domain.costs.economics import Costs, Interval, Reservation, Traffic, midnight
 from toolkit.errors import InputError
 from toolkit.planning.economics.bills import Situation
 from toolkit.planning.economics.work import Tokens

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from statistics import median
 
-from toolkit.domain.economics import MILLION
+from toolkit.domain.costs.economics import MILLION
 from toolkit.domain.quantity import format_number
 from toolkit.planning.economics.comparison import Comparison
 

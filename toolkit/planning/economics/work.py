@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from toolkit.domain.economics import Rates, Traffic
+from toolkit.domain.costs.economics import Rates, Traffic
 from toolkit.planning.economics.shares import ZERO
 
 # Where no capacity is known, tokens cost in these proportions, which are near to those of closed APIs.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from toolkit.domain.engine import engine_spec
+from toolkit.domain.engines.engine import engine_spec
 from toolkit.errors import InputError
 
 if TYPE_CHECKING:

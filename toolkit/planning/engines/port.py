@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from toolkit.domain.accelerator import Accelerator
-    from toolkit.domain.capabilities import ModelFacts
-    from toolkit.domain.engine import EngineLock
-    from toolkit.domain.facts import HostFacts
-    from toolkit.domain.fit import Actual
-    from toolkit.domain.golden import Kind
-    from toolkit.domain.model import ServingValue, Version
-    from toolkit.domain.release import Release
+    from toolkit.domain.deployment.release import Release
+    from toolkit.domain.engines.engine import EngineLock
+    from toolkit.domain.engines.fit import Actual
+    from toolkit.domain.files.capabilities import ModelFacts
+    from toolkit.domain.gates.golden import Kind
+    from toolkit.domain.hosts.facts import HostFacts
+    from toolkit.domain.registry.model import ServingValue, Version
     from toolkit.planning.engines.figures import Figures
 
 

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.capabilities import ModelFacts
-from toolkit.domain.engine import EngineLock, engine_spec
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.fit import Actual, NotUnderstoodError
-from toolkit.domain.golden import Kind
-from toolkit.domain.model import ServingValue, Version
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.engines.engine import EngineLock, engine_spec
+from toolkit.domain.engines.fit import Actual, NotUnderstoodError
+from toolkit.domain.files.capabilities import ModelFacts
+from toolkit.domain.gates.golden import Kind
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.registry.model import ServingValue, Version
 from toolkit.planning.engines import (
     vllm_check,
     vllm_devices,

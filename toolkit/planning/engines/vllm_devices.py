@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.model import ServingValue, Version
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.registry.model import ServingValue, Version
 from toolkit.planning.engines import vllm_options
 from toolkit.planning.engines.vllm_names import Flags
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from toolkit.domain.bounds import TEXT, WHOLE
-from toolkit.domain.fit import Actual
+from toolkit.domain.engines.fit import Actual
 from toolkit.planning.engines.vllm_names import BY_MINOR
 
 GIB = 2**30

@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from toolkit.domain.model import Lora, ServingValue
 from toolkit.domain.outside import shown
+from toolkit.domain.registry.model import Lora, ServingValue
 from toolkit.planning.engines.vllm_names import Flags
 
 CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.fit import NotUnderstoodError
-from toolkit.domain.model import ServingValue
+from toolkit.domain.engines.fit import NotUnderstoodError
+from toolkit.domain.registry.model import ServingValue
 from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.engines.vllm_names import names
 

@@ -13,11 +13,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from toolkit.domain.capabilities import ModelFacts
-from toolkit.domain.golden import Kind
-from toolkit.domain.model import ServingValue
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.files.capabilities import ModelFacts
+from toolkit.domain.gates.golden import Kind
 from toolkit.domain.outside import parse_mapping
-from toolkit.domain.release import Release
+from toolkit.domain.registry.model import ServingValue
 
 TOOL_PARSER, REASONING_PARSER = "tool-call-parser", "reasoning-parser"
 AUTO_TOOLS, RUNNER, CONVERT, TOKENIZER = (

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from toolkit.domain.engine import EngineLock
-from toolkit.domain.golden import Kind
-from toolkit.domain.guard import GateRecord
-from toolkit.domain.model import HubSource, Version
-from toolkit.domain.release import Release
-from toolkit.domain.requirements import LockedPackage
-from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.engines.engine import EngineLock
+from toolkit.domain.engines.requirements import LockedPackage
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
+from toolkit.domain.gates.golden import Kind
+from toolkit.domain.gates.guard import GateRecord
+from toolkit.domain.registry.model import HubSource, Version
 from toolkit.planning.evidence.licences import licence_choice
 from toolkit.planning.release.licence_policy import Verdict
 

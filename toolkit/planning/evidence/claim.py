@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from toolkit.domain.evidence import Claim
+from toolkit.domain.clients.evidence import Claim
 from toolkit.domain.outside import shown
 from toolkit.errors import InputError
 

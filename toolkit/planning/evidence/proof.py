@@ -12,13 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from toolkit.domain.audit import Line, release_digest
-from toolkit.domain.evidence import Answered, Claim
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.fleet import Host
-from toolkit.domain.guard import GateRecord
-from toolkit.domain.model import Version
-from toolkit.domain.release import Release
+from toolkit.domain.clients.evidence import Answered, Claim
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.gates.guard import GateRecord
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.hosts.fleet import Host
+from toolkit.domain.registry.model import Version
+from toolkit.domain.trail.audit import Line, release_digest
 from toolkit.errors import InputError, IntegrityError
 from toolkit.planning.release.licence_policy import Verdict
 

@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from toolkit.domain.fit import Architecture, NotUnderstoodError
-from toolkit.domain.tensors import Tensor
+from toolkit.domain.engines.fit import Architecture, NotUnderstoodError
+from toolkit.domain.files.tensors import Tensor
 from toolkit.planning.engines import engine_named
 from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.fit.cache import stages

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from toolkit.domain.bounds import CONTEXT, LAYERS, WIDTH
-from toolkit.domain.fit import Architecture, Attention, Layer, NotUnderstoodError
+from toolkit.domain.engines.fit import Architecture, Attention, Layer, NotUnderstoodError
 from toolkit.domain.outside import shown
 from toolkit.errors import SourceError
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.fit import Architecture, Attention, Layer, NotUnderstoodError
+from toolkit.domain.engines.fit import Architecture, Attention, Layer, NotUnderstoodError
 from toolkit.planning.engines import engine_named
 from toolkit.planning.engines.port import EngineOptions
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.plan import Plan, Strategy
+from toolkit.domain.deployment.plan import Plan, Strategy
+from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.said_once import listed, said_once
 from toolkit.errors import HostError, NothingSuitableError, RefusedError
 from toolkit.planning.change.placement import having

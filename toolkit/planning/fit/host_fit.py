@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.change import Change
-from toolkit.domain.engine import EngineLock, engine_spec
-from toolkit.domain.facts import Device, HostFacts
-from toolkit.domain.fit import ModelFiles, NotUnderstoodError, Prediction
-from toolkit.domain.model import Version
-from toolkit.domain.plan import Strategy
+from toolkit.domain.deployment.change import Change
+from toolkit.domain.deployment.plan import Strategy
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.engines.engine import EngineLock, engine_spec
+from toolkit.domain.engines.fit import ModelFiles, NotUnderstoodError, Prediction
+from toolkit.domain.files.snapshot import Snapshot
+from toolkit.domain.hosts.facts import Device, HostFacts
 from toolkit.domain.quantity import format_size, part_of, stated_size
-from toolkit.domain.release import Release
-from toolkit.domain.snapshot import Snapshot
+from toolkit.domain.registry.model import Version
 from toolkit.errors import InputError, NothingSuitableError
 from toolkit.planning.change.deploy import Wanted, plan_deploy
 from toolkit.planning.change.span import placed_before

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.fit import Architecture
+from toolkit.domain.engines.fit import Architecture
 from toolkit.planning.engines import engine_named
 from toolkit.planning.engines.port import EngineOptions
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.fit import Architecture, ModelFiles, NotUnderstoodError, Prediction
+from toolkit.domain.engines.fit import Architecture, ModelFiles, NotUnderstoodError, Prediction
 from toolkit.planning.engines import engine_named
 from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.fit.adapters import adapter_memory

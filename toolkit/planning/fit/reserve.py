@@ -7,7 +7,7 @@ start, the shapes of that step predict it. `tests/planning/test_fit_measured.py`
 
 from __future__ import annotations
 
-from toolkit.domain.fit import Architecture
+from toolkit.domain.engines.fit import Architecture
 from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.fit.options import Limits
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from toolkit.domain.facts import HostFacts, SlotFacts
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.hosts.facts import HostFacts, SlotFacts
 from toolkit.domain.quantity import stated_size
-from toolkit.domain.release import Release
 from toolkit.errors import RefusedError
 from toolkit.planning.change.room import find_room
 from toolkit.planning.change.sleep import require_restful

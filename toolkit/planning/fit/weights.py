@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from toolkit.domain.fit import Architecture
-from toolkit.domain.tensors import Tensor
+from toolkit.domain.engines.fit import Architecture
+from toolkit.domain.files.tensors import Tensor
 from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.fit.cache import stages
 

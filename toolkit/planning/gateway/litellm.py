@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from toolkit.domain.golden import Kind
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.gates.golden import Kind
 from toolkit.errors import InputError
 
 # The variables from which LiteLLM reads the fleet's key and its own.

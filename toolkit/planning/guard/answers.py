@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
 
-from toolkit.domain.golden import GoldenPrompt
-from toolkit.domain.guard import Answers, Figure, GateResult, Verdict
+from toolkit.domain.gates.golden import GoldenPrompt
+from toolkit.domain.gates.guard import Answers, Figure, GateResult, Verdict
 
 GATE = "answers"
 _NAMED = 3

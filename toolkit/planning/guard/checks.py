@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from toolkit.domain.golden import Kind
-from toolkit.domain.model import Check
-from toolkit.domain.probe import Answer
+from toolkit.domain.gates.golden import Kind
+from toolkit.domain.registry.model import Check
+from toolkit.domain.replicas.probe import Answer
 from toolkit.planning.guard.kinds import SILENCE, fault_of_answer, norm, said_in
 
 # The kinds whose answer is a text, which a completion judges; see `change.gate`.

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from toolkit.domain.golden import Expectation, Kind
+from toolkit.domain.gates.golden import Expectation, Kind
 from toolkit.planning.guard.expectations import fault_of
 from toolkit.planning.guard.kinds import Said
 

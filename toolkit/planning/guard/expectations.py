@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from toolkit.domain.golden import Expectation, Fit, Fits, Kind, ToolCall
+from toolkit.domain.gates.golden import Expectation, Fit, Fits, Kind, ToolCall
 from toolkit.planning.guard.kinds import Said, cosine, norm
 
 # How models decline in English, in the first words of the answer. Other languages need a pattern of their own.

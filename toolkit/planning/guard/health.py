@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from toolkit.domain.guard import Figure, GateResult, Tolerance, Verdict
-from toolkit.domain.probe import Vitals
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.gates.guard import Figure, GateResult, Tolerance, Verdict
+from toolkit.domain.replicas.probe import Vitals
 from toolkit.planning.engines import engine_of
 
 GATE = "health"

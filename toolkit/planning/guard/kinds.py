@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.domain.bounds import ANSWER
-from toolkit.domain.golden import Kind, ToolCall
+from toolkit.domain.gates.golden import Kind, ToolCall
 from toolkit.domain.outside import parse_mapping, shown
-from toolkit.domain.probe import Answer
+from toolkit.domain.replicas.probe import Answer
 
 # The OpenAI API, and for the order of documents the form of Jina's and Cohere's API, which engines share.
 PATHS: Mapping[Kind, str] = {

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from toolkit.domain.golden import GoldenPrompt, Kind
-from toolkit.domain.guard import PairedProbe
-from toolkit.domain.model import Check
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.gates.golden import GoldenPrompt, Kind
+from toolkit.domain.gates.guard import PairedProbe
+from toolkit.domain.registry.model import Check
 from toolkit.planning.guard.checks import TEXTS, check_payload
 from toolkit.planning.guard.kinds import PATHS
 

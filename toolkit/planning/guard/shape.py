@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.domain.bounds import ANSWER
-from toolkit.domain.golden import GoldenPrompt, Kind
-from toolkit.domain.guard import Figure, GateResult, Shape, Verdict
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.gates.golden import GoldenPrompt, Kind
+from toolkit.domain.gates.guard import Figure, GateResult, Shape, Verdict
 from toolkit.domain.outside import parse_mapping
-from toolkit.domain.probe import Answer
-from toolkit.domain.release import Release
+from toolkit.domain.replicas.probe import Answer
 from toolkit.planning.guard.kinds import SILENCE
 
 GATE = "shape"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from toolkit.domain.golden import Kind
-from toolkit.domain.guard import Figure, GateResult, Speed, Tolerance, Verdict
-from toolkit.domain.probe import Pair, PairsWanted, Times
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.gates.golden import Kind
+from toolkit.domain.gates.guard import Figure, GateResult, Speed, Tolerance, Verdict
+from toolkit.domain.replicas.probe import Pair, PairsWanted, Times
 from toolkit.hostside.sequential import ErrorTest, RatioTest
 from toolkit.planning.engines import engine_of
 from toolkit.planning.guard.kinds import PATHS, SILENCE

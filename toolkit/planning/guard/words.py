@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from toolkit.domain.guard import Guard, Unsure
+from toolkit.domain.gates.guard import Guard, Unsure
 from toolkit.domain.quantity import format_seconds
 
 

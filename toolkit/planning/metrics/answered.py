@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from toolkit.domain.metrics import HOST_JOB, bounds
-from toolkit.domain.objective import Objective, Promise
-from toolkit.domain.tally import ASLEEP, BROKE_OFF, OWN_LIMITS
+from toolkit.domain.clients.tally import ASLEEP, BROKE_OFF, OWN_LIMITS
+from toolkit.domain.hosts.metrics import HOST_JOB, bounds
+from toolkit.domain.registry.objective import Objective, Promise
 from toolkit.hostside.tally_names import BETWEEN_TOKENS, FIRST_TOKEN, LEFT_WAITING, REQUESTS
 
 # {adapter: its model}

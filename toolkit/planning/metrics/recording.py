@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from toolkit.domain.metrics import UsualObjectives
-from toolkit.domain.objective import Objective, Objectives, Promise
+from toolkit.domain.hosts.metrics import UsualObjectives
+from toolkit.domain.registry.objective import Objective, Objectives, Promise
 from toolkit.planning.engines.figures import Figures
 from toolkit.planning.metrics.answered import Adapters, counted, failed, timed
 from toolkit.planning.metrics.rule import Group, Record

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from toolkit.domain.metrics import MetricsSetup, Target
+from toolkit.domain.hosts.metrics import MetricsSetup, Target
 from toolkit.planning.engines.figures import Figures
 from toolkit.planning.metrics.alerts import alert_groups
 from toolkit.planning.metrics.recording import NOTHING, Promised, recording_groups

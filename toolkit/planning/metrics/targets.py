@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.fleet import Host, is_loopback
-from toolkit.domain.metrics import HOST_JOB, Target
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.hosts.fleet import Host, is_loopback
+from toolkit.domain.hosts.metrics import HOST_JOB, Target
 from toolkit.domain.outside import parse_json
 
 # The jobs, each with its file of targets.

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from toolkit.domain.objective import Objective
-from toolkit.domain.tally import Tally
+from toolkit.domain.clients.tally import Tally
+from toolkit.domain.registry.objective import Objective
 from toolkit.planning.objectives.counting import Counted, counted
 
 # Hours over which the pace is told at which the budget is spent, the windows of the alerts.

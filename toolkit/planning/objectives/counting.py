@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from toolkit.domain.objective import Objective, Promise
-from toolkit.domain.tally import ASLEEP, BROKE_OFF, OWN_LIMITS
+from toolkit.domain.clients.tally import ASLEEP, BROKE_OFF, OWN_LIMITS
+from toolkit.domain.registry.objective import Objective, Promise
 
 CLIENT_LEFT, REFUSED, SLEPT = "client left", "refused", "asleep"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from toolkit.domain.tally import Watched
+from toolkit.domain.clients.tally import Watched
 
 # Hosts write down every few minutes that they count, and a collection takes a moment.
 ALLOWANCE = 900.0

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from toolkit.domain.metrics import HOST_JOB, Selection, Series, bounds
-from toolkit.domain.objective import Objective, Promise
-from toolkit.domain.tally import Tally, Watched
+from toolkit.domain.clients.tally import Tally, Watched
+from toolkit.domain.hosts.metrics import HOST_JOB, Selection, Series, bounds
+from toolkit.domain.registry.objective import Objective, Promise
 from toolkit.hostside.tally_names import (
     BETWEEN_TOKENS,
     FIRST_TOKEN,

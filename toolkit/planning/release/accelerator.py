@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from toolkit.domain.accelerator import MAKERS, Accelerator
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.model import Version
+from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.quantity import format_size, stated_size
+from toolkit.domain.registry.model import Version
 from toolkit.errors import NothingSuitableError
 
 

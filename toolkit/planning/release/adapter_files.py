@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from toolkit.domain.model import Adapter, HubSource, Version
 from toolkit.domain.outside import shown
+from toolkit.domain.registry.model import Adapter, HubSource, Version
 from toolkit.planning.engines import engine_named
 from toolkit.planning.release.file_choice import FileChoice, choose_files, is_text
 

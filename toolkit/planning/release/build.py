@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from toolkit.domain.engine import EngineLock
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.golden import Kind
-from toolkit.domain.model import Adapter, Version
-from toolkit.domain.release import Release, ReleaseAdapter, Span
-from toolkit.domain.snapshot import Snapshot
+from toolkit.domain.deployment.release import Release, ReleaseAdapter, Span
+from toolkit.domain.engines.engine import EngineLock
+from toolkit.domain.files.snapshot import Snapshot
+from toolkit.domain.gates.golden import Kind
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.registry.model import Adapter, Version
 from toolkit.errors import NothingSuitableError
 from toolkit.planning.engines import engine_named
 from toolkit.planning.release.capabilities import (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from toolkit.domain.capabilities import Capabilities, ModelFacts
-from toolkit.domain.golden import Kind
-from toolkit.domain.model import Version
+from toolkit.domain.files.capabilities import Capabilities, ModelFacts
+from toolkit.domain.gates.golden import Kind
+from toolkit.domain.registry.model import Version
 from toolkit.planning.engines import engine_named
 
 # Beginnings of the architectures that turn speech into text and do nothing else.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from toolkit.domain.capabilities import Capabilities
-from toolkit.domain.golden import Kind
-from toolkit.domain.model import Check
+from toolkit.domain.files.capabilities import Capabilities
+from toolkit.domain.gates.golden import Kind
+from toolkit.domain.registry.model import Check
 
 # A replica of a version without checks must answer this before it takes traffic.
 DEFAULT_CHECK = Check(prompt="Say hello.", max_tokens=8)

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.engine import EngineLock
-from toolkit.domain.model import EngineSpec
-from toolkit.domain.requirements import LockedPackage
+from toolkit.domain.engines.engine import EngineLock
+from toolkit.domain.engines.requirements import LockedPackage
+from toolkit.domain.registry.model import EngineSpec
 from toolkit.errors import InputError, NothingSuitableError
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from toolkit.domain.bounds import KEPT
-from toolkit.domain.model import Permission
+from toolkit.domain.files.snapshot import case_fault, path_fault
+from toolkit.domain.files.weight_files import SAFETENSORS_INDEX, set_fault, weights_of
 from toolkit.domain.outside import shown
-from toolkit.domain.snapshot import case_fault, path_fault
-from toolkit.domain.weight_files import SAFETENSORS_INDEX, set_fault, weights_of
+from toolkit.domain.registry.model import Permission
 from toolkit.errors import RefusedError, SourceError
 
 WEIGHTS = "safetensors"

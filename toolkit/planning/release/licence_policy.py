@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from toolkit.domain.model import Policy, Version
-from toolkit.domain.snapshot import Snapshot
+from toolkit.domain.files.snapshot import Snapshot
+from toolkit.domain.registry.model import Policy, Version
 from toolkit.planning.release.file_choice import forbidden_reason
 
 

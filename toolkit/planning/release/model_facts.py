@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from toolkit.domain.bounds import CONFIG, CONTEXT, WIDTH
-from toolkit.domain.capabilities import MARKS, ModelFacts
+from toolkit.domain.files.capabilities import MARKS, ModelFacts
 from toolkit.domain.outside import parse_json
 
 _CONFIG, _TOKENIZER, _MODULES = "config.json", "tokenizer_config.json", "modules.json"

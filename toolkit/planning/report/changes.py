@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from toolkit.domain.guard import GateRecord, Verdict
-from toolkit.domain.release import Deployment, Outcome
+from toolkit.domain.deployment.release import Deployment, Outcome
+from toolkit.domain.gates.guard import GateRecord, Verdict
 
 # The gates that judge a release under traffic: one that fails there has had requests, and is returned.
 _UNDER_TRAFFIC = ("canary", "bake")

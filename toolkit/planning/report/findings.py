@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from toolkit.domain.facts import FleetFacts
+from toolkit.domain.hosts.facts import FleetFacts
 from toolkit.planning.economics.summary import Summary
 from toolkit.planning.objectives.measured import Measured, Source
 from toolkit.planning.report.changes import Change, Reign

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-from toolkit.domain.use import PROBE, UseRow
+from toolkit.domain.clients.use import PROBE, UseRow
 
 # Days of one column, the first that needs at most `_MOST` columns.
 _STEPS = (1, 7, 30)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from toolkit.domain.facts import HostFacts
+from toolkit.domain.hosts.facts import HostFacts
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.routes import Route, Routes, Target
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from toolkit.domain.capabilities import Capabilities
-from toolkit.domain.golden import Kind
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.files.capabilities import Capabilities
+from toolkit.domain.gates.golden import Kind
 from toolkit.errors import InputError
 from toolkit.planning.routing.routes import LEAST, Alternate, Route, Routes, Sleep, Target
 

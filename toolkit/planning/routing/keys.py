@@ -7,7 +7,7 @@ import hashlib
 import re
 from dataclasses import replace
 
-from toolkit.domain.keys import Charge, Key, KeyRing
+from toolkit.domain.clients.keys import Charge, Key, KeyRing
 from toolkit.errors import InputError, RefusedError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from toolkit.domain.release import Deployment, Outcome
+from toolkit.domain.deployment.release import Deployment, Outcome
 from toolkit.planning.routing.edits import without_targets
 from toolkit.planning.routing.routes import Routes
 

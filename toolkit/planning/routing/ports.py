@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from toolkit.domain.facts import HostFacts, ProcessState
-from toolkit.domain.release import SLOTS
+from toolkit.domain.deployment.release import SLOTS
+from toolkit.domain.hosts.facts import HostFacts, ProcessState
 from toolkit.errors import NothingSuitableError
 from toolkit.planning.routing.routes import Routes
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from toolkit.domain.facts import HostFacts, SlotFacts
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.facts import HostFacts, SlotFacts
+from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import RefusedError
 from toolkit.planning.routing.edits import told, with_targets
 from toolkit.planning.routing.ports import slot_ports

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from toolkit.domain.warmth import WhenAsleep
+from toolkit.domain.replicas.warmth import WhenAsleep
 from toolkit.errors import InputError
 
 MAX_WEIGHT = 256

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from toolkit.domain.model import Model, Registry, Version
+from toolkit.domain.registry.model import Model, Registry, Version
 
 
 def adapter_models(model: Model) -> tuple[Model, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from toolkit.domain.audit import NOTHING_BEFORE, Event, KeptHead, Line, parse_line
+from toolkit.domain.trail.audit import NOTHING_BEFORE, Event, KeptHead, Line, parse_line
 
 # Gaps that a fault names.
 _SHOWN = 20

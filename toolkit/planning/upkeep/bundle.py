@@ -10,7 +10,10 @@ from typing import Any
 
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.bounds import BUNDLE, WHOLE
-from toolkit.domain.bundle import (
+from toolkit.domain.engines.compiled import CompiledTree
+from toolkit.domain.engines.engine import EngineLock
+from toolkit.domain.engines.requirements import LockedPackage
+from toolkit.domain.files.bundle import (
     COMPILED,
     LOCK,
     MANIFEST,
@@ -23,12 +26,9 @@ from toolkit.domain.bundle import (
     Manifest,
     weights_path,
 )
-from toolkit.domain.compiled import CompiledTree
-from toolkit.domain.engine import EngineLock
-from toolkit.domain.model import Version
+from toolkit.domain.files.snapshot import FileDigest, Snapshot, is_safe_path
 from toolkit.domain.outside import brief, checked, parse_json, shown
-from toolkit.domain.requirements import LockedPackage
-from toolkit.domain.snapshot import FileDigest, Snapshot, is_safe_path
+from toolkit.domain.registry.model import Version
 from toolkit.errors import IntegrityError, NothingSuitableError
 from toolkit.planning.release.engine_choice import choose_lock
 

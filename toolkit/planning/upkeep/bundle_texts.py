@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from toolkit.domain.bundle import LICENCES, SUMS, UV, Manifest
-from toolkit.domain.model import HubSource, Openness, Version
+from toolkit.domain.files.bundle import LICENCES, SUMS, UV, Manifest
 from toolkit.domain.quantity import format_size
+from toolkit.domain.registry.model import HubSource, Openness, Version
 
 _OPENNESS = {
     Openness.FULLY_OPEN: "fully open: weights, training data and training code are public",

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from toolkit.domain.model import HubSource, Model, Policy, Version
 from toolkit.domain.quantity import format_age
-from toolkit.domain.upstream import Upstream
+from toolkit.domain.registry.model import HubSource, Model, Policy, Version
+from toolkit.domain.registry.upstream import Upstream
 from toolkit.planning.release.licence_policy import licence_verdict
 from toolkit.planning.upkeep.adapter_currency import same_adapters
 

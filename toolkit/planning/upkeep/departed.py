@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.model import Registry
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.registry.model import Registry
 
 
 def departed(facts: Iterable[HostFacts], registry: Registry) -> tuple[str, ...]:

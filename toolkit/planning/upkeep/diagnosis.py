@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from toolkit.domain.facts import HostFacts, ProcessState
+from toolkit.domain.hosts.facts import HostFacts, ProcessState
 from toolkit.domain.quantity import format_size
 from toolkit.planning.change.fence import unfenced_host, unfenced_replicas
 from toolkit.planning.release.accelerator import describe_host

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from toolkit.domain.bounds import CONFIG
-from toolkit.domain.change import Change
+from toolkit.domain.deployment.change import Change
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
 from toolkit.domain.outside import parse_json
 from toolkit.domain.quantity import format_size
-from toolkit.domain.snapshot import FileDigest, Snapshot
 
 # Small files that decide how a model answers: a change of one is a change of its behaviour. Their fields are compared.
 _SETTINGS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from toolkit.domain.snapshot import FileDigest, Snapshot, path_fault
+from toolkit.domain.files.snapshot import FileDigest, Snapshot, path_fault
 from toolkit.errors import InputError
 
 # Room for manifests, and for other processes that write on the disk meanwhile.

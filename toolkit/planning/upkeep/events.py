@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from toolkit.domain.facts import HostFacts
+from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.quantity import format_seconds
-from toolkit.domain.warmth import WORDS, WhenAsleep
+from toolkit.domain.replicas.warmth import WORDS, WhenAsleep
 from toolkit.planning.routing.routes import Route, Routes, Sleep
 
 DAY = 86400.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from toolkit.domain.load import HostSample
+from toolkit.domain.hosts.load import HostSample
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from toolkit.domain.facts import FleetFacts
-from toolkit.domain.model import Model, Version
-from toolkit.domain.release import Deployment, Outcome, Release
+from toolkit.domain.deployment.release import Deployment, Outcome, Release
+from toolkit.domain.hosts.facts import FleetFacts
+from toolkit.domain.registry.model import Model, Version
 from toolkit.planning.change.judged import failed_rollouts
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from toolkit.domain.load import Histogram, HostSample, ReplicaCount, TargetCount
+from toolkit.domain.hosts.load import Histogram, HostSample, ReplicaCount, TargetCount
 
 
 @dataclass(frozen=True, slots=True)

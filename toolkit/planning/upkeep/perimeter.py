@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from toolkit.domain.facts import HostFacts, ProcessState
-from toolkit.domain.fleet import Host, is_loopback
-from toolkit.domain.perimeter import HELD, Listener, Perimeter, ReplicaTries
+from toolkit.domain.hosts.facts import HostFacts, ProcessState
+from toolkit.domain.hosts.fleet import Host, is_loopback
+from toolkit.domain.hosts.perimeter import HELD, Listener, Perimeter, ReplicaTries
 
 _ALL = ("", "*", "0.0.0.0", "::")  # noqa: S104 - what to look for, nothing to listen at
 # Where engines on several hosts find each other, see `toolkit_interconnect`.

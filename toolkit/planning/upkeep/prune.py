@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.hosts.facts import HostFacts
 
 
 @dataclass(frozen=True, slots=True)

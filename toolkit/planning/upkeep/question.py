@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.domain.bounds import ANSWER
-from toolkit.domain.golden import Kind
+from toolkit.domain.gates.golden import Kind
 from toolkit.domain.outside import brief, parse_mapping
 from toolkit.errors import BusyError, HostError, InputError, RefusedError, ToolkitError
 from toolkit.planning.guard.kinds import PATHS

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
-from toolkit.domain.schedule import WEEKDAYS, Schedule, Window
+from toolkit.domain.deployment.schedule import WEEKDAYS, Schedule, Window
 
 NAME = "toolkit-schedule"
 SERVICE, TIMER = f"{NAME}.service", f"{NAME}.timer"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from toolkit.domain.schedule import Schedule, Window
+from toolkit.domain.deployment.schedule import Schedule, Window
 from toolkit.planning.upkeep.windows import openings, wall_text
 
 _WEEK = 7 * 86_400.0

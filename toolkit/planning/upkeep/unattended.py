@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from toolkit.domain.facts import FleetFacts, HostFacts
-from toolkit.domain.guard import Guard
-from toolkit.domain.plan import StepKind
+from toolkit.domain.deployment.plan import StepKind
+from toolkit.domain.deployment.release import Deployment, Outcome
+from toolkit.domain.deployment.schedule import Rule, Upkeep
+from toolkit.domain.gates.guard import Guard
+from toolkit.domain.hosts.facts import FleetFacts, HostFacts
 from toolkit.domain.quantity import format_age
-from toolkit.domain.release import Deployment, Outcome
-from toolkit.domain.schedule import Rule, Upkeep
 from toolkit.planning.upkeep.currency import Currency, State, age_of
 
 # The seconds of an upgrade where the history has none of the model.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from toolkit.domain.schedule import Opening, Window
+from toolkit.domain.deployment.schedule import Opening, Window
 from toolkit.planning.upkeep.windows import openings
 
 # Timers call this often, in seconds; a crontab less often.

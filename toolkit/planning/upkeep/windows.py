@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from toolkit.domain.schedule import Blackout, Opening, Schedule, Window
+from toolkit.domain.deployment.schedule import Blackout, Opening, Schedule, Window
 
 # Days that a search for the next opening looks ahead: longer than any sensible freeze.
 HORIZON = 800

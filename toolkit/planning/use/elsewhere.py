@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import zip_longest
 
-from toolkit.domain.use import PERIODS, LedgerSums
+from toolkit.domain.clients.use import PERIODS, LedgerSums
 
 
 def joined(statements: Iterable[LedgerSums]) -> tuple[LedgerSums, ...]:

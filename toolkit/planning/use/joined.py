@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from toolkit.domain.requests import LoggedRequest, RecordedUse
+from toolkit.domain.clients.requests import LoggedRequest, RecordedUse
 
 # The status of a request whose client left.
 LEFT = 499

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from toolkit.domain.use import UseRun
+from toolkit.domain.clients.use import UseRun
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from operator import attrgetter
 
-from toolkit.domain.use import KINDS, PROBE, UseRow
+from toolkit.domain.clients.use import KINDS, PROBE, UseRow
 
 # A choice of `--by`, and the columns by which rows then differ.
 GROUPS = {

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from toolkit.adapters.distribution.port import Tree
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.guard import GateResult, GuardPhase, Verdict
-from toolkit.domain.plan import Step, StepKind
+from toolkit.domain.deployment.plan import Step, StepKind
+from toolkit.domain.deployment.release import Outcome, Release
+from toolkit.domain.gates.guard import GateResult, GuardPhase, Verdict
+from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.quantity import format_seconds, format_size
-from toolkit.domain.release import Outcome, Release
 from toolkit.errors import ReleaseFailedError
 from toolkit.planning.change.gate import gate_ways, way_fault
 from toolkit.planning.change.room import find_room

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from toolkit.domain.guard import AdapterReturn, Guard, PairedProbe
-from toolkit.domain.probe import Call
-from toolkit.domain.release import Release, ReleaseAdapter
+from toolkit.domain.deployment.release import Release, ReleaseAdapter
+from toolkit.domain.gates.guard import AdapterReturn, Guard, PairedProbe
+from toolkit.domain.replicas.probe import Call
 from toolkit.errors import ReleaseFailedError
 from toolkit.planning.change.adapters import adapter_changes, internal_name
 from toolkit.planning.change.judged import adapter_probes

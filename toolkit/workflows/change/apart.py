@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from toolkit.adapters.interruption import Interruption
-from toolkit.domain.plan import Step
+from toolkit.domain.deployment.plan import Step
 from toolkit.workflows.change.act import Act
 from toolkit.workflows.fleet.at_once import at_once
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.facts import FleetFacts, GuardFacts
-from toolkit.domain.plan import Plan
+from toolkit.domain.deployment.plan import Plan
+from toolkit.domain.hosts.facts import FleetFacts, GuardFacts
 from toolkit.domain.quantity import format_seconds
 from toolkit.errors import BusyError, RefusedError
 from toolkit.planning.change.judged import baking

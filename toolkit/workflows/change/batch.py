@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.host_failures import joined, own_words
-from toolkit.domain.plan import Plan, Step, StepKind
-from toolkit.domain.release import Outcome, Release
+from toolkit.domain.deployment.plan import Plan, Step, StepKind
+from toolkit.domain.deployment.release import Outcome, Release
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.hosts.failures import joined, own_words
 from toolkit.errors import (
     CalledOffError,
     HostError,

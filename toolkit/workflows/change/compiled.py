@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from toolkit.adapters.distribution.port import Tree
 from toolkit.adapters.store.compiled import StoredTree
-from toolkit.domain.compiled import CompiledTree
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.engines.compiled import CompiledTree
 from toolkit.errors import HostError, IntegrityError, SourceError
 from toolkit.planning.change.process import compiles
 from toolkit.workflows.change.send import progress, travels

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from toolkit.domain.engine import EngineLock
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.model import EngineSpec
+from toolkit.domain.engines.engine import EngineLock
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.registry.model import EngineSpec
 from toolkit.errors import InterruptionError, NothingSuitableError, RefusedError, ToolkitError
 from toolkit.planning.release.engine_choice import choose_lock, find_locks
 from toolkit.workflows.change.send import engine_on_host

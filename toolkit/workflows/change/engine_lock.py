@@ -10,9 +10,9 @@ from typing import Any
 from toolkit.adapters.store.files import replace_text
 from toolkit.config.engine_locks import local_directory, lock_file_name, read_lock
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.engine import EngineLock
-from toolkit.domain.model import EngineSpec
-from toolkit.domain.requirements import LockedPackage, parse_requirements
+from toolkit.domain.engines.engine import EngineLock
+from toolkit.domain.engines.requirements import LockedPackage, parse_requirements
+from toolkit.domain.registry.model import EngineSpec
 from toolkit.errors import RefusedError, SourceError
 from toolkit.planning.engines import engine_named
 from toolkit.planning.engines.port import Missing

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from toolkit.domain.probe import Waited
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.replicas.probe import Waited
 from toolkit.errors import ReleaseFailedError
 from toolkit.planning.engines import engine_of
 

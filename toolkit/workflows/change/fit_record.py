@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.adapters.sources.model_files import read_directory
-from toolkit.domain.fit import FitRecord, ModelFiles, Prediction
-from toolkit.domain.snapshot import Snapshot
+from toolkit.domain.engines.fit import FitRecord, ModelFiles, Prediction
+from toolkit.domain.files.snapshot import Snapshot
 from toolkit.planning.engines import engine_of
 from toolkit.planning.fit.host_fit import predict_release
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from toolkit.domain.facts import HostFacts
-    from toolkit.domain.release import Release
+    from toolkit.domain.deployment.release import Release
+    from toolkit.domain.hosts.facts import HostFacts
     from toolkit.workflows.tools import Tools
 
 _READING = threading.Lock()

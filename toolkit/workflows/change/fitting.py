@@ -11,11 +11,11 @@ from toolkit.adapters.hosts.port import HostPort
 from toolkit.adapters.hub.port import OpenHub
 from toolkit.adapters.store.store import Store
 from toolkit.config.registry.lock_file import Lock
-from toolkit.domain.change import Change
-from toolkit.domain.engine import EngineLock
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.model import Version
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.change import Change
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.engines.engine import EngineLock
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.registry.model import Version
 from toolkit.planning.change.deploy import Wanted
 from toolkit.planning.change.rollout import Limits
 from toolkit.planning.fit.host_fit import Candidate

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from toolkit.domain.facts import HostFacts, SlotFacts
-from toolkit.domain.guard import GateResult, Guard
-from toolkit.domain.plan import Plan, StepKind
-from toolkit.domain.release import Outcome, Release
+from toolkit.domain.deployment.plan import Plan, StepKind
+from toolkit.domain.deployment.release import Outcome, Release
+from toolkit.domain.gates.guard import GateResult, Guard
+from toolkit.domain.hosts.facts import HostFacts, SlotFacts
 from toolkit.errors import InputError, RefusedError, ReleaseFailedError, ToolkitError
 from toolkit.planning.change.adapters import adapter_changes
 from toolkit.planning.change.deploy import Wanted

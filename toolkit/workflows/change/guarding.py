@@ -7,8 +7,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from toolkit.domain.facts import GuardFacts, HostFacts
-from toolkit.domain.guard import (
+from toolkit.domain.deployment.plan import Step
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.gates.guard import (
     AdapterReturn,
     GateRecord,
     GateResult,
@@ -18,8 +19,7 @@ from toolkit.domain.guard import (
     Verdict,
     figure_words,
 )
-from toolkit.domain.plan import Step
-from toolkit.domain.release import Release
+from toolkit.domain.hosts.facts import GuardFacts, HostFacts
 from toolkit.errors import HostError, ReleaseFailedError
 from toolkit.planning.change.judged import adapter_order, guard_of, guard_order
 from toolkit.workflows.guard.files import prompts_of

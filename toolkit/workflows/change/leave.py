@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.adapters.history.history import History
-from toolkit.domain.facts import FleetFacts
+from toolkit.domain.hosts.facts import FleetFacts
 from toolkit.errors import InputError, RefusedError
 from toolkit.planning.change.placement import having
 from toolkit.planning.routing.agreement import agreed

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.guard import GateResult, Guard
-from toolkit.domain.model import Version
-from toolkit.domain.release import Release, ReleaseAdapter
+from toolkit.domain.deployment.release import Release, ReleaseAdapter
+from toolkit.domain.gates.guard import GateResult, Guard
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.registry.model import Version
 from toolkit.errors import ReleaseFailedError
 from toolkit.workflows.change.guarding import keep_result
 from toolkit.workflows.guard.adapters import adapter_gates, adapter_named, adapter_place

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.facts import GuardFacts, HostFacts
-from toolkit.domain.plan import Plan, StepKind
-from toolkit.domain.release import Attempt, Deployment, OpenDeployment, Outcome
+from toolkit.domain.deployment.plan import Plan, StepKind
+from toolkit.domain.deployment.release import Attempt, Deployment, OpenDeployment, Outcome
+from toolkit.domain.hosts.facts import GuardFacts, HostFacts
 from toolkit.errors import BusyError, HostError
 from toolkit.workflows.change.guarding import end_guard
 from toolkit.workflows.tools import Tools

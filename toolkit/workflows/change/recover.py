@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from toolkit.domain.facts import FleetFacts, GuardFacts, HostFacts
-from toolkit.domain.fleet import Host
-from toolkit.domain.guard import Verdict
-from toolkit.domain.plan import StepKind
-from toolkit.domain.release import Deployment, OpenDeployment, Outcome, Release, StepRecord
+from toolkit.domain.deployment.plan import StepKind
+from toolkit.domain.deployment.release import (
+    Deployment,
+    OpenDeployment,
+    Outcome,
+    Release,
+    StepRecord,
+)
+from toolkit.domain.gates.guard import Verdict
+from toolkit.domain.hosts.facts import FleetFacts, GuardFacts, HostFacts
+from toolkit.domain.hosts.fleet import Host
 from toolkit.planning.change.judged import baking, guard_of
 from toolkit.planning.change.recovery import Recovery, plan_recovery, until_returned
 from toolkit.workflows.change.act import Act

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import Generic, TypeVar
 
-from toolkit.domain.facts import HostFacts
+from toolkit.domain.hosts.facts import HostFacts
 from toolkit.errors import CalledOffError, ToolkitError
 from toolkit.planning.routing.routes import Routes
 from toolkit.workflows.change.routers import Edit

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.host_failures import joined
-from toolkit.domain.keys import KeyRing
+from toolkit.domain.clients.keys import KeyRing
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.hosts.failures import joined
 from toolkit.errors import HostError, RefusedError, ToolkitError
 from toolkit.planning.routing.rebuild import KEYS, rebuilt, routes_are_lost
 from toolkit.planning.routing.routes import Routes

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from toolkit.domain.accelerator import driver_package
-from toolkit.domain.facts import FleetFacts, HostFacts
-from toolkit.domain.plan import StepKind
-from toolkit.domain.release import Deployment
+from toolkit.domain.deployment.plan import StepKind
+from toolkit.domain.deployment.release import Deployment
+from toolkit.domain.hosts.facts import FleetFacts, HostFacts
 from toolkit.errors import HostError, InputError, NothingSuitableError, RefusedError
 from toolkit.planning.change.deploy import Wanted, plan_deploy
 from toolkit.planning.change.fence import fenced

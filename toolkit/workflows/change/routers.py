@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.facts import HostFacts
+from toolkit.domain.hosts.facts import HostFacts
 from toolkit.errors import HostError, ToolkitError
 from toolkit.planning.routing.agreement import settled, with_routes
 from toolkit.planning.routing.differences import file_edits

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from toolkit.adapters.distribution.port import Progress, Tree
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.quantity import format_size
 from toolkit.errors import HostError
 from toolkit.workflows.tools import Say, Tools

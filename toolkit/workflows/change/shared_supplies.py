@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from toolkit.adapters.distribution.port import Report, Tree
-from toolkit.domain.fleet import Host
-from toolkit.domain.model import Version
-from toolkit.domain.release import Release
-from toolkit.domain.snapshot import FileDigest
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.files.snapshot import FileDigest
+from toolkit.domain.hosts.fleet import Host
+from toolkit.domain.registry.model import Version
 from toolkit.errors import ToolkitError
 from toolkit.workflows.change.rendezvous import Rendezvous
 from toolkit.workflows.tools import Say, SnapshotFiles, Tools

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from toolkit.domain.facts import FleetFacts, HostFacts, SlotFacts
+from toolkit.domain.hosts.facts import FleetFacts, HostFacts, SlotFacts
 from toolkit.domain.quantity import format_seconds
-from toolkit.domain.warmth import WORDS, WhenAsleep
+from toolkit.domain.replicas.warmth import WORDS, WhenAsleep
 from toolkit.errors import HostError, RefusedError
 from toolkit.planning.change.sleep import (
     alternates_of,

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.fleet import Host
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import IntegrityError
 from toolkit.planning.change.process import process_variables, seat_of
 

@@ -7,10 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from toolkit.adapters.store.store import Store
-from toolkit.domain.change import Change
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.release import Release
-from toolkit.domain.snapshot import Snapshot
+from toolkit.domain.deployment.change import Change
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.files.snapshot import Snapshot
+from toolkit.domain.hosts.facts import HostFacts
 from toolkit.planning.upkeep.difference import compare, compared_files, file_changes
 
 # It shortens and changes every answer, so that its fields are told also where one version lacks the file.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from toolkit.domain.deployment.release import Release
 from toolkit.domain.quantity import format_seconds
-from toolkit.domain.release import Release
-from toolkit.domain.start import StartRecord
+from toolkit.domain.replicas.start import StartRecord
 from toolkit.errors import ToolkitError
 from toolkit.planning.change.phases import usual_phases
 from toolkit.planning.engines import engine_of

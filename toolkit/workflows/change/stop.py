@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.host_failures import joined
-from toolkit.domain.plan import Plan, Strategy
-from toolkit.domain.release import Outcome
+from toolkit.domain.deployment.plan import Plan, Strategy
+from toolkit.domain.deployment.release import Outcome
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.hosts.failures import joined
 from toolkit.errors import HostError, InputError, RefusedError, ToolkitError
 from toolkit.planning.change.judged import failed_rollouts
 from toolkit.planning.change.placement import having

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from toolkit.domain.guard import Guard
-from toolkit.domain.model import Version
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.gates.guard import Guard
+from toolkit.domain.registry.model import Version
 from toolkit.workflows.tools import Timing
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from toolkit.domain.golden import Kind
-from toolkit.domain.release import Outcome
+from toolkit.domain.deployment.release import Outcome
+from toolkit.domain.gates.golden import Kind
 from toolkit.errors import InputError
 from toolkit.planning.change.deploy import Wanted
 from toolkit.planning.change.rollback import Past, former_releases
@@ -16,10 +16,10 @@ from toolkit.planning.change.rollout import Limits
 if TYPE_CHECKING:
     from toolkit.adapters.history.history import History
     from toolkit.adapters.store.store import Store
-    from toolkit.domain.engine import EngineLock
-    from toolkit.domain.facts import HostFacts
-    from toolkit.domain.model import Policy, Version
-    from toolkit.domain.snapshot import Snapshot
+    from toolkit.domain.engines.engine import EngineLock
+    from toolkit.domain.files.snapshot import Snapshot
+    from toolkit.domain.hosts.facts import HostFacts
+    from toolkit.domain.registry.model import Policy, Version
     from toolkit.workflows.tools import Timing
 
 # Deployments of a model that a rollback reads for each host.

@@ -7,9 +7,9 @@ from contextlib import suppress
 
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.facts import FleetFacts, GuardFacts, HostFacts
-from toolkit.domain.guard import GateRecord, GuardPhase
-from toolkit.domain.probe import LockOwner
+from toolkit.domain.gates.guard import GateRecord, GuardPhase
+from toolkit.domain.hosts.facts import FleetFacts, GuardFacts, HostFacts
+from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import BusyError, HostError, InputError
 from toolkit.planning.change.judged import failed_rollouts
 from toolkit.workflows.change.guarding import gate_record

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from toolkit.adapters.history.history import History
 from toolkit.config.registry.lock_file import Lock
-from toolkit.domain.engine import EngineLock
-from toolkit.domain.model import Policy, Version
-from toolkit.domain.release import Release
-from toolkit.domain.requirements import parse_requirements
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.engines.engine import EngineLock
+from toolkit.domain.engines.requirements import parse_requirements
+from toolkit.domain.registry.model import Policy, Version
 from toolkit.errors import InputError
 from toolkit.planning.evidence.bom import BomFacts, LockedEngine, Part
 from toolkit.planning.release.capabilities import kind_of

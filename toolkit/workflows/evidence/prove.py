@@ -9,10 +9,10 @@ from typing import Any
 from toolkit.adapters.audit.log import AuditLog, machine_of
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.audit import Head
-from toolkit.domain.evidence import Answered, Claim
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.release import Release
+from toolkit.domain.clients.evidence import Answered, Claim
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.trail.audit import Head
 from toolkit.errors import HostError, InputError, IntegrityError
 from toolkit.planning.evidence.proof import (
     Decision,

@@ -10,7 +10,7 @@ from typing import Any
 from toolkit.adapters import bundle as disk
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.config.registry.merge import cut_registry
-from toolkit.domain.bundle import MANIFEST, REGISTRY, Manifest
+from toolkit.domain.files.bundle import MANIFEST, REGISTRY, Manifest
 from toolkit.errors import InputError
 from toolkit.planning.upkeep.bundle import (
     describe_version,

@@ -22,7 +22,8 @@ from toolkit.adapters.store.store import Store
 from toolkit.config.registry.lock_file import Lock, lock_text
 from toolkit.config.registry.merge import cut_registry
 from toolkit.config.registry.reading import RegistryFile
-from toolkit.domain.bundle import (
+from toolkit.domain.engines.engine import EngineLock
+from toolkit.domain.files.bundle import (
     COMPILED,
     LICENCES,
     LOCK,
@@ -35,9 +36,8 @@ from toolkit.domain.bundle import (
     BundleFile,
     Manifest,
 )
-from toolkit.domain.engine import EngineLock
-from toolkit.domain.model import Version, parts_of
-from toolkit.domain.snapshot import Snapshot
+from toolkit.domain.files.snapshot import Snapshot
+from toolkit.domain.registry.model import Version, parts_of
 from toolkit.planning.upkeep.bundle import (
     describe_engine,
     describe_version,

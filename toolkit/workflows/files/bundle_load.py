@@ -27,7 +27,10 @@ from toolkit.config.registry.lock_file import Lock, lock_text, write_lock, write
 from toolkit.config.registry.lock_file import read_lock as read_registry_lock
 from toolkit.config.registry.merge import merge_lock, merge_registry
 from toolkit.config.registry.reading import RegistryFile, parse_registry, read_registry
-from toolkit.domain.bundle import (
+from toolkit.domain.engines.compiled import CompiledTree
+from toolkit.domain.engines.engine import EngineLock
+from toolkit.domain.engines.requirements import parse_requirements
+from toolkit.domain.files.bundle import (
     COMPILED,
     MANIFEST,
     REGISTRY,
@@ -37,11 +40,8 @@ from toolkit.domain.bundle import (
     Manifest,
     weights_path,
 )
-from toolkit.domain.compiled import CompiledTree
-from toolkit.domain.engine import EngineLock
-from toolkit.domain.model import HubSource, Version, parts_of
-from toolkit.domain.requirements import parse_requirements
-from toolkit.domain.snapshot import FileDigest
+from toolkit.domain.files.snapshot import FileDigest
+from toolkit.domain.registry.model import HubSource, Version, parts_of
 from toolkit.errors import IntegrityError, RefusedError
 from toolkit.planning.release.licence_policy import licence_verdict
 from toolkit.planning.upkeep.bundle import (

@@ -10,7 +10,7 @@ from toolkit.adapters.store.manifest import StoredSnapshot
 from toolkit.adapters.store.store import Store
 from toolkit.config.registry.lock_file import Lock, lock_path, read_lock
 from toolkit.config.registry.reading import load_registry
-from toolkit.domain.model import Registry, parts_of
+from toolkit.domain.registry.model import Registry, parts_of
 from toolkit.errors import InputError
 from toolkit.planning.release.licence_policy import licence_verdict
 

@@ -14,9 +14,9 @@ from toolkit.adapters.disk import FULL, way_out
 from toolkit.adapters.hub.port import Hub, OpenHub
 from toolkit.adapters.sources.directory import LocalFiles
 from toolkit.adapters.store.store import Store
-from toolkit.domain.model import HubSource, LocalSource, Policy, Version
+from toolkit.domain.files.snapshot import Snapshot
 from toolkit.domain.quantity import format_size
-from toolkit.domain.snapshot import Snapshot
+from toolkit.domain.registry.model import HubSource, LocalSource, Policy, Version
 from toolkit.errors import RefusedError, SourceError
 from toolkit.planning.release.licence_policy import licence_verdict, permission_verdict
 from toolkit.planning.upkeep.download import (

@@ -12,8 +12,8 @@ from toolkit.adapters.hub.port import Advance
 from toolkit.adapters.store.hashing import difference, digest_file
 from toolkit.adapters.store.staging import Staging
 from toolkit.adapters.store.store import Store
-from toolkit.domain.model import LocalSource, Version
-from toolkit.domain.snapshot import FileDigest
+from toolkit.domain.files.snapshot import FileDigest
+from toolkit.domain.registry.model import LocalSource, Version
 from toolkit.errors import IntegrityError, SourceError
 from toolkit.workflows.files.pool import StopAskedError
 from toolkit.workflows.files.report import PullReport, counted

@@ -10,11 +10,11 @@ from toolkit.adapters.engines.wheelhouse import Wheelhouse
 from toolkit.adapters.hub.port import OpenHub
 from toolkit.adapters.interruption import Interruption
 from toolkit.adapters.store.store import Store
-from toolkit.domain.engine import EngineLock
-from toolkit.domain.model import Policy, Version
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.engines.engine import EngineLock
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
 from toolkit.domain.quantity import format_size
-from toolkit.domain.release import Release
-from toolkit.domain.snapshot import FileDigest, Snapshot
+from toolkit.domain.registry.model import Policy, Version
 from toolkit.errors import InputError, IntegrityError, SourceError
 from toolkit.planning.engines import engine_named
 from toolkit.planning.release.engine_choice import system_packages

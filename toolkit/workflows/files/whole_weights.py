@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from toolkit.adapters.sources.model_files import directory_fault, parts_fault
-from toolkit.domain.model import Version
-from toolkit.domain.snapshot import FileDigest, Snapshot
-from toolkit.domain.tensors import may_be_pointer
-from toolkit.domain.weight_files import PICKLE_INDEX, SAFETENSORS_INDEX
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
+from toolkit.domain.files.tensors import may_be_pointer
+from toolkit.domain.files.weight_files import PICKLE_INDEX, SAFETENSORS_INDEX
+from toolkit.domain.registry.model import Version
 from toolkit.errors import SourceError
 from toolkit.planning.release.file_choice import unreliable
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.facts import FleetFacts, SlotFacts
-from toolkit.domain.golden import Kind
+from toolkit.domain.gates.golden import Kind
+from toolkit.domain.hosts.facts import FleetFacts, SlotFacts
 from toolkit.errors import InputError
 from toolkit.planning.guard.kinds import fault_of_answer
 from toolkit.planning.upkeep.question import Question, piece_of, refusal

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from toolkit.domain.economics import ApiPrice
+from toolkit.domain.costs.economics import ApiPrice
 from toolkit.errors import InputError
 from toolkit.planning.economics.account import account
 from toolkit.planning.economics.bills import Account, Situation

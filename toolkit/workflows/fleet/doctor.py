@@ -9,8 +9,8 @@ from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.adapters.ops_machine import ansible_version, free_for_temporary, is_privileged
 from toolkit.adapters.store.store import Store
-from toolkit.domain.fleet import Host
-from toolkit.domain.model import Registry
+from toolkit.domain.hosts.fleet import Host
+from toolkit.domain.registry.model import Registry
 from toolkit.errors import ToolkitError
 from toolkit.planning.upkeep.departed import departed
 from toolkit.planning.upkeep.diagnosis import (

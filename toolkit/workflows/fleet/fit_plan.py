@@ -13,11 +13,11 @@ from toolkit.adapters.hosts.port import HostPort
 from toolkit.adapters.hub.port import OpenHub
 from toolkit.adapters.sources.model_files import read_directory, read_hub
 from toolkit.adapters.store.store import Store
-from toolkit.domain.change import Change, folded
-from toolkit.domain.fit import FitRecord, ModelFiles, Prediction
-from toolkit.domain.model import LocalSource, Version
-from toolkit.domain.snapshot import FileDigest, Snapshot
-from toolkit.domain.weight_files import index_of
+from toolkit.domain.deployment.change import Change, folded
+from toolkit.domain.engines.fit import FitRecord, ModelFiles, Prediction
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
+from toolkit.domain.files.weight_files import index_of
+from toolkit.domain.registry.model import LocalSource, Version
 from toolkit.errors import SourceError
 from toolkit.planning.change.rollout import Limits
 from toolkit.planning.change.sleep import alternates_of

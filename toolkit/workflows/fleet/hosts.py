@@ -8,8 +8,8 @@ from typing import Any
 
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.accelerator import driver_package
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import HostError
 from toolkit.planning.change.fence import fence_remarks
 from toolkit.planning.change.preflight import Fault, preflight, reason_to_provision, remarks

@@ -9,8 +9,8 @@ from functools import partial, reduce
 from typing import TypeVar
 
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.host_failures import joined, own_words
-from toolkit.domain.keys import KeyRing
+from toolkit.domain.clients.keys import KeyRing
+from toolkit.domain.hosts.failures import joined, own_words
 from toolkit.errors import ToolkitError
 
 T = TypeVar("T")

@@ -11,8 +11,8 @@ from toolkit.adapters.hosts.client import AT_ONCE
 from toolkit.adapters.hosts.host import busy
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.adapters.patience import NO_PATIENCE, Patience
-from toolkit.domain.facts import FleetFacts, HostFacts
-from toolkit.domain.probe import LockOwner
+from toolkit.domain.hosts.facts import FleetFacts, HostFacts
+from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import HostError, ToolkitError
 from toolkit.workflows.fleet.at_once import at_once
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.energy import EnergyCount
+from toolkit.domain.costs.energy import EnergyCount
 from toolkit.errors import HostError
 from toolkit.workflows.fleet.look import each_at_once
 

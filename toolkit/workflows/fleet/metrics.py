@@ -16,9 +16,9 @@ from toolkit.adapters.metrics_files import (
     write_files,
 )
 from toolkit.adapters.schedule_record import ScheduleRecord
-from toolkit.domain.metrics import MetricsSetup, Target
-from toolkit.domain.schedule import Schedule
-from toolkit.domain.use import UseRun
+from toolkit.domain.clients.use import UseRun
+from toolkit.domain.deployment.schedule import Schedule
+from toolkit.domain.hosts.metrics import MetricsSetup, Target
 from toolkit.errors import InputError, ToolkitError
 from toolkit.planning.engines import all_figures
 from toolkit.planning.metrics.ops_figures import FILE, render_ops

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from toolkit.adapters.history.history import History
 from toolkit.adapters.prometheus import PrometheusPort
-from toolkit.domain.model import Model
-from toolkit.domain.objective import Objectives
-from toolkit.domain.release import Outcome
+from toolkit.domain.deployment.release import Outcome
+from toolkit.domain.registry.model import Model
+from toolkit.domain.registry.objective import Objectives
 from toolkit.errors import HostError
 from toolkit.planning.objectives.attained import Lived, attained
 from toolkit.planning.objectives.coverage import coverage

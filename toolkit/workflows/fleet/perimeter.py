@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.host_failures import own_words
+from toolkit.domain.hosts.failures import own_words
 from toolkit.errors import HostError
 from toolkit.planning.upkeep.perimeter import Judged, judge
 from toolkit.workflows.fleet.look import each_at_once

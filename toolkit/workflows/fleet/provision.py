@@ -16,9 +16,9 @@ from toolkit.adapters.ansible.converge import Converge
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.adapters.patience import NO_PATIENCE, Patience
 from toolkit.domain.accelerator import driver_package
-from toolkit.domain.change import Change
-from toolkit.domain.facts import FleetFacts, HostFacts
-from toolkit.domain.probe import LockOwner
+from toolkit.domain.deployment.change import Change
+from toolkit.domain.hosts.facts import FleetFacts, HostFacts
+from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import HostError, RefusedError, ToolkitError
 from toolkit.planning.change.fence import fence_remarks
 from toolkit.planning.change.preflight import preflight, reason_to_provision, remarks

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from toolkit.adapters.history.history import History
 from toolkit.adapters.store.store import Leftover, Store
-from toolkit.domain.release import Outcome, Release
-from toolkit.domain.snapshot import Snapshot
+from toolkit.domain.deployment.release import Outcome, Release
+from toolkit.domain.files.snapshot import Snapshot
 from toolkit.errors import RefusedError
 from toolkit.planning.upkeep.prune import Prune, plan_prune
 from toolkit.workflows.fleet.look import lock_all, look

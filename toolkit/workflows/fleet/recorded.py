@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import date
 
 from toolkit.adapters.history.history import History
-from toolkit.domain.economics import Costs, Interval, Metered, Traffic, day_of, midnight
-from toolkit.domain.use import UseRow
+from toolkit.domain.clients.use import UseRow
+from toolkit.domain.costs.economics import Costs, Interval, Metered, Traffic, day_of, midnight
 from toolkit.planning.economics.bills import Situation
 from toolkit.planning.economics.reserved import reserved
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from toolkit.adapters.history.history import History
 from toolkit.adapters.prometheus import PrometheusPort
-from toolkit.domain.economics import ApiPrice, Costs, day_of
-from toolkit.domain.model import Model
+from toolkit.domain.costs.economics import ApiPrice, Costs, day_of
+from toolkit.domain.registry.model import Model
 from toolkit.errors import ToolkitError
 from toolkit.planning.economics.summary import summaries
 from toolkit.planning.report.changes import changes, reigns

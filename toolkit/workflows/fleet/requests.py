@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.requests import LoggedRequest, RecordedUse, RequestPart
+from toolkit.domain.clients.requests import LoggedRequest, RecordedUse, RequestPart
 from toolkit.errors import HostError
 from toolkit.planning.use.joined import APART_SECONDS, joined, lacks_tokens
 from toolkit.workflows.fleet.look import each_at_once

@@ -8,9 +8,9 @@ from typing import Any
 
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.facts import FleetFacts, HostFacts, SlotFacts
-from toolkit.domain.model import Registry
-from toolkit.domain.release import Deployment
+from toolkit.domain.deployment.release import Deployment
+from toolkit.domain.hosts.facts import FleetFacts, HostFacts, SlotFacts
+from toolkit.domain.registry.model import Registry
 from toolkit.errors import InputError, ToolkitError
 from toolkit.planning.change.drift import drift_of
 from toolkit.planning.change.sleep import turns

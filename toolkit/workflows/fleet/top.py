@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.facts import FleetFacts, HostFacts
-from toolkit.domain.load import HostSample
+from toolkit.domain.hosts.facts import FleetFacts, HostFacts
+from toolkit.domain.hosts.load import HostSample
 from toolkit.errors import HostError
 from toolkit.planning.upkeep.load import Load, loads
 from toolkit.workflows.fleet.look import each_at_once

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.adapters.store.store import Store
-from toolkit.domain.facts import HostFacts
-from toolkit.domain.release import Release
-from toolkit.domain.snapshot import FileDigest, Snapshot, digest_of_files
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.files.snapshot import FileDigest, Snapshot, digest_of_files
+from toolkit.domain.hosts.facts import HostFacts
 from toolkit.workflows.tools import Say
 
 STORE = "the store"

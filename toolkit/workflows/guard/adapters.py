@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from toolkit.domain.guard import GateResult, Guard
-from toolkit.domain.release import Release, ReleaseAdapter
+from toolkit.domain.deployment.release import Release, ReleaseAdapter
+from toolkit.domain.gates.guard import GateResult, Guard
 from toolkit.workflows.guard.gates import run_gates
 from toolkit.workflows.guard.replicas import Place
 from toolkit.workflows.tools import Tools

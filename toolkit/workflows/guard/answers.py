@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from toolkit.domain.golden import GoldenPrompt
-from toolkit.domain.guard import Answers, GateResult, Verdict
+from toolkit.domain.gates.golden import GoldenPrompt
+from toolkit.domain.gates.guard import Answers, GateResult, Verdict
 from toolkit.planning.guard.answers import GATE, Pair, judge_answers
 from toolkit.planning.guard.expectations import fault_of
 from toolkit.planning.guard.kinds import Said, fault_of_answer, said_in

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.golden import Kind
-from toolkit.domain.guard import Benchmarks, GateResult, Score, Verdict
-from toolkit.domain.probe import Answer
+from toolkit.domain.gates.golden import Kind
+from toolkit.domain.gates.guard import Benchmarks, GateResult, Score, Verdict
+from toolkit.domain.replicas.probe import Answer
 from toolkit.errors import InputError, SourceError
 from toolkit.planning.guard.benchmarks import GATE, judge
 from toolkit.workflows.guard.replicas import Gating, Place

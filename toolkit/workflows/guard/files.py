@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from toolkit.domain.golden import Fits, GoldenPrompt
-from toolkit.domain.guard import Guard
+from toolkit.domain.gates.golden import Fits, GoldenPrompt
+from toolkit.domain.gates.guard import Guard
 from toolkit.errors import InputError
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.adapters.matching.matching import matching
-from toolkit.domain.guard import GateResult, Guard, Unsure, Verdict
+from toolkit.domain.gates.guard import GateResult, Guard, Unsure, Verdict
 from toolkit.workflows.guard.answers import answers_gate
 from toolkit.workflows.guard.benchmarks import benchmarks_gate
 from toolkit.workflows.guard.files import read_prompts

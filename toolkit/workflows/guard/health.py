@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.guard import GateResult
-from toolkit.domain.probe import Vitals
+from toolkit.domain.gates.guard import GateResult
+from toolkit.domain.replicas.probe import Vitals
 from toolkit.planning.guard.health import Watched, judge
 from toolkit.workflows.guard.replicas import Gating, Place
 

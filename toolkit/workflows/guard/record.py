@@ -11,7 +11,7 @@ from toolkit.adapters.hosts.port import HostPort
 from toolkit.adapters.matching.matching import matching
 from toolkit.config.golden.draft import draft_text
 from toolkit.config.golden.reading import read_golden
-from toolkit.domain.golden import Kind
+from toolkit.domain.gates.golden import Kind
 from toolkit.errors import HostError, InputError
 from toolkit.planning.guard.drafts import drafted
 from toolkit.planning.guard.kinds import Said, fault_of_answer, said_in

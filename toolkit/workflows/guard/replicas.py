@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.golden import Fits, GoldenPrompt, Kind
-from toolkit.domain.guard import Guard
-from toolkit.domain.probe import Answer, Vitals
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.gates.golden import Fits, GoldenPrompt, Kind
+from toolkit.domain.gates.guard import Guard
+from toolkit.domain.replicas.probe import Answer, Vitals
 from toolkit.planning.guard.kinds import PATHS
 from toolkit.workflows.tools import Say, Scores
 

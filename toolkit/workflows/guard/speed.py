@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from toolkit.domain.guard import GateResult
-from toolkit.domain.probe import Pair
+from toolkit.domain.gates.guard import GateResult
+from toolkit.domain.replicas.probe import Pair
 from toolkit.planning.guard import speed
 from toolkit.workflows.guard.replicas import Gating
 

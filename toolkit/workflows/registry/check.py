@@ -15,10 +15,10 @@ from toolkit.config.registry.reading import (
     registry_faults,
 )
 from toolkit.config.yaml_text import Where
-from toolkit.domain.golden import Kind
-from toolkit.domain.guard import Guard
-from toolkit.domain.model import LocalSource, Policy, Registry, Version, parts_of
-from toolkit.domain.snapshot import content_revision
+from toolkit.domain.files.snapshot import content_revision
+from toolkit.domain.gates.golden import Kind
+from toolkit.domain.gates.guard import Guard
+from toolkit.domain.registry.model import LocalSource, Policy, Registry, Version, parts_of
 from toolkit.errors import InputError, SourceError
 from toolkit.planning.guard.checks import TEXTS
 from toolkit.planning.release.adapter_files import files_of

@@ -9,10 +9,10 @@ from toolkit.adapters.sources.directory import directory_files
 from toolkit.adapters.sources.model_files import directory_fault
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.domain.bounds import CONFIG
-from toolkit.domain.capabilities import ModelFacts
-from toolkit.domain.model import LocalSource, Version
-from toolkit.domain.snapshot import FileDigest
-from toolkit.domain.weight_files import index_of
+from toolkit.domain.files.capabilities import ModelFacts
+from toolkit.domain.files.snapshot import FileDigest
+from toolkit.domain.files.weight_files import index_of
+from toolkit.domain.registry.model import LocalSource, Version
 from toolkit.errors import SourceError
 from toolkit.planning.release.adapter_files import files_of
 from toolkit.planning.release.file_choice import FileChoice, settle, unreliable

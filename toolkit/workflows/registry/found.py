@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from toolkit.domain.capabilities import ModelFacts
-from toolkit.domain.model import HubSource, Version
-from toolkit.domain.snapshot import FileDigest
+from toolkit.domain.files.capabilities import ModelFacts
+from toolkit.domain.files.snapshot import FileDigest
+from toolkit.domain.registry.model import HubSource, Version
 from toolkit.errors import SourceError
 from toolkit.planning.release.file_choice import FileChoice
 

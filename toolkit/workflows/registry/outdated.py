@@ -11,10 +11,10 @@ from toolkit.adapters.hub.port import Commit, Hub, OpenHub
 from toolkit.adapters.sightings import Sightings
 from toolkit.config.registry.lock_file import Lock
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.engine import EngineLock
-from toolkit.domain.model import HubSource, LocalSource, Model, Registry, Version
-from toolkit.domain.snapshot import Snapshot, content_revision
-from toolkit.domain.upstream import Sighting, Upstream
+from toolkit.domain.engines.engine import EngineLock
+from toolkit.domain.files.snapshot import Snapshot, content_revision
+from toolkit.domain.registry.model import HubSource, LocalSource, Model, Registry, Version
+from toolkit.domain.registry.upstream import Sighting, Upstream
 from toolkit.errors import SourceError, ToolkitError
 from toolkit.planning.engines import engine_named
 from toolkit.planning.release.adapter_files import files_of

@@ -18,12 +18,12 @@ from toolkit.config.registry.lock_file import Lock, read_lock, write_lock
 from toolkit.config.registry.reading import RegistryFile, read_registry
 from toolkit.config.yaml_text import Where
 from toolkit.domain.bounds import CONFIG as CONFIG_BYTES
-from toolkit.domain.capabilities import ModelFacts
-from toolkit.domain.model import HubSource, LocalSource, Model, Version
+from toolkit.domain.files.capabilities import ModelFacts
+from toolkit.domain.files.snapshot import FileDigest, Snapshot, content_revision
+from toolkit.domain.files.weight_files import index_of
 from toolkit.domain.outside import parse_mapping
 from toolkit.domain.quantity import format_size
-from toolkit.domain.snapshot import FileDigest, Snapshot, content_revision
-from toolkit.domain.weight_files import index_of
+from toolkit.domain.registry.model import HubSource, LocalSource, Model, Version
 from toolkit.errors import InputError, IntegrityError, RefusedError, SourceError
 from toolkit.planning.release.adapter_files import adapter_fault, config_file, files_of
 from toolkit.planning.release.file_choice import FileChoice, settle, unreliable

@@ -13,7 +13,7 @@ from toolkit.config.registry.edit import proved, write_registry
 from toolkit.config.registry.lock_file import read_lock
 from toolkit.config.registry.reading import RegistryFile, read_registry
 from toolkit.config.yaml_text import Where
-from toolkit.domain.model import LocalSource
+from toolkit.domain.registry.model import LocalSource
 from toolkit.errors import InputError
 from toolkit.workflows.registry.pin import Pinned, Pinning, lock_versions, pin_version
 

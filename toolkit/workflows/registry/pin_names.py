@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from toolkit.config.registry.reading import RegistryFile
-from toolkit.domain.model import Version
+from toolkit.domain.registry.model import Version
 from toolkit.errors import InputError
 
 FULL = re.compile(r"[0-9a-f]{40}\Z")

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from toolkit.adapters.hub.port import Hub, HubFile
 from toolkit.adapters.sources.model_files import CONFIG, weights_fault
-from toolkit.domain.snapshot import FileDigest
-from toolkit.domain.tensors import is_pointer, may_be_pointer
-from toolkit.domain.weight_files import PICKLE_INDEX, SAFETENSORS_INDEX
+from toolkit.domain.files.snapshot import FileDigest
+from toolkit.domain.files.tensors import is_pointer, may_be_pointer
+from toolkit.domain.files.weight_files import PICKLE_INDEX, SAFETENSORS_INDEX
 from toolkit.errors import IntegrityError
 from toolkit.planning.release.file_choice import unreliable
 

@@ -11,8 +11,8 @@ from toolkit.adapters.hub.port import OpenHub
 from toolkit.config.registry.edit import accepted, write_registry
 from toolkit.config.registry.lock_file import read_lock
 from toolkit.config.registry.reading import RegistryFile, read_registry
-from toolkit.domain.model import HubSource, Version
-from toolkit.domain.snapshot import Snapshot
+from toolkit.domain.files.snapshot import Snapshot
+from toolkit.domain.registry.model import HubSource, Version
 from toolkit.errors import InputError, SourceError
 from toolkit.planning.upkeep.difference import Difference, compare, compared_files
 from toolkit.workflows.registry.pin import Accept, Pinned, Report, pin_candidate

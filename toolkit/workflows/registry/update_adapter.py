@@ -14,7 +14,7 @@ from toolkit.config.registry.edit import LinePlace, insert_version, write_regist
 from toolkit.config.registry.lock_file import read_lock
 from toolkit.config.registry.reading import RegistryFile, read_registry
 from toolkit.config.yaml_dump import dump_yaml
-from toolkit.domain.model import Adapter, Version
+from toolkit.domain.registry.model import Adapter, Version
 from toolkit.errors import InputError
 from toolkit.planning.upkeep.difference import compare
 from toolkit.workflows.registry.found import Found

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from toolkit.adapters.schedule_record import ScheduleRecord
-from toolkit.domain.schedule import Opening
+from toolkit.domain.deployment.schedule import Opening
 from toolkit.errors import ToolkitError
 from toolkit.planning.upkeep.currency import Currency
 from toolkit.planning.upkeep.idle_after import Counted

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from toolkit.adapters.timers import Crontab, SystemdUnits
 from toolkit.config.schedule import ScheduleFile, load_schedule
-from toolkit.domain.schedule import Schedule
+from toolkit.domain.deployment.schedule import Schedule
 from toolkit.errors import InputError
 from toolkit.planning.upkeep.timer_units import (
     SERVICE,

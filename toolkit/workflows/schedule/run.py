@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from toolkit.adapters.schedule_record import WindowRun
-from toolkit.domain.schedule import Opening, Schedule
+from toolkit.domain.deployment.schedule import Opening, Schedule
 from toolkit.errors import InterruptionError, RefusedError, ToolkitError
 from toolkit.planning.upkeep.unattended import Decision
 from toolkit.planning.upkeep.windows import missed, next_opening, open_now, start_of, wall_text

@@ -6,8 +6,8 @@ A model with `idle_after` falls asleep again once nobody has asked it for so lon
 
 from __future__ import annotations
 
+from toolkit.domain.deployment.schedule import Schedule, WarmHours
 from toolkit.domain.quantity import format_seconds
-from toolkit.domain.schedule import Schedule, WarmHours
 from toolkit.errors import BusyError, HostError
 from toolkit.planning.upkeep.idle_after import Idle, look
 from toolkit.planning.upkeep.warm_hours import UP, Warmth, wanted

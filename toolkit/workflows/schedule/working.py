@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from toolkit.domain.deployment.schedule import Opening, Rule, Schedule
 from toolkit.domain.quantity import format_seconds
-from toolkit.domain.schedule import Opening, Rule, Schedule
 from toolkit.errors import (
     HostError,
     InterruptionError,

@@ -15,8 +15,8 @@ from toolkit.workflows.tools import Say
 
 # Settings are read when a command begins or has ended: a rollback acts before it loads what tells people.
 if TYPE_CHECKING:
-    from toolkit.domain.channel import Channel, NotifySettings
-    from toolkit.domain.notice import Notice
+    from toolkit.domain.trail.channel import Channel, NotifySettings
+    from toolkit.domain.trail.notice import Notice
 
 # All channels together, once a command has ended: people wait for their prompt.
 TELL_SECONDS = 10.0
@@ -53,7 +53,7 @@ class NoticeDesk:
 
     @cached_property
     def _settings(self) -> NotifySettings:
-        from toolkit.domain.channel import NotifySettings
+        from toolkit.domain.trail.channel import NotifySettings
 
         if not self._path.exists():
             return NotifySettings()
@@ -68,7 +68,7 @@ class NoticeDesk:
 
     def ask_before(self, intent: Mapping[str, Any], plan: Mapping[str, Any]) -> None:
         """Call the hook before a deployment; raises RefusedError with its words where it does not agree."""
-        from toolkit.domain.channel import HOOK_COMMANDS
+        from toolkit.domain.trail.channel import HOOK_COMMANDS
 
         hook = self._settings.before
         if hook is None or intent["command"] not in HOOK_COMMANDS:
@@ -123,7 +123,7 @@ class NoticeDesk:
         self, settings: NotifySettings, notice: Notice, plan: Mapping[str, Any]
     ) -> Iterable[Record]:
         hook = settings.after
-        from toolkit.domain.channel import HOOK_COMMANDS
+        from toolkit.domain.trail.channel import HOOK_COMMANDS
 
         if hook is None or notice.command not in HOOK_COMMANDS:
             return

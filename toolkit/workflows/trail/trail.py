@@ -15,10 +15,10 @@ from typing import Any, Protocol
 
 from toolkit.adapters.audit.log import AuditLog
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.audit import Event, Head, plan_digest, release_digest
-from toolkit.domain.discretion import without_secrets
-from toolkit.domain.guard import GateResult, Verdict
-from toolkit.domain.notice import Notice
+from toolkit.domain.gates.guard import GateResult, Verdict
+from toolkit.domain.trail.audit import Event, Head, plan_digest, release_digest
+from toolkit.domain.trail.discretion import without_secrets
+from toolkit.domain.trail.notice import Notice
 from toolkit.errors import HostError, RefusedError, ReleaseFailedError, ToolkitError
 from toolkit.workflows.tools import Say
 

@@ -14,8 +14,8 @@ from functools import partial
 
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.host_failures import own_words
-from toolkit.domain.use import LedgerSums, Place, UseChunk
+from toolkit.domain.clients.use import LedgerSums, Place, UseChunk
+from toolkit.domain.hosts.failures import own_words
 from toolkit.errors import HostError, ToolkitError
 from toolkit.planning.use.elsewhere import joined
 from toolkit.workflows.fleet.look import each_at_once

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from toolkit.cli.views.report.html import Html, tag
 from toolkit.cli.views.report.parts import chip, code, columns, folded, nothing, plural, section
 from toolkit.cli.views.slot import state_words, traffic_words
-from toolkit.domain.facts import HostFacts, SlotFacts
+from toolkit.domain.hosts.facts import HostFacts, SlotFacts
 from toolkit.domain.quantity import format_size
 from toolkit.planning.report.findings import Findings
 from toolkit.planning.upkeep.currency import Currency, EngineCurrency, State

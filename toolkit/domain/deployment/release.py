@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from toolkit.domain.capabilities import Capabilities
-from toolkit.domain.model import Check
+from toolkit.domain.files.capabilities import Capabilities
 from toolkit.domain.quantity import Size, written_size
+from toolkit.domain.registry.model import Check
 
 SLOTS = ("blue", "green")
 PORTS_TO_MEET = 2

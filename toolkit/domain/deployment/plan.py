@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from toolkit.domain.change import Change
-from toolkit.domain.guard import Guard
-from toolkit.domain.release import Release
+from toolkit.domain.deployment.change import Change
+from toolkit.domain.deployment.release import Release
+from toolkit.domain.gates.guard import Guard
 
 # The parts in which a share of a model's requests is counted.
 WHOLE = 10_000

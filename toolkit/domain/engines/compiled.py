@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from toolkit.domain.snapshot import FileDigest, digest_of_files, path_fault
+from toolkit.domain.files.snapshot import FileDigest, digest_of_files, path_fault
 
 # Bounds on a tree that a host hands out; the program on hosts has the same.
 MOST_BYTES, MOST_FILES = 4 * 2**30, 20_000

@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.guard import Guard
-from toolkit.domain.objective import Objectives
+from toolkit.domain.gates.guard import Guard
+from toolkit.domain.registry.objective import Objectives
 from toolkit.errors import InputError
 
 # The branch that the Hub gives every repository.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from toolkit.domain.tally import Tally, Watched
+from toolkit.domain.clients.tally import Tally, Watched
 
 # A request that the toolkit itself sent. Engines count it, so the reconciliation does; it is nobody's use.
 PROBE = "probe"

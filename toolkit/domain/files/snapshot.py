@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from toolkit.domain.bounds import PATH, PATH_PARTS
-from toolkit.domain.capabilities import ModelFacts
+from toolkit.domain.files.capabilities import ModelFacts
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from toolkit.domain.tensors import Tensor
+from toolkit.domain.files.tensors import Tensor
 
 
 class NotUnderstoodError(ValueError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from toolkit.domain.notice import Notice
+from toolkit.domain.trail.notice import Notice
 
 # The commands whose outcome a channel tells unless its settings name others.
 TOLD_COMMANDS = ("deploy", "upgrade", "rollback", "stop", "promote", "abort", "schedule run")

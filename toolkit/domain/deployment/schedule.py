@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, time
 from enum import StrEnum
 
-from toolkit.domain.warmth import WhenAsleep
+from toolkit.domain.replicas.warmth import WhenAsleep
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 

@@ -11,9 +11,9 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 from toolkit.domain.bounds import INDEX, SHARDS
+from toolkit.domain.files.snapshot import is_safe_path
+from toolkit.domain.files.tensors import Tensor
 from toolkit.domain.outside import parse_mapping, shown, text_of
-from toolkit.domain.snapshot import is_safe_path
-from toolkit.domain.tensors import Tensor
 
 SAFETENSORS_INDEX = "model.safetensors.index.json"
 PICKLE_INDEX = "pytorch_model.bin.index.json"

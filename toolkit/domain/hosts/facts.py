@@ -8,11 +8,11 @@ from enum import StrEnum
 from typing import Any
 
 from toolkit.domain.accelerator import MAKERS, Accelerator
-from toolkit.domain.fleet import endpoint_of, is_loopback
-from toolkit.domain.guard import Figure, GateResult, GuardPhase
-from toolkit.domain.host_failures import joined, own_words
-from toolkit.domain.probe import LockOwner
-from toolkit.domain.release import OpenDeployment, Release
+from toolkit.domain.deployment.release import OpenDeployment, Release
+from toolkit.domain.gates.guard import Figure, GateResult, GuardPhase
+from toolkit.domain.hosts.failures import joined, own_words
+from toolkit.domain.hosts.fleet import endpoint_of, is_loopback
+from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import HostError, ToolkitError
 
 # The parts of a replica's sandbox, see `planning.change.fence`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from toolkit.domain.fleet import Host
+from toolkit.domain.hosts.fleet import Host
 
 
 def settings_of(host: Host, certificate: str) -> dict[str, Any]:

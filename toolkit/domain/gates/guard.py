@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
 
-from toolkit.domain.probe import Call
+from toolkit.domain.replicas.probe import Call
 
 
 class Verdict(StrEnum):

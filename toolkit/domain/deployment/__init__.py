@@ -1,0 +1,1 @@
+"""What is made live and how: releases, plans, differences, schedules."""

@@ -1,0 +1,1 @@
+"""Engines: their locked packages, the memory that they take, what they compile."""

@@ -1,0 +1,1 @@
+"""What a new version must prove, and what was found: guards, golden prompts."""

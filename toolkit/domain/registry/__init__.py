@@ -1,0 +1,1 @@
+"""The content of the registry: models, versions, policy, objectives, and the sources of models."""

@@ -1,0 +1,1 @@
+"""What is recorded and told of a command: the audit log, notices, channels, and what neither may say."""
