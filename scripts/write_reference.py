@@ -56,7 +56,7 @@ def generated() -> dict[Path, str]:
         ROOT / "docs" / "registry.md": reference_text(),
         ROOT / "docs" / "commands.md": commands_text(),
         ROOT / "docs" / "json.md": page_text(),
-        ROOT / "toolkit" / "cli" / "words.json": words_text(),
+        ROOT / "toolkit" / "cli" / "completion" / "words.json": words_text(),
         **{SCHEMAS / name: text for name, text in schema_texts().items()},
     }
 
@@ -72,7 +72,7 @@ def commands_text() -> str:
 
 
 def words_text() -> str:
-    """Return toolkit/cli/words.json: of each command what completion offers after it, see `toolkit.cli.names`."""
+    """Return toolkit/cli/completion/words.json: what completion offers after each command, see `names.py` beside it."""
     found = {each.command_path.partition(" ")[2]: _words(each) for each in contexts()}
     return json.dumps(found, indent=1) + "\n"
 

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 from tests.cli.shell import REVISION
 from tests.workflows.world import World
-from toolkit.cli import change
+from toolkit.cli.changing import change
 from toolkit.cli.main import cli
 from toolkit.config.registry.lock_file import Lock, lock_path, write_lock
 from toolkit.domain.files.snapshot import FileDigest, Snapshot

@@ -62,7 +62,7 @@ def test_every_file_of_the_map_exists() -> None:
     assert [name for name in named if not any(each.endswith(f"/{name}") for each in files)] == []
 
 
-@pytest.mark.parametrize("layer", ["workflows", "planning", "adapters", "config", "domain"])
+@pytest.mark.parametrize("layer", ["workflows", "planning", "adapters", "config", "domain", "cli"])
 def test_the_order_of_rooms_is_the_one_that_is_enforced(layer: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     [contract] = [

@@ -13,7 +13,7 @@ NAMES = {name for name, each in vars(errors).items() if isinstance(each, type)}
 # Why an error has no hint of its own.
 WITHOUT = {
     "adapters/interruption.py": "the person has interrupted",
-    "cli/waiting.py": "the person has interrupted",
+    "cli/arguments/waiting.py": "the person has interrupted",
     "workflows/change/rendezvous.py": "a consequence: its cause has the hint",
     "adapters/distribution/delivery.py": "a consequence: its cause has the hint",
     "adapters/engines/wheel.py": "what reads it goes on and says what it left unchecked",

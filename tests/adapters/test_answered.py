@@ -19,7 +19,7 @@ from toolkit.adapters.audit.log import AuditLog
 from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.client import silent
-from toolkit.cli.prove import CHECKER
+from toolkit.cli.commands.prove import CHECKER
 from toolkit.domain.clients.evidence import Answered, Claim
 from toolkit.domain.clients.keys import KeyRing
 from toolkit.domain.trail.audit import Head, plan_digest

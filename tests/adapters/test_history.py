@@ -191,7 +191,7 @@ def test_opening_it_again_migrates_nothing(place: Path | Address, history: Histo
 
 OPEN_AT_ONCE = """
 import sys
-from toolkit.cli.context import home_directory, open_history
+from toolkit.cli.opening.context import home_directory, open_history
 from toolkit.domain.deployment.release import Attempt
 print("ready", flush=True)
 sys.stdin.readline()

@@ -15,8 +15,8 @@ import pytest
 
 from tests.json_documents import require_document
 from toolkit.adapters.history.history import History
-from toolkit.cli.context import open_history
 from toolkit.cli.main import main
+from toolkit.cli.opening.context import open_history
 from toolkit.config.registry.lock_file import Lock, lock_path, write_lock
 from toolkit.domain.files.snapshot import FileDigest, Snapshot
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests.cli.shell import Shell, start
 from toolkit.adapters.door.door import Door as TheDoor
-from toolkit.cli.context import open_fleet
+from toolkit.cli.opening.context import open_fleet
 from toolkit.domain.secret import Secret
 
 ON_AND_ON = ("ask", "tiny", "on and on")

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from tests.cli.shell import REGISTRY, REVISION, Said, Shell
-from toolkit.cli import show
+from toolkit.cli.commands import show
 from toolkit.cli.main import COMMANDS, cli
 from toolkit.errors import (
     BusyError,

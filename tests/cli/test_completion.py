@@ -17,9 +17,9 @@ from tests.cli.shell import Prompt, Shell, start
 from tests.cli.test_json import Fleet
 from tests.workflows.world import release
 from toolkit.adapters.history.glance import releases_in
-from toolkit.cli import names
+from toolkit.cli.completion import names
+from toolkit.cli.completion.names import ARGUMENTS, items_for
 from toolkit.cli.main import cli
-from toolkit.cli.names import ARGUMENTS, items_for
 from toolkit.config.completion import known_names
 from toolkit.config.completion.glance import models_in
 
@@ -225,13 +225,13 @@ def test_completion_loads_no_library_and_no_command(shell: Shell, typed: str) ->
     out, err = child.communicate(timeout=30)
     assert len(out.splitlines()) == 1
     loaded = {line.rpartition("|")[2].strip() for line in err.splitlines()}
-    assert "toolkit.cli.names" in loaded
+    assert "toolkit.cli.completion.names" in loaded
     heavy = {
         "ruamel",
         "pydantic",
         "sqlite3",
         "yaml",
-        "toolkit.cli.deploy",
+        "toolkit.cli.commands.deploy",
         "toolkit.domain.deployment.plan",
     }
     assert not heavy & loaded

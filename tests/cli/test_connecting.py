@@ -35,7 +35,8 @@ NEVER = (
 )
 CONNECTS = f"""
 import sys
-from toolkit.cli import change, main
+from toolkit.cli.changing import change
+from toolkit.cli import main
 
 def connect(hosts, home):
     print(*[host.name for host in hosts], *[each for each in {LATER + NEVER} if each in sys.modules])
@@ -46,7 +47,7 @@ main.cli.main(["rollback", "tiny", "--yes"], prog_name="toolkit", standalone_mod
 """
 LOADS = f"""
 import sys
-import toolkit.cli.rollback, toolkit.workflows.change.rollout, toolkit.workflows.trail.trail
+import toolkit.cli.commands.rollback, toolkit.workflows.change.rollout, toolkit.workflows.trail.trail
 import toolkit.adapters.hosts.host, toolkit.adapters.history.history
 print(*[each for each in {NEVER} if each in sys.modules])
 """

@@ -28,7 +28,7 @@ def office(prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> Prompt:
     """A prompt beside the page's file of costs, on the page's day."""
     (prompt.place / "costs.yaml").write_text(COSTS)
     today = datetime(2026, 11, 27, 9, tzinfo=UTC).timestamp()
-    monkeypatch.setattr("toolkit.cli.cost.time.time", lambda: today)
+    monkeypatch.setattr("toolkit.cli.commands.cost.time.time", lambda: today)
     monkeypatch.setenv("COLUMNS", "80")
     return prompt
 
@@ -74,7 +74,7 @@ def test_a_price_in_another_currency_is_as_stale_as_its_exchange_rate(office: Pr
 
 def test_a_stale_price_is_marked(office: Prompt, monkeypatch: pytest.MonkeyPatch) -> None:
     later = datetime(2027, 1, 20, tzinfo=UTC).timestamp()
-    monkeypatch.setattr("toolkit.cli.cost.time.time", lambda: later)
+    monkeypatch.setattr("toolkit.cli.commands.cost.time.time", lambda: later)
     said = office("cost", *TRAFFIC).out
     assert "2026-11-10 STALE" in said or "STALE" in said
     assert "openai/gpt-6.1-terra: this price is stale: read 71 days ago" in said

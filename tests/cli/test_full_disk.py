@@ -21,7 +21,7 @@ from toolkit.adapters.audit.log import AuditLog
 from toolkit.adapters.disk import scratch_of
 from toolkit.adapters.history.history import History
 from toolkit.adapters.store.store import Store
-from toolkit.cli.context import open_history
+from toolkit.cli.opening.context import open_history
 from toolkit.domain.files.snapshot import FileDigest, Snapshot
 from toolkit.domain.hosts.fleet import Host
 from toolkit.planning.upkeep.audit import examine
@@ -57,7 +57,7 @@ class FullHome:
         write_registry(prompt.place / "model_registry.yaml", REGISTRY, self.pinned)
         (prompt.place / "world").mkdir()
         self.world = World(prompt.place / "world")
-        patch.setattr("toolkit.cli.context.open_port", self._host)
+        patch.setattr("toolkit.cli.opening.context.open_port", self._host)
 
     def _host(self, host: Host, clients: object) -> object:
         return self.world.hosts[host.name]
@@ -198,7 +198,7 @@ def test_prune_frees_what_a_full_disk_holds(
     full: FullHome, gone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "toolkit.cli.upkeep.open_members",
+        "toolkit.cli.commands.upkeep.open_members",
         lambda home, hosts, pins, **options: _members(full, home, **options),
     )
     store = Store(full.home / "store")

@@ -25,7 +25,7 @@ from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.adapters.fakes.converge import FakeConverge
 from toolkit.adapters.hosts.port import CheckedEngine
 from toolkit.cli.main import COMMANDS
-from toolkit.cli.trail import trail_now
+from toolkit.cli.opening.trail import trail_now
 from toolkit.config.engine_locks import SHIPPED
 from toolkit.domain.deployment.release import Attempt, Outcome
 from toolkit.domain.hosts.fleet import Host
@@ -123,7 +123,7 @@ class Fleet:
         prompt.set("TOOLKIT_FLEET", place / "fleet.yaml")
         commands = [each.partition(":")[0] for each, _ in COMMANDS.values()]
         # `deploy` and `rollback` use the last.
-        for module in (*commands, "toolkit.cli.context", "toolkit.cli.change"):
+        for module in (*commands, "toolkit.cli.opening.context", "toolkit.cli.changing.change"):
             for name, stand_in in self._stand_ins().items():
                 if hasattr(importlib.import_module(module), name):
                     patch.setattr(f"{module}.{name}", stand_in)
@@ -342,5 +342,5 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     text = (SHIPPED / "vllm-0.32.0-cpu-py311.lock").read_text()
     newer = text.replace("anyio==4.16.0", "anyio==4.17.0")
     assert newer != text
-    monkeypatch.setattr("toolkit.cli.engine.resolve", lambda *_: newer)
-    monkeypatch.setattr("toolkit.cli.engine.read_sources", whole)
+    monkeypatch.setattr("toolkit.cli.commands.engine.resolve", lambda *_: newer)
+    monkeypatch.setattr("toolkit.cli.commands.engine.read_sources", whole)

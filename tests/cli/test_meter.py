@@ -26,7 +26,9 @@ def world(prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> World:
     )
     (prompt.place / "fleet.yaml").write_text(f"all:\n  hosts:\n{rows}")
     prompt.set("TOOLKIT_FLEET", prompt.place / "fleet.yaml")
-    monkeypatch.setattr("toolkit.cli.context.open_port", lambda host, _: found.hosts[host.name])
+    monkeypatch.setattr(
+        "toolkit.cli.opening.context.open_port", lambda host, _: found.hosts[host.name]
+    )
     return found
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from tests.cli.shell import Prompt
 from tests.cli.test_json import ON_FLEET, Fleet, no_network, on_this_machine
+from toolkit.cli.terminal.table import folded_line
 from toolkit.cli.views.changes import change_lines
-from toolkit.cli.views.table import folded_line
 from toolkit.domain.deployment.change import Change
 
 __all__ = ["no_network"]

@@ -52,8 +52,8 @@ def test_a_result_that_a_full_disk_does_not_take_is_an_error(shell: Shell) -> No
 _CHANGE = """
 import sys, threading, click
 from pathlib import Path
-from toolkit.cli.output import note, print_json, say
-from toolkit.cli import streams
+from toolkit.cli.terminal.output import note, print_json, say
+from toolkit.cli.terminal import streams
 streams.guard()
 def work():
     for _ in range(5000):

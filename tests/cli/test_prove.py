@@ -19,7 +19,7 @@ from toolkit import check_evidence
 from toolkit.adapters.audit.log import AuditLog
 from toolkit.adapters.hosts.port import CheckedEngine
 from toolkit.check_evidence import NotEvidence, check, digest_of, line_digest
-from toolkit.cli.prove import CHECKER
+from toolkit.cli.commands.prove import CHECKER
 from toolkit.domain.clients.evidence import Answered
 from toolkit.planning.evidence.proof import evidence_text
 from toolkit.planning.upkeep.audit import examine

@@ -12,8 +12,8 @@ import pytest
 
 from tests.cli.shell import Prompt, Said
 from toolkit.adapters.fakes.hub import FakeHub
+from toolkit.cli.commands.registry import registry as group
 from toolkit.cli.main import COMMANDS
-from toolkit.cli.registry import registry as group
 from toolkit.config.shipped import REGISTRY, SCHEMA, shipped_text
 
 FILES = {"config.json": b"{}", "model.safetensors": b"w" * 10_000}
@@ -42,7 +42,7 @@ class Desk(Prompt):
         super().__init__(place, capsys, patch)
         self.file = place / "model_registry.yaml"
         self.hub = FakeHub()
-        patch.setattr("toolkit.cli.registry.open_hub", lambda: self.hub)
+        patch.setattr("toolkit.cli.commands.registry.open_hub", lambda: self.hub)
 
     def __call__(self, *words: str, stdin: str | None = None) -> Said:
         return super().__call__("registry", *words, stdin=stdin)

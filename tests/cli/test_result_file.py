@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.shell import Prompt
 from tests.cli.test_json import Fleet
-from toolkit.cli.result_file import require_place, write_result
+from toolkit.cli.terminal.result_file import require_place, write_result
 from toolkit.errors import ToolkitError
 
 

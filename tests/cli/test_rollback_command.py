@@ -20,7 +20,9 @@ def world(prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> World:
     (prompt.place / "registry.yaml").write_text("models:\n  tiny: {}\n")
     prompt.set("TOOLKIT_FLEET", prompt.place / "fleet.yaml")
     prompt.set("TOOLKIT_REGISTRY", prompt.place / "registry.yaml")
-    monkeypatch.setattr("toolkit.cli.change.open_members", lambda *_, **__: world.command())
+    monkeypatch.setattr(
+        "toolkit.cli.changing.change.open_members", lambda *_, **__: world.command()
+    )
     return world
 
 

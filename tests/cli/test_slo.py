@@ -173,7 +173,7 @@ def prometheus(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> FakePrometheus:
         ]
     )  # fmt: skip
     for command in ("slo", "report"):
-        monkeypatch.setattr(f"toolkit.cli.{command}.open_prometheus", lambda: made)
+        monkeypatch.setattr(f"toolkit.cli.commands.{command}.open_prometheus", lambda: made)
     return made
 
 

@@ -75,11 +75,12 @@ def test_help_loads_neither_commands_nor_what_they_need(place: Path) -> None:
     commands = {name for name in modules if name.startswith("toolkit.cli.")}
     assert commands == {
         "toolkit.cli.main",
-        "toolkit.cli.output",
+        "toolkit.cli.terminal",
+        "toolkit.cli.terminal.output",
         "toolkit.cli.views",
         "toolkit.cli.views.dry_run",
-        "toolkit.cli.views.table",
-        "toolkit.cli.streams",
+        "toolkit.cli.terminal.table",
+        "toolkit.cli.terminal.streams",
     }
 
 

@@ -64,7 +64,7 @@ def test_watch_shows_it_again_and_is_not_for_programs(
         if len(looks) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("toolkit.cli.status._rest", sleep)
+    monkeypatch.setattr("toolkit.cli.commands.status._rest", sleep)
     said = shell("status", "--watch")
     assert (said.code, looks) == (130, [2.0, 2.0, 2.0])
     assert said.out.count("nothing is deployed") == 3

@@ -34,7 +34,7 @@ class Desk:
         self.registry.write_text(REGISTRY)
         (prompt.place / "fleet.yaml").write_text(FLEET)
         prompt.set("TOOLKIT_FLEET", prompt.place / "fleet.yaml")
-        patch.setattr("toolkit.cli.context.open_port", self._host)
+        patch.setattr("toolkit.cli.opening.context.open_port", self._host)
         self.world.deploy(release(1))
 
     def _host(self, host: Host, clients: object) -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.cli.shell import Shell
-from toolkit.cli.views.table import has_colours, table_lines, terminal_width
+from toolkit.cli.terminal.table import has_colours, table_lines, terminal_width
 
 
 @pytest.mark.parametrize(

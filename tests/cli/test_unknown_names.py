@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.shell import Shell
-from toolkit.cli.names import ARGUMENTS, Name
-from toolkit.cli.unknown_model import is_known
+from toolkit.cli.completion.names import ARGUMENTS, Name
+from toolkit.cli.completion.unknown_model import is_known
 from toolkit.config.completion.known_names import remember
 
 UNKNOWN = (

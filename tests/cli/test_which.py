@@ -84,7 +84,7 @@ def desk(shell: Shell, stands: dict[str, Stand], monkeypatch: pytest.MonkeyPatch
     (shell.place / "costs.yaml").write_text(COSTS)
     (shell.place / "golden.yaml").write_text(GOLDEN)
     today = datetime(2026, 11, 27, 9, tzinfo=UTC).timestamp()
-    monkeypatch.setattr("toolkit.cli.which.time.time", lambda: today)
+    monkeypatch.setattr("toolkit.cli.commands.which.time.time", lambda: today)
     monkeypatch.setenv("BIG_KEY", "sk-closed")
     monkeypatch.setenv("TOOLKIT_KEY", "sk-inside")
     return shell
@@ -138,7 +138,7 @@ def test_recorded_use_is_collected_first_and_hosts_that_are_away_are_named(
         asked.extend(each.name for each in hosts)
         return Collected(errors={"localhost": HostError("gone")})
 
-    monkeypatch.setattr("toolkit.cli.traffic.collect", collect)
+    monkeypatch.setattr("toolkit.cli.opening.traffic.collect", collect)
     said = desk("which", "tiny")
     assert "the history has no use" in said.err
     assert asked == ["localhost"]

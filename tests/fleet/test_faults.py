@@ -110,7 +110,7 @@ def test_python_on_a_host_may_believe_in_another_time(alpha: Machine) -> None:
 
 
 def test_toolkit_reads_the_inventory_of_the_lab(lab: FleetLab) -> None:
-    from toolkit.cli.context import open_ports
+    from toolkit.cli.opening.context import open_ports
     from toolkit.config.inventory.fleet import load_fleet
 
     hosts = load_fleet(lab.inventory).hosts
@@ -125,7 +125,7 @@ def test_toolkit_reads_the_inventory_of_the_lab(lab: FleetLab) -> None:
 def test_a_host_without_power_is_known_in_ten_seconds_and_one_that_pauses_is_waited_for(
     lab: FleetLab, alpha: Machine, pace: Pace
 ) -> None:
-    from toolkit.cli.context import open_ports
+    from toolkit.cli.opening.context import open_ports
     from toolkit.config.inventory.fleet import load_fleet
 
     host = open_ports(load_fleet(lab.inventory).hosts, lab.home)[0]
@@ -149,7 +149,7 @@ def test_a_dead_link_frees_the_lock_of_the_host_and_stops_its_former_holder(
 ) -> None:
     """As after a power cut of the ops machine: no word reaches the host, whose sshd waits for hours."""
     from toolkit.adapters.hosts import heartbeat
-    from toolkit.cli.context import open_ports
+    from toolkit.cli.opening.context import open_ports
     from toolkit.config.inventory.fleet import load_fleet
     from toolkit.domain.replicas.probe import LockOwner
 

@@ -14,7 +14,7 @@ import pytest
 from tests.workflows.world import World, release
 from toolkit.adapters.metrics_files import keep_setup, read_setup, write_files
 from toolkit.adapters.schedule_record import ScheduleRecord, WindowRun
-from toolkit.cli.members import keep_metrics_current
+from toolkit.cli.changing.members import keep_metrics_current
 from toolkit.domain.clients.use import Counted, UseRun
 from toolkit.domain.deployment.schedule import Rule, Schedule, Upkeep, Window
 from toolkit.domain.hosts.metrics import MetricsSetup, UsualObjectives
@@ -120,7 +120,7 @@ def test_a_command_that_changes_something_brings_the_targets_up_to_date(
     class Trail:
         head = object() if changes else None
 
-    monkeypatch.setattr("toolkit.cli.members.trail_now", Trail)
+    monkeypatch.setattr("toolkit.cli.changing.members.trail_now", Trail)
     with click.Context(click.Command("upgrade")):
         keep_metrics_current(tmp_path, hosts)
         world.deploy(release(2))
@@ -141,7 +141,7 @@ def test_a_directory_that_cannot_be_written_is_a_warning(
     class Trail:
         head = object()
 
-    monkeypatch.setattr("toolkit.cli.members.trail_now", Trail)
+    monkeypatch.setattr("toolkit.cli.changing.members.trail_now", Trail)
     with click.Context(click.Command("upgrade")):
         keep_metrics_current(tmp_path, hosts)
     assert "the targets of Prometheus are not current" in capsys.readouterr().err

@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from toolkit import __version__
-from toolkit.cli import streams
-from toolkit.cli.output import print_json, say
+from toolkit.cli.terminal import streams
+from toolkit.cli.terminal.output import print_json, say
 from toolkit.cli.views.dry_run import DryRun
 from toolkit.errors import InputError, InterruptionError, ToolkitError
 
@@ -20,189 +20,189 @@ from toolkit.errors import InputError, InterruptionError, ToolkitError
 # a test holds it equal to the command's own.
 COMMANDS: dict[str, tuple[str, str]] = {
     "plan": (
-        "toolkit.cli.plan:plan",
+        "toolkit.cli.commands.plan:plan",
         "Show whether a version fits on each host, before any download.",
     ),
     "diff": (
-        "toolkit.cli.diff:diff",
+        "toolkit.cli.commands.diff:diff",
         "Show what `deploy` would change: release, small files, host settings.",
     ),
     "deploy": (
-        "toolkit.cli.deploy:deploy",
+        "toolkit.cli.commands.deploy:deploy",
         "Make a version serve; does nothing where it already does.",
     ),
     "upgrade": (
-        "toolkit.cli.deploy:upgrade",
+        "toolkit.cli.commands.deploy:upgrade",
         "Replace the serving version of a model by a newer one under traffic.",
     ),
     "gate": (
-        "toolkit.cli.gate:gate",
+        "toolkit.cli.commands.gate:gate",
         "Run the gates of MODEL[@VERSION] without making it live, or record golden prompts.",
     ),
     "rollback": (
-        "toolkit.cli.rollback:rollback",
+        "toolkit.cli.commands.rollback:rollback",
         "Go back to the release that was live before, or to any other.",
     ),
     "watch": (
-        "toolkit.cli.watch:watch",
+        "toolkit.cli.commands.watch:watch",
         "Follow a release in its canary and its bake; exit code 8 where it is returned.",
     ),
     "promote": (
-        "toolkit.cli.watch:promote",
+        "toolkit.cli.commands.watch:promote",
         "End the watch of a release at once: a canary gets all traffic, a bake is over.",
     ),
     "abort": (
-        "toolkit.cli.watch:abort",
+        "toolkit.cli.commands.watch:abort",
         "Give all traffic back to the release before, and mark the watched one as failed.",
     ),
     "status": (
-        "toolkit.cli.status:status",
+        "toolkit.cli.commands.status:status",
         "Show what serves, what stands by and what is unfinished.",
     ),
     "top": (
-        "toolkit.cli.top:top",
+        "toolkit.cli.commands.top:top",
         "Show the load of hosts, models and replicas as it is now; q ends it.",
     ),
     "report": (
-        "toolkit.cli.report:report",
+        "toolkit.cli.commands.report:report",
         "Write the fleet, its changes, latency, use and cost of a period as one HTML page.",
     ),
     "releases": (
-        "toolkit.cli.show:releases",
+        "toolkit.cli.commands.show:releases",
         "List a model's releases and how each deployment of them went.",
     ),
     "ask": (
-        "toolkit.cli.ask:ask",
+        "toolkit.cli.commands.ask:ask",
         "Ask MODEL and print its answer as it comes; PROMPT `-` reads standard input.",
     ),
-    "logs": ("toolkit.cli.show:logs", "Show a replica's log."),
+    "logs": ("toolkit.cli.commands.show:logs", "Show a replica's log."),
     "requests": (
-        "toolkit.cli.requests:requests",
+        "toolkit.cli.commands.requests:requests",
         "Show the requests that routers have logged: how each ended, why, and its tokens.",
     ),
-    "stop": ("toolkit.cli.stop:stop", "Take a model out of service; its releases stay."),
+    "stop": ("toolkit.cli.commands.stop:stop", "Take a model out of service; its releases stay."),
     "sleep": (
-        "toolkit.cli.sleep:sleep",
+        "toolkit.cli.commands.sleep:sleep",
         "End a model's replicas until it is wanted; slots, files and routes stay.",
     ),
     "wake": (
-        "toolkit.cli.sleep:wake",
+        "toolkit.cli.commands.sleep:wake",
         "Start the replicas of a model that sleeps; returns once it serves.",
     ),
     "verify": (
-        "toolkit.cli.upkeep:verify",
+        "toolkit.cli.commands.upkeep:verify",
         "Compare hosts and store with what was pinned and deployed; hashes all snapshots again.",
     ),
     "prune": (
-        "toolkit.cli.upkeep:prune",
+        "toolkit.cli.commands.upkeep:prune",
         "Remove snapshots and engines that nothing uses any more.",
     ),
     "provision": (
-        "toolkit.cli.provision:provision",
+        "toolkit.cli.commands.provision:provision",
         "Make hosts ready to serve: packages, user, router, time, firewall, driver.",
     ),
     "hosts": (
-        "toolkit.cli.hosts:hosts",
+        "toolkit.cli.commands.hosts:hosts",
         "Show the fleet's hosts: devices, driver, disk, engines, replicas, drift; drain or forget one.",
     ),
     "doctor": (
-        "toolkit.cli.doctor:doctor",
+        "toolkit.cli.commands.doctor:doctor",
         "Check this machine, the host and what runs on it.",
     ),
     "repair": (
-        "toolkit.cli.repair:repair_files",
+        "toolkit.cli.commands.repair:repair_files",
         "Make damaged files on hosts anew: routes, maps, keys.",
     ),
     "usage": (
-        "toolkit.cli.usage:usage",
+        "toolkit.cli.commands.usage:usage",
         "Show requests and tokens by key, model, release, day or host, beside the engines' counters.",
     ),
     "slo": (
-        "toolkit.cli.slo:slo",
+        "toolkit.cli.commands.slo:slo",
         "Show whether models keep their objectives, what is left of their budgets, and what spent it.",
     ),
-    "keys": ("toolkit.cli.keys:keys", "Give out, list and revoke keys of the router."),
+    "keys": ("toolkit.cli.commands.keys:keys", "Give out, list and revoke keys of the router."),
     "registry": (
-        "toolkit.cli.registry:registry",
+        "toolkit.cli.commands.registry:registry",
         "List, show, check and pin what may be deployed.",
     ),
     "outdated": (
-        "toolkit.cli.outdated:outdated",
+        "toolkit.cli.commands.outdated:outdated",
         "Compare what is pinned with what each source and the package index hold now.",
     ),
     "update": (
-        "toolkit.cli.update:update",
+        "toolkit.cli.commands.update:update",
         "Pin what a model's tracked branch holds now as a candidate, and say what differs.",
     ),
     "schedule": (
-        "toolkit.cli.schedule:schedule",
+        "toolkit.cli.commands.schedule:schedule",
         "Pin and upgrade models in declared windows, with nobody present.",
     ),
     "idle": (
-        "toolkit.cli.idle:idle",
+        "toolkit.cli.commands.idle:idle",
         "Show replicas and hosts that nobody uses, and what they cost a day.",
     ),
     "cost": (
-        "toolkit.cli.cost:cost",
+        "toolkit.cli.commands.cost:cost",
         "Show what a million tokens cost here, how much of it is idle time, and what closed APIs would charge.",
     ),
     "meter": (
-        "toolkit.cli.meter:meter",
+        "toolkit.cli.commands.meter:meter",
         "Add a reading of the energy counters of each host's devices to a file.",
     ),
     "which": (
-        "toolkit.cli.which:which",
+        "toolkit.cli.commands.which:which",
         "Show what speaks for MODEL inside and what for a closed API, for one workload.",
     ),
     "prices": (
-        "toolkit.cli.prices:prices",
+        "toolkit.cli.commands.prices:prices",
         "List the known prices of closed models, with the day on which each was read.",
     ),
-    "pull": ("toolkit.cli.pull:pull", "Fetch a pinned version and verify every file."),
-    "mirror": ("toolkit.cli.mirror:mirror", "Serve the store under the Hub's API."),
+    "pull": ("toolkit.cli.commands.pull:pull", "Fetch a pinned version and verify every file."),
+    "mirror": ("toolkit.cli.commands.mirror:mirror", "Serve the store under the Hub's API."),
     "engine": (
-        "toolkit.cli.engine:engine",
+        "toolkit.cli.commands.engine:engine",
         "List, lock and install engines (vLLM at a pinned version).",
     ),
     "export": (
-        "toolkit.cli.export:export",
+        "toolkit.cli.commands.export:export",
         "Write the fleet as the configuration of a gateway, such as LiteLLM's proxy.",
     ),
     "bundle": (
-        "toolkit.cli.bundle:bundle",
+        "toolkit.cli.commands.bundle:bundle",
         "Carry models and engines to a site without network.",
     ),
     "audit": (
-        "toolkit.cli.audit:audit",
+        "toolkit.cli.commands.audit:audit",
         "Show and verify the log of who changed what, when and why.",
     ),
     "bom": (
-        "toolkit.cli.bom:bom",
+        "toolkit.cli.commands.bom:bom",
         "Write a bill of materials of MODEL[@VERSION], CycloneDX 1.6 as JSON.",
     ),
     "prove": (
-        "toolkit.cli.prove:prove",
+        "toolkit.cli.commands.prove:prove",
         "Write evidence for an answer: release, files hashed now, licence, gates, audit log.",
     ),
     "perimeter": (
-        "toolkit.cli.perimeter:perimeter",
+        "toolkit.cli.commands.perimeter:perimeter",
         "Try to leave the hosts from where their replicas are, and list who listens on them.",
     ),
     "notify": (
-        "toolkit.cli.notify:notify",
+        "toolkit.cli.commands.notify:notify",
         "Show and try the channels that tell people how a deployment ended.",
     ),
     "metrics": (
-        "toolkit.cli.metrics:metrics",
+        "toolkit.cli.commands.metrics:metrics",
         "Give Prometheus its targets, rules and dashboards, and keep them current.",
     ),
     "config": (
-        "toolkit.cli.config:config",
+        "toolkit.cli.commands.config:config",
         "Show the registry, fleet, home and history in use, and where each value comes from.",
     ),
-    "man": ("toolkit.cli.manual:man", "Print the manual page: toolkit man | man -l -."),
+    "man": ("toolkit.cli.commands.manual:man", "Print the manual page: toolkit man | man -l -."),
     "completion": (
-        "toolkit.cli.completion:completion",
+        "toolkit.cli.commands.completion:completion",
         'Print the shell\'s completion script: eval "$(toolkit completion bash)".',
     ),
 }
@@ -277,7 +277,7 @@ def main() -> None:
     except ToolkitError as error:
         if debug:
             raise
-        from toolkit.cli.unknown_model import with_known_names
+        from toolkit.cli.completion.unknown_model import with_known_names
 
         error = with_known_names(error, sys.argv[1:])
         _print_error(error, as_json="--json" in sys.argv[1:])
@@ -290,7 +290,7 @@ def main() -> None:
 
 def _offer_names() -> None:
     """Print the names that may stand at the cursor and end; return where the command itself must be asked."""
-    from toolkit.cli.names import offered
+    from toolkit.cli.completion.names import offered
 
     names = offered()
     if names is not None:

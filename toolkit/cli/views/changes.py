@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 import click
 
-from toolkit.cli.options import Decorator
-from toolkit.cli.views.table import folded_line, terminal_width
+from toolkit.cli.arguments.options import Decorator
+from toolkit.cli.terminal.table import folded_line, terminal_width
 from toolkit.domain.deployment.change import Change
 from toolkit.errors import RefusedError
 from toolkit.planning.change.protections import PROTECTIONS

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from toolkit.cli.output import note, say, table
+from toolkit.cli.terminal.output import note, say, table
 from toolkit.domain.quantity import format_brief, format_seconds
 from toolkit.domain.registry.objective import Objective, Promise
 from toolkit.errors import HostError

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from toolkit.cli.output import note, print_json, say
-from toolkit.cli.trail import trail_now
+from toolkit.cli.opening.trail import trail_now
+from toolkit.cli.terminal.output import note, print_json, say
 from toolkit.cli.views.changes import show_changes
 from toolkit.cli.views.dry_run import DryRun
 from toolkit.domain.deployment.plan import StepKind

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from toolkit.cli.output import say, table
+from toolkit.cli.terminal.output import say, table
 from toolkit.domain.deployment.schedule import WEEKDAYS
 from toolkit.planning.upkeep.windows import wall_text
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from toolkit.cli.terminal.table import table_lines
 from toolkit.cli.views.guard import guard_json, guard_words
 from toolkit.cli.views.slot import state_words, traffic_words
-from toolkit.cli.views.table import table_lines
 from toolkit.domain.deployment.plan import WHOLE
 from toolkit.domain.deployment.release import Deployment
 from toolkit.domain.hosts.facts import FleetFacts, GuardFacts, HostFacts, SlotFacts

@@ -1,0 +1,158 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from toolkit.cli.arguments.numbers import Decimal, Whole
+from toolkit.cli.terminal.passwords import remember_asking
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+DEFAULT_SCHEDULE = "schedule.yaml"
+DEFAULT_COSTS = "costs.yaml"
+
+
+def json_option() -> Decorator:
+    """`--json`: print one JSON document instead of text."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+
+
+def registry_option() -> Decorator:
+    """`--registry FILE`: which registry to read."""
+    return click.option(
+        "--registry",
+        "registry_path",
+        envvar="TOOLKIT_REGISTRY",
+        default="model_registry.yaml",
+        show_default=True,
+        help="The registry file.",
+    )
+
+
+def costs_option() -> Decorator:
+    """`--costs FILE`: the file with the prices of hosts."""
+    return click.option(
+        "--costs",
+        "costs_path",
+        envvar="TOOLKIT_COSTS",
+        default=DEFAULT_COSTS,
+        show_default=True,
+        help="The file with the prices of hosts.",
+    )
+
+
+def without_costs(path: str) -> bool:
+    """Return whether there is no file of costs: none was named, and none of the usual name is there."""
+    return path == DEFAULT_COSTS and not Path(path).exists()
+
+
+def schedule_option() -> Decorator:
+    """`--schedule FILE`: which schedule to read."""
+    return click.option(
+        "--schedule",
+        "schedule_path",
+        envvar="TOOLKIT_SCHEDULE",
+        default=DEFAULT_SCHEDULE,
+        show_default=True,
+        help="The schedule file.",
+    )
+
+
+def home_option() -> Decorator:
+    """`--home DIR`: where the ops machine keeps its store and history."""
+    return click.option(
+        "--home",
+        "home",
+        envvar="TOOLKIT_HOME",
+        default=None,
+        help="Store and history of this ops machine.  [default: ~/.toolkit]",
+    )
+
+
+def fleet_option() -> Decorator:
+    """`--fleet INVENTORY`, without which the fleet is this machine, and the passwords to ask for it."""
+    return together(
+        click.option(
+            "--fleet",
+            "fleet",
+            envvar="TOOLKIT_FLEET",
+            default=None,
+            help="The fleet, an Ansible inventory.  [default: this machine]",
+        ),
+        _ask_option("--ask-vault-pass", "ANSIBLE_ASK_VAULT_PASS", "the password of its vault"),
+        _ask_option("--ask-become-pass", "ANSIBLE_BECOME_ASK_PASS", "the password for sudo there"),
+    )
+
+
+def _ask_option(name: str, variable: str, what: str) -> Decorator:
+    return click.option(
+        name,
+        is_flag=True,
+        envvar=variable,
+        expose_value=False,
+        callback=remember_asking,
+        help=f"Ask for {what}.",
+    )
+
+
+def yes_option() -> Decorator:
+    """`--yes`: no question before a change."""
+    return click.option("--yes", "-y", is_flag=True, help="Go ahead without asking.")
+
+
+def dry_run_option(help: str = "Show the plan and stop.") -> Decorator:
+    """`--dry-run`: no change."""
+    return click.option("--dry-run", is_flag=True, help=help)
+
+
+def drain_option(requests: str = "running requests") -> Decorator:
+    """`--drain-timeout SECONDS`: how long `requests` get to end."""
+    return click.option(
+        "--drain-timeout",
+        type=Decimal(0),
+        default=900.0,
+        show_default=True,
+        help=f"Seconds that {requests} get to end.",
+    )
+
+
+def together(*options: Decorator) -> Decorator:
+    """Return what gives a command all of `options`, listed in this order."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def serial_option() -> Decorator:
+    """`--serial N`: the size of a batch."""
+    return click.option(
+        "--serial",
+        type=Whole(1),
+        default=1,
+        show_default=True,
+        help="Hosts of the fleet that change at once.",
+    )
+
+
+def keep_option() -> Decorator:
+    """`--keep N`: how many hosts go on serving."""
+    return click.option(
+        "--keep",
+        type=Whole(0),
+        default=1,
+        show_default=True,
+        help="Hosts that must go on serving the model at each moment.",
+    )
+
+
+def host_option(help: str) -> Decorator:
+    """`--host HOST`, again for each further host."""
+    return click.option("--host", "named", multiple=True, metavar="HOST", help=help)

@@ -1,0 +1,1 @@
+"""What commands share that change a release or its hosts."""

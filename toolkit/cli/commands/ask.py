@@ -1,0 +1,155 @@
+"""`toolkit ask`: a question to a model, through the door as a client asks it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from toolkit.cli.arguments.numbers import Decimal, Whole
+from toolkit.cli.arguments.options import fleet_option, home_option, json_option
+from toolkit.cli.opening.context import home_directory, open_fleet, open_ports
+from toolkit.cli.terminal.output import note, print_json
+from toolkit.cli.terminal.streams import output_is_lost
+from toolkit.domain.bounds import ANSWER
+from toolkit.domain.hosts.fleet import Host
+from toolkit.domain.secret import Secret
+from toolkit.errors import InputError
+from toolkit.planning.upkeep.question import Question
+from toolkit.workflows.fleet.ask import Answered, ask_door
+
+KEY = "TOOLKIT_KEY"
+# Bytes.
+_MOST_KEY = 4096
+
+
+@click.command()
+@click.argument("model")
+@click.argument("prompt")
+@click.option("--system", default="", help="What the model is told before the prompt.")
+@click.option("--max-tokens", "most_tokens", type=Whole(1), help="At most so many tokens.")
+@click.option("--temperature", type=Decimal(0), help="0 for the likeliest answer.")
+@click.option("--key-file", type=click.Path(), help=f"A file with the key.  [default: ${KEY}]")
+@click.option("--host", "named", metavar="HOST", help="The host whose router is asked.")
+@click.option("--version", help="Ask the replica of this version, also a standby.")
+@click.option("--slot", help="Ask the replica in this slot, also a standby.")
+@fleet_option()
+@home_option()
+@json_option()
+def ask(
+    model: str,
+    prompt: str,
+    key_file: str | None,
+    version: str | None,
+    slot: str | None,
+    fleet: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Ask MODEL and print its answer as it comes; PROMPT `-` reads standard input.
+
+    The router is asked as any client asks it, with the key of TOOLKIT_KEY. With --version or --slot the host asks the
+    replica itself, and no key is needed.
+    """
+    if "@" in model:
+        raise InputError(f"ask takes a model, not {model!r}", hint="toolkit ask MODEL --version V")
+    home, named = options.pop("home"), options.pop("named")
+    question = Question(model, _prompt(prompt), **options)
+    hosts = open_fleet(fleet).select((named,) if named else ())
+    if version or slot:
+        from toolkit.workflows.fleet.ask_replica import ask_replica
+
+        ports = open_ports(hosts, home_directory(home))
+        _show(ask_replica(ports, question, version=version or "", slot=slot or ""), model, as_json)
+        return
+    from toolkit.adapters.door.door import Door
+
+    host = reachable(hosts, model)
+    door = Door(host.endpoint, host.router_tls_certificate, read_key(key_file))
+    said = (lambda text: True) if as_json else _say
+    _show(ask_door(door, question, time.monotonic, said), model, as_json, streamed=True)
+
+
+def _prompt(prompt: str) -> str:
+    if prompt != "-":
+        return prompt
+    read = sys.stdin.buffer.read(ANSWER + 1)
+    if len(read) > ANSWER:
+        raise InputError(
+            f"the prompt on standard input has more than {ANSWER:,} bytes",
+            hint="ask with less, or send a request of your own: toolkit status shows the endpoint",
+        )
+    try:
+        return read.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"the prompt on standard input is no UTF-8: {error}",
+            hint="iconv -t utf-8 FILE | toolkit ask MODEL -",
+        ) from error
+
+
+def read_key(path: str | None, variable: str = KEY) -> Secret | None:
+    """Return the key of a file or of the environment; None where neither is given, since a door may be open."""
+    if path is None:
+        key = os.environ.get(variable, "")
+    else:
+        try:
+            # Not `config.text_file`: a pipe is as good as a file here, as in --key-file <(pass show KEY).
+            with Path(path).open("rb") as file:
+                key = file.read(_MOST_KEY + 1).decode("ascii")
+            if len(key) > _MOST_KEY:
+                raise ValueError(f"it has more than {_MOST_KEY} bytes")
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{path} cannot be read as a key: {error}", hint="toolkit keys add NAME makes one"
+            ) from error
+    key = key.strip()
+    if any(not "!" <= each <= "~" for each in key):
+        raise InputError("the key has characters that no key has", hint="toolkit keys list")
+    return Secret(key) if key else None
+
+
+def reachable(hosts: tuple[Host, ...], model: str) -> Host:
+    """Return the first host whose router other machines reach; raises InputError."""
+    for host in hosts:
+        if not host.inward:
+            return host
+    raise InputError(
+        f"the router of {hosts[0].name} listens for clients on that host alone",
+        hint=f"toolkit ask {model} --slot blue PROMPT, or set router_bind in the fleet file",
+    )
+
+
+def _say(text: str) -> bool:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+    return not output_is_lost()
+
+
+def _show(answered: Answered, model: str, as_json: bool, *, streamed: bool = False) -> None:
+    if as_json:
+        print_json(
+            {
+                "model": model,
+                "version": answered.version,
+                "release": answered.release,
+                "slot": answered.slot,
+                "text": answered.text,
+                "thoughts": answered.thoughts,
+                "usage": answered.usage,
+                "first_seconds": answered.first,
+                "seconds": answered.seconds,
+            }
+        )
+        return
+    _say("\n" if streamed else f"{answered.text}\n")
+    if not answered.text and answered.thoughts:
+        note("the answer has thoughts alone; --json shows them, --max-tokens gives it more room")
+    number = f" #{answered.release}" if answered.release else ""
+    # A router that is older than the labels names none of them.
+    who = f"{model}{number} ({answered.version}) in {answered.slot}" if answered.version else model
+    note(f"{who}, {answered.seconds:.1f} s")

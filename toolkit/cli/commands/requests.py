@@ -1,0 +1,101 @@
+"""`toolkit requests`: the access log, with how each request ended and what it used."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from itertools import chain
+from typing import Any
+
+import click
+
+from toolkit.cli.arguments.numbers import Whole
+from toolkit.cli.arguments.options import fleet_option, home_option, json_option
+from toolkit.cli.completion.unknown_model import require_known
+from toolkit.cli.opening.context import home_directory, open_fleet, open_ports
+from toolkit.cli.terminal.output import note, print_json, say, say_whole
+from toolkit.cli.terminal.streams import output_is_lost
+from toolkit.domain.clients.requests import LoggedRequest
+from toolkit.workflows.fleet.requests import Clock, RequestReader
+
+
+@click.command()
+@click.argument("model", default="")
+@click.option("-f", "--follow", is_flag=True, help="Go on with new requests, until Ctrl-C.")
+@click.option(
+    "-n",
+    "--lines",
+    type=Whole(0, 1000),
+    default=20,
+    show_default=True,
+    help="Requests to begin with.",
+)
+@click.option("--host", "named", metavar="HOST", help="Only those that came in at this host.")
+@fleet_option()
+@home_option()
+@json_option()
+def requests(
+    model: str,
+    follow: bool,
+    lines: int,
+    named: str | None,
+    fleet: str | None,
+    home: str | None,
+    as_json: bool,
+) -> None:
+    """Show the requests that routers have logged: how each ended, why, and its tokens.
+
+    Without MODEL these are the requests of all models, and those that a router itself answered. With --follow and
+    --json each line is a document of its own.
+    """
+    hosts = open_fleet(fleet).select([named] if named else [])
+    place = home_directory(home)
+    clock = Clock(time.time, time.sleep)
+    reader = RequestReader(open_ports(hosts, place), model, clock, note)
+    found = reader.latest(lines)
+    if model and not found:
+        require_known(model, home, "log")
+    if follow:
+        _show(chain(found, reader.further(found)), len(hosts) > 1, as_json)
+        return
+    if as_json:
+        print_json({"requests": [_json(each) for each in found]})
+        return
+    if not found:
+        note("no request is logged" + (f" of {model}" if model else ""))
+    _show(found, len(hosts) > 1, as_json)
+
+
+def _show(found: Iterable[LoggedRequest], several: bool, as_json: bool) -> None:
+    for each in found:
+        if as_json:
+            say_whole(json.dumps({"requests": [_json(each)]}, ensure_ascii=False))
+        else:
+            say(_line(each, several))
+        sys.stdout.flush()
+        if output_is_lost():
+            return
+
+
+def _line(each: LoggedRequest, several: bool) -> str:
+    """Return a line of words in a fixed order, `-` for what is unknown: `grep` and `awk` find their way in it."""
+    at = datetime.fromtimestamp(each.at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    release = f"#{each.release}" if each.release else "-"
+    tokens = "/".join(
+        "-" if count is None else str(count) for count in (each.tokens_in, each.tokens_out)
+    )
+    words = (
+        at,
+        *([each.host] if several else ()),
+        *(each.model, release, each.slot, each.key, str(each.status), each.reason),
+        *(tokens, f"{max(each.total_ms, 0) / 1000:.2f}s", each.path, each.request_id),
+    )
+    return " ".join(words)
+
+
+def _json(each: LoggedRequest) -> dict[str, Any]:
+    return {**asdict(each), "at": datetime.fromtimestamp(each.at, UTC).isoformat()}

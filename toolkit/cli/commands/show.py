@@ -1,0 +1,196 @@
+"""`toolkit releases`, `logs`: look, change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import click
+
+from toolkit.cli.arguments.numbers import Whole
+from toolkit.cli.arguments.options import fleet_option, home_option, json_option
+from toolkit.cli.opening.context import home_directory, open_fleet, open_history, open_ports
+from toolkit.cli.terminal.output import note, print_json, say, say_whole, table
+from toolkit.cli.terminal.streams import output_is_lost
+from toolkit.domain.deployment.release import Deployment
+from toolkit.domain.gates.guard import GateRecord, Verdict, figure_words
+from toolkit.domain.quantity import format_seconds
+from toolkit.errors import InputError
+from toolkit.workflows.fleet.follow import follow_model, latest_log
+from toolkit.workflows.fleet.status import log_host, log_slot
+
+
+@click.command()
+@click.argument("model")
+@click.option("--limit", type=Whole(1), default=20, show_default=True, help="Deployments to show.")
+@click.option("--gates", "with_gates", is_flag=True, help="Show what each gate measured.")
+@home_option()
+@json_option()
+def releases(model: str, limit: int, with_gates: bool, home: str | None, as_json: bool) -> None:
+    """List a model's releases and how each deployment of them went."""
+    history = open_history(home_directory(home))
+    known, deployments = history.releases(model), history.deployments(model, limit)
+    gates = history.gates(model)
+    if not known:
+        raise InputError(f"{model} has no releases in this history", hint=f"toolkit deploy {model}")
+    if as_json:
+        print_json(
+            {
+                "releases": [
+                    {**release.as_json(), "created_at": created} for release, created in known
+                ],
+                "deployments": [_deployment_json(each) for each in deployments],
+                "gates": [each.as_json() for each in gates],
+            }
+        )
+        return
+    table(
+        ("RELEASE", "VERSION", "REVISION", "ENGINE", "CREATED", "FAILED"),
+        [
+            (
+                f"#{each.number}", each.version, each.revision[:12], each.engine, _time(created),
+                _failed(each.number, gates),
+            )
+            for each, created in known
+        ],
+    )  # fmt: skip
+    for each, _ in known:
+        if each.adapters:
+            say(f"#{each.number} has the adapters {each.adapter_words}")
+    if with_gates:
+        say()
+        _show_gates(gates)
+    say()
+    hosts = any(each.host for each in deployments)
+    table(
+        ("DEPLOYMENT", *(["HOST"] if hosts else []), *_DEPLOYMENT_COLUMNS),
+        [
+            (str(each.id), *([each.host or "-"] if hosts else []), *_deployment_row(each))
+            for each in deployments
+        ],
+    )
+
+
+def _failed(number: int, gates: Sequence[GateRecord]) -> str:
+    """Return the gate that a release failed last, empty where it failed none."""
+    found = (each for each in gates if each.release == number)
+    return next((each.result.gate for each in found if each.result.verdict is Verdict.FAILED), "")
+
+
+def _show_gates(gates: Sequence[GateRecord]) -> None:
+    """Print the result of each gate, the newest first, and below it what it measured."""
+    if not gates:
+        say("no gate has measured anything yet")
+    for each in gates:
+        result = each.result
+        words = f": {result.reason}" if result.reason else ""
+        where = f" on {each.host}" if each.host else ""
+        say(f"#{each.release} {result.gate} {result.verdict}{where}, {_time(each.at)}{words}")
+        for figure in result.figures:
+            say(f"    {figure_words(figure)}")
+
+
+@click.command()
+@click.argument("model")
+@click.option(
+    "-f",
+    "--follow",
+    is_flag=True,
+    help="Go on with new lines, in the slot that serves, until Ctrl-C.",
+)
+@click.option(
+    "-n",
+    "--lines",
+    type=Whole(0),
+    default=50,
+    show_default=True,
+    help="Lines to begin with.",
+)
+@click.option(
+    "--slot",
+    type=click.Choice(["blue", "green"]),
+    default=None,
+    help="Which slot.  [default: the one that serves]",
+)
+@click.option("--previous", is_flag=True, help="The log of the start before this one.")
+@click.option(
+    "--host",
+    "named",
+    default=None,
+    metavar="HOST",
+    help="On which host of the fleet.  [default: the first that has the model]",
+)
+@fleet_option()
+@home_option()
+@json_option()
+def logs(
+    model: str,
+    named: str | None,
+    fleet: str | None,
+    home: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Show a replica's log."""
+    log = LogOptions(**options)
+    chosen = open_fleet(fleet).select([named] if named else [])
+    host = log_host(open_ports(chosen, home_directory(home)), model)
+    follow = log.follow and not log.previous
+    program = f"{model}-{log.slot or log_slot(host, model)}"
+    if follow and not log.slot and not as_json:
+        found = follow_model(host, model, log.lines, note)
+    elif follow or log.previous or as_json:
+        found = host.logs(program, log.lines, follow=follow, previous=log.previous)
+    else:
+        found = latest_log(host, program, log.lines, note)
+    shown = list(found) if as_json else _print_lines(found)
+    if as_json:
+        print_json({"host": host.name, "program": program, "lines": shown})
+    elif not shown:
+        note(f"{program} has no log here")
+
+
+@dataclass(frozen=True, slots=True)
+class LogOptions:
+    """The options of `logs` that say which lines of which log to show."""
+
+    follow: bool
+    lines: int
+    slot: str | None
+    previous: bool
+
+
+def _print_lines(lines: Any) -> list[str]:
+    shown = []
+    for line in lines:
+        say_whole(line)
+        shown = [line]
+        if output_is_lost():
+            break
+    return shown
+
+
+_DEPLOYMENT_COLUMNS = ("ACTION", "RELEASE", "OUTCOME", "STARTED", "TOOK", "BY", "REASON")
+
+
+def _deployment_row(each: Deployment) -> tuple[str, ...]:
+    took = format_seconds(each.ended_at - each.started_at) if each.ended_at else "-"
+    return (
+        each.action,
+        f"#{each.release}" if each.release else "-",
+        str(each.outcome),
+        _time(each.started_at),
+        took,
+        each.actor,
+        each.reason.splitlines()[0][:80] if each.reason else "",
+    )
+
+
+def _deployment_json(each: Deployment) -> dict[str, Any]:
+    return asdict(each)
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,143 @@
+"""`toolkit update`: pin what a model's tracked branch holds now as a candidate."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from toolkit.cli.arguments.options import dry_run_option, home_option, json_option, registry_option
+from toolkit.cli.commands.registry import accept_owner, pin_json, say_pin
+from toolkit.cli.opening.context import home_directory, open_hub, open_store, read_pins
+from toolkit.cli.opening.trail import changing
+from toolkit.cli.terminal.output import note, print_json, say
+from toolkit.domain.files.snapshot import Snapshot
+from toolkit.domain.registry.model import LocalSource, Version
+from toolkit.errors import InputError, ToolkitError
+from toolkit.planning.change.deploy import Wanted
+from toolkit.planning.fit.host_fit import Candidate, predict_need
+from toolkit.planning.release.engine_choice import choose_lock
+from toolkit.workflows.fleet.fit_plan import read_model
+
+if TYPE_CHECKING:
+    from toolkit.workflows.registry.update import Updated
+
+
+@click.command()
+@changing(at_once=True)
+@click.argument("model")
+@click.option("--as", "name", default="", metavar="NAME", help="The name of the candidate.")
+@click.option(
+    "--source",
+    default="",
+    metavar="OWNER/NAME",
+    help="Accept that the Hub leads to this repository of another owner.",
+)
+@dry_run_option("Say what would be written; write nothing.")
+@registry_option()
+@home_option()
+@json_option()
+def update(
+    model: str,
+    name: str,
+    source: str,
+    dry_run: bool,
+    registry_path: str,
+    home: str | None,
+    as_json: bool,
+) -> None:
+    """Pin what a model's tracked branch holds now as a candidate, and say what differs.
+
+    Of a LoRA adapter the candidate is its model's newest version with the newer adapter.
+    """
+    from toolkit.workflows.registry.update import Local, update_model
+    from toolkit.workflows.registry.update_adapter import is_adapter, update_adapter
+
+    place, candidate = home_directory(home), ""
+    how: dict[str, Any] = {
+        "name": name,
+        "open_hub": open_hub,
+        "report": note,
+        "local": Local(partial(find_files, place), partial(least_memory, registry_path, place)),
+        "accept": accept_owner(source),
+        "dry_run": dry_run,
+    }
+    if is_adapter(Path(registry_path), model):
+        done, candidate = update_adapter(Path(registry_path), model, **how)
+    else:
+        done = update_model(Path(registry_path), model, **how)
+    if as_json:
+        print_json(
+            {
+                "pinned": pin_json(done.pinned),
+                "base": done.base.name,
+                "current": done.current,
+                "candidate": candidate,
+                "difference": done.difference.as_json() if done.difference else None,
+                "dry_run": dry_run,
+            }
+        )
+        return
+    _say(done, candidate, dry_run=dry_run)
+
+
+def accept_live(registry_path: str, version: Version) -> None:
+    """Make a candidate that a command has just made live on all hosts a version like any other."""
+    from toolkit.workflows.registry.update import accept_version
+
+    if not version.candidate:
+        return
+    try:
+        accept_version(Path(registry_path), version.title)
+        note(f"{version.title} is no candidate any more")
+    except InputError as error:
+        note(f"{version.title} stays a candidate: {error.message}")
+        note(f"hint: toolkit registry accept {version.title}")
+
+
+def find_files(home: Path, version: Version) -> Path | None:
+    """Return where the files of a version lie on this machine: in the store, or a directory that is its source."""
+    stored = open_store(home).find(version.source.key, version.revision)
+    if stored is not None:
+        return stored.path
+    return Path(version.source.path) if isinstance(version.source, LocalSource) else None
+
+
+def least_memory(
+    registry_path: str, home: Path, version: Version, snapshot: Snapshot
+) -> int | None:
+    """Return the least bytes that one device needs for the version, None where that cannot be predicted."""
+    engines = read_pins(registry_path, home).engines
+    try:
+        files = read_model(version, snapshot, open_store(home), open_hub)
+        lock_for = partial(choose_lock, engines, version.engine)
+        found = predict_need(
+            Candidate(
+                version, files, snapshot, lock_for, lambda release, _: Wanted("upgrade", release)
+            )
+        )
+    except ToolkitError as error:
+        note(f"memory not compared: {error.message}")
+        return None
+    return None if found.note else found.least
+
+
+def _say(done: Updated, candidate: str, *, dry_run: bool) -> None:
+    version = done.pinned.version
+    if done.current:
+        say(f"{done.base.title} is what its source holds now; nothing was changed")
+        return
+    say_pin(done.pinned, dry_run=dry_run)
+    if done.difference is None:
+        say(f"{done.base.title} has no files in the lock to compare with")
+    else:
+        say(f"{done.base.name} -> {version.name}:")
+        for line in done.difference.lines:
+            say(f"  {line}")
+    if candidate and not dry_run:
+        model, _, name = candidate.partition("@")
+        say(f"{candidate} has it, a candidate; next: toolkit upgrade {model} --to {name}")
+    elif version.candidate and not dry_run:
+        say(f"a candidate; next: toolkit upgrade {version.model} --to {version.name}")

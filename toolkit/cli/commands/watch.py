@@ -1,0 +1,119 @@
+"""`toolkit watch`, `promote`, `abort`: look at a release that earns its traffic, and decide for its guards."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import click
+
+from toolkit.adapters.hosts.port import HostPort
+from toolkit.cli.arguments.options import fleet_option, home_option, json_option
+from toolkit.cli.opening.context import home_directory, lock_owner, open_hosts
+from toolkit.cli.opening.trail import changing
+from toolkit.cli.terminal.output import print_json, say, say_whole, table
+from toolkit.cli.terminal.streams import output_is_lost
+from toolkit.cli.views.guard import COLUMNS, guard_json, guard_lines, guard_row
+from toolkit.domain.gates.guard import GuardPhase
+from toolkit.domain.hosts.facts import FleetFacts, GuardFacts
+from toolkit.errors import InputError, ReleaseFailedError
+from toolkit.workflows.change.wishes import watched, wish
+from toolkit.workflows.fleet.look import look
+
+# Seconds between two looks.
+_EACH = 1.0
+
+
+@click.command()
+@click.argument("model")
+@click.option("--once", is_flag=True, help="Show how it stands now, and end.")
+@fleet_option()
+@home_option()
+@json_option()
+def watch(model: str, once: bool, fleet: str | None, home: str | None, as_json: bool) -> None:
+    """Follow a release in its canary and its bake; exit code 8 where it is returned."""
+    hosts = open_hosts(fleet, home_directory(home))
+    last: list[tuple[str, GuardFacts]] = []
+    while True:
+        seen = look(hosts)
+        guards = watched(seen, model)
+        if not guards and not last:
+            if seen.errors:
+                raise seen.failure()
+            raise InputError(
+                f"no guard watches {model}",
+                hint=f"toolkit status {model}; toolkit releases {model} --gates",
+            )
+        _show(guards or last, as_json=as_json)
+        last = guards or last
+        if once:
+            return
+        if not guards or all(_is_over(each) for _, each in guards) or output_is_lost():
+            _require_live(seen, model, last)
+            return
+        time.sleep(_EACH)
+
+
+@click.command()
+@changing(at_once=True)
+@click.argument("model")
+@fleet_option()
+@home_option()
+@json_option()
+def promote(model: str, **options: Any) -> None:
+    """End the watch of a release at once: a canary gets all traffic, a bake is over."""
+    _wish("promote", model, **options)
+
+
+@click.command()
+@changing(at_once=True, goes_on=True)
+@click.argument("model")
+@fleet_option()
+@home_option()
+@json_option()
+def abort(model: str, **options: Any) -> None:
+    """Give all traffic back to the release before, and mark the watched one as failed."""
+    _wish("abort", model, **options)
+
+
+def _wish(wanted: str, model: str, fleet: str | None, home: str | None, as_json: bool) -> None:
+    hosts: list[HostPort] = open_hosts(fleet, home_directory(home))
+    taken = wish(hosts, model, wanted, lock_owner().actor)
+    if as_json:
+        print_json({"model": model, "wish": wanted, "hosts": taken})
+        return
+    done = "gets all traffic" if wanted == "promote" else "gives its traffic back"
+    for name in taken:
+        say(f"{name}: {model} {done}")
+
+
+def _show(guards: list[tuple[str, GuardFacts]], *, as_json: bool) -> None:
+    if as_json:
+        document = {"guards": [guard_json(name, each) for name, each in guards]}
+        say_whole(json.dumps(document, ensure_ascii=False))
+        return
+    table(COLUMNS, [guard_row(name, each) for name, each in guards])
+    for name, each in guards:
+        for line in guard_lines(name, each):
+            say(line)
+
+
+def _is_over(guard: GuardFacts) -> bool:
+    """Whether nothing more is to come of a guard: a share that passed is followed by the next one."""
+    ended = guard.phase is GuardPhase.BAKE and guard.verdict is not None
+    return ended or bool(guard.withdrawn)
+
+
+def _require_live(seen: FleetFacts, model: str, last: list[tuple[str, GuardFacts]]) -> None:
+    """Raise ReleaseFailedError where the release that was watched does not serve in the end."""
+    for name, guard in last:
+        facts = seen.facts.get(name)
+        slot = facts.serving_slot(model) if facts else None
+        number = slot.release.number if slot and slot.release else None
+        if guard.withdrawn or (facts and number != guard.release):
+            reason = guard.withdrawn or "its deployment ended"
+            raise ReleaseFailedError(
+                f"{model} #{guard.release} ({guard.version}) was returned on {name}: {reason}",
+                hint=f"toolkit releases {model} --gates",
+            )

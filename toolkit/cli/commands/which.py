@@ -1,0 +1,233 @@
+"""`toolkit which`: what speaks for a model inside and what for a closed API, for one workload."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import click
+
+from toolkit.adapters.door.door import Door
+from toolkit.adapters.matching.matching import matching
+from toolkit.cli.arguments.days import first_and_last
+from toolkit.cli.arguments.numbers import Decimal, Whole
+from toolkit.cli.arguments.options import (
+    costs_option,
+    fleet_option,
+    home_option,
+    json_option,
+    registry_option,
+)
+from toolkit.cli.commands.ask import reachable, read_key
+from toolkit.cli.opening.context import home_directory, open_fleet, open_history, read_registry
+from toolkit.cli.opening.traffic import collected, is_stated, recorded_situation, stated_situation
+from toolkit.cli.terminal.output import note, print_json, say, table
+from toolkit.config.costs.price_table import load_price_table
+from toolkit.domain.costs.economics import MILLION, day_of
+from toolkit.domain.hosts.fleet import is_loopback
+from toolkit.errors import InputError
+from toolkit.planning.economics.which import Workload, points
+from toolkit.workflows.fleet.cost import bills
+from toolkit.workflows.fleet.which import try_prompts
+
+if TYPE_CHECKING:
+    from toolkit.domain.gates.golden import GoldenPrompt
+    from toolkit.planning.economics.which import Trial
+    from toolkit.workflows.fleet.cost import Bill
+
+_SIDES = {"inside": "inside", "api": "the closed API", "": "-"}
+
+
+@click.command()
+@click.argument("model")
+@click.option(
+    "--against", metavar="PROVIDER/MODEL", help="The closed model.  [default: of the costs]"
+)
+@click.option("--inside", is_flag=True, help="No request of this workload may leave the fleet.")
+@click.option("--latency", type=Decimal(0), help="Seconds within which an answer must be there.")
+@click.option("--prompts", metavar="FILE", help="Golden prompts that both are asked.")
+@click.option(
+    "--endpoint", metavar="URL", help="The closed API, such as https://api.example.com/v1."
+)
+@click.option(
+    "--key-variable", metavar="NAME", help="The variable that has the key of the closed API."
+)
+@click.option(
+    "--since",
+    default="30d",
+    show_default=True,
+    metavar="DAY",
+    help="The first day of recorded use.",
+)
+@click.option("--tokens-in", type=Whole(0), help="Input tokens of a stated traffic.")
+@click.option(
+    "--tokens-cached",
+    type=Whole(0),
+    default=0,
+    help="Those of them that a cache has.  [default: 0]",
+)
+@click.option("--tokens-out", type=Whole(0), help="Its output tokens.")
+@click.option("--requests", type=Whole(0), default=0, help="Its requests.  [default: 0]")
+@click.option(
+    "--days", type=Whole(1, 3660), default=30, show_default=True, help="Days of the stated traffic."
+)
+@click.option(
+    "--no-hosts", is_flag=True, help="Take what the history has; collect nothing from the hosts."
+)
+@costs_option()
+@registry_option()
+@fleet_option()
+@home_option()
+@json_option()
+def which(model: str, as_json: bool, **options: Any) -> None:
+    """Show what speaks for MODEL inside and what for a closed API, for one workload.
+
+    Volume and prices are those of `toolkit cost`, which collects use from the hosts first. Golden prompts are asked of
+    both only where --endpoint and --key-variable name the closed API, and never of it for a model or workload that is
+    `inside`. The table decides nothing.
+    """
+    inside = options["inside"] or read_registry(options["registry_path"]).model(model).inside
+    if inside and (options["endpoint"] or options["key_variable"]):
+        raise InputError(
+            f"{model} is inside: nothing that is sent to it may reach a closed API",
+            hint="leave out --endpoint and --key-variable",
+        )
+    bill = _bill(model, options)
+    here, there, faults = _trials(model, bill, options)
+    load = _workload(model, bill, inside, options["latency"], here, there)
+    found = points(load)
+    api = load.comparison.quote.api
+    if as_json:
+        print_json(
+            {
+                "model": model,
+                "api": api,
+                "inside": inside,
+                "currency": load.currency,
+                "read": load.comparison.quote.read.isoformat(),
+                "points": [asdict(each) for each in found],
+                "faults": faults,
+            }
+        )
+        return
+    table(
+        ("FOR THIS WORKLOAD", f"{model} INSIDE", api, "SPEAKS FOR"),
+        [(each.subject, each.inside, each.api, _SIDES[each.speaks_for]) for each in found],
+    )
+    if inside:
+        say(f"{model} is inside: a closed API is no choice for it, whatever the figures say.")
+    say(f"Price of {api} as of {load.comparison.quote.read} ({load.comparison.quote.source}).")
+    for where, why in ((where, why) for where, all_ in faults.items() for why in all_):
+        note(f"{where}: {why}")
+
+
+def _bill(model: str, options: dict[str, Any]) -> Bill:
+    from toolkit.config.costs.reading import load_costs
+
+    stated = is_stated(options["tokens_in"], options["tokens_out"])
+    today = day_of(time.time())
+    costs = load_costs(Path(options["costs_path"]), today)
+    if not stated:
+        days = first_and_last(options["since"], None, today)
+        place = home_directory(options["home"])
+        history = open_history(place, whole=True)
+        if not options["no_hosts"]:
+            for words in collected(options["fleet"], place, history):
+                note(words)
+        situation, notes = recorded_situation(costs, days, None, history, keys=False)
+        for words in notes:
+            note(words)
+    else:
+        figures = (
+            options["requests"],
+            options["tokens_in"] or 0,
+            options["tokens_cached"],
+            options["tokens_out"] or 0,
+        )
+        situation = stated_situation(costs, model, figures, today, options["days"], ())
+    named = (options["against"],) if options["against"] else ()
+    return bills(situation, load_price_table().models, named, today)[0]
+
+
+def _workload(
+    model: str,
+    bill: Bill,
+    inside: bool,
+    latency: float | None,
+    here: Trial | None,
+    there: Trial | None,
+) -> Workload:
+
+    mine = next((each for each in bill.account.models if each.model == model), None)
+    beside = next((each for each in bill.beside if each.model == model), None)
+    if mine is None or beside is None:
+        raise InputError(
+            f"no use of {model} is recorded in this time",
+            hint=f"state a traffic: toolkit which {model} --tokens-in 1000000 --tokens-out 200000",
+        )
+    unused = None
+    if mine.idle is not None and mine.total:
+        unused = (mine.idle + mine.asleep + mine.standby) / mine.total
+    more = None
+    if mine.marginal_total is not None and mine.tokens.all:
+        more = mine.marginal_total / mine.tokens.all * MILLION
+    return Workload(beside, bill.account.currency, inside, unused, more, latency, here, there)
+
+
+def _trials(
+    model: str, bill: Bill, options: dict[str, Any]
+) -> tuple[Trial | None, Trial | None, dict[str, list[str]]]:
+    """Ask golden prompts of the model inside, and of the closed one where it is named."""
+    if (options["endpoint"] is None) != (options["key_variable"] is None):
+        raise InputError(
+            "--endpoint and --key-variable belong together", hint="give both, or none of them"
+        )
+    if options["prompts"] is None:
+        if options["latency"] is not None:
+            raise InputError(
+                "--latency without --prompts measures nothing", hint="--prompts golden.yaml"
+            )
+        if options["endpoint"]:
+            raise InputError(
+                "--endpoint without --prompts asks nothing", hint="--prompts golden.yaml"
+            )
+        return None, None, {}
+    from toolkit.config.golden.reading import read_golden
+
+    faults: dict[str, list[str]] = {}
+    with matching() as fits:
+        prompts = read_golden(
+            Path(options["prompts"]), fits, hint="write the file, or leave --prompts out"
+        )
+        there_door = _closed(options, prompts)
+        host = reachable(open_fleet(options["fleet"]).hosts, model)
+        silence = max(each.timeout for each in prompts)
+        door = Door(host.endpoint, host.router_tls_certificate, read_key(None), silence=silence)
+        here, why = try_prompts(door, model, prompts, fits)
+        faults["inside"] = list(why)
+        there = None
+        if there_door is not None:
+            name = bill.beside[0].quote.api.partition("/")[2].removesuffix(":batch")
+            there, why = try_prompts(there_door, name, prompts, fits)
+            faults["api"] = list(why)
+    return here, there, faults
+
+
+def _closed(options: dict[str, Any], prompts: tuple[GoldenPrompt, ...]) -> Door | None:
+
+    endpoint, variable = options["endpoint"], options["key_variable"]
+    if endpoint is None:
+        return None
+    address = urlsplit(endpoint)
+    if not address.hostname or not (
+        address.scheme == "https" or (address.scheme == "http" and is_loopback(address.hostname))
+    ):
+        raise InputError(f"{endpoint} is no https address", hint="https://api.example.com/v1")
+    if not os.environ.get(variable, "").strip():
+        raise InputError(f"{variable} is not set", hint=f"export {variable}=…")
+    silence = max(each.timeout for each in prompts)
+    return Door(endpoint.rstrip("/"), "", read_key(None, variable), silence=silence)

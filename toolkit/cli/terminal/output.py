@@ -1,0 +1,51 @@
+"""All output of the command line: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from toolkit.cli.terminal.table import folded_line, has_colours, table_lines, terminal_width
+from toolkit.errors import InputError, ToolkitError
+
+
+def require_one_form(*, csv: bool, json: bool) -> None:
+    """Raise InputError where --csv and --json are both given."""
+    if csv and json:
+        raise InputError("--csv and --json exclude each other", hint="give one of the two")
+
+
+def say(text: str = "") -> None:
+    """Print lines of the result to standard output, folded between words where the terminal is narrower."""
+    width = terminal_width()
+    say_whole("\n".join(folded for line in text.split("\n") for folded in folded_line(line, width)))
+
+
+def say_whole(text: str) -> None:
+    """Print text that others read or copy, as it is; without colours where they are not wanted."""
+    click.echo(text if has_colours() else click.unstyle(text))
+
+
+def note(text: str) -> None:
+    """Print a remark or progress to standard error, which leaves results clean for pipes."""
+    click.echo(text, err=True)
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[object]], width: int = 0) -> None:
+    """Print rows under headers in lines of at most `width` columns, and of no more than the terminal has."""
+    most = min(width, terminal_width()) if width else terminal_width()
+    for line in table_lines(headers, rows, most, colours=has_colours()):
+        say_whole(line)
+
+
+def print_json(data: Mapping[str, Any], failure: ToolkitError | None = None) -> None:
+    """Print `data` as the one JSON document of a command; raise a `failure`, which is printed with `data`."""
+    if failure:
+        failure.document = data
+        raise failure
+    json.dump(data, sys.stdout, indent=2, ensure_ascii=False)
+    sys.stdout.write("\n")
