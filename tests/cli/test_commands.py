@@ -233,3 +233,28 @@ def test_without_a_terminal_nobody_is_asked(shell: Shell) -> None:
     history = shell.history
     assert history.deployments("tiny") == []
     history.close()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "status --fleet",
+        "deploy tiny --fleet",
+        "keys list --fleet",
+        "hosts drain gpu1 --home",
+        "usage --key",
+        "deploy tiny --host gpu1 --host",
+        "report --since",
+    ],
+)
+def test_an_option_with_nothing_is_refused(shell: Shell, line: str) -> None:
+    *words, option = line.split()
+    for _ in range(2):
+        said = shell(*words, option, "")
+        assert (said.code, said.out) == (2, "")
+        assert f"Invalid value for '{option}': it is empty." in said.err
+
+
+def test_an_empty_variable_counts_as_none(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOOLKIT_FLEET", "")
+    assert shell("status").code == 0

@@ -56,7 +56,6 @@ def test_a_fault_of_the_costs_and_of_the_registry_is_told(shell: Shell) -> None:
     [
         (("--since", "yesterday"), "--since 'yesterday' is no time"),
         (("--since", "2999-01-01"), "is not in the past"),
-        (("--since", ""), "--since names no time"),
         (("--costs", "absent.yaml"), "absent.yaml does not exist"),
         (("--output", "nowhere/report.html"), "nowhere"),
     ],

@@ -87,7 +87,7 @@ def test_a_rollback_goes_to_a_release_or_to_a_version(
     assert world.serving() == {"gpu1": "v1"}
 
 
-@pytest.mark.parametrize("target", ["v9", "9", "", "-1", "1.0", "٣"])
+@pytest.mark.parametrize("target", ["v9", "9", " ", "-1", "1.0", "٣"])
 def test_a_release_or_version_that_is_not_there_is_wrong_input(
     prompt: Prompt, world: World, target: str
 ) -> None:

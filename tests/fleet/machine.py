@@ -137,7 +137,9 @@ class Machine:
         until = time.monotonic() + BOOT_SECONDS
         while not _greets(self.address):
             if time.monotonic() > until:
-                raise RuntimeError(f"{self.name} is silent {BOOT_SECONDS} s after its link is whole")
+                raise RuntimeError(
+                    f"{self.name} is silent {BOOT_SECONDS} s after its link is whole"
+                )
             time.sleep(0.05)
 
     def limit_bandwidth(self, rate: str) -> None:

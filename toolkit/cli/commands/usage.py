@@ -22,7 +22,6 @@ from toolkit.cli.terminal.output import note, print_json, require_one_form, say,
 from toolkit.config.completion.known_names import known_keys
 from toolkit.domain.clients.use import NO_KEY, UseRow
 from toolkit.domain.registry.model import unknown
-from toolkit.errors import InputError
 from toolkit.planning.use.reconciled import Reconciled, reconciled
 from toolkit.planning.use.totals import GROUPS, columns, total
 from toolkit.workflows.use.collect import Collected, collect, tell
@@ -70,7 +69,7 @@ def usage(
     absence changes no exit code.
     """
     require_one_form(csv=as_csv, json=as_json)
-    by, model, key = wanted["by"], _filter("model", wanted), _filter("key", wanted)
+    by, model, key = wanted["by"], wanted["model"] or "", wanted["key"] or ""
     today = datetime.fromtimestamp(time.time(), UTC).date()
     first, last = map(str, first_and_last(wanted["since"], wanted["until"], today))
     place = home_directory(home)
@@ -101,14 +100,6 @@ def usage(
             note(f"{cursor.host}: {cursor.refused} lines of its replicas were no records")
         if cursor.lost:
             note(f"{cursor.host}: {cursor.lost} records were dropped before they were collected")
-
-
-def _filter(name: str, wanted: dict[str, str | None]) -> str:
-    """Return the name that an option filters by, empty for all; raises InputError for an option without a name."""
-    found = wanted[name]
-    if found == "":
-        raise InputError(f"--{name} has no name", hint=f"leave --{name} out, for all")
-    return found or ""
 
 
 def _require_known(
