@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import click
 import pytest
 
 from tests.cli.shell import REGISTRY, REVISION, Said, Shell
+from toolkit.adapters.store.store import Store
 from toolkit.cli.commands import show
 from toolkit.cli.main import COMMANDS, cli
 from toolkit.errors import (
@@ -253,6 +255,21 @@ def test_an_option_with_nothing_is_refused(shell: Shell, line: str) -> None:
         said = shell(*words, option, "")
         assert (said.code, said.out) == (2, "")
         assert f"Invalid value for '{option}': it is empty." in said.err
+
+
+@pytest.mark.parametrize("words", [("prune", "--yes"), ("prune", "--yes", "--json")])
+def test_what_the_system_refuses_is_an_error_with_a_hint(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    def refuse(_: Store) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", "/srv/store")
+
+    monkeypatch.setattr(Store, "sweep", refuse)
+    said = shell(*words)
+    shown = said.out if "--json" in words else said.err
+    assert said.code == 1
+    assert "the system of this machine refused something at /srv/store: Permission denied" in shown
+    assert "toolkit doctor" in shown
 
 
 def test_an_empty_variable_counts_as_none(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

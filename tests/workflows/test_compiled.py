@@ -184,6 +184,7 @@ def test_what_another_command_puts_there_meanwhile_stays(
 def test_what_killed_commands_left_goes(tmp_path: Path) -> None:
     (tmp_path / "compiled" / ".killed").mkdir(parents=True)
     (tmp_path / "compiled" / ".killed" / "graph").write_bytes(b"gr")
+    (tmp_path / "compiled" / ".nobody-knows").touch()
     keep(tmp_path)
     assert not (tmp_path / "compiled" / ".killed").exists()
 

@@ -302,14 +302,12 @@ def _offer_names() -> None:
 
 
 def _run() -> Any:
-    """Run the command and return its code; a disk that takes no more becomes an error of the tree."""
+    """Run the command and return its code; what this machine's system refuses becomes an error of the tree."""
     try:
         return cli.main(prog_name="toolkit", standalone_mode=False)
     except OSError as error:
-        from toolkit.adapters.disk import FULL, fault_of
+        from toolkit.adapters.disk import fault_of
 
-        if error.errno not in FULL:
-            raise
         raise fault_of(error) from error
 
 

@@ -116,7 +116,8 @@ class CompiledTrees:
     def _workplace(self) -> Iterator[Path]:
         """Yield an empty directory of this command alone; those of killed commands go."""
         for each in self._top.glob(".*"):
-            remove_if_abandoned(each, each)
+            if each.is_dir():
+                remove_if_abandoned(each, each)
         while True:
             fresh = self._top / f".{secrets.token_hex(8)}"
             with locked(fresh) as mine:
