@@ -198,6 +198,8 @@ def real_lab() -> Iterator[HostLab]:
         target = Host(
             "localhost",
             root=str(root),
+            # Users and their rules of packets are the machine's: those of the whole-system tests have the usual names.
+            user="toolkit-lab",
             router_bind=f"127.0.0.1:{port}",
             router_metrics_bind=f"127.0.0.1:{free_port(port + 1)}",
             port_base=port + 10,

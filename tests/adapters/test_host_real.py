@@ -197,9 +197,8 @@ def test_a_silent_holder_loses_its_lock_and_changes_nothing_more(
 
 
 def test_the_replica_runs_without_privileges(lab: HostLab, program: str) -> None:
-    assert lab.run(
-        "pgrep", "-u", "toolkit-tiny-blue", "-f", f"serve .* --port {lab.ports['blue']}"
-    ).strip()
+    user = lab.host.host.slot_user(program)
+    assert lab.run("pgrep", "-u", user, "-f", f"serve .* --port {lab.ports['blue']}").strip()
 
 
 def test_what_was_changed_since_the_deployment_is_named(lab: HostLab, program: str) -> None:
