@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,14 @@ async def ask(
     if then:
         await then()
     return went
+
+
+async def come(found: Callable[[], bool]) -> None:
+    """Return once it is found: the recorder writes after the answer, as soon as a busy machine lets it."""
+    end = time.monotonic() + 60
+    while not found():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.01)
 
 
 def run(work: Awaitable[Any]) -> Any:
@@ -266,7 +275,7 @@ def test_what_is_computed_after_an_answer_is_a_line_of_its_own(engine_lab: Lab) 
 
     async def work() -> None:
         await ask(engine_lab.recorder, {"prompts": [12], "later": 0.02})
-        await asyncio.sleep(0.5)
+        await come(lambda: len(engine_lab.records()) == 2)
 
     asyncio.run(work())
     first, second = engine_lab.records()
@@ -285,7 +294,7 @@ def test_counters_follow_and_tell_what_is_still_open(
         long = asyncio.create_task(ask(engine_lab.recorder, slow))
         await ask(engine_lab.recorder, {"prompts": [12], "tokens": 4})
         await long
-        await asyncio.sleep(0.7)
+        await come(lambda: engine_lab.lines()[-1].get("open") == 0)
 
     asyncio.run(work())
     lines = engine_lab.lines()
