@@ -15,6 +15,7 @@ from tests.fleet import watchers
 from tests.fleet.lab import FleetLab, fleet_lab
 from tests.fleet.machine import Machine, require_hosts
 from tests.pace import Pace
+from tests.system.waiting import until
 from toolkit.errors import HostError
 
 pytestmark = pytest.mark.system
@@ -90,9 +91,11 @@ def test_links_may_be_narrow_each_way(lab: FleetLab, alpha: Machine) -> None:
     alpha.limit_bandwidth("8mbit")
     assert receive() > least and send() > least
     alpha.limit_bandwidth("")
-    assert receive() < least and send() < least
+    # On a busy machine one try may take as long; with a limit that is still there every try does.
+    until(lambda: receive() < least and send() < least, 60)
     lab.network.limit_bandwidth("8mbit")
-    assert receive() < least and send() > least
+    until(lambda: receive() < least, 60)
+    assert send() > least
     lab.network.limit_bandwidth("")
 
 
