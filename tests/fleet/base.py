@@ -12,6 +12,8 @@ import tempfile
 from pathlib import Path
 
 CACHE = Path("/var/cache/toolkit-tests")
+# Another worker may be making the packages of a walk in the same directory meanwhile, under another lock.
+MAKING = ".making-tree-"
 # A host has no way out: what our roles would install lies here already, and what a person at a fresh host has.
 PACKAGES = (
     "ca-certificates", "curl", "dbus", "haproxy", "iproute2", "libnuma1", "logrotate", "nftables", "openssh-server",
@@ -51,10 +53,10 @@ def base_tree() -> Path:
 
 
 def _make(final: Path) -> None:
-    for litter in CACHE.glob(".making-*"):
+    for litter in CACHE.glob(f"{MAKING}*"):
         shutil.rmtree(litter)
     # mmdebstrap asks for a directory that anybody may pass, which mkdtemp's are not.
-    making = Path(tempfile.mkdtemp(prefix=".making-", dir=CACHE))
+    making = Path(tempfile.mkdtemp(prefix=MAKING, dir=CACHE))
     making.chmod(0o755)
     try:
         done = subprocess.run(
