@@ -109,7 +109,7 @@ def test_the_watch_restarts_a_replica_that_hangs_and_says_so(lab: HostLab, pace:
     (before,) = lab.host.observe().slots
     ask = f"""
 import http.client, time
-client = http.client.HTTPConnection("{lab.host.host.router_bind}", timeout=20)
+client = http.client.HTTPConnection("{lab.host.host.router_bind}", timeout=50)
 client.request("POST", "/m/tiny/v1/completions", "{{}}")
 print(client.getresponse().status)
 """
