@@ -106,6 +106,25 @@ def test_a_listener_is_listed_with_its_user_and_program() -> None:
             assert mine["program"] != ""
 
 
+def test_a_descriptor_that_closes_meanwhile_hides_no_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    listed = os.listdir
+
+    def with_a_closed_one(place: Any) -> list[str]:
+        return [*(["999999"] if str(place).endswith("/fd") else []), *listed(place)]
+
+    monkeypatch.setattr(os, "listdir", with_a_closed_one)
+    with socket.create_server(("127.0.0.3", 0)) as one:
+        address, port = one.getsockname()
+        [mine] = [
+            each
+            for each in listeners.listeners()
+            if (each["address"], each["port"]) == (address, port)
+        ]
+    assert mine["program"] != ""
+
+
 @pytest.mark.parametrize(
     ("text", "address", "port"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import socket
@@ -78,12 +79,15 @@ def _programs(inodes: set[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            for name in os.listdir("/proc/%s/fd" % pid):
+            names = os.listdir("/proc/%s/fd" % pid)
+        except OSError:
+            continue
+        for name in names:
+            # A descriptor that is closed meanwhile says nothing of the others.
+            with contextlib.suppress(OSError):
                 link = os.readlink("/proc/%s/fd/%s" % (pid, name))
                 if link.startswith("socket:[") and link[8:-1] in inodes:
                     found.setdefault(link[8:-1], _command(pid))
-        except OSError:
-            continue
     return found
 
 
