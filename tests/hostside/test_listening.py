@@ -16,23 +16,46 @@ sys.path.insert(0, str(Path(toolkit.hostside.__file__).parent))
 
 import listening
 
+LOOPBACK = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
+
 
 @pytest.fixture
 def taken() -> Iterator[set[int]]:
     """Ports with a listener, one of each family of addresses."""
     with ExitStack() as held:
-        sockets = [
-            held.enter_context(socket.create_server(("127.0.0.1", 0))),
-            held.enter_context(socket.create_server(("::1", 0), family=socket.AF_INET6)),
-        ]
-        yield {each.getsockname()[1] for each in sockets}
+        yield {_listener(held, family) for family in LOOPBACK}
 
 
 @pytest.fixture
 def used(taken: set[int]) -> Iterator[int]:
     """The port of a client's connection, which is no listener."""
-    with socket.create_connection(("127.0.0.1", next(iter(_of(socket.AF_INET, taken))))) as client:
-        yield client.getsockname()[1]
+    with ExitStack() as held:
+        place = "127.0.0.1", next(iter(_of(socket.AF_INET, taken)))
+        while True:
+            port = held.enter_context(socket.create_connection(place)).getsockname()[1]
+            if _holds(held, socket.AF_INET6, port):
+                break
+        yield port
+
+
+def _listener(held: ExitStack, family: socket.AddressFamily) -> int:
+    """Return the port of a new listener, at which no other program listens in the other family."""
+    (other,) = LOOPBACK.keys() - {family}
+    while True:
+        listener = held.enter_context(socket.create_server((LOOPBACK[family], 0), family=family))
+        port = int(listener.getsockname()[1])
+        if _holds(held, other, port):
+            return port
+
+
+def _holds(held: ExitStack, family: socket.AddressFamily, port: int) -> bool:
+    """Take a port without listening at it; return whether nobody had it."""
+    holder = held.enter_context(socket.socket(family))
+    try:
+        holder.bind((LOOPBACK[family], port))
+    except OSError:
+        return False
+    return True
 
 
 def _of(family: int, ports: set[int]) -> set[int]:
