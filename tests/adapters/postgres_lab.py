@@ -71,7 +71,7 @@ class PostgresLab:
             user="ops",
             dbname=database,
             autocommit=True,
-            connect_timeout=5,
+            connect_timeout=60,
         ) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []

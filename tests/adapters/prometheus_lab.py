@@ -52,7 +52,7 @@ def _text(series: Sequence[tuple[str, Mapping[str, str], Samples]]) -> str:
 
 
 def _await(url: str, process: subprocess.Popen[bytes]) -> None:
-    ends = time.monotonic() + 30
+    ends = time.monotonic() + 60
     while time.monotonic() < ends and process.poll() is None:
         try:
             urllib.request.urlopen(url, timeout=5).close()

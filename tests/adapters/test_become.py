@@ -58,7 +58,7 @@ def run(environment: dict[str, str], host: Host = HOST) -> subprocess.CompletedP
         words,
         input=sudo_input(host) + b"the request\n\0",
         capture_output=True,
-        timeout=10,
+        timeout=60,
         env=environment,
     )
 

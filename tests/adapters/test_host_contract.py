@@ -54,7 +54,7 @@ def test_a_started_replica_becomes_ready_and_answers(lab: HostLab) -> None:
     # What it took, from its log and its metrics.
     assert read_actual(waited.log) == Actual(tokens=2048, cache=2**29)
 
-    answer = lab.host.complete(lab.ports["blue"], {"messages": []}, 5)
+    answer = lab.host.complete(lab.ports["blue"], {"messages": []}, 60)
     assert (answer.status, answer.text[:10], answer.finish_reason) == (200, "hello from", "stop")
 
     (slot,) = lab.host.observe().slots
@@ -156,16 +156,16 @@ def test_bad_answers_come_back_as_they_are(
 ) -> None:
     program = lab.start("blue", behaviour)
     assert lab.host.wait_ready(program, lab.ports["blue"], 120, silent).ok
-    answer = lab.host.complete(lab.ports["blue"], {"messages": []}, 5)
+    answer = lab.host.complete(lab.ports["blue"], {"messages": []}, 60)
     assert (answer.status, answer.text) == (status, text)
 
 
 def test_a_stream_and_a_prompt_without_messages_are_answered_too(
     lab: HostLab, program: str
 ) -> None:
-    greedy = lab.host.complete(lab.ports["blue"], {"messages": [], "temperature": 0}, 5)
+    greedy = lab.host.complete(lab.ports["blue"], {"messages": [], "temperature": 0}, 60)
     for payload in ({"messages": [], "stream": True}, {"prompt": [32, 33]}):
-        answer = lab.host.complete(lab.ports["blue"], payload, 5)
+        answer = lab.host.complete(lab.ports["blue"], payload, 60)
         assert (answer.status, answer.text, answer.error) == (200, greedy.text, "")
         assert answer.finish_reason == "stop"
 
@@ -174,17 +174,17 @@ def test_a_whole_answer_comes_in_one_piece_or_as_events_with_their_times(
     lab: HostLab, program: str
 ) -> None:
     path, asked = "/v1/chat/completions", {"messages": [], "temperature": 0}
-    whole = lab.host.ask(lab.ports["blue"], path, asked, 5)
+    whole = lab.host.ask(lab.ports["blue"], path, asked, 60)
     text = json.loads(whole.body)["choices"][0]["message"]["content"]
     assert (whole.status, whole.events, whole.first, whole.error) == (200, (), None, "")
-    assert text == lab.host.complete(lab.ports["blue"], asked, 5).text
+    assert text == lab.host.complete(lab.ports["blue"], asked, 60).text
 
-    parts = lab.host.ask(lab.ports["blue"], path, {**asked, "stream": True}, 5)
+    parts = lab.host.ask(lab.ports["blue"], path, {**asked, "stream": True}, 60)
     deltas = [json.loads(event)["choices"][0]["delta"] for event in parts.events]
     assert "".join(delta.get("content", "") for delta in deltas) == text
     assert (parts.status, parts.body, parts.error, len(parts.gaps)) == (200, "", "", 1)
     assert parts.first is not None
-    assert 0 < parts.first <= parts.seconds < 5
+    assert 0 < parts.first <= parts.seconds < 60
 
 
 def test_a_whole_answer_that_is_an_error_comes_with_its_words(lab: HostLab) -> None:
@@ -192,7 +192,7 @@ def test_a_whole_answer_that_is_an_error_comes_with_its_words(lab: HostLab) -> N
     assert lab.host.wait_ready(program, lab.ports["blue"], 120, silent).ok
     for stream in (False, True):
         asked = {"messages": [], "stream": stream}
-        answer = lab.host.ask(lab.ports["blue"], "/v1/chat/completions", asked, 5)
+        answer = lab.host.ask(lab.ports["blue"], "/v1/chat/completions", asked, 60)
         assert (answer.status, answer.events, answer.first) == (500, (), None)
         assert "internal error" in answer.error
 
@@ -201,8 +201,8 @@ def test_a_replica_that_a_sampled_request_ends_gives_no_answer(lab: HostLab) -> 
     program = lab.start("blue", Behaviour.DIES_SAMPLING)
     assert lab.host.wait_ready(program, lab.ports["blue"], 120, silent).ok
     asked = {"messages": [], "temperature": 0}
-    assert lab.host.complete(lab.ports["blue"], asked, 5).status == 200
-    answer = lab.host.complete(lab.ports["blue"], {**asked, "temperature": 1, "top_p": 0.9}, 5)
+    assert lab.host.complete(lab.ports["blue"], asked, 60).status == 200
+    answer = lab.host.complete(lab.ports["blue"], {**asked, "temperature": 1, "top_p": 0.9}, 60)
     assert (answer.status, answer.text) == (0, "")
     assert answer.error.startswith("RemoteDisconnected: ")
 

@@ -189,10 +189,10 @@ def test_the_second_of_two_pulls_waits_and_finds_the_file(store: Store, tmp_path
         assert data is not None
         thread = threading.Thread(target=second)
         thread.start()
-        assert waited.wait(10)
+        assert waited.wait(60)
         data.write_bytes(b"abc")
         staging.adopt(file, data)
-    thread.join(10)
+    thread.join(60)
     assert outcome == [None]
 
 
@@ -259,7 +259,7 @@ def test_what_a_killed_pull_left_is_swept_but_the_beginning_of_its_file(
         assert store.sweep() == 0
         assert len(list(store.staging.iterdir())) == 1
         process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
     assert store.sweep() == 2
     assert list(store.staging.iterdir()) == []
     assert [path.name for path in (store.partial / file.sha256).iterdir()] == ["data"]

@@ -114,13 +114,13 @@ def test_a_key_comes_from_a_file_too(door: Shell, tmp_path: Path) -> None:
 def test_a_disk_that_takes_no_answer_is_not_told_as_the_routers_fault(door: Shell) -> None:
     with Path("/dev/full").open("w") as full:
         child = start(door.environment, *ON_AND_ON, stdout=full, stderr=subprocess.PIPE)
-        _, err = child.communicate(timeout=20)
+        _, err = child.communicate(timeout=60)
     assert child.returncode == 1
     assert err.splitlines()[-1] == (
         "error: the result could not be written to standard output: No space left on device"
     )
     assert "router" not in err
-    assert Door.left.wait(10)
+    assert Door.left.wait(60)
 
 
 def test_a_reader_that_leaves_ends_the_answer_without_an_error(door: Shell) -> None:
@@ -128,8 +128,8 @@ def test_a_reader_that_leaves_ends_the_answer_without_an_error(door: Shell) -> N
     assert child.stdout and child.stderr
     assert child.stdout.read(3) == "Hel"
     child.stdout.close()
-    assert Door.left.wait(10)
-    assert child.wait(10) == 0
+    assert Door.left.wait(60)
+    assert child.wait(60) == 0
     assert "error" not in child.stderr.read()
     child.stderr.close()
 

@@ -52,7 +52,7 @@ def test_completion_offers_what_there_is(shell: Shell, typed: str, offered: list
     words = {"_TOOLKIT_COMPLETE": "bash_complete", "COMP_WORDS": typed}
     shell.environment.update(words, COMP_CWORD=str(len(typed.split()) - 1))
     child = start(shell.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    out, err = child.communicate(timeout=30)
+    out, err = child.communicate(timeout=60)
     assert err == ""
     assert [line.partition(",")[2] for line in out.splitlines()] == offered
 
@@ -64,7 +64,7 @@ def offers(shell: Prompt, kind: str, typed: str) -> list[str]:
     last = words[-1] if kind == "fish" else str(len(words) - 1)
     shell.environment["COMP_CWORD"] = last
     child = start(shell.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    out, err = child.communicate(timeout=30)
+    out, err = child.communicate(timeout=60)
     assert err == ""
     return out.splitlines()
 
@@ -222,7 +222,7 @@ def test_completion_loads_no_library_and_no_command(shell: Shell, typed: str) ->
     }
     shell.environment.update(words, PYTHONPROFILEIMPORTTIME="1")
     child = start(shell.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    out, err = child.communicate(timeout=30)
+    out, err = child.communicate(timeout=60)
     assert len(out.splitlines()) == 1
     loaded = {line.rpartition("|")[2].strip() for line in err.splitlines()}
     assert "toolkit.cli.completion.names" in loaded

@@ -23,7 +23,7 @@ def test_there_is_no_colour_in_a_pipe(shell: Shell) -> None:
     child = start(
         shell.environment, "registry", "list", stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    out, err = child.communicate(timeout=30)
+    out, err = child.communicate(timeout=60)
     assert (child.returncode, err) == (0, "")
     assert out.startswith("MODEL")
     assert "\x1b" not in out
@@ -34,14 +34,14 @@ def test_a_reader_that_leaves_early_is_no_error(shell: Shell) -> None:
     os.close(there)
     child = start(shell.environment, "registry", "list", stdout=here, stderr=subprocess.PIPE)
     os.close(here)
-    _, err = child.communicate(timeout=30)
+    _, err = child.communicate(timeout=60)
     assert (child.returncode, err) == (0, "")
 
 
 def test_a_result_that_a_full_disk_does_not_take_is_an_error(shell: Shell) -> None:
     with Path("/dev/full").open("w") as full:
         child = start(shell.environment, "registry", "list", stdout=full, stderr=subprocess.PIPE)
-        _, err = child.communicate(timeout=30)
+        _, err = child.communicate(timeout=60)
     assert child.returncode == 1
     assert err == (
         "error: the result could not be written to standard output: No space left on device\n"
@@ -116,7 +116,7 @@ def test_a_hang_up_is_undone_however_often_it_comes(tmp_path: Path) -> None:
         child.send_signal(signal.SIGHUP)
         time.sleep(0.2)
         child.send_signal(signal.SIGHUP)
-        child.communicate(timeout=30)
+        child.communicate(timeout=60)
     assert done.read_text() == "undone"
 
 
@@ -196,7 +196,7 @@ def test_the_answer_at_the_prompt(
 ) -> None:
     """Ctrl-C, Ctrl-D and no: nothing was changed by any of them."""
     said = terminal.read_until(words, press=key)
-    assert terminal.child.wait(timeout=20) == code
+    assert terminal.child.wait(timeout=60) == code
     assert "Traceback" not in said
     assert shell.untouched()
     history = shell.history

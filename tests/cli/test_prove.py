@@ -78,7 +78,7 @@ def proved(fleet: Fleet, line: str = "prove tiny") -> dict[str, Any]:
 def checked(*words: object) -> Said:
     """Check with the script alone, as somebody without the toolkit does."""
     argv = [sys.executable, "-I", "-W", "error", str(CHECKER), *map(str, words)]
-    done = subprocess.run(argv, capture_output=True, text=True, cwd="/", env={}, timeout=30)
+    done = subprocess.run(argv, capture_output=True, text=True, cwd="/", env={}, timeout=60)
     assert "Traceback" not in done.stderr
     return Said(done.returncode, done.stdout, done.stderr)
 

@@ -297,7 +297,7 @@ def test_the_mirror_serves_what_is_pinned_pulled_and_allowed(desk: Desk) -> None
         registry.write_text(registry.read_text().replace("[mit]", "[apache-2.0]"))
         assert httpx2.get(url).headers["X-Error-Code"] == "RepoNotFound"
         mirror.send_signal(signal.SIGTERM)
-        _, err = mirror.communicate(timeout=30)
+        _, err = mirror.communicate(timeout=60)
     assert (mirror.returncode, err) == (0, "")
 
 
@@ -309,7 +309,7 @@ def test_the_mirror_stops_cleanly(desk: Desk, number: signal.Signals) -> None:
         endpoint = mirror.stdout.readline().strip().removeprefix("export HF_ENDPOINT=")
         assert "toolkit pull MODEL adds to it" in httpx2.get(endpoint).text
         mirror.send_signal(number)
-        out, err = mirror.communicate(timeout=30)
+        out, err = mirror.communicate(timeout=60)
     assert mirror.returncode == 0
     assert (out, err) == (
         "",
@@ -332,7 +332,7 @@ def test_the_mirror_does_not_wait_for_a_client_that_does_not_read(desk: Desk) ->
             client.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
             assert client.recv(15) == b"HTTP/1.1 200 OK"
             mirror.send_signal(signal.SIGTERM)
-            _, err = mirror.communicate(timeout=30)
+            _, err = mirror.communicate(timeout=60)
     assert (mirror.returncode, err) == (0, "")
 
 

@@ -229,14 +229,14 @@ class Terminal:
         self.theirs, self.text = theirs, ""
 
     def until(self, words: str) -> None:
-        ends = time.monotonic() + 30
+        ends = time.monotonic() + 60
         while words not in self.text:
             assert time.monotonic() < ends, self.text
             if select.select([self.own], [], [], 0.1)[0]:
                 self.text += os.read(self.own, 65536).decode()
 
     def end(self) -> tuple[int, str]:
-        _, err = self.child.communicate(timeout=30)
+        _, err = self.child.communicate(timeout=60)
         with suppress(OSError):
             while select.select([self.own], [], [], 0)[0]:
                 self.text += os.read(self.own, 65536).decode()

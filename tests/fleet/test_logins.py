@@ -107,7 +107,7 @@ def test_an_sshd_that_takes_few_connections_is_asked_again(lab: FleetLab) -> Non
 @contextmanager
 def occupied(machine: Machine, seconds: float) -> Iterator[None]:
     """Hold the one connection that its sshd takes before a login, for at most `seconds`."""
-    with socket.create_connection((machine.address, 22), timeout=5) as connection:
+    with socket.create_connection((machine.address, 22), timeout=60) as connection:
         assert connection.recv(8) == b"SSH-2.0-"
         ending = threading.Timer(seconds, connection.close)
         ending.start()

@@ -72,7 +72,7 @@ class Tab:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self("Emulation.setEmulatedMedia", features=[scheme])
         self("Page.navigate", url=file.resolve().as_uri())
-        ends = time.monotonic() + 30
+        ends = time.monotonic() + 60
         while self.value("document.readyState") != "complete":
             assert time.monotonic() < ends
             time.sleep(0.02)

@@ -369,7 +369,7 @@ def test_a_start_does_not_wait_for_the_prediction_and_one_of_several_reads(
 
     def slow(directory: Path, snapshot: Snapshot) -> ModelFiles:
         reads.append(str(directory))
-        assert read.wait(10)
+        assert read.wait(60)
         return read_directory(directory, snapshot)
 
     monkeypatch.setattr(fit_workflow, "read_directory", slow)

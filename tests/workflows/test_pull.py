@@ -268,7 +268,7 @@ def test_ctrl_c_keeps_the_beginning_and_says_how_to_go_on(
 
     def join(thread: threading.Thread, timeout: float | None = None) -> None:
         if threading.current_thread() is threading.main_thread() and not interrupted:
-            assert came.wait(10)
+            assert came.wait(60)
             interrupted.append(True)
             raise KeyboardInterrupt
         joined(thread, timeout)
