@@ -45,6 +45,7 @@ import router_view  # noqa: E402
 __all__ = [
     "Backend",
     "Lab",
+    "closed_port",
     "free_port",
     "lab",
     "router",
@@ -71,6 +72,14 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
+
+
+@contextlib.contextmanager
+def closed_port() -> Iterator[int]:
+    """Take a port on loopback without listening at it, so that no other program of this machine listens there."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield int(holder.getsockname()[1])
 
 
 def until(condition: Callable[[], Any], seconds: float = 60.0, *, pause: float = 0.005) -> Any:

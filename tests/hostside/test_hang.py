@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.hostside.router_lab import REPO, Lab, free_port, lab, router_view, until
+from tests.hostside.router_lab import REPO, Lab, closed_port, free_port, lab, router_view, until
 from tests.pace import Pace
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.routes import Routes, Target
@@ -185,11 +185,12 @@ def test_an_idle_replica_that_hangs_is_known_before_a_client_meets_it(running: R
 
 
 def test_a_replica_that_starts_is_not_asked_while_it_is_idle(tmp_path: Path) -> None:
-    watched = hang.Watched(str(tmp_path), "tiny-blue", free_port(), 0.1, 30.0, idle=0.01)
-    end = time.monotonic() + 0.5
-    while time.monotonic() < end:
-        assert watched.look(0, 0) == ""
-        time.sleep(0.02)
+    with closed_port() as port:
+        watched = hang.Watched(str(tmp_path), "tiny-blue", port, 0.1, 30.0, idle=0.01)
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end:
+            assert watched.look(0, 0) == ""
+            time.sleep(0.02)
     assert not watched.asking
 
 

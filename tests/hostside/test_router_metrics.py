@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tests.hostside.router_lab import Lab, free_port, lab
+from tests.hostside.router_lab import Lab, closed_port, free_port, lab
 from toolkit.planning.routing.routes import Route, Routes, Target
 
 # An address for documents (RFC 5737), which no network has. The check of the perimeter, which another test may run now,
@@ -55,12 +55,14 @@ def metrics() -> int:
 def running(metrics: int) -> Iterator[Lab]:
     with (
         _engine() as port,
+        closed_port() as stopped,
+        closed_port() as gone,
         lab(
             router_metrics_bind=f"127.0.0.1:{metrics}",
-            router_exporters={"node": port, "dcgm": 0, "gone": free_port()},
+            router_exporters={"node": port, "dcgm": 0, "gone": gone},
         ) as made,
     ):
-        slots = Target("blue", port, weight=100), Target("green", free_port())
+        slots = Target("blue", port, weight=100), Target("green", stopped)
         made.apply(Routes((Route("tiny", slots, created=1),), serial=1))
         yield made
 
