@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -26,9 +27,9 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 # The module whose process runs playbooks.
 RUNS_PLAYBOOKS = standing_process.__name__
-# No other process, file or log may have it.
-SECRET = "sudo-canary-5d1f"
-VAULT = "vault-canary-90ab"
+# No other process, file or log may have them. Another run of the tests on this machine has others.
+SECRET = f"sudo-canary-{secrets.token_hex(4)}"
+VAULT = f"vault-canary-{secrets.token_hex(4)}"
 
 
 @pytest.fixture(scope="module")
