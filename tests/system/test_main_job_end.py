@@ -83,7 +83,7 @@ def test_on_cuda_no_kernel_is_compiled_and_no_version_anew(served: Served) -> No
         env={"PATH": "/usr/bin:/bin", "HOME": str(served.lab.directory), **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert asked.returncode == 0, asked.stderr[-4000:]
     said = json.loads(asked.stdout.splitlines()[-1])
