@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,13 +74,14 @@ def test_bare_hosts_become_ready_and_those_that_cannot_are_named_each_with_its_r
         "nosudo": "the login may not become root without a password",
         "nokey": "it refuses our key",
         "nopython": "it has no Python",
-        "late": "its clock is 24 h 00 min behind this machine's",
+        # The look at all hosts counts as well, which takes a busy machine more than a minute.
+        "late": r"its clock is 24 h 0\d min behind this machine's",
         "full": "its disk is full",
         "dark": "it cannot be reached",
     }
     for name, word in words.items():
         assert results[name]["result"] == "failed"
-        assert results[name]["error"]["message"].startswith(f"{name}: {word}"), results[name]
+        assert re.match(f"{name}: {word}", results[name]["error"]["message"]), results[name]
         assert results[name]["error"]["hint"]
         if name not in ("dark", "nopython", "late"):
             assert lab[name].run("ls", ROOT, check=False) in ("", "bin\n")
