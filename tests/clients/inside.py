@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from demo.lab import free_port, wait_for_port
-from tests.clients.running import LITELLM, SECONDS, Libraries
+from tests.clients.running import LITELLM, SECONDS, Libraries, end
 from toolkit.config.yaml_dump import dump_yaml
 
 CLOSED = "openai/closed-1"
@@ -103,8 +103,7 @@ def proxy(
         wait_for_port(port, process, SECONDS)
         yield Proxy(f"http://127.0.0.1:{port}", master)
     finally:
-        process.terminate()
-        process.wait(30)
+        end(process)
 
 
 class Proxy:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from demo.lab import free_port, wait_for_port
 from tests.clients.table import Client, Outcome
@@ -139,6 +140,16 @@ def loop(libraries: Libraries, client: Client, door: Door) -> Iterator[Loop]:
         process.stdout.close()
 
 
+def end(process: subprocess.Popen[Any]) -> None:
+    """End a program; one that still has a client's request to answer, or a busy machine, does not do so at once."""
+    process.terminate()
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 @contextmanager
 def litellm_proxy(libraries: Libraries, door: Door) -> Iterator[Door]:
     """Run LiteLLM's proxy before the router; yields the door that a client of the proxy sees."""
@@ -168,5 +179,4 @@ def litellm_proxy(libraries: Libraries, door: Door) -> Iterator[Door]:
         wait_for_port(port, process, SECONDS)
         yield Door(f"http://127.0.0.1:{port}", key, door.model, door.prompt, "")
     finally:
-        process.terminate()
-        process.wait(30)
+        end(process)
