@@ -198,6 +198,7 @@ def test_a_silent_holder_loses_its_lock_and_changes_nothing_more(
 
 def test_the_replica_runs_without_privileges(lab: HostLab, program: str) -> None:
     user = lab.host.host.slot_user(program)
+    assert user not in ("root", lab.host.host.user)
     assert lab.run("pgrep", "-u", user, "-f", f"serve .* --port {lab.ports['blue']}").strip()
 
 
