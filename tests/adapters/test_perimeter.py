@@ -120,7 +120,8 @@ def test_the_check_leaves_no_trace(lab: HostLab) -> None:
     def state() -> object:
         facts = lab.host.observe()
         user = lab.host.host.slot_user("tiny-blue")
-        mine = lab.run("sh", "-c", "pgrep -u $1 -c; true", "sh", user)
+        # Test hosts have their own users, whose numbers may be the same, and their own networks.
+        mine = lab.run("sh", "-c", "pgrep -u $1 -c --ns $$ --nslist net; true", "sh", user)
         return [(each.started_at, each.drift, each.fences) for each in facts.slots], mine
 
     before = state()
