@@ -86,7 +86,8 @@ def _works(argv: tuple[str, ...], text: str = "") -> bool:
             input=text.encode(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            timeout=5,
+            # A busy host is slow, and a fence that does not answer in time counts as none.
+            timeout=30,
             env={"PATH": _PATH},
         )
     except (OSError, subprocess.SubprocessError):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from toolkit.adapters.engines.wheelhouse import Wheelhouse
 from toolkit.adapters.interruption import Interruption
+from toolkit.adapters.store.files import replace_text
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engines.engine import EngineLock
 from toolkit.errors import ToolkitError
@@ -80,7 +81,8 @@ class Wheels:
         lock = self._lock(python)
         path = Path(lock.path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self._text(python))
+        # Another command may read it now.
+        replace_text(path, self._text(python), mode=0o644)
         return lock
 
     def _lock(self, python: str) -> EngineLock:
