@@ -192,13 +192,16 @@ def _json(lab: FleetLab, *words: str) -> Any:
     return json.loads(lab.toolkit(*words, "--json").stdout)
 
 
+# What commands and the watch write below the root at any time.
+_OF_OTHERS = ("bin*", "*/*.sock", "deployment.lock", "watch", "use", "logs", "router/host.prom*")
+
+
 def _everything(machine: Machine) -> tuple[str, str, str]:
     """Return every file that a playbook could touch, with owner and times, every unit's state and all rules."""
-    files = machine.run(
-        "find", "/etc", ROOT, "-path", f"{ROOT}/bin*", "-prune", "-o", "-path", ROOT, "-prune",
-        "-o", "-path", f"{ROOT}/*/*.sock", "-prune", "-o", "-path", f"{ROOT}/deployment.lock", "-prune",
-        "-o", "-printf", "%p %m %u %g %s %T@\n",
-        check=False,
-    )  # fmt: skip
+    skipped = [word for each in _OF_OTHERS for word in ("-path", f"{ROOT}/{each}", "-prune", "-o")]
+    # Directories in which others make files have new times themselves.
+    unnamed = ["-path", ROOT, "-o", "-path", f"{ROOT}/router", "-o"]
+    shown = ["-printf", "%p %m %u %g %s %T@\n"]
+    files = machine.run("find", "/etc", ROOT, *skipped, *unnamed, *shown, check=False)
     units = machine.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "toolkit*")
     return files, units, machine.run("nft", "list", "ruleset")
