@@ -394,6 +394,22 @@ def test_routes_of_a_command_that_knew_of_no_waking_put_nothing_back_to_sleep(
         watching.stop()
 
 
+def test_a_check_that_fails_once_does_not_wake_a_replica_that_drains(
+    site: Site, slot: Slot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks = iter([False])
+    monkeypatch.setattr(
+        warmth.takeover, "seen_up", lambda _: {"tiny": {"blue": next(checks, True), "green": False}}
+    )
+    sleep_now(site, "wait")
+    watching = Watching(site.lab.root)
+    try:
+        wait_for_rest(site)
+    finally:
+        watching.stop()
+    assert not any("wakes" in words for words in watching.said)
+
+
 def test_a_mark_without_a_sleep_goes_and_its_replica_runs(site: Site, slot: Slot) -> None:
     sleep_now(site, "wait")
     watching = Watching(site.lab.root)

@@ -84,7 +84,7 @@ class Warmth:
             model, sleep = route["model"], route["sleep"]
             checks = up.get(model, {})
             seen = self._steady(routes, route, checks)
-            self._note_down(route, checks)
+            self._note_down(routes, route, checks)
             if sleep["due"] or self._is_woken(route, model in wished, seen):
                 ready, words = self._alternates.ready(routes, route)
                 done += words
@@ -110,10 +110,14 @@ class Warmth:
             found[name] = self._seen[key] >= (1 if own else LOOKS)
         return found
 
-    def _note_down(self, route: Document, checks: dict[str, bool]) -> None:
-        """Note which targets were down in this sleep. One that is up since before it has requests that end."""
+    def _note_down(self, routes: Document, route: Document, checks: dict[str, bool]) -> None:
+        """Note which targets of other hosts were down in this sleep.
+
+        One that is up since before the sleep has requests that end. One of this host that drains may fail a check and
+        be up again, which is no wake.
+        """
         down = self._down.setdefault(route["sleep"]["id"], set())
-        others = {routes_file.name_of(each) for each in route["targets"] if each.get("asleep")}
+        others = set(map(routes_file.name_of, sleeping.elsewhere(routes, route)))
         down |= {name for name in others if not checks.get(name)}
 
     def _is_woken(self, route: Document, wished: bool, up: dict[str, bool]) -> bool:

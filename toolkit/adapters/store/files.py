@@ -14,10 +14,13 @@ from pathlib import Path
 @contextmanager
 def locked(directory: Path) -> Iterator[bool]:
     """Make the directory and lock it; yields False if another process holds or has just removed it."""
-    directory.mkdir(parents=True, exist_ok=True)
     try:
+        directory.mkdir(parents=True, exist_ok=True)
         handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, FileExistsError):
+        # `mkdir` looks once more at what is there already, and may find that it is gone.
+        if directory.exists() and not directory.is_dir():
+            raise
         yield False
         return
     try:
