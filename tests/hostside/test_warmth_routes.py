@@ -140,7 +140,7 @@ def test_a_router_that_has_just_started_wakes_nothing_on_other_hosts(tmp_path: P
 
     def woken(up: set[str]) -> bool:
         checks = {each.name: each.name in up for each in ON_TWO}
-        looking._note_down(route, checks)
+        looking._note_down(routes, route, checks)
         return looking._is_woken(route, False, looking._steady(routes, route, checks))
 
     assert not woken(set())
@@ -157,7 +157,7 @@ def test_a_host_whose_requests_still_end_wakes_the_model_nowhere(tmp_path: Path)
 
     def woken(*up: str) -> bool:
         checks = {each.name: each.name in up for each in ON_TWO}
-        looking._note_down(route, checks)
+        looking._note_down(routes, route, checks)
         return looking._is_woken(route, False, looking._steady(routes, route, checks))
 
     assert not any(woken("b.blue") for _ in range(5 * warmth.LOOKS))
