@@ -134,6 +134,13 @@ def test_what_has_changed_here_counts_as_none_and_goes(tmp_path: Path) -> None:
     assert list((tmp_path / "compiled").iterdir()) == []
 
 
+def test_a_tree_whose_note_names_no_engine_counts_as_none_and_goes(tmp_path: Path) -> None:
+    trees = keep(tmp_path)
+    (tmp_path / "compiled" / f"{NAME}.json").write_text('{"engine": ""}')
+    assert trees.find(TREE.kind) is None
+    assert list((tmp_path / "compiled").iterdir()) == []
+
+
 def test_what_another_command_removes_meanwhile_is_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,7 +92,7 @@ class CompiledTrees:
             engine = str(json.loads((self._top / f"{name}.json").read_text())["engine"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
-        return None if tree.fault() else StoredTree(tree, directory, engine)
+        return StoredTree(tree, directory, engine) if engine and not tree.fault() else None
 
     def _settled(self, name: str) -> StoredTree | None:
         """Read a tree while no other command puts it there, and remove it if it is not whole even then."""
