@@ -20,3 +20,12 @@ def absolute(path: str | Path) -> Path:
     pathlib raises RuntimeError for such a link. Whoever opens the path gets the reason.
     """
     return Path(os.path.realpath(expanded(path)))
+
+
+def permissions(path: Path) -> int:
+    """Return the permissions of the file at `path`, or those that a new one gets there."""
+    if path.exists():
+        return path.stat().st_mode & 0o7777
+    current = os.umask(0o022)
+    os.umask(current)
+    return 0o666 & ~current

@@ -6,7 +6,7 @@ import errno
 import os
 from pathlib import Path
 
-from toolkit.config.paths import expanded
+from toolkit.config.paths import absolute, expanded, permissions
 from toolkit.errors import InputError, ToolkitError
 
 
@@ -21,8 +21,8 @@ def write_result(path: Path, text: str) -> None:
     path = expanded(path)
     try:
         if _is_file(path):
-            target = Path(os.path.realpath(path))
-            replace_text(target, text, mode=_mode(target))
+            target = absolute(path)
+            replace_text(target, text, mode=permissions(target))
         else:
             with path.open("w", encoding="utf-8", newline="") as file:
                 file.write(text)
@@ -50,15 +50,7 @@ def _is_file(path: Path) -> bool:
 
 def _written(path: Path) -> Path:
     """Return what must be writable: a directory that gets a new file, or what is written to as it is."""
-    return Path(os.path.realpath(path)).parent if _is_file(path) else path
-
-
-def _mode(path: Path) -> int:
-    if path.exists():
-        return path.stat().st_mode & 0o7777
-    current = os.umask(0o022)
-    os.umask(current)
-    return 0o666 & ~current
+    return absolute(path).parent if _is_file(path) else path
 
 
 def _cannot_write(path: Path, error: OSError) -> ToolkitError:

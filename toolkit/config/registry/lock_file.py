@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toolkit.config.paths import absolute
+from toolkit.config.paths import absolute, permissions
 from toolkit.config.text_file import read_text
 from toolkit.domain.files.capabilities import ModelFacts
 from toolkit.domain.files.snapshot import FileDigest, Snapshot, case_fault, is_safe_path, path_fault
@@ -137,7 +137,7 @@ def lock_text(lock: Lock) -> str:
 def write_text(path: Path, text: str) -> None:
     """Replace the file at `path` by `text`, whole or not at all; its permissions stay."""
     target = absolute(path)
-    mode = target.stat().st_mode & 0o7777 if target.exists() else 0o666 & ~_umask()
+    mode = permissions(target)
     temporary = ""
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
@@ -159,12 +159,6 @@ def write_text(path: Path, text: str) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
-
-
-def _umask() -> int:
-    current = os.umask(0o022)
-    os.umask(current)
-    return current
 
 
 class _WrongError(Exception):
