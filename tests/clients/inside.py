@@ -18,7 +18,8 @@ from typing import Any
 import yaml
 
 from demo.lab import free_port, wait_for_port
-from tests.clients.running import LITELLM, SECONDS, Libraries, end
+from tests.clients.running import LITELLM, SECONDS, Libraries
+from tests.programs import end
 from toolkit.config.yaml_dump import dump_yaml
 
 CLOSED = "openai/closed-1"

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from demo.lab import free_port, wait_for_port
 from tests.clients.table import Client, Outcome
+from tests.programs import end
 
 HERE = Path(__file__).parent
 # Each client is slow to start on a machine that does more.
@@ -138,16 +138,6 @@ def loop(libraries: Libraries, client: Client, door: Door) -> Iterator[Loop]:
         reader.join()
         assert process.stdout
         process.stdout.close()
-
-
-def end(process: subprocess.Popen[Any]) -> None:
-    """End a program; one that still has a client's request to answer, or a busy machine, does not do so at once."""
-    process.terminate()
-    try:
-        process.wait(30)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 @contextmanager
