@@ -6,8 +6,10 @@ import contextlib
 import json
 import re
 import socket
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +26,8 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 IN_TWO = ", tensor-parallel-size: 2"
 # Tokens of a stream that lasts some seconds; the model has room for 1,024.
 MANY = 900
+# Clients that ask at once, and the tokens of each answer: some answers end in every second.
+CLIENTS, EACH = 4, 48
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +137,50 @@ def test_a_stream_that_its_client_drops_is_told_with_its_tokens(site: VllmSite) 
             break
     assert (found["status"], found["reason"]) == (499, "client_left_answer")
     assert found["tokens_in"] > 5 and 0 < found["tokens_out"] < MANY
+
+
+def test_top_shows_the_load_of_a_real_engine(site: VllmSite) -> None:
+    frames: list[Any] = []
+
+    def is_busy() -> bool:
+        frames.append(json.loads(site.lab.toolkit("top", "--json").stdout))
+        [mine] = frames[-1]["replicas"]
+        rates = ("requests_per_second", "prompt_tokens_per_second", "generated_tokens_per_second")
+        parts = (*rates, "running", "cache_use", "first_token", "between_tokens")
+        return all(mine[part] for part in parts)
+
+    with _asked_all_the_time(site):
+        until(is_busy, 60)
+        lines = site.lab.toolkit("top").stdout.splitlines()
+    [model], [mine] = frames[-1]["models"], frames[-1]["replicas"]
+    assert (mine["host"], mine["version"], mine["state"]) == ("alpha", "v1", "serving")
+    assert mine["failed_per_second"] == 0
+    assert mine["running"] + mine["waiting"] <= CLIENTS
+    assert 0 < mine["cache_use"] <= 1
+    # A request has to wait for its first token and for each that follows.
+    assert 0 < mine["between_tokens"]["p50"] and 0 < mine["first_token"]["p50"]
+    assert model["generated_tokens_per_second"] == mine["generated_tokens_per_second"]
+    # The model row, and the replica's.
+    assert [line.split()[0] for line in lines if "tiny" in line.split()] == ["tiny", "alpha"]
+
+
+@contextlib.contextmanager
+def _asked_all_the_time(site: VllmSite) -> Iterator[None]:
+    """Let clients ask one request after another; raises what one of them met."""
+    ended = threading.Event()
+
+    def ask() -> None:
+        while not ended.is_set():
+            site.ask("alpha", "Say hello.", max_tokens=EACH, ignore_eos=True)
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        asking = [pool.submit(ask) for _ in range(CLIENTS)]
+        try:
+            yield
+        finally:
+            ended.set()
+        for each in asking:
+            each.result()
 
 
 def _dropped(site: VllmSite, name: str) -> Any:
