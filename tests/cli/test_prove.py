@@ -162,6 +162,14 @@ def test_headers_that_the_router_s_log_contradicts_are_refused(fleet: Fleet) -> 
     assert not place_of(fleet).exists()
 
 
+def test_an_answer_of_another_model_is_no_evidence_for_this_one(fleet: Fleet) -> None:
+    logged(fleet)
+    said = fleet(f"prove other --request-id {ID} --output {place_of(fleet)}")
+    assert said.code == 2
+    assert said.json()["error"]["message"] == f"request {ID} was answered by tiny, not by other"
+    assert not place_of(fleet).exists()
+
+
 def test_an_id_that_clients_used_twice_needs_the_headers(fleet: Fleet) -> None:
     slot = logged(fleet)
     logged(fleet, release=1, slot="gpu1.blue")
@@ -208,6 +216,7 @@ def test_a_log_that_was_changed_vouches_for_nothing(fleet: Fleet) -> None:
         ("prove", "name a model, or an answer"),
         ("prove other", "nothing serves other"),
         ("prove --request-id nobody", "no host's log has request nobody"),
+        ("prove tiny --request-id nobody", "so its release is not known"),
         ("prove --request-id a/b", "is no id of a request"),
         (
             "prove tiny --answer-headers model_registry.yaml",

@@ -186,6 +186,15 @@ def test_a_refusal_says_why(
     assert caught.value.hint
 
 
+def test_a_model_that_sleeps_is_woken_by_the_next_command(router: Any) -> None:
+    own, server = router
+    words = {"message": "This model sleeps; its operator wakes it.", "code": "model_asleep"}
+    own.status, own.body, own.kind = 503, json.dumps({"error": words}).encode(), "application/json"
+    with pytest.raises(BusyError, match="This model sleeps") as caught:
+        through(server)
+    assert caught.value.hint == "toolkit wake tiny, then the same again"
+
+
 @pytest.mark.parametrize("body", [events("no json"), events({"error": {"message": "engine died"}})])
 def test_a_stream_that_breaks_off_is_an_error(router: Any, body: bytes) -> None:
     own, server = router

@@ -91,9 +91,10 @@ def test_nothing_but_a_stop_changes_a_model_that_sleeps(world: World) -> None:
     world.deploy(release(1))
     fall_asleep(world)
     before = world.routes(world.host.name)
-    with pytest.raises(RefusedError, match="tiny sleeps") as refused:
-        world.deploy(release(2))
-    assert refused.value.hint.startswith("toolkit wake tiny")
+    for change in (lambda: world.deploy(release(2)), world.rollback, lambda: world.rollback(1)):
+        with pytest.raises(RefusedError, match="tiny sleeps") as refused:
+            change()
+        assert refused.value.hint.startswith("toolkit wake tiny")
     assert world.routes(world.host.name) == before
     world.stop()
     assert world.host.facts.slots == ()

@@ -72,10 +72,16 @@ class ProofFacts:
 def agreed(claim: Claim, lines: Sequence[Answered], model: str) -> Answered | None:
     """Return the one request that is meant, among the `lines` of its id; None where no log has it.
 
-    Raises InputError where several requests have the id and the answer's headers do not tell them apart, and
-    IntegrityError where the log has another release than the headers.
+    Raises InputError where another model answered it, or where several requests have the id and the answer's headers do
+    not tell them apart, and IntegrityError where the log has another release than the headers.
     """
     mine = [each for each in lines if not model or each.model == model]
+    if lines and not mine:
+        others = ", ".join(sorted({each.model for each in lines}))
+        raise InputError(
+            f"request {claim.request_id} was answered by {others}, not by {model}",
+            hint=f"toolkit prove --request-id {claim.request_id}",
+        )
     fitting = [each for each in mine if _fits(claim, each)]
     if mine and not fitting:
         there = ", ".join(f"{each.version} #{each.release} of {each.model}" for each in mine)

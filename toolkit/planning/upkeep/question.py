@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.domain.bounds import ANSWER
+from toolkit.domain.clients.tally import ASLEEP
 from toolkit.domain.gates.golden import Kind
 from toolkit.domain.outside import brief, parse_mapping
 from toolkit.errors import BusyError, HostError, InputError, RefusedError, ToolkitError
@@ -107,6 +108,9 @@ def refusal(question: Question, status: int, body: str) -> ToolkitError:
         return InputError(
             f"{question.model} refuses the request: {words}", hint="toolkit ask --help"
         )
+    if _code(body) == ASLEEP:
+        # A command waits until the model is up, also where the request has woken it.
+        return BusyError(words, hint=f"toolkit wake {question.model}, then the same again")
     if status in (429, 503, 529):
         return BusyError(words, hint=f"try again; toolkit status {question.model}")
     if status == 405:
@@ -115,8 +119,17 @@ def refusal(question: Question, status: int, body: str) -> ToolkitError:
 
 
 def _words(body: str) -> str:
-    try:
-        error = parse_mapping(body, ANSWER).get("error")
-    except ValueError:
-        return body
+    error = _error(body)
     return str(error.get("message", "")) if isinstance(error, Mapping) else str(error or body)
+
+
+def _code(body: str) -> str:
+    error = _error(body)
+    return str(error.get("code", "")) if isinstance(error, Mapping) else ""
+
+
+def _error(body: str) -> object:
+    try:
+        return parse_mapping(body, ANSWER).get("error")
+    except ValueError:
+        return None

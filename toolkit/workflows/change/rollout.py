@@ -118,7 +118,9 @@ def _aimed(order: Order, seen: FleetFacts) -> Order:
     """Return `order` with the release of each host, where that depends on the other hosts."""
     if order.aim is None or not seen.facts:
         return order
-    _, facts = agreed(seen.by_label)
+    routes, facts = agreed(seen.by_label)
+    # Of a model that sleeps no release serves, so none is the former one.
+    require_awake(order.model, routes)
     # Named hosts are looked at alone: others may have another release on purpose.
     chosen = {name: each for name, each in facts.items() if not order.named or name in order.named}
     silent = () if order.named else tuple(seen.errors)

@@ -79,11 +79,7 @@ def prove(wish: Wish, hosts: Sequence[HostPort], desk: Desk) -> Proved:
     _require_whole(log)
     answered = _logged(wish, hosts, say)
     model = wish.model or (answered.model if answered else "")
-    if not model:
-        raise InputError(
-            f"no host's log has request {wish.claim.request_id}, so its model is not known",
-            hint="toolkit prove MODEL --answer-headers FILE",
-        )
+    _require_known(wish.claim, answered, model)
     seen = look(hosts)
     for words in seen.unreachable.values():
         say(f"warning: {words}")
@@ -114,6 +110,16 @@ def prove(wish: Wish, hosts: Sequence[HostPort], desk: Desk) -> Proved:
     kept = [each for each in lines if first <= each.sequence <= head.sequence]
     each_at_once(chosen, lambda host: host.keep_head(head))
     return Proved(evidence(content, kept), release, names, head, answered)
+
+
+def _require_known(claim: Claim, answered: Answered | None, model: str) -> None:
+    """Raise InputError where neither a log nor the answer's headers tell its model and its release."""
+    if answered is None and claim.request_id and (claim.release is None or not model):
+        unknown = "release" if model else "model"
+        raise InputError(
+            f"no host's log has request {claim.request_id}, so its {unknown} is not known",
+            hint="toolkit prove MODEL --answer-headers FILE",
+        )
 
 
 def _require_whole(log: AuditLog) -> None:
