@@ -158,7 +158,8 @@ def test_top_shows_the_load_of_a_real_engine(site: VllmSite) -> None:
     assert mine["running"] + mine["waiting"] <= CLIENTS
     assert 0 < mine["cache_use"] <= 1
     # A request has to wait for its first token and for each that follows.
-    assert 0 < mine["between_tokens"]["p50"] and 0 < mine["first_token"]["p50"]
+    assert mine["between_tokens"]["p50"] > 0
+    assert mine["first_token"]["p50"] > 0
     assert model["generated_tokens_per_second"] == mine["generated_tokens_per_second"]
     # The model row, and the replica's.
     assert [line.split()[0] for line in lines if "tiny" in line.split()] == ["tiny", "alpha"]
