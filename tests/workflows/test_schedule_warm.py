@@ -56,6 +56,24 @@ def test_hours_that_follow_each_other_are_one() -> None:
     assert {wanted(always, at(1, hour, zone="UTC"), 60.0).state for hour in range(24)} == {"up"}
 
 
+@pytest.mark.parametrize(
+    ("lasts", "starts"), [(86_400.0, 60.0), (72_000.0, 4 * 3600.0)], ids=["all day", "long starts"]
+)
+def test_hours_without_an_end_begin_once_and_for_all(lasts: float, starts: float) -> None:
+    hours = Window("tiny", time(0), lasts, "UTC", tuple(range(7)))
+    times = [at(day, 12, zone="UTC") for day in range(1, 29)]
+    # A run acts where hours begin, and would wake each day a model that a person has put to sleep.
+    assert {wanted(hours, now, starts) for now in times} == {Warmth("up", 0.0)}
+
+
+def test_long_hours_begin_when_they_do() -> None:
+    hours = Window("tiny", time(0), 86_400.0, "UTC", (0, 1, 2, 3, 4, 5))
+    began = at(30, 0, zone="UTC", month=11)
+    found = {wanted(hours, at(day, 12, zone="UTC"), 60.0) for day in range(1, 6)}
+    assert found == {Warmth("up", began)}
+    assert wanted(hours, at(6, 12, zone="UTC"), 60.0) == Warmth("asleep", at(6, 0, zone="UTC"))
+
+
 def test_hours_keep_their_clock_where_clocks_change() -> None:
     # Europe/Berlin goes forward on 2027-03-28: eight o'clock is 07:00 UTC before and 06:00 UTC after.
     for day, hour in ((26, 7), (29, 6)):

@@ -134,7 +134,7 @@ class Warmth:
         program, now = f"{model}-{target['slot']}", time.monotonic()
         if now - self._rested.get(program, -EACH) < EACH or not can_rest(self.root, program):
             return []
-        if not os.path.exists(os.path.join(self.root, *PLACE, program)):
+        if not _is_marked(self.root, program):
             since, quiet = self._draining.get(program, (now, 0))
             opened, _ = router_view.load(self.root, model, routes_file.name_of(target))
             busy = opened or completion.busy(target["port"], signs.of_slot(self.root, program))
@@ -149,15 +149,19 @@ class Warmth:
         if rests(self.root, program):
             self._rested[program] = now
             return [f"{program} sleeps"] if self._told.pop(program, None) else []
-        pid = processes.state(self.root, program)["pid"]
+        return [f"{program} falls asleep"] if self._bid(program) else []
+
+    def _bid(self, program: str) -> bool:
+        """Ask the engine of a slot to end, once, and end it where it does not; whether it was asked now."""
+        now = time.monotonic()
         if program not in self._told:
             self._told[program] = now
-            _ask_to_end(pid)
-            return [f"{program} falls asleep"]
+            _ask_to_end(processes.state(self.root, program)["pid"])
+            return True
         if now - self._told[program] >= LEAVE:
             self._told[program] = now
             hang.end(self.root, program)
-        return []
+        return False
 
     def _wake(self, routes: Document, route: Document, up: dict[str, bool]) -> list[str]:
         """Start the replicas of a model, and give its targets what they had as they get up."""
@@ -218,7 +222,17 @@ class Warmth:
         return completion.healthy(port, signs.of_slot(self.root, program)["health"])
 
     def _started(self, program: str) -> bool:
-        """Take the mark of a slot away, so that its process supervisor starts the replica; whether it is on its way."""
+        """Take the mark of a slot away, so that its process supervisor starts the replica; whether it is on its way.
+
+        An engine with a mark has been asked to end, and answers until it has. It is not the one that starts.
+        """
+        if _is_marked(self.root, program) and not rests(self.root, program):
+            self._bid(program)
+            return False
+        return self._runs_again(program)
+
+    def _runs_again(self, program: str) -> bool:
+        """Take the mark of a slot away and end what waits in the engine's place; whether nothing waits there."""
         self._draining.pop(program, None)
         self._told.pop(program, None)
         self._rested.pop(program, None)
@@ -235,7 +249,7 @@ class Warmth:
         for program in marked:
             slot = os.path.join(self.root, "slots", program)
             if program.rpartition("-")[0] in models or not os.path.isdir(slot):
-                self._started(program)
+                self._runs_again(program)
 
 
 def _up_elsewhere(routes: Document, route: Document, up: dict[str, bool]) -> list[str]:
@@ -268,6 +282,10 @@ def _marked(root: str) -> list[str]:
         return sorted(os.listdir(os.path.join(root, *PLACE)))
     except OSError:
         return []
+
+
+def _is_marked(root: str, program: str) -> bool:
+    return os.path.exists(os.path.join(root, *PLACE, program))
 
 
 def _unmark(root: str, program: str) -> None:

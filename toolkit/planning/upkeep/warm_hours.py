@@ -12,6 +12,10 @@ EACH = 600.0
 # A start may take longer than the last one.
 MARGIN = 1.25
 UP, ASLEEP = "up", "asleep"
+# Seconds around now in which openings are looked for: back over a weekend and a day of any length; single dates may be
+# further apart. Hours without an end reach over the whole of the time before.
+BACK, SPAN = 10 * 86_400, 20
+ENDLESS = BACK - 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +30,14 @@ def wanted(hours: Window, now: float, starts: float) -> Warmth:
     """Return what the model is to be at `now`, where a start takes `starts` seconds.
 
     It is to be up a start before its hours, so that it serves when they begin: of two calls of the timer, the last one
-    that is in time. Hours that follow each other within that time are one. Blackouts concern upgrades alone.
+    that is in time. Hours that follow each other within that time are one; such without an end have begun at 0.
+    Blackouts concern upgrades alone.
     """
     ahead = EACH + MARGIN * starts
     last = 0.0
     for opening in _merged(hours, now, ahead):
         if opening.opens - ahead <= now < opening.closes:
-            return Warmth(UP, opening.opens)
+            return Warmth(UP, opening.opens if opening.opens > now - ENDLESS else 0.0)
         if opening.closes <= now:
             last = opening.closes
     return Warmth(ASLEEP, last)
@@ -40,9 +45,8 @@ def wanted(hours: Window, now: float, starts: float) -> Warmth:
 
 def _merged(hours: Window, now: float, ahead: float) -> list[Opening]:
     """Return the hours around `now`, those as one between which there is no time to sleep."""
-    # Back over a weekend and a day of any length; single dates may be further apart.
     found: list[Opening] = []
-    for each in openings(hours, (), now - 10 * 86_400, days=20):
+    for each in openings(hours, (), now - BACK, days=SPAN):
         if found and each.opens - ahead <= found[-1].closes:
             each = Opening(each.window, found[-1].opens, max(each.closes, found[-1].closes))
             found.pop()

@@ -1,0 +1,73 @@
+"""A model is wanted again while its engine still takes its leave for the sleep."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.hostside.router_lab import lab, until
+from tests.hostside.router_site import Site
+from tests.hostside.test_warmth import Slot, Watching, ask, sleep_now
+from toolkit.planning.routing.routes import Routes
+
+__all__ = ["lab"]
+
+# An engine that answers on while it ends, as vLLM does until its last request has ended.
+LEAVES = """\
+import signal, time
+def leave(*_):
+    time.sleep(1.5)
+    raise SystemExit
+signal.signal(signal.SIGTERM, leave)
+time.sleep(600)
+"""
+
+
+class Leaving(Slot):
+    """A slot whose engine answers for a while after it was asked to end."""
+
+    @property
+    def runs(self) -> bool:
+        try:
+            return "leave" in Path(f"/proc/{self.child.pid}/cmdline").read_text()
+        except OSError:
+            return False
+
+
+@pytest.fixture
+def slot(site: Site, monkeypatch: pytest.MonkeyPatch) -> Leaving:
+    (site.lab.root / "watch").mkdir()
+    made = Leaving(site.lab.root, site.blue, monkeypatch)
+    script = made.place / "run"
+    line = f"exec {sys.executable} -c '{LEAVES}'"
+    script.write_text(script.read_text().replace("exec sleep 600", line))
+    first = made.child.pid
+    os.kill(first, signal.SIGTERM)
+    until(lambda: made.child.pid != first and made.runs)
+    return made
+
+
+def test_an_engine_that_was_asked_to_end_is_not_taken_for_the_one_that_wakes(
+    site: Site, slot: Leaving
+) -> None:
+    watching = Watching(site.lab.root)
+    try:
+        engine = slot.child.pid
+        sleep_now(site, "wait", hold=60)
+        until(lambda: "tiny-blue falls asleep" in watching.said)
+        assert slot.child.pid == engine
+        # The request waits for the next engine, and no router has sent it to the one that ends.
+        assert ask(site)[0] == 200
+        assert slot.child.pid != engine
+        until(lambda: "tiny is awake" in watching.said)
+        assert slot.child.pid != engine
+        found = Routes.from_json(site.lab.observe()["routes"]).routes[0]
+        assert (found.sleep, found.weight("blue")) == (None, 100)
+        assert not (site.lab.root / "watch/asleep/tiny-blue").exists()
+    finally:
+        watching.stop()
+        slot.stop()
