@@ -232,6 +232,39 @@ def test_of_many_that_collect_at_once_one_stores_each_chunk(
     assert history.use(by=())[0].requests == 40
 
 
+def test_ops_machines_that_read_different_hosts_add_to_the_same_sums_in_one_order(
+    place: Path | Address, history: History
+) -> None:
+    keys = [f"key-{number:02}" for number in range(60)]
+    # Each host's ledger has its keys in the order in which they came there.
+    orders = {"gpu-1": keys, "gpu-2": keys[::-1], "gpu-3": keys[::2] + keys[1::2]}
+    faults: list[Exception] = []
+
+    def collect(host: str, ledger: str) -> None:
+        with closing(History(place, Clock())) as own:
+            for number in range(8):
+                rows = tuple(replace(ROW, host=host, key=key, requests=1) for key in orders[host])
+                start = Place(ledger, 1, number) if number else Place(ledger)
+                try:
+                    assert own.add_use(UseChunk(host, start, Place(ledger, 1, number + 1), rows))
+                except Exception as error:
+                    faults.append(error)
+                    return
+
+    threads = [
+        threading.Thread(target=collect, args=(host, f"{number:016x}"))
+        for number, host in enumerate(orders)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    assert {(each.key, each.requests) for each in history.use(by=("key",))} == {
+        (key, 24) for key in keys
+    }
+
+
 KIND_SETS = [
     kinds for count in range(len(KINDS) + 1) for kinds in itertools.combinations(KINDS, count)
 ]

@@ -5,7 +5,7 @@ record counts once, whoever collects, and wherever a collection is killed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 
 from toolkit.adapters.history import tallies
@@ -62,8 +62,7 @@ def add_chunk(db: Database, chunk: UseChunk, at: float) -> bool:
     try:
         with db.transaction():
             _move(db, chunk, at)
-            for row in chunk.rows:
-                _add_row(db, chunk.host, row)
+            _add_rows(db, chunk.host, chunk.rows)
             for run in chunk.runs:
                 _add_run(db, chunk, run)
             tallies.add(db, chunk.tallies, chunk.watched)
@@ -160,12 +159,17 @@ def _move(db: Database, chunk: UseChunk, at: float) -> None:
         db.run("UPDATE use_cursors SET lost = ? WHERE ledger = ?", (lost, end.ledger))
 
 
-def _add_row(db: Database, host: str, row: UseRow) -> None:
-    given = {**{_COLUMNS.get(each, each): getattr(row, each) for each in KINDS}, "host": host}
-    _add_to(db, "use", given, row)
-    _add_to(db, WITHOUT_HOST, {name: given[name] for name in given if name != "host"}, row)
-    if row.key != PROBE:
-        _add_to(db, WITHOUT_KEY, {name: given[name] for name in given if name != "key"}, row)
+def _add_rows(db: Database, host: str, found: Sequence[UseRow]) -> None:
+    """Add rows to each table of sums, one after the other and in the order of its keys.
+
+    Commands that collect from different hosts add to the same sums. A database locks each row that it changes, so two
+    commands with orders of their own would wait for each other for ever.
+    """
+    for table, without in (("use", ""), (WITHOUT_HOST, "host"), (WITHOUT_KEY, "key")):
+        kinds = [each for each in KINDS if each != without]
+        for row in sorted((replace(each, host=host) for each in found), key=attrgetter(*kinds)):
+            if table != WITHOUT_KEY or row.key != PROBE:
+                _add_to(db, table, {_COLUMNS.get(k, k): getattr(row, k) for k in kinds}, row)
 
 
 def _add_to(db: Database, table: str, kinds: dict[str, str | int], row: UseRow) -> None:
