@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-from datetime import time
+from dataclasses import replace
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,13 @@ from toolkit.domain.clients.use import Counted, UseRun
 from toolkit.domain.deployment.schedule import Rule, Schedule, Upkeep, Window
 from toolkit.domain.hosts.metrics import MetricsSetup, UsualObjectives
 from toolkit.errors import HostError, InputError
-from toolkit.workflows.fleet.metrics import follow, keep_ops_figures, scraped, set_up
+from toolkit.workflows.fleet.metrics import (
+    DIFFERENCE_TOLD,
+    follow,
+    keep_ops_figures,
+    scraped,
+    set_up,
+)
 
 
 @pytest.fixture
@@ -163,7 +170,8 @@ def test_what_the_ops_machine_knows(tmp_path: Path) -> None:
     schedule = Schedule({"nightly": window}, {"tiny": Rule("tiny", Upkeep.AUTO)})
     # Since midnight of a day: the opening of two o'clock ends at three.
     ScheduleRecord(tmp_path).since(86_400.0)
-    counted = Counted(asked=100, tokens_out=50, records_asked=90, records_out=50, open=0, at=1.0)
+    read = datetime.now(UTC).timestamp()
+    counted = Counted(asked=100, tokens_out=50, records_asked=90, records_out=50, open=0, at=read)
     run = UseRun(
         "tiny-blue", "r", "tiny", "v1", 3, "e", 0.0, 1, 9, records=8, missing=1, asked=90,
         tokens_out=50, unknown=0, counted=counted,
@@ -178,6 +186,25 @@ def test_what_the_ops_machine_knows(tmp_path: Path) -> None:
     assert 'toolkit_schedule_due_timestamp_seconds{window="nightly"} 183600.0\n' in _ops_text(
         directory
     )
+
+
+def test_a_difference_is_told_of_runs_at_rest_and_for_some_days(tmp_path: Path) -> None:
+    keep_setup(tmp_path, MetricsSetup(str(tmp_path / "prometheus")))
+    now = datetime.now(UTC).timestamp()
+    counted = Counted(asked=100, tokens_out=50, records_asked=90, records_out=50, open=0, at=now)
+    run = UseRun(
+        "tiny-blue", "b", "tiny", "v1", 3, "e", 0.0, 1, 9, records=8, missing=1, asked=90,
+        tokens_out=50, unknown=0, counted=counted,
+    )  # fmt: skip
+    killed = replace(run, run="a", counted=replace(counted, asked=97, open=1, at=now - 3600))
+    old = replace(run, release=2, counted=replace(counted, at=now - DIFFERENCE_TOLD - 1))
+
+    def told() -> list[str]:
+        keep_ops_figures(tmp_path, lambda _: Schedule({}, {}), lambda: [killed, run, old])
+        lines = _ops_text(tmp_path / "prometheus").splitlines()
+        return [each for each in lines if each.startswith("toolkit_use_difference_tokens")]
+
+    assert told() == ['toolkit_use_difference_tokens{model="tiny",version="v1",release="3"} 10.0']
 
 
 def test_a_schedule_or_a_history_that_cannot_be_read_leaves_its_figures_out(tmp_path: Path) -> None:

@@ -64,6 +64,14 @@ def reconciled(
     return tuple(_of_release(releases[each]) for each in sorted(releases))
 
 
+def at_rest(runs: Iterable[UseRun]) -> tuple[UseRun, ...]:
+    """Return the runs whose counters were read while no request was under way: their records are complete.
+
+    A run that was killed amid a request keeps that request open, and says nothing of the other runs of its release.
+    """
+    return tuple(each for each in runs if not (each.counted and each.counted.open))
+
+
 def _last(run: UseRun) -> float:
     return run.counted.at if run.counted else run.started
 

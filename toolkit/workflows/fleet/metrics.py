@@ -26,8 +26,12 @@ from toolkit.planning.metrics.recording import NOTHING, Promised
 from toolkit.planning.metrics.scrape import fixed_files, target_files
 from toolkit.planning.metrics.targets import OPS, REPLICA, kept_targets, out_of_reach, targets
 from toolkit.planning.upkeep.windows import due
-from toolkit.planning.use.reconciled import reconciled
+from toolkit.planning.use.reconciled import at_rest, reconciled
 from toolkit.workflows.fleet.look import look
+
+# Seconds for which a difference of a run is told after its last counters: its engine is gone by then, and no ticket can
+# end the difference.
+DIFFERENCE_TOLD = 7 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,8 @@ def keep_ops_figures(
 ) -> None:
     """Write what this ops machine knows, where the operator has set a directory up; else do nothing.
 
-    A schedule or a history that cannot be read leaves its figures out: their absence shows.
+    A schedule or a history that cannot be read leaves its figures out: their absence shows. Differences are of runs at
+    rest whose counters were read in the last days.
     """
     setup = read_setup(home)
     if setup is None:
@@ -131,8 +136,7 @@ def keep_ops_figures(
     with suppress(ToolkitError):
         differences = [
             (each.model, each.version, each.release, each.difference_in + each.difference_out)
-            for each in reconciled(use())
-            if not each.open
+            for each in reconciled(at_rest(use()), since=now - DIFFERENCE_TOLD)
         ]
     write_files(Path(setup.directory), {FILE: render_ops(now, windows, differences)})
 
