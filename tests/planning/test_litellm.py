@@ -111,3 +111,34 @@ def test_the_names_of_what_serves_are_those_of_models_aliases_and_adapters() -> 
         Served("old", "qwen", Kind.CHAT, 4096),
         Served("qwen", "qwen", Kind.CHAT, 4096),
     )
+
+
+def test_a_name_of_two_models_is_inside_where_one_of_them_is() -> None:
+    open_one = replace(release(1), model="pub", aliases=("chat",))
+    own = replace(release(1), model="sec", aliases=("chat",))
+    served = served_names([open_one, own])
+    assert [(each.name, each.model) for each in served] == [
+        ("chat", "pub"), ("chat", "sec"), ("pub", "pub"), ("sec", "sec"),
+    ]  # fmt: skip
+    found = litellm_config(served, ROUTERS[:1], {"pub": CLOSED}, frozenset({"sec"}))
+    assert (names(found.config), found.left_out) == (["pub", CLOSED], ("sec",))
+    with pytest.raises(InputError, match="sec is marked `inside`"):
+        litellm_config(served, ROUTERS, {"chat": CLOSED}, frozenset({"sec"}))
+    # Without a closed model nothing is left out, and a name stands once for each router.
+    assert names(litellm_config(served, ROUTERS[:1], {}, frozenset({"sec"})).config) == [
+        "chat", "pub", "sec",
+    ]  # fmt: skip
+
+
+def test_a_model_that_the_registry_does_not_have_stands_beside_no_closed_model() -> None:
+    unknown = frozenset({"bge"})
+    served = [CHAT, VECTORS]
+    found = litellm_config(served, ROUTERS[:1], {"qwen": CLOSED}, frozenset(), unknown=unknown)
+    assert (names(found.config), found.left_out, found.unknown) == (
+        ["qwen", CLOSED], (), ("bge",),
+    )  # fmt: skip
+    with pytest.raises(InputError, match="the registry does not have bge"):
+        litellm_config(served, ROUTERS, {"bge": CLOSED}, frozenset(), unknown=unknown)
+    assert names(litellm_config(served, ROUTERS[:1], {}, frozenset(), unknown=unknown).config) == [
+        "qwen", "bge",
+    ]  # fmt: skip

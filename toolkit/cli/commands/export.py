@@ -71,7 +71,7 @@ def litellm(
     closed = _closed(named)
     if closed and key_name:
         _refuse_inside(hosts, key_name)
-    models = read_pins(registry_path, place).registry.models.values()
+    models = read_pins(registry_path, place).registry.models
     seen = look(hosts)
     if seen.errors and not seen.facts:
         raise seen.failure()
@@ -83,7 +83,8 @@ def litellm(
         served,
         list(dict.fromkeys(host.endpoint for host in fleet_hosts)),
         closed,
-        frozenset(model.name for model in models if model.inside),
+        frozenset(model.name for model in models.values() if model.inside),
+        unknown=frozenset(each.model for each in served if each.model not in models),
         only_inside=inside,
     )
     if output:
@@ -92,7 +93,7 @@ def litellm(
         print_json(
             {
                 "config": exported.config,
-                "left_out": list(exported.left_out),
+                "left_out": [*exported.left_out, *exported.unknown],
                 "variables": list(exported.variables),
                 "output": output or "",
                 "unreachable": seen.unreachable,
@@ -147,6 +148,9 @@ def _tell(
     if exported.left_out:
         note(f"left out, because they are inside: {', '.join(exported.left_out)}")
         note("for them: toolkit export litellm --inside")
+    if exported.unknown:
+        words = ", ".join(exported.unknown)
+        note(f"left out, because the registry does not say whether they are inside: {words}")
     for host in hosts:
         if host.inward:
             note(f"{host.name}: its router listens for clients on that host alone")

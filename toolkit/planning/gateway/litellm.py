@@ -40,22 +40,26 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A configuration, and the models that are left out of it because nothing of them may get outside."""
+    """A configuration, and the models that are left out of it: those that are `inside`, and those that may be."""
 
     config: Mapping[str, Any]
     left_out: tuple[str, ...]
+    unknown: tuple[str, ...]
     # The environment variables from which LiteLLM reads its secrets.
     variables: tuple[str, ...]
 
 
 def served_names(releases: Iterable[Release]) -> tuple[Served, ...]:
-    """Return each name of the releases that serve, once, in alphabetical order: models, aliases and adapters."""
-    found: dict[str, Served] = {}
+    """Return each name of the releases that serve, in alphabetical order: models, aliases and adapters.
+
+    A name of two models stands there for each of them.
+    """
+    found: dict[tuple[str, str], Served] = {}
     for release in releases:
         does = release.does
         known = (does.kind, does.context) if does else (None, None)
         for name in (release.model, *release.aliases, *(each.name for each in release.adapters)):
-            found.setdefault(name, Served(name, release.model, *known))
+            found.setdefault((name, release.model), Served(name, release.model, *known))
     return tuple(found[name] for name in sorted(found))
 
 
@@ -65,16 +69,20 @@ def litellm_config(
     closed: Mapping[str, str],
     inside: frozenset[str],
     *,
+    unknown: frozenset[str] = frozenset(),
     only_inside: bool = False,
 ) -> Exported:
     """Return the configuration of LiteLLM's proxy before the routers at `endpoints`, which end with `/v1`.
 
     `closed` maps a name of the fleet to the closed model, `PROVIDER/NAME`, that takes over where every router fails.
-    With one, the models of `inside` are left out; `only_inside` has them, and no closed model.
-    Raises InputError where a closed model is named for a name that is not served, or for a model inside.
+    With one, the names of models that are `inside` are left out, and those of `unknown` models, of which nobody can
+    tell; `only_inside` has them, and no closed model.
+    Raises InputError where a closed model is named for a name that is not served, or for one of these models.
     """
-    _refuse(served, closed, inside, only_inside=only_inside)
-    kept = [each for each in served if not closed or each.model not in inside]
+    _refuse(served, closed, inside, unknown, only_inside=only_inside)
+    guarded = {each.name for each in served if closed and each.model in inside | unknown}
+    first = {each.name: each for each in reversed(served) if each.name not in guarded}
+    kept = [first[name] for name in dict.fromkeys(each.name for each in served) if name in first]
     config: dict[str, Any] = {
         "model_list": [
             *(_ours(each, endpoint) for each in kept for endpoint in endpoints),
@@ -90,26 +98,35 @@ def litellm_config(
         "litellm_settings": {"telemetry": False, "drop_params": bool(closed)},
         "general_settings": {"master_key": f"os.environ/{MASTER_KEY}"},
     }
-    left_out = tuple(dict.fromkeys(each.model for each in served if each not in kept))
+    models = dict.fromkeys(each.model for each in served if each.name in guarded)
+    left_out, untold = (
+        tuple(each for each in models if each in those) for those in (inside, unknown)
+    )
     keys = dict.fromkeys(_key_variable(model) for model in closed.values())
-    return Exported(config, left_out, (FLEET_KEY, MASTER_KEY, *keys))
+    return Exported(config, left_out, untold, (FLEET_KEY, MASTER_KEY, *keys))
 
 
 def _refuse(
     served: Sequence[Served],
     closed: Mapping[str, str],
     inside: frozenset[str],
+    unknown: frozenset[str],
     *,
     only_inside: bool,
 ) -> None:
-    models = {each.name: each.model for each in served}
     for name, model in closed.items():
-        if name not in models:
+        owners = [each.model for each in served if each.name == name]
+        if not owners:
             raise InputError(f"the fleet serves no {name!r}", hint="toolkit status")
-        if models[name] in inside:
+        if own := next((each for each in owners if each in inside), None):
             raise InputError(
-                f"{models[name]} is marked `inside`: none of its requests may reach {model}",
+                f"{own} is marked `inside`: none of its requests may reach {model}",
                 hint="leave out --closed for it, or remove `inside` from the registry",
+            )
+        if own := next((each for each in owners if each in unknown), None):
+            raise InputError(
+                f"the registry does not have {own}, so nobody can tell whether it is `inside`",
+                hint="leave out --closed for it, or name the registry that has it with --registry",
             )
         if not all(model.partition("/")):
             raise InputError(
