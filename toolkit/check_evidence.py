@@ -90,6 +90,7 @@ def checked(document: Dict[str, Any], head: Optional[Tuple[int, str]]) -> Findin
     check_head(found, last, head)
     check_release(found, content, lines)
     check_answer(found, content)
+    check_place(found, content)
     for host in content["hosts"]:
         check_host(found, content, host)
     if not content["hosts"]:
@@ -175,6 +176,22 @@ def check_answer(found: Findings, content: Dict[str, Any]) -> None:
         found.notes("no router's log has request %s any more" % answer["request_id"])
 
 
+def check_place(found: Findings, content: Dict[str, Any]) -> None:
+    """Compare the host of the slot that answered, LABEL.SLOT, with those that hashed files; one host has no label."""
+    slot = (content["logged"] or content["answer"])["slot"]
+    label = slot.rpartition(".")[0]
+    if not label:
+        return
+    if not any("label" in host for host in content["hosts"]):
+        found.notes("nothing here says whether files were hashed on the host of slot %s" % slot)
+        return
+    found.judge(
+        any(host.get("label") == label for host in content["hosts"]),
+        "files were hashed on the host that answered, %s" % label,
+        "slot %s answered, and no files were hashed on its host" % slot,
+    )
+
+
 def check_host(found: Findings, content: Dict[str, Any], host: Dict[str, Any]) -> None:
     """Derive the names of a host's snapshots from the digests of their files."""
     name, release = host["host"], content["release"]
@@ -250,6 +267,11 @@ def check_gates(found: Findings, content: Dict[str, Any], lines: List[Dict[str, 
             found.notes(words + ", by the history alone")
 
 
+def plain(text: str) -> str:
+    """Return a text of the file for a terminal: none of it can begin a line or hide one."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
 def digest_of(value: Any) -> str:
     """Return the SHA-256 of a value's JSON with sorted names and no blanks."""
     return hashlib.sha256(json_of(value).encode()).hexdigest()
@@ -299,10 +321,10 @@ def main(words: List[str]) -> int:
             head = read_head(given.head, parse(data)["lines"][-1]["sequence"])
         found = check(data, head)
     except (OSError, ValueError, KeyError, TypeError, IndexError, NotEvidence) as error:
-        print("%s: %s" % (given.evidence, error), file=sys.stderr)
+        print(plain("%s: %s" % (given.evidence, error)), file=sys.stderr)
         return 2
     for kind, text in found.lines:
-        print("%-5s  %s" % (kind, text))
+        print("%-5s  %s" % (kind, plain(text)))
     if found.wrong:
         print("This evidence does not hold.")
         return 1

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
+from tests.cli.evidence_site import HEADERS, ID, fleet, logged, slot_of
 from tests.cli.shell import Prompt
 from tests.cli.test_json import Fleet
-from tests.cli.test_prove import HEADERS, ID, fleet, logged, slot_of
 from tests.documents import ROOT
 
 __all__ = ["fleet"]
@@ -56,8 +56,8 @@ def test_the_perimeter_is_as_documented(fleet: Fleet) -> None:
 
 def test_the_script_is_as_short_as_documented() -> None:
     lines = len((ROOT / "toolkit" / "check_evidence.py").read_text("utf-8").splitlines())
-    assert "300 lines to read" in TEXT
-    assert lines <= 320
+    assert "340 lines to read" in TEXT
+    assert lines <= 345
 
 
 @pytest.mark.parametrize("word", ["bom", "prove"])

@@ -1,91 +1,31 @@
-"""Evidence for an answer: it holds, anybody can check it without the toolkit, and no byte of it can be changed."""
+"""Evidence for an answer: it holds, and anybody can check it without the toolkit."""
 
 from __future__ import annotations
 
 import ast
-import copy
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.cli.shell import Prompt, Said
+from tests.cli.evidence_site import (
+    HEADERS,
+    ID,
+    checked,
+    fleet,
+    head_of,
+    logged,
+    place_of,
+    proved,
+    slot_of,
+)
 from tests.cli.test_json import Fleet
 from toolkit import check_evidence
 from toolkit.adapters.audit.log import AuditLog
-from toolkit.adapters.hosts.port import CheckedEngine
-from toolkit.check_evidence import NotEvidence, check, digest_of, line_digest
 from toolkit.cli.commands.prove import CHECKER
-from toolkit.domain.clients.evidence import Answered
-from toolkit.planning.evidence.proof import evidence_text
-from toolkit.planning.upkeep.audit import examine
 
-ID = "5f0c2f7e-answer"
-HEADERS = """\
-HTTP/1.1 200 OK\r
-X-Request-Id: {id}\r
-X-Toolkit-Version: v2\r
-x-toolkit-release: {release}\r
-X-Toolkit-Slot: {slot}\r
-"""
-
-
-@pytest.fixture
-def fleet(prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> Fleet:
-    """Return two hosts on which release 2 has replaced release 1."""
-    made = Fleet(prompt, monkeypatch, 2)
-    assert made("deploy tiny@v1 --yes").code == 0
-    assert made("upgrade tiny --yes --reason ticket-4711").code == 0
-    # A stand-in for a host has no engine's files.
-    for host in made.world.hosts.values():
-        whole = CheckedEngine(sealed=True, files=3, size=9, faults=())
-        monkeypatch.setattr(host, "check_engine", lambda *_, found=whole: found)
-    return made
-
-
-def logged(fleet: Fleet, release: int = 2, slot: str = "", model: str = "tiny") -> str:
-    """Put a line into gpu1's access log; return the slot in it."""
-    slot = slot or slot_of(fleet)
-    version = f"v{release}"
-    fleet.world.hosts["gpu1"].requests.append(
-        Answered(
-            "gpu1", "27/Nov/2026:02:00:00 +0000", model, version, release, slot,
-            "/v1/chat/completions", 200, ID,
-        )
-    )  # fmt: skip
-    return slot
-
-
-def slot_of(fleet: Fleet) -> str:
-    [slot] = [each for each in fleet.world.hosts["gpu1"].observe().slots if each.weight]
-    return f"{fleet.world.hosts['gpu1'].label}.{slot.slot}"
-
-
-def place_of(fleet: Fleet) -> Path:
-    return fleet.prompt.place / "evidence.json"
-
-
-def proved(fleet: Fleet, line: str = "prove tiny") -> dict[str, Any]:
-    said = fleet(f"{line} --output {place_of(fleet)}")
-    assert said.code == 0, said.out
-    return dict(said.json())
-
-
-def checked(*words: object) -> Said:
-    """Check with the script alone, as somebody without the toolkit does."""
-    argv = [sys.executable, "-I", "-W", "error", str(CHECKER), *map(str, words)]
-    done = subprocess.run(argv, capture_output=True, text=True, cwd="/", env={}, timeout=60)
-    assert "Traceback" not in done.stderr
-    return Said(done.returncode, done.stdout, done.stderr)
-
-
-def head_of(told: dict[str, Any]) -> tuple[int, str]:
-    number, _, digest = told["head"].partition(":")
-    return int(number), digest
+__all__ = ["fleet"]
 
 
 def test_what_serves_is_proved_and_checked_without_the_toolkit(fleet: Fleet) -> None:
@@ -246,132 +186,6 @@ def test_the_command_is_recorded_and_prints_what_to_do_next(fleet: Fleet) -> Non
 
 
 # Tampering.
-
-
-def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """Yield the path and the value of each field that is no list and no object, and of each empty one."""
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    for name, each in items:
-        if isinstance(each, (dict, list)) and each:
-            yield from leaves(each, (*path, name))
-        else:
-            yield (*path, name), each
-
-
-def flipped(value: Any) -> Any:
-    """Return another value of the same kind."""
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, str):
-        return ("0" if value[:1] != "0" else "1") + value[1:]
-    if isinstance(value, (int, float)):
-        return value + 1
-    return "0"
-
-
-def with_value(document: Any, path: tuple[Any, ...], value: Any) -> Any:
-    found = copy.deepcopy(document)
-    place = found
-    for name in path[:-1]:
-        place = place[name]
-    place[path[-1]] = value
-    return found
-
-
-def is_found(document: Any, head: tuple[int, str] | None) -> bool:
-    try:
-        return check(evidence_text(document).encode(), head).wrong
-    except NotEvidence:
-        return True
-
-
-def test_each_field_that_is_changed_is_found(fleet: Fleet) -> None:
-    logged(fleet)
-    told = proved(fleet, f"prove --request-id {ID}")
-    document = json.loads(place_of(fleet).read_text())
-    assert not is_found(document, None)
-    fields = list(leaves(document))
-    assert len(fields) > 150
-    missed = [
-        path
-        for path, value in fields
-        if not is_found(with_value(document, path, flipped(value)), None)
-        # The last digest is that of the head: it is found by whoever has the head.
-        and not is_found(with_value(document, path, flipped(value)), head_of(told))
-    ]
-    assert missed == []
-
-
-def test_each_field_that_is_left_out_is_found(fleet: Fleet) -> None:
-    proved(fleet)
-    document = json.loads(place_of(fleet).read_text())
-    for path, _ in leaves(document):
-        found = copy.deepcopy(document)
-        place = found
-        for name in path[:-1]:
-            place = place[name]
-        del place[path[-1]]
-        assert is_found(found, None), path
-
-
-def test_each_byte_that_is_changed_is_found(fleet: Fleet) -> None:
-    told = proved(fleet)
-    data = place_of(fleet).read_bytes()
-    # Each byte of a part, and every 37th of the rest: a check takes a millisecond.
-    for at in (*range(400), *range(400, len(data), 37), len(data) - 1):
-        for other in (data[at] ^ 1, 32):
-            if other == data[at]:
-                continue
-            changed = data[:at] + bytes([other]) + data[at + 1 :]
-            try:
-                assert check(changed, head_of(told)).wrong, at
-            except NotEvidence:
-                continue
-    for changed in (data + b"\n", data[:-1], b" " + data, b"", b"[]\n"):
-        with pytest.raises(NotEvidence):
-            check(changed, None)
-
-
-def test_evidence_that_was_written_anew_has_another_head(fleet: Fleet) -> None:
-    """Whoever has the toolkit can compute all digests anew; the head that others keep is what stops that."""
-    told = proved(fleet)
-    document = json.loads(place_of(fleet).read_text())
-    forged = with_value(document, ("content", "release", "revision"), "f" * 40)
-    content, lines = forged["content"], forged["lines"]
-    body = {name: each for name, each in content["release"].items() if name != "does"}
-    content["release_digest"] = digest_of(body)
-    for host in content["hosts"]:
-        for slot in host["slots"]:
-            slot["release_digest"] = content["release_digest"]
-    lines[-1]["record"]["plan"] = digest_of(content)
-    for number, line in enumerate(lines):
-        record = line["record"]
-        if "release_digests" in record:
-            record["release_digests"] = dict.fromkeys(
-                record["release_digests"], content["release_digest"]
-            )
-        line["previous"] = lines[number - 1]["digest"] if number else line["previous"]
-        line["digest"] = line_digest(line["previous"], line["sequence"], record)
-    assert not is_found(forged, None)
-    found = check(evidence_text(forged).encode(), head_of(told))
-    assert [words for kind, words in found.lines if kind == "WRONG"] == [
-        f"its head is {lines[-1]['sequence']}:{lines[-1]['digest']} and not "
-        f"{told['head']}: another log, or one written anew"
-    ]
-
-
-def test_lines_that_are_moved_or_taken_out_are_found(fleet: Fleet) -> None:
-    proved(fleet)
-    document = json.loads(place_of(fleet).read_text())
-    lines = document["lines"]
-    assert len(lines) > 2
-    for others in (lines[:-1], lines[:1] + lines[2:], [*reversed(lines)], [lines[0], *lines], []):
-        assert is_found({**document, "lines": others}, None)
-
-
-def test_the_script_computes_what_the_toolkit_computes(fleet: Fleet) -> None:
-    for line in examine(*AuditLog(fleet.prompt.place / "home").read(), ()).lines:
-        assert line_digest(line.previous, line.sequence, dict(line.record)) == line.digest
 
 
 def test_the_script_needs_nothing_but_python_3_9() -> None:

@@ -27,13 +27,14 @@ FORMAT = "toolkit evidence 1"
 
 @dataclass(frozen=True, slots=True)
 class HostProof:
-    """A host with the release's files, as it is now.
+    """A host with the release's files, as it is now; `label` stands before its slots in the headers of answers.
 
     `files` is path -> {"size", "sha256"} or {"fault"} of each snapshot, hashed just now, by the snapshot's digest.
     `engine` is how the engine's files compare with their installation, in words; empty where nothing differs, and
     `sealed` whether there was anything to compare with.
     """
 
+    label: str
     facts: HostFacts
     files: Mapping[str, Mapping[str, Mapping[str, Any]]]
     sealed: bool
@@ -243,6 +244,7 @@ def _host(proof: HostProof, release: Release) -> dict[str, Any]:
     slots = [each for each in facts.slots if each.release and _same(each.release, release)]
     return {
         "host": facts.name,
+        "label": proof.label,
         "observed_at": facts.observed_at,
         "slots": [
             {

@@ -157,4 +157,4 @@ def _hashed(host: HostPort, facts: HostFacts, release: Release, say: Say) -> Hos
         say(f"hashing snapshot {digest[:12]} on {host.name}")
         files[digest] = host.hash_files(digest, lambda event: None)
     engine = host.check_engine(release.engine, lambda event: None)
-    return HostProof(facts, files, engine.sealed, engine.faults)
+    return HostProof(host.label, facts, files, engine.sealed, engine.faults)
