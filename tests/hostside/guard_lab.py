@@ -30,6 +30,7 @@ import deployment_lock
 import guard
 import guard_order
 import guard_probes
+import guard_replica
 import processes
 import reweigh
 import takeover
@@ -42,6 +43,7 @@ __all__ = [
     "guard",
     "guard_order",
     "guard_probes",
+    "guard_replica",
     "guarded",
     "shows",
     "takeover",

@@ -15,6 +15,7 @@ from tests.hostside.guard_lab import (
     guard,
     guard_order,
     guard_probes,
+    guard_replica,
     guarded,
     takeover,
 )
@@ -182,6 +183,39 @@ def test_a_bake_fails_where_the_standby_has_taken_over(quick: Guarded) -> None:
         "the router found it down, and its standby has taken over",
     )
     assert quick.weights() == BACK
+
+
+def test_a_boot_after_which_the_standby_was_ready_first_says_nothing_of_the_release(
+    quick: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick.begin()
+    until(lambda: quick.found()["looked_at"])
+    quick.unwatch()
+    monkeypatch.setattr(guard_replica, "boot", lambda: "the-next-boot")
+    takeover.promote(quick.root, ["tiny"])
+    quick.watch()
+    verdict = quick.verdict()
+    assert (verdict["verdict"], verdict["reason"]) == (
+        "could not tell",
+        "the host started again, and its standby was ready before it",
+    )
+    assert quick.weights() == BACK
+
+
+def test_a_bake_goes_on_after_a_boot_and_a_later_takeover_fails_it(
+    quick: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick.begin()
+    until(lambda: quick.found()["looked_at"])
+    quick.unwatch()
+    monkeypatch.setattr(guard_replica, "boot", lambda: "the-next-boot")
+    monkeypatch.setattr(guard, "BOOTED_SECONDS", 0.0)
+    quick.watch()
+    watched = quick.found()["watched"]
+    until(lambda: quick.found()["watched"] > watched + 2)
+    assert quick.found()["verdict"] is None
+    takeover.promote(quick.root, ["tiny"])
+    assert quick.verdict()["verdict"] == "failed"
 
 
 def test_a_verdict_whose_withdrawal_was_cut_short_is_carried_out(quick: Guarded) -> None:

@@ -156,6 +156,36 @@ def test_a_boot_of_the_host_is_no_end_of_a_process(
     assert late.gone() == "its process does not run"
 
 
+def test_a_replica_that_waits_for_its_turn_after_a_boot_is_no_dead_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd has no process yet while the check before the start waits for a device or reads large files."""
+    state: dict[str, Any] = {"state": "running", "pid": 0, "started_at": None}
+    monkeypatch.setattr(processes, "state", lambda *_: state)
+    now = [1000.0]
+    monkeypatch.setattr(guard_replica.time, "monotonic", lambda: now[0])
+    replica = guard_replica.Replica(str(tmp_path), "tiny-green", "the-boot-before 77 1234")
+    now[0] += 2 * guard_replica.GRACE
+    assert replica.gone() == ""
+    state["state"] = "failed"
+    assert replica.gone() == ""
+    now[0] += 2 * guard_replica.GRACE
+    assert replica.gone() == "its process does not run"
+
+
+def test_a_container_that_starts_again_has_booted_though_its_kernel_has_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    boots = set()
+    for ticks in (100, 200):
+        monkeypatch.setattr(guard_replica, "_ticks_of_first", lambda ticks=ticks: str(ticks))
+        guard_replica.boot.cache_clear()
+        boots.add(guard_replica.boot())
+        assert len(guard_replica.boot().split()) == 1
+    guard_replica.boot.cache_clear()
+    assert len(boots) == 2
+
+
 def test_only_new_lines_of_the_log_say_that_the_engine_gave_up(tmp_path: Path) -> None:
     log = tmp_path / "logs/tiny-green.log"
     log.parent.mkdir()

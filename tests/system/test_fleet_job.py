@@ -283,6 +283,52 @@ def test_killed_in_a_canary_the_fleet_goes_back_by_itself(site: StubSite, pace: 
     assert (site.status()["unfinished"], site.serving()) == ([], before)
 
 
+def test_a_host_that_reboots_in_its_bake_comes_to_a_verdict_by_itself(site: StubSite) -> None:
+    site.guard("{bake: 8s}")
+    before, load, alpha = site.serving(), site.load("beta"), site.lab["alpha"]
+    argv, environment = site.lab.command("upgrade", "tiny", "--to", "v2", "--yes")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
+        load.wait_for(lambda so_far: so_far.versions.get("v2", 0) > 20, 180)
+        cut = time.time()
+        alpha.power_off()
+        load.wait_for(lambda _: time.time() > cut + 2, 60)
+        known = time.time()
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 7, said
+    assert "alpha: not restored" in said
+    assert "the next command completes or undoes it" in said
+    for name in ("beta", "gamma"):
+        assert f"{name}: untouched: tiny #1 (v1)" in said
+    alpha.power_on()
+    # No command takes part in this.
+    until(lambda: _verdict_on(site, "alpha"), 120)
+    load.wait_for(lambda so_far: so_far.last_sent("v1", after=time.time() - 1) is not None, 60)
+    verdict = _verdict_on(site, "alpha")
+    # Which of its two replicas a boot makes ready first is chance, and decides what serves until the next command.
+    version = {"passed": "v2", "could not tell": "v1"}[verdict["verdict"]]
+    print(f"after the boot {version} serves: {verdict['verdict']} {verdict['reason']}")
+    assert (verdict["verdict"] == "passed") == (verdict["reason"] == ""), verdict
+    now = {**before, "alpha": [version]}
+    until(lambda: site.serving() == now, 60)
+    left = site.status()
+    assert {each["share"] for each in left["slots"]} == {0}
+    gates = json.loads(site.lab.toolkit("releases", "tiny", "--json").stdout)["gates"]
+    (bake,) = (each for each in gates if each["gate"] == "bake" and each["at"] > cut)
+    assert (bake["host"], bake["verdict"]) == ("alpha", verdict["verdict"])
+    site.lab.toolkit("deploy", "tiny@v1", "--yes", "--bake", "1")
+    assert (site.status()["unfinished"], site.serving()) == ([], before)
+    bad = load.stop().bad
+    assert len(bad) <= 4
+    assert all(cut <= answer.ended_at and answer.sent_at < known for answer in bad)
+
+
+def _verdict_on(site: StubSite, host: str) -> Any:
+    """Return the verdict that the guard of a host has kept for the next command; nothing before it has one."""
+    kept = json.loads(site.lab[host].run("cat", "/var/lib/toolkit/guard/tiny.found.json"))
+    return kept.get("verdict") if kept.get("settled") else None
+
+
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.behaviour)
 def test_a_planted_fault_is_returned_with_no_person_present(site: StubSite, fault: Fault) -> None:
     site.guard(GUARD)

@@ -36,10 +36,13 @@ SELDOM = 5.0
 IDLE = 10.0
 # A host that has booted has so many seconds at least to load the weights again.
 READY = 900.0
+# A standby that took over by so many seconds after the release was ready again was the earlier one of the two.
+BOOTED_SECONDS = 10.0
 # A replica that new requests wait for is suspected earlier than one that nobody watches.
 HANG = 3.0
 LEASE = "the lease ended: the command that held the deployment lock is gone"
 TAKEN_OVER = "the router found it down, and its standby has taken over"
+STANDBY_FIRST = "the host started again, and its standby was ready before it"
 NOT_READY = "its replica has not become ready again"
 EMPTIED = "its slot was emptied or has another release"
 
@@ -118,6 +121,9 @@ class Guard:
             else {}
         )
         self._replica = Replica(root, self._program, self._state.get("process", ""))
+        if self._replica.booted:
+            # When the release was ready again after the host's boot; 0 until then.
+            self._state["back"] = 0.0
         self._old = Replica(root, f"{order['model']}-{order['former']}")
         self._port = int(self._manifest.get("port", 0))
         self._hang = hang_of.Watched(root, self._program, self._port, *limits)
@@ -162,6 +168,8 @@ class Guard:
         if traffic is None:
             return []
         if not self._ready():
+            if self._state.get("back") == 0.0 and (over := self._taken_over()):
+                return self._conclude(*over)
             late = time.monotonic() - self._since > max(self.order["patience"], READY)
             return self._conclude(UNKNOWN, NOT_READY) if late else []
         return self._figure(traffic)
@@ -177,8 +185,8 @@ class Guard:
             self._seldom = time.monotonic()
             if not self._filled():
                 return self._conclude(UNKNOWN, EMPTIED)
-            if self._taken_over():
-                return self._conclude(FAILED, TAKEN_OVER)
+            if over := self._taken_over():
+                return self._conclude(*over)
             sides = self._measured(self._replica, new, self._port), self._of_former(old)
         elif self._judge.grows:
             # Each look then, so that a leak is stopped within seconds. An engine in need may tell its times late.
@@ -220,6 +228,8 @@ class Guard:
         if gone or not completion.healthy(self._port, self._replica.signs["health"], 0.5):
             self._keep("waits until its replica is ready", durable=False)
             return False
+        if self._state.get("back") == 0.0:
+            self._state["back"] = time.time()
         self._judge = self._new_judge()
         port = int(self._former.get("port", 0)) or None
         self._pairs = Pairs(self._port, port, self.order.get("probes", []))
@@ -246,14 +256,21 @@ class Guard:
         found = slot_manifest.release(self.root, self._program)
         return not found or found.get("number") == self.order["release"]
 
-    def _taken_over(self) -> bool:
-        """Whether the router found the replica down under all traffic, and its standby serves."""
-        routes = router_files.routes(os.path.join(self.root, "router"))
-        return self.order["phase"] == guard_order.BAKE and any(
-            route["model"] == self.order["model"]
-            and route.get("took_over", 0.0) > self.order["since"] - 1
-            for route in routes.get("routes", ())
-        )
+    def _taken_over(self) -> tuple[str, str] | None:
+        """Return verdict and reason where the router found the replica down under all traffic, and its standby serves.
+
+        Which of the two is ready first after a boot says nothing of the release.
+        """
+        if self.order["phase"] != guard_order.BAKE:
+            return None
+        routes = router_files.routes(os.path.join(self.root, "router")).get("routes", ())
+        mine = (each for each in routes if each["model"] == self.order["model"])
+        at = max((each.get("took_over", 0.0) for each in mine), default=0.0)
+        if at <= self.order["since"] - 1:
+            return None
+        back = self._state.get("back")
+        of_boot = back is not None and (not back or at <= back + BOOTED_SECONDS)
+        return (UNKNOWN, STANDBY_FIRST) if of_boot else (FAILED, TAKEN_OVER)
 
     @property
     def _verdict(self) -> str:

@@ -24,6 +24,8 @@ class Replica:
     def __init__(self, root: str, program: str, known: str = "") -> None:
         self.root, self.program, self.known = root, program, known
         self.signs = signs.of_slot(root, program)
+        # Whether the host has booted since the former guard looked.
+        self.booted = bool(known) and known.split()[0] != boot()
         self.pid, self.since = 0, time.monotonic()
         self._log = logs.path(root, program)
         self._place = _end_of(self._log)
@@ -40,6 +42,9 @@ class Replica:
         if not self.known or self.known.split()[0] != boot():
             if now:
                 self.pid, self.known = pid, now
+            elif found["state"] == "running":
+                # Its start is checked, or waits for a device that another replica starts on.
+                self.since = time.monotonic()
             elif time.monotonic() - self.since > GRACE:
                 return "its process does not run"
             return ""
@@ -92,22 +97,33 @@ class Replica:
 
 @functools.lru_cache(maxsize=1)
 def boot() -> str:
-    """Return a word that is another one after each boot of the host."""
+    """Return a word that is another one after each boot of the host, also where the host is a container."""
     try:
         with open("/proc/sys/kernel/random/boot_id") as file:
-            return file.read().strip()
+            kernel = file.read().strip()
     except OSError:
-        return "unknown"
+        kernel = "unknown"
+    return "%s-%s" % (kernel, _ticks_of_first())
+
+
+def _ticks_of_first() -> str:
+    """Return the ticks at the start of the first process: a container that starts again keeps its kernel's boot."""
+    return (_fields(1) or ["0"] * 20)[19]
 
 
 def started(pid: int) -> str:
     """Return the identity of a process: boot, pid and the ticks at its start; empty where it has ended."""
+    fields = _fields(pid)
+    return "" if not fields or fields[0] in "ZX" else f"{boot()} {pid} {fields[19]}"
+
+
+def _fields(pid: int) -> list[str]:
+    """Return the fields of /proc/PID/stat from the third on, the state; none where the process has ended."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
+            return file.read().rpartition(b")")[2].decode().split()
     except OSError:
-        return ""
-    return "" if fields[0] in (b"Z", b"X") else f"{boot()} {pid} {int(fields[19])}"
+        return []
 
 
 def _resident(pid: int) -> int:
