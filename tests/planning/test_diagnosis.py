@@ -91,6 +91,16 @@ def test_a_well_host_has_nothing_to_tell() -> None:
             [("warn", "provisioning", "by another toolkit version or settings")],
         ),
         (
+            host(unlogged="journalctl ended with 1"),
+            [
+                (
+                    "warn",
+                    "router's log",
+                    "lacks requests, and so do toolkit requests and slo: journalctl ended with 1",
+                )
+            ],
+        ),
+        (
             host(router=RouterFacts(locked=True, keys=1)),
             [("fail", "router", "does not run")],
         ),

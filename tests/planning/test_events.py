@@ -27,3 +27,10 @@ def test_without_events_nothing_is_told_and_a_hang_is_forgotten_after_a_day() ->
     old = replace(slot("blue", release(1)), hung_at=2000.0, hung="2 requests are open")
     facts = replace(host(old), observed_at=2000.0 + 86400)
     assert events_of(Routes((Route("tiny", ()),)), [facts]) == ()
+
+
+def test_a_log_that_lacks_requests_is_told() -> None:
+    facts = replace(host(), unlogged="journalctl ended with 1")
+    assert events_of(Routes(), [facts]) == (
+        f"{facts.name}: its router's log lacks requests: journalctl ended with 1",
+    )

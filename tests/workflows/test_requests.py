@@ -125,3 +125,13 @@ def test_a_silent_host_is_named_once_and_others_answer() -> None:
     assert said == ["warning: gpu1 does not answer"]
     with pytest.raises(HostError, match="gpu1 does not answer"):
         reader(time, one).latest(5)
+
+
+def test_a_host_whose_log_lacks_requests_is_named_once() -> None:
+    one, two, said = host("gpu1"), host("gpu2"), list[str]()
+    two.facts = replace(two.facts, unlogged="journalctl is not installed")
+    one.logged = [WHOLE]
+    found = reader(Time(), one, two, said=said)
+    assert found.latest(5) == (WHOLE,)
+    found.latest(5)
+    assert said == ["warning: gpu2: journalctl is not installed"]

@@ -72,15 +72,20 @@ def seconds(at: str) -> int:
 def journal(root: str, pattern: str, most: int) -> list[str]:
     """Return the last `most` lines of the router's journal that match `pattern`, the newest first.
 
-    Raises OSError or a subprocess's error where the journal cannot be searched.
+    Raises OSError where the journal cannot be searched.
     """
-    done = subprocess.run(
-        [*_JOURNAL, "--unit", unit(root), "--grep", pattern, "--lines", str(most)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        timeout=_SECONDS,
-    )
+    try:
+        done = subprocess.run(
+            [*_JOURNAL, "--unit", unit(root), "--grep", pattern, "--lines", str(most)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            timeout=_SECONDS,
+        )
+    except FileNotFoundError:
+        raise OSError("journalctl is not installed") from None
+    except subprocess.TimeoutExpired:
+        raise OSError(f"journalctl did not end within {_SECONDS} s") from None
     # journalctl ends with 1 and without a word where it finds nothing.
     if done.returncode and done.stderr.strip():
         raise OSError(done.stderr.decode("utf-8", "replace").strip()[:400])

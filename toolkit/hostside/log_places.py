@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import subprocess
 import time
 import zlib
@@ -20,12 +21,18 @@ from wire import Document
 
 # Bytes of the log that one look reads.
 LOOK_BYTES = 2**21
+# Seconds for which journalctl may read: the watch that waits for it does nothing else.
+SECONDS = 10.0
 # Bytes of the first line of a file that tell it from others: its time and its request's id are within.
 _HEAD = 1024
 _JOURNAL = (
     *("journalctl", "--output=json", "--output-fields=MESSAGE", "--all"),
     *("--no-pager", "--quiet"),
 )
+
+
+class Unreadable(OSError):
+    """The log cannot be read."""
 
 
 def of(root: str) -> Journal | Files:
@@ -122,7 +129,11 @@ class Journal:
         }
 
     def after(self, place: Document) -> list[str]:
-        """Return the lines from `place` on; `place`, `gap` and `more` are then those of their end."""
+        """Return the lines from `place` on; `place`, `gap` and `more` are then those of their end.
+
+        Raises Unreadable.
+        """
+        began = int(time.time() * 1e6)
         cursor, self.place = place["cursor"], place
         # The line of the cursor too: it tells whether the journal still has it.
         start = f"--cursor={cursor}" if cursor else f"--since=@{place['since'] / 1e6:.6f}"
@@ -131,27 +142,48 @@ class Journal:
             entries = entries[1:]
         elif cursor:
             self.gap = True
+        if self.gap and not entries:
+            # All that it had is gone, once.
+            self.place = {**place, "cursor": "", "since": began}
         if entries:
             self.place = {**place, "cursor": str(entries[-1]["__CURSOR"])}
         return [each["MESSAGE"] for each in entries if isinstance(each.get("MESSAGE"), str)]
 
     def _entries(self, start: str) -> tuple[list[Document], bool]:
         """Return entries from `start` on, within bounds, and whether there are more."""
-        with subprocess.Popen(
-            [*_JOURNAL, "--unit", self._unit, start],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        ) as running:
-            assert running.stdout is not None
-            data = running.stdout.read(LOOK_BYTES)
-            more = len(data) == LOOK_BYTES
-            if more:
-                running.kill()
-        if running.returncode and not more:
-            raise OSError(f"journalctl ended with {running.returncode}")
+        try:
+            data, more = _output([*_JOURNAL, "--unit", self._unit, start])
+        except FileNotFoundError:
+            raise Unreadable("journalctl is not installed") from None
         entries = []
         for line in data[: data.rfind(b"\n") + 1].splitlines():
             with contextlib.suppress(ValueError):
                 entries.append(parsed(line))
         return [each for each in entries if isinstance(each, dict) and "__CURSOR" in each], more
+
+
+def _output(argv: list[str]) -> tuple[bytes, bool]:
+    """Return what journalctl writes, within bounds of bytes and time, and whether they cut it off."""
+    until, data = time.monotonic() + SECONDS, b""
+    with subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as running:
+        assert running.stdout is not None
+        try:
+            while len(data) < LOOK_BYTES:
+                left = max(0.0, until - time.monotonic())
+                if not select.select([running.stdout], [], [], left)[0]:
+                    break
+                part = os.read(running.stdout.fileno(), LOOK_BYTES - len(data))
+                if not part:
+                    if code := running.wait(max(1.0, until - time.monotonic())):
+                        raise Unreadable(f"journalctl ended with {code}")
+                    return data, False
+                data += part
+        except subprocess.TimeoutExpired:
+            data = b""
+        finally:
+            running.kill()
+    if b"\n" not in data:
+        raise Unreadable(f"journalctl did not end within {SECONDS:g} s")
+    return data, True

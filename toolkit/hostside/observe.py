@@ -27,6 +27,7 @@ import router_view
 import seals
 import signs
 import slot_manifest
+import unlogged
 import warmth
 import watch
 from directory import read_text
@@ -81,6 +82,7 @@ def observe(root: str, label: str = "") -> Document:
         },
         "changed": seals.changed(root),
         "watched": watch.runs(root),
+        "unlogged": unlogged.read(root),
         "guards": guard_order.facts(root),
         "used_ports": listening.ports(),
         "lock": deployment_lock.read(root),

@@ -14,6 +14,7 @@ import access_log
 import last_lines
 import log_places
 import processes
+import unlogged
 from directory import open_plain
 from documents import parsed
 from wire import Document
@@ -25,7 +26,9 @@ _MODEL = re.compile(r"[!-~]{1,200}\Z")
 
 
 def read(root: str, model: str, lines: int, place: Document | None) -> Document:
-    """Return {"requests": [...], "place": place, "more": whether there are more}, the oldest request first.
+    """Return {"requests": [...], "place": place, "more": whether there are more, "unlogged": what the log lacks}.
+
+    The oldest request comes first.
 
     Without `place` these are the last `lines` requests, else those whose lines came after it. `model` selects one; with
     an empty one all requests are told, those that the router itself answered too. Raises ValueError where `model` is no
@@ -38,10 +41,11 @@ def read(root: str, model: str, lines: int, place: Document | None) -> Document:
         # A line that is written meanwhile is told twice, and never lost.
         place = log.end()
         found = _last(root, model, min(lines, MOST_LINES))
-        return {"requests": found, "place": place, "more": False}
+        return {"requests": found, "place": place, "more": False, "unlogged": unlogged.read(root)}
     found = [each for each in map(_request, log.after(place)) if each]
     mine = [each for each in found if not model or each["model"] == model]
-    return {"requests": mine, "place": log.place, "more": log.more}
+    more, lacks = log.more, unlogged.read(root)
+    return {"requests": mine, "place": log.place, "more": more, "unlogged": lacks}
 
 
 def _last(root: str, model: str, lines: int) -> list[Document]:

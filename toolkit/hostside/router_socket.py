@@ -87,6 +87,21 @@ def counters(directory: str, pid: int) -> list[dict[str, str]]:
     return list(csv.DictReader(text.lstrip("# ").splitlines()))
 
 
+def answered(directory: str) -> int | None:
+    """Return how many requests of clients the workers that run have answered well; None where no router runs."""
+    try:
+        found = processes(directory)
+    except RouterDown:
+        return None
+    total = 0
+    for pid in found["current"] + found["old"]:
+        # frontends: 1
+        text = _ask_worker(directory, pid, "show stat -1 1 -1") or ""
+        for row in csv.DictReader(text.lstrip("# ").splitlines()):
+            total += int(row["hrsp_2xx"] or 0) if row["pxname"] == "api" else 0
+    return total
+
+
 def tell(directory: str, pid: int, commands: list[str]) -> list[str]:
     """Send the commands to the worker `pid` in their order; return its complaints.
 

@@ -21,6 +21,7 @@ from collections.abc import Iterable
 
 import access_log
 import log_places
+import unlogged
 from documents import parsed
 from use_ledger import Ledger
 from wire import Document
@@ -28,6 +29,8 @@ from wire import Document
 SECONDS = 15.0
 # While nobody asks for anything, a line of the ledger every few minutes says that the log was read.
 SECONDS_OF_SILENCE = 300.0
+# A log that could not be read takes seconds of the watch's time at each try.
+SECONDS_OF_FAULT = 300.0
 # Of a longer time between two looks nobody knows whether a model slept.
 SECONDS_OF_A_LOOK = 120.0
 # Rows of one line of the ledger; beyond them reasons and releases are left out.
@@ -45,9 +48,10 @@ class TallyLog:
         self._looked = float("-inf")
         self._more = False
         self._sleepers = Sleepers(root)
+        self._answered = unlogged.Answered(root)
 
     def look(self) -> list[str]:
-        """Count what is new, within bounds, where it is time; nothing of it is worth a word in the log."""
+        """Count what is new, within bounds, where it is time; return in words where the log lacks lines, or no more."""
         now = time.monotonic()
         if now - self._looked < SECONDS and not self._more:
             return []
@@ -56,26 +60,40 @@ class TallyLog:
         with contextlib.suppress(TimeoutError), self.ledger.held(0.0):
             at = time.time()
             self._sleepers.look(at)
-            self._more = self._count(at)
+            words = unlogged.note(self.root, self._lacking(at))
+            return [words] if words else []
         return []
 
-    def _count(self, now: float) -> bool:
-        """Add what is new; return whether the log has more."""
+    def _lacking(self, now: float) -> str:
+        """Count what is new; return in words what the log lacks."""
+        try:
+            self._more, silent = self._count(now)
+        except log_places.Unreadable as error:
+            # The place stands still, so whatever the log has later counts then.
+            self._more = False
+            self._looked += SECONDS_OF_FAULT
+            return str(error)
+        return unlogged.SILENT % access_log.unit(self.root) if silent else ""
+
+    def _count(self, now: float) -> tuple[bool, bool]:
+        """Add what is new; return whether the log has more, and whether it lacks what the router has answered."""
         place, since = self.ledger.log.get("log"), self.ledger.log.get("until", now)
         read = log_places.of(self.root)
         if place is None or place["kind"] != read.kind:
             # Lines from before belong to no time that was watched.
             self.ledger.append([_line([], read.end(), now, now, False)])
-            return False
+            return False, False
         lines = read.after(place)
         rows = tallied(lines, now)
-        if not rows and not read.gap and 0 <= now - since < SECONDS_OF_SILENCE:
-            return read.more
+        silent = self._answered.lacks(bool(lines))
+        gap = read.gap or silent
+        if not rows and not gap and 0 <= now - since < SECONDS_OF_SILENCE:
+            return read.more, silent
         # Where there is more, the time up to now is not counted yet.
         until = since if read.more else now
         rows += self._sleepers.rows()
-        self.ledger.append([_line(rows, read.place, min(since, now), until, read.gap)])
-        return read.more
+        self.ledger.append([_line(rows, read.place, min(since, now), until, gap)])
+        return read.more, silent
 
 
 class Sleepers:

@@ -206,7 +206,7 @@ class FakeHost(Guarded):
         found = [each for each in self.logged[start:] if model in ("", each.model)]
         if place is None:
             found = found[len(found) - min(lines, len(found)) :]
-        return RequestPart(tuple(found), {"line": len(self.logged)})
+        return RequestPart(tuple(found), {"line": len(self.logged)}, False, self.facts.unlogged)
 
     def find_use(self, ids: Sequence[str], since: float) -> tuple[RecordedUse, ...]:
         self.before("find use")

@@ -68,6 +68,7 @@ def _facts(name: str, data: Mapping[str, Any]) -> HostFacts:
         confines=data["confines"],
         fences=tuple(data["fences"]),
         watched=data["watched"],
+        unlogged=data["unlogged"],
         accelerators=tuple(data["accelerators"]),
         driver_fault=data["driver_fault"],
         cpus=data["cpus"],

@@ -13,12 +13,15 @@ _TEXTS = (
 )
 # Characters of a name, an id or an API's path.
 _TEXT = 400
+# Of what a log lacks, in words.
+_WORDS = 500
 
 
 def part_from_json(host: str, data: Mapping[str, Any]) -> RequestPart:
     """Return what `host` told of its log; raises ValueError, TypeError or KeyError where it is nothing of it."""
     requests = tuple(_request(host, each) for each in data["requests"])
-    return RequestPart(requests, dict(data["place"]), bool(data["more"]))
+    lacks = text_of(data["unlogged"], "unlogged", _WORDS)
+    return RequestPart(requests, dict(data["place"]), bool(data["more"]), lacks)
 
 
 def records_from_json(data: Mapping[str, Any]) -> tuple[RecordedUse, ...]:

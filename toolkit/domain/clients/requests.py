@@ -63,9 +63,10 @@ class RecordedUse:
 class RequestPart:
     """Requests of a router's log, the oldest first, and the place where the next part begins.
 
-    The place is the host's own word; `more` says that the log has more already.
+    The place is the host's own word; `more` says that the log has more already, `unlogged` in words what it lacks.
     """
 
     requests: tuple[LoggedRequest, ...]
     place: Mapping[str, Any]
     more: bool = False
+    unlogged: str = ""

@@ -163,6 +163,7 @@ class HostFacts:
     that cannot be read, below its directory.
     `fences` are those that a replica has which starts there now.
     `watched` tells whether its watch runs, which restarts replicas that hang.
+    `unlogged` says in words what its router's log lacks.
     `files_free` and `noexec` are of the file system with its root, `tmp_free` is in bytes.
     `confines` tells whether its kernel can keep a process from reaching addresses (control groups, version 2).
     `changed_files` names in words the files of its router and of the toolkit that are not as they were written.
@@ -189,6 +190,7 @@ class HostFacts:
     confines: bool = True
     fences: tuple[str, ...] = FENCES
     watched: bool = True
+    unlogged: str = ""
     accelerators: tuple[str, ...] = ()
     driver_fault: str = ""
     cpus: int = 0

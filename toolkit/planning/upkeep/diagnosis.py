@@ -50,6 +50,7 @@ def diagnose_host(facts: HostFacts, provision_digest: str) -> tuple[Finding, ...
         _libraries(facts),
         _router(facts),
         *_watch(facts),
+        *_log(facts),
         *_door(facts),
         *_fence(facts),
         *_replicas(facts),
@@ -177,6 +178,14 @@ def _watch(facts: HostFacts) -> tuple[Finding, ...]:
         return (Finding(Level.OK, "watch", "restarts replicas that hang"),)
     words = "does not run: a replica that hangs keeps its traffic"
     return (Finding(Level.WARN, "watch", words, "toolkit provision"),)
+
+
+def _log(facts: HostFacts) -> tuple[Finding, ...]:
+    if not facts.unlogged:
+        return ()
+    words = f"lacks requests, and so do toolkit requests and slo: {facts.unlogged}"
+    hint = f"on {facts.name}: systemctl status systemd-journald"
+    return (Finding(Level.WARN, "router's log", words, hint),)
 
 
 def _door(facts: HostFacts) -> tuple[Finding, ...]:

@@ -29,6 +29,11 @@ def events_of(routes: Routes, facts: Iterable[HostFacts]) -> tuple[str, ...]:
         if slot.hung_at and each.observed_at - slot.hung_at < DAY
     ]
     found += [
+        f"{each.name}: its router's log lacks requests: {each.unlogged}"
+        for each in facts
+        if each.unlogged
+    ]
+    found += [
         f"{route.model}: {_sleep_words(route.sleep, _hosts(route))}"
         for route in routes.routes
         if route.sleep

@@ -29,7 +29,8 @@ class Clock:
 class RequestReader:
     """Reads the requests of `model` on `hosts`; an empty name selects those of all models.
 
-    `say` gets a line about each host that does not answer, once until it answers again.
+    `say` gets a line about each host that does not answer, once until it answers again, and about each whose log lacks
+    requests.
     """
 
     hosts: Sequence[HostPort]
@@ -38,6 +39,7 @@ class RequestReader:
     say: Callable[[str], None]
     _places: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     _silent: set[str] = field(default_factory=set)
+    _lacking: set[str] = field(default_factory=set)
 
     def latest(self, lines: int) -> tuple[LoggedRequest, ...]:
         """Return the last `lines` requests of all hosts in the order in which they came in.
@@ -101,6 +103,9 @@ class RequestReader:
                     self.say(f"warning: {part.message}")
                 continue
             self._silent.discard(host.name)
+            if part.unlogged and host.name not in self._lacking:
+                self._lacking.add(host.name)
+                self.say(f"warning: {host.name}: {part.unlogged}")
             self._places[host.name] = part.place
             found += part.requests
         if errors and not self._places:
