@@ -25,6 +25,7 @@ SECTIONS = {
     "bench_pull.py": ("pull",),
     "bench_many_files.py": ("many-files",),
     "bench_deploy.py": ("deploy",),
+    "bench_compiled.py": ("compiled",),
     "bench_change.py": ("changes", "rollback"),
     "bench_fleet_look.py": ("fleet-status", "fleet-deploy"),
     "bench_many_hosts.py": ("many-hosts",),

@@ -196,6 +196,15 @@ def test_an_eager_engine_on_the_cpu_compiles_nothing_at_all() -> None:
     assert "TORCHDYNAMO_DISABLE" not in VLLM.environment(compiled, CPU, GB)
 
 
+def test_an_engine_that_compiles_on_the_cpu_saves_no_trace_that_it_could_not_load() -> None:
+    compiled = version(serving={"enforce-eager": False})
+    assert VLLM.environment(compiled, CPU, GB)["VLLM_USE_AOT_COMPILE"] == "0"
+    for found, accelerator in ((version(), CPU), (compiled, CUDA)):
+        assert "VLLM_USE_AOT_COMPILE" not in VLLM.environment(found, accelerator, GB)
+    wished = version(serving={"enforce-eager": False}, env={"VLLM_USE_AOT_COMPILE": "1"})
+    assert VLLM.environment(wished, CPU, GB)["VLLM_USE_AOT_COMPILE"] == "1"
+
+
 def test_over_several_hosts_each_holds_its_part_of_the_weights() -> None:
     found = version(resources={"memory": 10 * 2**30, "hosts": 2})
     assert VLLM.environment(found, CPU, 4 * 2**30)["VLLM_CPU_KVCACHE_SPACE"] == "6"

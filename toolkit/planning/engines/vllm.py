@@ -117,6 +117,10 @@ class Vllm:
             # vLLM still compiles single functions when a request first needs them (logprobs, some sampling, tensor
             # parallel embeddings), and on a host without a C++ compiler that request ends the engine.
             defaults["TORCHDYNAMO_DISABLE"] = "1"
+        else:
+            # compilation/decorators.py, _try_load_aot_compiled_fn: what the CPU build saves has no `finalize_loading`.
+            # The next start tries for seconds to load it, and then traces the model as without it.
+            defaults["VLLM_USE_AOT_COMPILE"] = "0"
         return {**defaults, **updating, **version.env}
 
     def command(self, release: Release, seat: Seat) -> tuple[str, ...]:
