@@ -37,6 +37,7 @@ import takeover
 from guard_judge import GROWTH_BYTES
 
 __all__ = [
+    "ORDER",
     "Crowd",
     "Guarded",
     "faulty",

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.hostside.guard_lab import (
+    ORDER,
     Crowd,
     Guarded,
     guard,
@@ -241,6 +242,40 @@ def test_a_person_in_a_hurry_is_obeyed_at_once(
     found = quick.verdict()
     assert (found["verdict"], found["reason"]) == (verdict, f"{wish.rstrip('e')}ed by ann@ops")
     assert quick.weights() == weights
+
+
+def test_only_a_breach_says_more_of_a_share_that_has_passed(
+    quick: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick.begin(phase="share", seconds=0.5)
+    assert quick.verdict()["verdict"] == "passed"
+    # As after one failed request, once the phase and its patience are over.
+    doubt = ("could not tell", "the last requests failed, which proves nothing yet")
+    monkeypatch.setattr(guard.Judge, "verdict", lambda _: doubt)
+    looks = quick.looks
+    until(lambda: quick.looks > looks + 10, 60)
+    assert (quick.found()["verdict"]["verdict"], quick.found()["withdrawn"]) == ("passed", "")
+
+
+def test_an_order_of_which_no_guard_can_be_made_leaves_the_others_at_work(
+    quick: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = {**ORDER, "model": "a-bad-one", "rollout": "r2", "former": 7}
+    guard_order.begin(quick.root, bad, "t1")
+    quick.begin(phase="share")
+    until(lambda: quick.looks > 3, 60)
+    # What a worker answers that ends just then has no columns.
+    monkeypatch.setattr(guard.Meter, "read", lambda _: {}["pxname"])
+    quick.held.update(held=False, owner=None)
+
+    def withdrawn() -> str:
+        facts = guard_order.facts(quick.root)
+        (mine,) = [each for each in facts if each["order"]["model"] == "tiny"]
+        return str(mine["withdrawn"])
+
+    until(withdrawn, 60)
+    assert quick.weights() == BACK
+    assert any(words.startswith("guard of a-bad-one: ") for words in quick.said)
 
 
 def test_a_share_that_has_passed_is_watched_on_until_its_next_phase(quick: Guarded) -> None:

@@ -86,6 +86,46 @@ def test_after_a_withdrawal_no_phase_begins_any_more(root: str) -> None:
         guard_order.enter(root, "tiny", BAKE, "t1")
 
 
+def test_an_abort_that_a_new_phase_comes_upon_is_heard(root: str) -> None:
+    guard_order.begin(root, ORDER, "t1")
+    assert guard_order.wish(root, "tiny", "abort", "ann") == {"taken": True}
+    with pytest.raises(guard_order.NoGuard, match="green of tiny was aborted by ann"):
+        guard_order.enter(root, "tiny", BAKE, "t1")
+    assert facts(root)["order"]["phase"] == "share"
+    # Written by a person while the command had begun the phase already.
+    order = guard_order.read(root, "tiny")
+    assert order is not None
+    later = {**order, "number": order["number"] + 1}
+    assert guard_order.wished(root, later)["wish"] == "abort"
+    assert guard_order.wished(root, {**later, "rollout": "r2"}) == {}
+
+
+@pytest.mark.parametrize("told", ["failed", "could not tell"])
+def test_a_verdict_that_takes_the_traffic_away_counts_in_the_next_phase_too(
+    root: str, told: str
+) -> None:
+    guard_order.begin(root, ORDER, "t1")
+    order = guard_order.read(root, "tiny")
+    assert order is not None
+    guard_order.enter(root, "tiny", BAKE, "t1")
+    # The watch came to it while the command entered the phase: it knew of the former one alone.
+    verdict = {"gate": "canary", "verdict": told, "reason": "why", "figures": []}
+    guard_order.keep(root, order, {"verdict": verdict, "settled": True}, durable=True)
+    assert facts(root)["verdict"] == verdict
+    with pytest.raises(guard_order.NoGuard, match="has withdrawn green: why"):
+        guard_order.enter(root, "tiny", BAKE, "t1")
+
+
+def test_what_nobody_can_tell_ends_no_rollout_that_is_to_go_on(root: str) -> None:
+    guard_order.begin(root, {**ORDER, "unsure": "go-on"}, "t1")
+    order = guard_order.read(root, "tiny")
+    assert order is not None
+    verdict = {"gate": "canary", "verdict": "could not tell", "reason": "why", "figures": []}
+    guard_order.keep(root, order, {"verdict": verdict, "settled": True}, durable=True)
+    guard_order.enter(root, "tiny", BAKE, "t1")
+    assert (facts(root)["order"]["phase"], facts(root)["verdict"]) == ("bake", None)
+
+
 def test_a_guard_ends_with_its_own_rollout_only(root: str) -> None:
     guard_order.begin(root, ORDER, "t1")
     guard_order.end(root, "tiny", "another")

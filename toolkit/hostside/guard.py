@@ -22,6 +22,7 @@ import router_socket
 import slot_manifest
 import withdraw
 from guard_judge import Judge, Look, Side
+from guard_order import EMPTIED, LEASE
 from guard_probes import Pairs
 from guard_replica import Replica, started
 from guard_traffic import Meter, Traffic
@@ -40,11 +41,9 @@ READY = 900.0
 BOOTED_SECONDS = 10.0
 # A replica that new requests wait for is suspected earlier than one that nobody watches.
 HANG = 3.0
-LEASE = "the lease ended: the command that held the deployment lock is gone"
 TAKEN_OVER = "the router found it down, and its standby has taken over"
 STANDBY_FIRST = "the host started again, and its standby was ready before it"
 NOT_READY = "its replica has not become ready again"
-EMPTIED = "its slot was emptied or has another release"
 
 
 class Guards:
@@ -68,18 +67,20 @@ class Guards:
         traffic = self._traffic(seldom=not orders)
         done: list[str] = []
         for model, order in orders.items():
-            guard = self._guards.get(model)
-            if guard is None:
-                # Adapters change in a replica that has served before.
-                before = order["slot"] if guard_adapters.names_of(order) else order["former"]
-                usual = self._usual.get((model, before), (None, 0.0))
-                guard = self._guards[model] = Guard(self.root, order, self._limits, usual)
             try:
-                done += guard.look(traffic)
+                if model not in self._guards:
+                    self._guards[model] = self._guard_of(order)
+                done += self._guards[model].look(traffic)
             except Exception as error:
                 # The router starts again, or the slot is being emptied; other models have guards, too.
                 done.append(f"guard of {model}: {type(error).__name__}: {error}")
         return done
+
+    def _guard_of(self, order: Document) -> Guard:
+        # Adapters change in a replica that has served before.
+        before = order["slot"] if guard_adapters.names_of(order) else order["former"]
+        usual = self._usual.get((order["model"], before), (None, 0.0))
+        return Guard(self.root, order, self._limits, usual)
 
     def _traffic(self, *, seldom: bool) -> dict[tuple[str, str], Traffic] | None:
         """Return the traffic since the last look, None where it is too early; nothing where no router answers."""
@@ -90,7 +91,8 @@ class Guards:
         self._metered = now
         try:
             found = self._meter.read()
-        except router_socket.RouterError:
+        except (router_socket.RouterError, LookupError, TypeError, ValueError):
+            # No answer, or none that has figures. Leases and wishes are looked at all the same.
             return {}
         for slot, each in found.items():
             rate = self._meter.share_failed(*slot)
@@ -195,7 +197,8 @@ class Guard:
         if why := self._judge.look(look):
             return self._conclude(FAILED, why)
         verdict, words = self._judge.verdict()
-        if verdict and verdict != self._verdict:
+        # Of a share that has passed and waits for other hosts, only a breach says more.
+        if verdict and not self._verdict:
             return self._conclude(verdict, words)
         self._keep(words, durable=False)
         return []
@@ -315,10 +318,7 @@ class Guard:
     @property
     def _must_go(self) -> bool:
         """Whether the verdict takes the target's traffic away."""
-        reason = self._kept["verdict"]["reason"]
-        returns = self.order["unsure"] == "return" or reason == LEASE
-        unsure = self._verdict == UNKNOWN and returns and reason != EMPTIED
-        return self._verdict == FAILED or unsure
+        return guard_order.must_go(self.order, self._kept)
 
     @property
     def _is_last(self) -> bool:

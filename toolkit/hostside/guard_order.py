@@ -26,6 +26,8 @@ _ROOT_ONLY = 0o600
 _OF_ORDER = {"rollout", "model", "slot", "former", "phase", "number", "token"}
 _WORDS_OF_ORDER = ("rollout", "model", "slot", "phase")
 ORDER, FOUND, WISH = ".json", ".found.json", ".wish.json"
+LEASE = "the lease ended: the command that held the deployment lock is gone"
+EMPTIED = "its slot was emptied or has another release"
 
 
 class NoGuard(Exception):
@@ -48,23 +50,33 @@ def begin(root: str, order: Document, holder: str) -> Document:
 def enter(root: str, model: str, phase: Document, holder: str) -> Document:
     """Go on with the next phase: `phase` has `phase`, `seconds`, `requests` and `share`; return {}.
 
-    The phase depends on the lock of its own command. Raises NoGuard where no guard stands or where it has withdrawn.
+    The phase depends on the lock of its own command. Raises NoGuard where no guard stands, where its verdict takes the
+    target's traffic away, and where a person has aborted the rollout.
     """
     deployment_lock.require(root, holder)
     order = read(root, model)
     if order is None:
         raise NoGuard(f"no guard of {model} watches here")
     seen = found(root, order)
-    verdict = seen.get("verdict") or {}
-    if seen.get("withdrawn") or verdict.get("verdict") == "failed":
-        why = seen.get("withdrawn") or verdict.get("reason")
+    if seen.get("withdrawn") or must_go(order, seen):
+        why = seen.get("withdrawn") or seen["verdict"].get("reason")
         raise NoGuard(f"the guard of {model} has withdrawn {order['slot']}: {why}")
+    wanted = wished(root, order)
+    if wanted.get("wish") == "abort":
+        raise NoGuard(f"{order['slot']} of {model} was aborted by {wanted.get('actor', '')}")
     with _files(root) as opened:
-        opened.remove(_name(model, WISH))
         number = order["number"] + 1
         after = {**order, **phase, "token": holder, "number": number, "since": time.time()}
         _write(opened, model, after)
     return {}
+
+
+def must_go(order: Document, seen: Document) -> bool:
+    """Whether the verdict in what a guard found takes the target's traffic away."""
+    told = seen.get("verdict") or {}
+    verdict, reason = told.get("verdict"), told.get("reason")
+    returns = order.get("unsure") == "return" or reason == LEASE
+    return verdict == "failed" or (verdict == "could not tell" and returns and reason != EMPTIED)
 
 
 def wish(root: str, model: str, wish: str, actor: str) -> Document:
@@ -110,10 +122,15 @@ def read(root: str, model: str) -> Document | None:
 
 
 def found(root: str, order: Document) -> Document:
-    """Return what the guard of this order found in its phase; an empty document where it has not looked yet."""
+    """Return what the guard of this order found in its phase; an empty document where it has not looked yet.
+
+    A verdict of an earlier phase that takes the traffic away counts in the phase that a command has begun meanwhile.
+    """
     seen = _read(root, order["model"], FOUND)
-    of = (seen.get("rollout"), seen.get("number"))
-    return seen if of == (order["rollout"], order["number"]) else {}
+    if seen.get("rollout") != order["rollout"]:
+        return {}
+    lasts = seen.get("withdrawn") or must_go(order, seen)
+    return seen if lasts or seen.get("number") == order["number"] else {}
 
 
 def learned(root: str, order: Document) -> Document:
@@ -124,10 +141,13 @@ def learned(root: str, order: Document) -> Document:
 
 
 def wished(root: str, order: Document) -> Document:
-    """Return the wish for this order's phase; an empty document where nobody has one."""
+    """Return the wish for this order's phase, or to abort its rollout; an empty document where nobody has one.
+
+    A person who aborts while a command begins the next phase has been told that it is heard.
+    """
     seen = _read(root, order["model"], WISH)
-    of = (seen.get("rollout"), seen.get("number"))
-    return seen if of == (order["rollout"], order["number"]) else {}
+    of_phase = seen.get("number") == order["number"] or seen.get("wish") == "abort"
+    return seen if of_phase and seen.get("rollout") == order["rollout"] else {}
 
 
 def keep(root: str, order: Document, seen: Document, *, durable: bool) -> None:

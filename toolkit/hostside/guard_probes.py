@@ -6,6 +6,7 @@ to the replicas' own ports: no log and no count of use has them.
 
 from __future__ import annotations
 
+import collections
 import json
 import threading
 import time
@@ -60,7 +61,8 @@ class Pairs:
         """`new` and `old` are the ports of the replicas, `probes` what to ask."""
         self.loads, self.hurry = (0, 0), False
         self._ports, self._probes = (new, old), probes
-        self._done: list[Pair] = []
+        # Filled by the thread while others take: both ends of a deque may be used at once.
+        self._done: collections.deque[Pair] = collections.deque(maxlen=100)
         self._asked: float | None = None
         self._ended = threading.Event()
         if probes:
@@ -68,8 +70,7 @@ class Pairs:
 
     def take(self) -> list[Pair]:
         """Return the pairs that ended since the last call."""
-        taken, self._done = self._done, []
-        return taken
+        return [self._done.popleft() for _ in range(len(self._done))]
 
     @property
     def waiting(self) -> bool:
@@ -84,7 +85,7 @@ class Pairs:
         turn = 0
         while not self._ended.is_set():
             pair = self._pair(turn)
-            self._done = [*self._done, pair][-100:]
+            self._done.append(pair)
             turn += 1
             self._ended.wait(HURRY if pair.new.fault else DOUBT if self.hurry else PAUSE)
 
