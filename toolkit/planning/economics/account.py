@@ -2,19 +2,30 @@
 
     host's cost = rent or write-off + hosting + people + energy
 
-It divides among the replicas that hold the host, moment by moment, by the memory that they hold. A model's live time
-divides into work and idle time by its utilisation: the seconds that its tokens take at full load, over the seconds that
-its replicas were live. Of the time without work, `asleep` is that in which the model slept. Idle power belongs to the
-time, and the power on top of it to the work.
+Each price of a host has its own time, power, meter and device. A day's tokens count at the price of the day, since
+prices change at midnight. The costs divide among the replicas that hold the host, moment by moment, by the memory that
+they hold. A model's live time divides into work and idle time by its utilisation: the seconds that its tokens take at
+full load, over the seconds that its replicas were live. Of the time without work, `asleep` is that in which the model
+slept. Idle power belongs to the time, and the power on top of it to the work.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
+from typing import TypeVar
 
-from toolkit.domain.costs.economics import HOUR, HOURS_A_MONTH, MILLION, Rates, Traffic
+from toolkit.domain.costs.economics import (
+    HOUR,
+    HOURS_A_MONTH,
+    MILLION,
+    Costs,
+    Rates,
+    Traffic,
+    midnight,
+)
 from toolkit.planning.economics.bills import (
     Account,
     HostBill,
@@ -23,34 +34,33 @@ from toolkit.planning.economics.bills import (
     PerMillion,
     Situation,
 )
-from toolkit.planning.economics.energy import Energy, energy_of
+from toolkit.planning.economics.energy import Energy, energy_of, sources
 from toolkit.planning.economics.shares import ZERO, HostTime, Share, divide
 from toolkit.planning.economics.work import Tokens, total, work_of
 
 _ONE = Decimal(1)
+# A host, a model, and the day on which the host's price begins; None for a day without a price.
+_At = tuple[str, str, date | None]
+_Kind = TypeVar("_Kind")
 
 
 def account(situation: Situation) -> Account:
     """Return the bill. Raises InputError where a host has no price or no energy for a time that it was used."""
     costs, span = situation.costs, situation.span
-    by_place = _grouped(situation.traffic, lambda row: (row.host, row.model))
+    by_place = _by_place(situation.traffic, costs)
     keyed = situation.traffic if situation.keys is None else situation.keys
     by_key = _grouped(keyed, lambda row: (row.key, row.model))
     names = dict.fromkeys([*costs.hosts, *(each.host for each in situation.reservations)])
     times = [divide(each, costs, span, situation.reservations) for each in names]
-    paid = [each for each in times if each is not None]
+    paid = [each for periods in times for each in periods]
     _spread_people(
         paid, costs.people * costs.person_hour * Decimal(span.seconds) / HOUR / HOURS_A_MONTH
     )
     sums: dict[str, _Model] = {}
     notes: list[str] = []
-    hosts = []
-    for time in paid:
-        tokens = {model: found for (host, model), found in by_place.items() if host == time.host}
-        hosts.append(_bill_host(situation, time, tokens, sums, notes))
-    placed = {(time.host, model) for time in paid for model in time.shares}
-    for place in by_place.keys() - placed:
-        _add_homeless(place, by_place[place], sums, notes)
+    hosts = [_bill_host(situation, each, by_place, sums, notes) for each in times if each]
+    placed = {(time.host, model, time.price.begins) for time in paid for model in time.shares}
+    _add_homeless({at: each for at, each in by_place.items() if at not in placed}, sums, notes)
     models = {name: _model_bill(name, sums[name]) for name in sorted(sums)}
     return Account(
         span,
@@ -59,7 +69,7 @@ def account(situation: Situation) -> Account:
         tuple(models.values()),
         _key_bills(by_key, models),
         sum((each.empty for each in hosts), ZERO),
-        tuple(sorted(notes)),
+        tuple(sorted(set(notes))),
     )
 
 
@@ -91,11 +101,23 @@ class _Model:
         return first, second, third
 
 
-def _grouped(
-    traffic: Iterable[Traffic], kind: Callable[[Traffic], tuple[str, str]]
-) -> dict[tuple[str, str], Tokens]:
+def _by_place(traffic: Iterable[Traffic], costs: Costs) -> dict[_At, Tokens]:
+    """Return the tokens of each model at each host, apart for each of the host's prices."""
+    begins: dict[tuple[str, date], date | None] = {}
+
+    def place(row: Traffic) -> _At:
+        there = row.host, row.day
+        if there not in begins:
+            price = costs.price_on(row.host, midnight(row.day))
+            begins[there] = price.begins if price else None
+        return row.host, row.model, begins[there]
+
+    return _grouped(traffic, place)
+
+
+def _grouped(traffic: Iterable[Traffic], kind: Callable[[Traffic], _Kind]) -> dict[_Kind, Tokens]:
     """Return the tokens of each kind of rows."""
-    found: dict[tuple[str, str], list[Traffic]] = {}
+    found: dict[_Kind, list[Traffic]] = {}
     for row in traffic:
         found.setdefault(kind(row), []).append(row)
     return {each: total(rows) for each, rows in found.items()}
@@ -116,42 +138,85 @@ def _spread_people(paid: Iterable[HostTime], money: Decimal) -> None:
 
 def _bill_host(
     situation: Situation,
-    time: HostTime,
-    tokens: Mapping[str, Tokens],
+    periods: Sequence[HostTime],
+    by_place: Mapping[_At, Tokens],
     sums: dict[str, _Model],
     notes: list[str],
 ) -> HostBill:
+    """Return the bill of a host from its time at each price."""
+    host, kwh = periods[0].host, situation.costs.kwh
+    live: dict[str, int] = {}
+    for time in periods:
+        for model, share in time.shares.items():
+            live[model] = live.get(model, 0) + share.seconds
+    # Nothing says at which of the prices a model slept.
+    rest = {
+        model: Decimal(situation.asleep.get((host, model), 0)) / seconds if seconds else ZERO
+        for model, seconds in live.items()
+    }
+    found: list[Energy] = []
+    unknown: dict[str, int] = {}
+    empty = ZERO
+    for time in periods:
+        tokens = {
+            model: by_place.get((host, model, time.price.begins), Tokens()) for model in time.shares
+        }
+        for model, each in tokens.items():
+            unknown[model] = unknown.get(model, 0) + each.unknown
+        energy = _bill_period(situation, time, tokens, rest, sums, notes)
+        empty += time.empty_fixed + _Power.of(energy, kwh, time, ZERO).a_second * time.empty
+        found.append(energy)
+    notes += (
+        f"{model} at {host}: {number:,} requests with unknown tokens"
+        for model, number in unknown.items()
+        if number
+    )
+    total_kwh = sum((each.total for each in found), ZERO)
+    return HostBill(
+        host,
+        Decimal(sum(each.seconds for each in periods)) / HOUR,
+        sum((each.capital for each in periods), ZERO),
+        total_kwh * kwh,
+        sum((each.hosting for each in periods), ZERO),
+        sum((each.people for each in periods), ZERO),
+        total_kwh,
+        sources(found),
+        empty,
+    )
+
+
+def _bill_period(
+    situation: Situation,
+    time: HostTime,
+    tokens: Mapping[str, Tokens],
+    rest: Mapping[str, Decimal],
+    sums: dict[str, _Model],
+    notes: list[str],
+) -> Energy:
+    """Add a host's time at one price to the sums of its models, and return its energy.
+
+    `rest` is the part of its live time in which each model slept.
+    """
     costs = situation.costs
     capacities = {model: costs.capacity(model, time.price.device) for model in time.shares}
     rates = {model: each.rates if each else None for model, each in capacities.items()}
     used = {
-        model: _utilisation(tokens.get(model, Tokens()), rates[model], share.seconds)
+        model: _utilisation(tokens[model], rates[model], share.seconds)
         for model, share in time.shares.items()
     }
     for model, use in used.items():
-        notes += _remarks(model, time, tokens.get(model, Tokens()), use)
+        notes += _remarks(model, time, use)
     # Work without a capacity counts as full load: too much energy rather than too little.
     active = {model: min(_ONE, _ONE if use is None else use) for model, use in used.items()}
     worked = sum((active[model] * share.live for model, share in time.shares.items()), ZERO)
-    energy = energy_of(time, costs, situation.span, situation.metered, worked)
+    energy = energy_of(time, costs, situation.metered, worked)
     for model, share in time.shares.items():
         found = sums.setdefault(model, _Model())
         part = active[model] * share.live / worked if worked else ZERO
-        slept = situation.asleep.get((time.host, model), 0)
-        _add_share(found, share, _Power.of(energy, costs.kwh, time, part), used[model], slept)
-        _add_work(found, share, tokens.get(model, Tokens()), rates[model])
-    empty = time.empty_fixed + _Power.of(energy, costs.kwh, time, ZERO).a_second * time.empty
-    return HostBill(
-        time.host,
-        Decimal(time.seconds) / HOUR,
-        time.capital,
-        energy.total * costs.kwh,
-        time.hosting,
-        time.people,
-        energy.total,
-        energy.source,
-        empty,
-    )
+        power = _Power.of(energy, costs.kwh, time, part)
+        _add_share(found, share, power, used[model], rest[model])
+        _add_work(found, share, tokens[model], rates[model])
+    return energy
 
 
 def _utilisation(tokens: Tokens, rates: Rates | None, seconds: int) -> Decimal | None:
@@ -160,9 +225,7 @@ def _utilisation(tokens: Tokens, rates: Rates | None, seconds: int) -> Decimal |
     return work_of(tokens, rates).seconds / seconds if rates else None
 
 
-def _remarks(model: str, time: HostTime, tokens: Tokens, use: Decimal | None) -> Iterable[str]:
-    if tokens.unknown:
-        yield f"{model} at {time.host}: {tokens.unknown:,} requests with unknown tokens"
+def _remarks(model: str, time: HostTime, use: Decimal | None) -> Iterable[str]:
     if use is None:
         power = "; its power counts as busy" if time.price.pays_energy else ""
         yield f"{model} at {time.host}: utilisation unknown without its `capacity`{power}"
@@ -189,7 +252,7 @@ class _Power:
 
 
 def _add_share(
-    model: _Model, share: Share, power: _Power, used: Decimal | None, slept: int
+    model: _Model, share: Share, power: _Power, used: Decimal | None, rest: Decimal
 ) -> None:
     live = share.live_fixed + power.a_second * share.live
     standby = share.standby_fixed + power.a_second * share.standby
@@ -201,7 +264,7 @@ def _add_share(
     part = min(_ONE, used or ZERO)
     model.working += live * part + power.work
     # Nobody works while it sleeps; records of the day may say more seconds than it was live.
-    resting = min(_ONE - part, Decimal(slept) / share.seconds) if share.seconds else ZERO
+    resting = min(_ONE - part, rest)
     model.asleep += live * resting
     model.idle += live * (_ONE - part - resting)
     if power.more is None:
@@ -223,14 +286,17 @@ def _add_work(model: _Model, share: Share, tokens: Tokens, rates: Rates | None) 
 
 
 def _add_homeless(
-    place: tuple[str, str], tokens: Tokens, sums: dict[str, _Model], notes: list[str]
+    homeless: Mapping[_At, Tokens], sums: dict[str, _Model], notes: list[str]
 ) -> None:
-    host, model = place
-    if tokens.all:
-        notes.append(
-            f"{model} at {host}: {tokens.all:,} tokens while nothing says that it ran there"
-        )
-    sums.setdefault(model, _Model()).tokens += tokens
+    places: dict[tuple[str, str], Tokens] = {}
+    for (host, model, _), tokens in homeless.items():
+        places[host, model] = places.get((host, model), Tokens()) + tokens
+    for (host, model), tokens in places.items():
+        if tokens.all:
+            notes.append(
+                f"{model} at {host}: {tokens.all:,} tokens while nothing says that it ran there"
+            )
+        sums.setdefault(model, _Model()).tokens += tokens
 
 
 def _model_bill(name: str, sums: _Model) -> ModelBill:

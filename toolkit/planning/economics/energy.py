@@ -1,4 +1,4 @@
-"""The energy of a host over a span, from its meter or from stated watts."""
+"""The energy of a host while one price holds, from its meter or from stated watts."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ _KILO = Decimal(1000)
 class Energy:
     """Kilowatt hours of a host, PUE included: `idle` flows whatever it does, `busy` comes on top with its work.
 
-    `source` says where the figures come from. `per_second` are the kilowatt hours of one more second of work of the
-    whole host; None where nothing tells them.
+    `source` says where the figures come from, and stated watts fill `gap` seconds without readings of a meter.
+    `per_second` are the kilowatt hours of one more second of work of the whole host; None where nothing tells them.
     """
 
     idle: Decimal
     busy: Decimal
     per_second: Decimal | None
     source: str
+    gap: int = 0
 
     @property
     def total(self) -> Decimal:
@@ -32,10 +33,8 @@ class Energy:
         return self.idle + self.busy
 
 
-def energy_of(
-    time: HostTime, costs: Costs, span: Interval, metered: Iterable[Metered], work: Decimal
-) -> Energy:
-    """Return a host's energy; `work` are the seconds that the whole host worked at full load.
+def energy_of(time: HostTime, costs: Costs, metered: Iterable[Metered], work: Decimal) -> Energy:
+    """Return a host's energy at one price; `work` are the seconds that the whole host worked at full load.
 
     A meter wins over stated watts. Where it has no readings, the stated idle watts fill the gap. Raises InputError
     where a metered host has a gap and no stated watts.
@@ -52,23 +51,33 @@ def energy_of(
     if not price.metered:
         assert extra is not None
         return Energy(idle, extra * work, extra, "stated watts")
-    counted, covered = _counted(time.host, span, metered)
+    counted, covered = _counted(time.host, time.span, metered)
     total = (counted + kwh(price.watts_rest, Decimal(time.seconds))) * pue
     gap = time.seconds - covered
     if gap > 0:
         if idle_watts is None:
             raise InputError(
-                f"{time.host} has no readings of its meter for {gap / 3600:.1f} h between {day_of(span.begins)} "
-                f"and {day_of(span.ends)}",
+                f"{time.host} has no readings of its meter for {gap / 3600:.1f} h between {day_of(time.span.begins)} "
+                f"and {day_of(time.span.ends)}",
                 hint="give readings that cover the time, or write `watts: {idle: 200, busy: 900}` for the gaps",
             )
         total += kwh(idle_watts, Decimal(gap)) * pue
-    source = "metered" if gap <= 0 else f"metered, {gap / 3600:.1f} h of stated watts"
     if extra is None:
-        return Energy(total, ZERO, None, source)
+        return Energy(total, ZERO, None, "metered")
     # Without work, all of it belongs to the time.
     idle = min(idle, total) if work else total
-    return Energy(idle, total - idle, extra, source)
+    return Energy(idle, total - idle, extra, "metered", gap)
+
+
+def sources(found: Iterable[Energy]) -> str:
+    """Return where the energy of a host's prices comes from, in their order."""
+    gaps: dict[str, int] = {}
+    for each in found:
+        gaps[each.source] = gaps.get(each.source, 0) + each.gap
+    return ", then ".join(
+        f"{source}, {gap / 3600:.1f} h of stated watts" if gap else source
+        for source, gap in gaps.items()
+    )
 
 
 def uncounted(hosts: Iterable[str], costs: Costs) -> Iterable[str]:

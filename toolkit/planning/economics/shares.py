@@ -41,14 +41,14 @@ class Share:
 
 @dataclass(slots=True)
 class HostTime:
-    """A host over a span: `seconds` for which it is paid, its costs without energy, and the shares of its models.
+    """A host while one `price` holds: the part `span` of a bill's time, its costs without energy, its models' shares.
 
-    `empty` are the paid seconds in which no replica holds it, with the money `empty_fixed`; `price` is the newest one.
+    `empty` are the seconds in which no replica holds it, with the money `empty_fixed`.
     """
 
     host: str
     price: HostPrice
-    seconds: int = 0
+    span: Interval
     capital: Decimal = ZERO
     hosting: Decimal = ZERO
     people: Decimal = ZERO
@@ -56,17 +56,22 @@ class HostTime:
     empty_fixed: Decimal = ZERO
     shares: dict[str, Share] = field(default_factory=dict)
 
+    @property
+    def seconds(self) -> int:
+        """The seconds for which the host is paid at this price."""
+        return self.span.seconds
+
 
 def divide(
     host: str, costs: Costs, span: Interval, reservations: Iterable[Reservation]
-) -> HostTime | None:
-    """Return how the host's costs in `span` divide; None where it is not paid for in it.
+) -> tuple[HostTime, ...]:
+    """Return how the host's costs in `span` divide, for each of its prices in their order.
 
     At each moment the costs of the host divide among its replicas by their weight. Raises InputError where a replica
     holds the host while it has no price.
     """
     held = [each for each in reservations if each.host == host]
-    found: HostTime | None = None
+    found: list[HostTime] = []
     for part, price, present in segments(host, costs, span, held):
         if price is None:
             if present:
@@ -75,21 +80,18 @@ def divide(
                     hint=f"write `{host}: {{from: {day_of(part.begins)}, …}}` into the file of costs",
                 )
             continue
-        if found is None:
-            found = HostTime(host, price)
-        found.price = price
-        _add(found, costs, part, price, present)
-    return found
+        if not found or found[-1].price != price:
+            found.append(HostTime(host, price, part))
+        found[-1].span = Interval(found[-1].span.begins, part.ends)
+        _add(found[-1], costs, part, present)
+    return tuple(found)
 
 
-def _add(
-    time: HostTime, costs: Costs, part: Interval, price: HostPrice, present: list[Reservation]
-) -> None:
-    hours = Decimal(part.seconds) / HOUR
+def _add(time: HostTime, costs: Costs, part: Interval, present: list[Reservation]) -> None:
+    price, hours = time.price, Decimal(part.seconds) / HOUR
     capital = capital_an_hour(price, part.begins) * hours
     hosting = price.hosting / HOURS_A_MONTH * hours
     people = price.people * costs.person_hour / HOURS_A_MONTH * hours
-    time.seconds += part.seconds
     time.capital += capital
     time.hosting += hosting
     time.people += people
