@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from toolkit.domain.costs.economics import HostPrice, Reservation, Traffic, day_of
+from toolkit.domain.costs.economics import HostPrice, Traffic, day_of
 from toolkit.errors import InputError
 from toolkit.planning.economics.bills import Situation
-from toolkit.planning.economics.stated import parts
-from toolkit.planning.economics.work import Tokens, tokens_of
+from toolkit.planning.economics.fleet_size import resized, serving
 
 HINT = "write hosts=+1, hosts=4, traffic=0.5, device=OFFER, model=NAME or write-off=5; several with commas"
 _NUMBER = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
@@ -78,64 +77,15 @@ def _multiple(rows: Sequence[Traffic], factor: Decimal) -> tuple[Traffic, ...]:
 
 
 def _hosts(situation: Situation, value: str) -> Situation:
-    """Return the situation with so many hosts; added ones are like those that serve, one after the other."""
     if not _HOSTS.fullmatch(value):
         raise InputError(f"hosts={value} is no number of hosts", hint="hosts=+1 or hosts=4")
-    serving = list(dict.fromkeys(each.host for each in situation.reservations if each.live))
-    if not serving:
+    there = len(serving(situation))
+    if not there:
         raise InputError("no host serves, so none can be added", hint="toolkit cost --tokens-in …")
-    wanted = int(value) + (len(serving) if value[0] in "+-" else 0)
+    wanted = int(value) + (there if value[0] in "+-" else 0)
     if not 1 <= wanted <= 1000:
         raise InputError(f"hosts={value} leaves {wanted} hosts", hint="1 to 1,000 hosts")
-    costs, held = dict(situation.costs.hosts), list(situation.reservations)
-    gone = set(serving[wanted:])
-    for number in range(len(serving), wanted):
-        like = serving[number % len(serving)]
-        name = f"{like}+{number}"
-        costs[name] = costs[like]
-        held += [replace(each, host=name) for each in situation.reservations if each.host == like]
-    kept = tuple(each for each in held if each.host not in gone)
-    prices = {name: each for name, each in costs.items() if name not in gone}
-    return _unmetered(
-        replace(
-            situation,
-            costs=replace(situation.costs, hosts=prices),
-            reservations=kept,
-            traffic=_spread(situation.traffic, kept),
-        )
-    )
-
-
-def _spread(traffic: Sequence[Traffic], reservations: Sequence[Reservation]) -> tuple[Traffic, ...]:
-    """Return the traffic of each model spread evenly over the hosts on which it is live."""
-    homes: dict[str, dict[str, None]] = {}
-    for each in reservations:
-        if each.live:
-            homes.setdefault(each.model, {})[each.host] = None
-    # Spreading the rows of each host by themselves would make as many rows as there are pairs of hosts.
-    sums: dict[tuple[date, str, str], Tokens] = {}
-    for row in traffic:
-        if row.model in homes:
-            kind = (row.day, row.key, row.model)
-            sums[kind] = sums.get(kind, Tokens()) + tokens_of(row)
-    found = [row for row in traffic if row.model not in homes]
-    for (day, key, model), each_day in sums.items():
-        hosts = homes[model]
-        counts = [
-            parts(each, len(hosts))
-            for each in (
-                each_day.requests,
-                each_day.input,
-                each_day.cached,
-                each_day.output,
-                each_day.unknown,
-            )
-        ]
-        found += [
-            Traffic(day, host, key, model, *(count[number] for count in counts))
-            for number, host in enumerate(hosts)
-        ]
-    return tuple(found)
+    return _unmetered(resized(situation, wanted))
 
 
 def _device(situation: Situation, value: str) -> Situation:
@@ -145,9 +95,29 @@ def _device(situation: Situation, value: str) -> Situation:
             f"the file of costs has no offer {value!r}",
             hint=f"offers: {', '.join(offers) or 'none; write one below `offers:`'}",
         )
-    offer = replace(offers[value], begins=day_of(situation.span.begins), ends=None)
-    prices = dict.fromkeys(situation.costs.hosts, (offer,))
+    first = day_of(situation.span.begins)
+    prices = {
+        name: _offered(offers[value], periods, first)
+        for name, periods in situation.costs.hosts.items()
+    }
     return _unmetered(replace(situation, costs=replace(situation.costs, hosts=prices)))
+
+
+def _offered(offer: HostPrice, periods: Sequence[HostPrice], first: date) -> tuple[HostPrice, ...]:
+    """Return the offer for the days on which a host has a price, from the day `first` on.
+
+    Days without a break have one price: the write-off of a purchase does not begin again amid them.
+    """
+    found: list[HostPrice] = []
+    for each in periods:
+        if each.ends is not None and each.ends < first:
+            continue
+        last = found[-1].ends if found else None
+        if last is not None and each.begins == last + timedelta(days=1):
+            found[-1] = replace(found[-1], ends=each.ends)
+        else:
+            found.append(replace(offer, begins=max(each.begins, first), ends=each.ends))
+    return tuple(found)
 
 
 def _model(situation: Situation, value: str) -> Situation:
@@ -177,8 +147,19 @@ def _model(situation: Situation, value: str) -> Situation:
             ),
             traffic=_renamed(situation.traffic, former, new),
             keys=None if situation.keys is None else _renamed(situation.keys, former, new),
+            asleep=_sleeps_as(situation.asleep, former, new),
         )
     )
+
+
+def _sleeps_as(
+    asleep: Mapping[tuple[str, str], int], former: str, new: str
+) -> dict[tuple[str, str], int]:
+    found: dict[tuple[str, str], int] = {}
+    for (host, model), seconds in asleep.items():
+        at = host, new if model == former else model
+        found[at] = found.get(at, 0) + seconds
+    return found
 
 
 def _renamed(rows: Sequence[Traffic], former: str, new: str) -> tuple[Traffic, ...]:
