@@ -49,10 +49,15 @@ def test_a_host_that_does_not_answer_is_an_error_and_the_others_are_read(
     def unreachable(*_: Any) -> Any:
         raise HostError("gpu3: it does not answer", hint="ping gpu3")
 
-    world.hosts["gpu1"].counts_energy = EnergyCount(1_762_041_600, 7_200_000.0, 8)
+    each = {f"GPU-{number}": 900_000.0 for number in range(8)}
+    world.hosts["gpu1"].counts_energy = EnergyCount(1_762_041_600, 7_200_000.0, 8, "", each)
     monkeypatch.setattr(world.hosts["gpu3"], "energy", unreachable)
     said = prompt("meter", "--readings", "m.csv", "--json")
     assert said.code == 7
     assert said.json()["readings"] == {"gpu1": {"kwh": 2.0, "at": 1_762_041_600, "devices": 8}}
     assert list(said.json()["without"]) == ["gpu2"]
-    assert Path("m.csv").read_text().splitlines()[1:] == ["2025-11-02T00:00:00Z,gpu1,2.000000"]
+    counted = " ".join(f"GPU-{number}=0.250000" for number in range(8))
+    assert Path("m.csv").read_text().splitlines() == [
+        "at,host,kwh,devices",
+        f"2025-11-02T00:00:00Z,gpu1,2.000000,{counted}",
+    ]

@@ -205,6 +205,41 @@ def test_a_meter_is_read(readings: list[Metered], kwh: str, source: str) -> None
     assert bill.total == bill.models[0].total
 
 
+@pytest.mark.parametrize(
+    ("counted", "kwh", "source", "notes"),
+    [
+        # 4 x 1,000 W x 24 h are 96 kWh, and a counter may have steps of 1 kWh.
+        (97, "145.5000", "metered", ()),
+        # 200 W x 24 h x 1.5 take the place of what no such host draws; watts beside the meter are among them.
+        (
+            98,
+            "7.2000",
+            "metered, 24.0 h of stated watts",
+            (
+                "gpu1: readings of 24.0 h are more than 4 times its busy watts: stated watts take their place",
+            ),
+        ),
+    ],
+)
+def test_a_reading_that_no_host_draws_is_refused(
+    counted: int, kwh: str, source: str, notes: tuple[str, ...]
+) -> None:
+    text = BOUGHT.replace("busy: 1000}", "busy: 1000}\n    metered: true")
+    day = Interval(WEEK.begins, WEEK.begins + DAY)
+    read = (Metered("gpu1", day, Decimal(counted)),)
+    bill = account(Situation(costs(text), day, (held(span=day),), (), read))
+    assert (rounded(bill.hosts[0].kwh), bill.hosts[0].energy_source) == (kwh, source)
+    assert bill.notes == notes
+
+
+def test_stated_watts_are_those_of_the_whole_host_also_beside_a_meter() -> None:
+    """Six days: 60 kWh and 50 W x 144 h, 67.2 kWh. The seventh: 200 W x 24 h, 4.8 kWh. 72 x 1.5 are 108."""
+    text = BOUGHT.replace("busy: 1000}", "busy: 1000}\n    metered: {rest: 50}")
+    read = (Metered("gpu1", Interval(WEEK.begins, WEEK.ends - DAY), Decimal(60)),)
+    (host,) = account(Situation(costs(text), WEEK, (held(),), (), read)).hosts
+    assert rounded(host.kwh) == "108.0000"
+
+
 def test_a_gap_of_a_meter_without_stated_watts_is_refused() -> None:
     text = BOUGHT.replace("watts: {idle: 200, busy: 1000}", "metered: {rest: 50}")
     short = Metered("gpu1", Interval(WEEK.begins, WEEK.begins + DAY), Decimal(5))

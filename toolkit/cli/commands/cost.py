@@ -33,7 +33,10 @@ from toolkit.workflows.fleet.cost import bills
 )
 @click.option("--until", default=None, metavar="DAY", help="Its last day.  [default: today]")
 @click.option(
-    "--readings", default=None, metavar="FILE", help="Readings of meters, CSV with at,host,kwh."
+    "--readings",
+    default=None,
+    metavar="FILE",
+    help="Readings of meters, CSV with at,host,kwh,devices.",
 )
 @click.option(
     "--by",

@@ -21,7 +21,7 @@ from toolkit.workflows.fleet.meter import read_counters
     default="readings.csv",
     show_default=True,
     metavar="FILE",
-    help="The file that gets the readings, CSV with at,host,kwh.",
+    help="The file that gets the readings, CSV with at,host,kwh,devices.",
 )
 @fleet_option()
 @home_option()
@@ -30,12 +30,16 @@ def meter(readings: str, fleet: str | None, home: str | None, as_json: bool) -> 
     """Add a reading of the energy counters of each host's devices to a file.
 
     `toolkit cost --readings FILE` reads it. The counters are those of NVIDIA devices; a host without them is named, and
-    gets no line. Run it from a timer: a counter that begins anew loses what came since the last reading.
+    gets no line. Run it from a timer: where a counter begins anew or a device is gone, nobody knows what came since the
+    last reading.
     """
     place = home_directory(home)
     hosts = open_hosts(fleet, place)
     found = read_counters(hosts)
-    lines = [reading_line(name, each.at, each.joules) for name, each in found.counts.items()]
+    lines = [
+        reading_line(name, each.at, each.joules, each.counters)
+        for name, each in found.counts.items()
+    ]
     append_readings(Path(readings), lines, time.time())
     failure = None
     if found.errors:

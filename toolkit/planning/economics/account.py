@@ -34,7 +34,7 @@ from toolkit.planning.economics.bills import (
     PerMillion,
     Situation,
 )
-from toolkit.planning.economics.energy import Energy, energy_of, sources
+from toolkit.planning.economics.energy import MOST, Energy, energy_of, sources
 from toolkit.planning.economics.shares import ZERO, HostTime, Share, divide
 from toolkit.planning.economics.work import Tokens, total, work_of
 
@@ -210,6 +210,11 @@ def _bill_period(
     active = {model: min(_ONE, _ONE if use is None else use) for model, use in used.items()}
     worked = sum((active[model] * share.live for model, share in time.shares.items()), ZERO)
     energy = energy_of(time, costs, situation.metered, worked)
+    if energy.refused:
+        notes.append(
+            f"{time.host}: readings of {energy.refused / 3600:.1f} h are more than {MOST} times its busy watts: stated "
+            "watts take their place"
+        )
     for model, share in time.shares.items():
         found = sums.setdefault(model, _Model())
         part = active[model] * share.live / worked if worked else ZERO

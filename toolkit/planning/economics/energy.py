@@ -6,18 +6,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from toolkit.domain.costs.economics import HOUR, Costs, Interval, Metered, day_of
+from toolkit.domain.costs.economics import HOUR, Costs, Metered, day_of
 from toolkit.errors import InputError
 from toolkit.planning.economics.shares import ZERO, HostTime
 
 _KILO = Decimal(1000)
+# So many times its stated busy watts are no power of a host: its meter counts in another unit, or something else.
+MOST = 4
+# A counter may have steps of 1 kWh, so that a short stretch seems to have that much.
+_STEP = Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)
 class Energy:
     """Kilowatt hours of a host, PUE included: `idle` flows whatever it does, `busy` comes on top with its work.
 
-    `source` says where the figures come from, and stated watts fill `gap` seconds without readings of a meter.
+    `source` says where the figures come from, and stated watts fill `gap` seconds without readings of a meter. In
+    `refused` seconds of them there were readings of more than such a host draws.
     `per_second` are the kilowatt hours of one more second of work of the whole host; None where nothing tells them.
     """
 
@@ -26,6 +31,7 @@ class Energy:
     per_second: Decimal | None
     source: str
     gap: int = 0
+    refused: int = 0
 
     @property
     def total(self) -> Decimal:
@@ -36,8 +42,9 @@ class Energy:
 def energy_of(time: HostTime, costs: Costs, metered: Iterable[Metered], work: Decimal) -> Energy:
     """Return a host's energy at one price; `work` are the seconds that the whole host worked at full load.
 
-    A meter wins over stated watts. Where it has no readings, the stated idle watts fill the gap. Raises InputError
-    where a metered host has a gap and no stated watts.
+    A meter wins over stated watts. Where it has no readings, or more than the host draws, the stated idle watts fill
+    the gap; they are those of the whole host, watts beside the meter included. Raises InputError where a metered host
+    has a gap and no stated watts.
     """
     price, pue = time.price, costs.pue
     if not price.pays_energy:
@@ -51,8 +58,8 @@ def energy_of(time: HostTime, costs: Costs, metered: Iterable[Metered], work: De
     if not price.metered:
         assert extra is not None
         return Energy(idle, extra * work, extra, "stated watts")
-    counted, covered = _counted(time.host, time.span, metered)
-    total = (counted + kwh(price.watts_rest, Decimal(time.seconds))) * pue
+    counted, covered, refused = _counted(time, metered)
+    total = (counted + kwh(price.watts_rest, Decimal(covered))) * pue
     gap = time.seconds - covered
     if gap > 0:
         if idle_watts is None:
@@ -66,7 +73,7 @@ def energy_of(time: HostTime, costs: Costs, metered: Iterable[Metered], work: De
         return Energy(total, ZERO, None, "metered")
     # Without work, all of it belongs to the time.
     idle = min(idle, total) if work else total
-    return Energy(idle, total - idle, extra, "metered", gap)
+    return Energy(idle, total - idle, extra, "metered", gap, refused)
 
 
 def sources(found: Iterable[Energy]) -> str:
@@ -94,15 +101,20 @@ def kwh(watts: Decimal, seconds: Decimal) -> Decimal:
     return watts * seconds / _KILO / HOUR
 
 
-def _counted(host: str, span: Interval, metered: Iterable[Metered]) -> tuple[Decimal, int]:
-    """Return the metered kilowatt hours in `span`, and the seconds of it that readings cover.
+def _counted(time: HostTime, metered: Iterable[Metered]) -> tuple[Decimal, int, int]:
+    """Return the metered kilowatt hours of a host's time, its seconds with readings, and those with refused ones.
 
-    Of a stretch between two readings that lies partly in `span`, the same part of its energy counts.
+    Of a stretch between two readings that lies partly in the time, the same part of its energy counts.
     """
-    total, covered = ZERO, 0
+    total, covered, refused = ZERO, 0, 0
+    busy = time.price.watts_busy
     for each in metered:
-        inside = each.span.within(span).seconds
-        if each.host == host and inside:
-            total += each.kwh * inside / each.span.seconds
-            covered += inside
-    return total, covered
+        inside = each.span.within(time.span).seconds
+        if each.host != time.host or not inside:
+            continue
+        if busy and each.kwh > kwh(MOST * busy, Decimal(each.span.seconds)) + _STEP:
+            refused += inside
+            continue
+        total += each.kwh * inside / each.span.seconds
+        covered += inside
+    return total, covered, refused
