@@ -352,7 +352,8 @@ HANDED_OUT = {
     "refused": 0, "before": 0, "more": False,
 }  # fmt: skip
 SUMS = {"day": "2026-11-27", "month": "2026-11", "keys": {"ann": [1, 2, 3, 4, 5]}}
-TOLD = {"ledgers": {"a" * 16: SUMS}}
+BESIDE = {"2026-12-01": {"ann": [1, 2]}, "2026-12": {"ann": [3, 4, 5]}}
+TOLD = {"ledgers": {"a" * 16: {**SUMS, "beside": BESIDE}}}
 
 
 def handed_out(data: bytes) -> Any:

@@ -26,6 +26,7 @@ sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
 import use_carry
 import use_peers
+import use_periods
 import use_prices
 import use_quotas
 import use_sums
@@ -41,19 +42,27 @@ KEYS = [
 ]
 
 
-def spent(*sums: int, day: str = "2026-12-31", month: str = "2026-12") -> dict[str, list[Any]]:
+def spent(*sums: int, day: str = "2026-12-31", month: str = "2026-12") -> dict[str, Any]:
     """Sums of ann without a cost, but for where the fifth is one."""
     used = [*sums, 0, 0][:6]
-    return {"ann": [day, month, *used], "free": [day, month, *[10**9] * 6]}
+    return {
+        "ann": {day: used[:2], month: used[2:]},
+        "free": {day: [10**9] * 2, month: [10**9] * 4},
+    }
 
 
 def other(*sums: int, day: str = "2026-12-31", month: str = "2026-12") -> dict[str, Any]:
+    """The document of another host, see `spent`."""
     used = [*sums, 0][:5]
     return {OTHER: {"day": day, "month": month, "keys": {"ann": used}}}
 
 
+def told(ledgers: dict[str, Any]) -> Any:
+    return use_sums.told({"ledgers": ledgers})
+
+
 @pytest.mark.parametrize(
-    ("own", "told", "over"),
+    ("own", "others", "over"),
     [
         pytest.param({}, {}, "", id="nothing used"),
         pytest.param(spent(9, 99, 9, 99), {}, "", id="one token left"),
@@ -71,10 +80,11 @@ def other(*sums: int, day: str = "2026-12-31", month: str = "2026-12") -> dict[s
     ],
 )  # fmt: skip
 def test_a_key_is_over_its_quota_by_the_sum_of_all_hosts(
-    own: dict[str, list[Any]], told: dict[str, Any], over: str
+    own: dict[str, Any], others: dict[str, Any], over: str
 ) -> None:
     # What another host says of this host's own ledger counts no second time.
-    others = use_sums.total({OWN: other(99, 999, 99, 999)[OTHER], **told}, OWN, DAY)
+    known = told({OWN: other(99, 999, 99, 999)[OTHER], **others})
+    others = use_sums.total(known, OWN, DAY)
     found = use_quotas.exceeded(KEYS, own, others, DAY)
     end = f"{MIDNIGHT}|{over}|2027-01-01T00:00:00Z"
     assert found == ({"ann": end} if over else {})
@@ -82,7 +92,7 @@ def test_a_key_is_over_its_quota_by_the_sum_of_all_hosts(
 
 def test_a_month_ends_with_its_last_day() -> None:
     now = timegm((2026, 2, 3, 4, 5, 6))
-    own = {"ann": ["2026-02-03", "2026-02", 50, 500, 50, 500, 0, 0]}
+    own = spent(50, 500, 50, 500, day="2026-02-03", month="2026-02")
     end = timegm((2026, 3, 1, 0, 0, 0))
     # Of two quotas the one that ends later.
     assert use_quotas.exceeded(KEYS, own, {}, now) == {
@@ -91,7 +101,7 @@ def test_a_month_ends_with_its_last_day() -> None:
 
 
 def ledgers(root: str) -> Any:
-    return use_sums.elsewhere(root)["ledgers"]
+    return use_sums.read(root)["elsewhere"]["ledgers"]
 
 
 def test_of_two_who_tell_the_larger_sum_stays_and_a_new_day_begins_anew(
@@ -108,17 +118,22 @@ def test_of_two_who_tell_the_larger_sum_stays_and_a_new_day_begins_anew(
     assert use_sums.take(root, {"ledgers": both}) == {"taken": False}
     # Another ledger is another host.
     use_sums.take(root, {"ledgers": {"c" * 16: both[OTHER]}})
-    assert use_sums.total(ledgers(root), OWN, DAY)["ann"] == [9, 120, 90, 1200, 0]
+    assert use_sums.total(use_sums.elsewhere(root), OWN, DAY)["ann"] == [9, 120, 90, 1200, 0]
     use_sums.take(root, {"ledgers": other(1, 1, 51, 601, day="2027-01-01")})
-    assert ledgers(root)[OTHER]["keys"]["ann"] == [1, 1, 51, 601, 0]
     assert (tmp_path / "use/elsewhere.json").stat().st_mode & 0o777 == 0o600
-    # Former months go; a day that has not come is not believed, since nothing could replace it.
+    assert ledgers(root)[OTHER]["day"] == "2026-12-31"
+    monkeypatch.setattr(use_sums.time, "time", lambda: MIDNIGHT)
+    assert ledgers(root)[OTHER]["keys"]["ann"] == [1, 1, 51, 601, 0]
+    # A former month does not count; a day that has not come is not believed.
     monkeypatch.setattr(use_sums.time, "time", lambda: MIDNIGHT + 86_400)
-    use_sums.take(root, {"ledgers": other(1, 1, 1, 1, day="9999-01-01", month="9999-01")})
+    far = other(1, 1, 1, 1, day="9999-01-01", month="9999-01")
+    assert use_sums.take(root, {"ledgers": far}) == {"taken": False}
     use_sums.take(
-        root, {"ledgers": {"d" * 16: other(0, 0, 0, 0, day="2027-01-02", month="2027-01")[OTHER]}}
+        root, {"ledgers": {"d" * 16: other(0, 0, 2, 3, day="2027-01-02", month="2027-01")[OTHER]}}
     )
-    assert list(ledgers(root)) == ["d" * 16]
+    assert use_sums.total(use_sums.elsewhere(root), OWN, MIDNIGHT + 86_400) == {
+        "ann": [0, 0, 2, 3, 0]
+    }
 
 
 SUMS = {"day": "2026-12-31", "month": "2026-12"}
@@ -154,10 +169,10 @@ def test_what_keys_used_survives_the_watch(tmp_path: Path) -> None:
     replica.record(at=now - 40 * 86_400)
     carrier = use_carry.Carrier(str(tmp_path))
     carrier.look()
-    day = use_quotas.of_day(now)
+    day, before = use_periods.of_day(now), use_periods.of_day(now - 40 * 86_400)
     wanted = {
-        "ann": [day, day[:7], 3, 26, 3, 26, 0, 0],
-        "bob": [day, day[:7], 1, 13, 1, 13, 0, 0],
+        "ann": {day: [3, 26], day[:7]: [3, 26, 0, 0], before: [1, 13], before[:7]: [1, 13, 0, 0]},
+        "bob": {day: [1, 13], day[:7]: [1, 13, 0, 0]},
     }
     assert carrier.ledger.spent == wanted
     # Killed before it wrote anything down, and after.
@@ -244,18 +259,18 @@ def test_costs_add_up_to_the_last_part_and_a_new_price_changes_no_former_cost(
         replica.record(at=now, key="ann", cached=0, **{"in": 1})
     carrier.all("tiny-blue")
     # Three times 0.700001 millionths.
-    assert carrier.ledger.spent["ann"][6:] == [2, 100_003]
+    assert carrier.ledger.spent["ann"]["2026-12"][2:] == [2, 100_003]
     price(90_000_000, 0, 0)
     replica.record(at=now, key="ann", cached=0, **{"in": 1})
     carrier.all("tiny-blue")
-    assert carrier.ledger.spent["ann"][6:] == [92, 100_003]
+    assert carrier.ledger.spent["ann"]["2026-12"][2:] == [92, 100_003]
     again = use_carry.Carrier(str(tmp_path))
     again.ledger.learn()
     assert again.ledger.spent == carrier.ledger.spent
     replica.record(at=now + 31 * 86_400, key="ann", cached=0, **{"in": 1})
     monkeypatch.setattr(use_carry.time, "time", lambda: now + 31 * 86_400)
     carrier.all("tiny-blue")
-    assert carrier.ledger.spent["ann"][6:] == [90, 0]
+    assert carrier.ledger.spent["ann"]["2027-01"][2:] == [90, 0]
 
 
 class Limited:
@@ -358,7 +373,7 @@ def test_a_quota_that_has_ended_refuses_nobody_also_without_the_watch(limited: L
 
 def test_use_on_other_hosts_counts(limited: Limited) -> None:
     limited.used("ann", 0)
-    day = use_quotas.of_day(time.time())
+    day = use_periods.of_day(time.time())
     keys = {"bob": [0] * 5, "ann": [0, 0, 10**4, 0, 0]}
     told = {"ledgers": {OTHER: {"day": day, "month": day[:7], "keys": keys}}}
     use_sums.take(str(limited.lab.root), told)
@@ -457,5 +472,5 @@ def test_a_host_that_says_nonsense_is_left_alone(
     peers._thread = threading.current_thread()
     peers.ask()
     peers.ask()
-    assert peers.said() == other(1, 2, 3, 4)
+    assert peers.said() == told(other(1, 2, 3, 4))
     assert asked == ["1", "2", "1", "2"]

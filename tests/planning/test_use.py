@@ -19,6 +19,8 @@ RUN = UseRun(
     Counted(30, 7, 30, 7, 0, 200.0), "gpu-1",
 )  # fmt: skip
 SUMS = LedgerSums("a" * 16, "2026-11-27", "2026-11", {"ann": (5, 50, 50, 500, 7)})
+NEXT_DAY = replace(SUMS, day="2026-11-28", keys={"ann": (1, 1, 51, 501, 8)})
+NEXT_MONTH = LedgerSums("a" * 16, "2026-12-01", "2026-12", {})
 ROWS = (
     ROW,
     replace(ROW, key="bob", tokens_in=5),
@@ -101,33 +103,40 @@ def test_a_model_and_a_time_choose_among_runs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "wanted"),
+    ("other", "today", "wanted"),
     [
-        pytest.param(SUMS, SUMS, id="twice the same"),
+        pytest.param(SUMS, "2026-11-27", SUMS, id="twice the same"),
         pytest.param(
             replace(SUMS, keys={"ann": (4, 60, 50, 600, 9), "bob": (1, 1, 1, 1, 1)}),
+            "2026-11-27",
             replace(SUMS, keys={"ann": (5, 60, 50, 600, 9), "bob": (1, 1, 1, 1, 1)}),
             id="the larger sum",
         ),
+        pytest.param(NEXT_DAY, "2026-11-28", NEXT_DAY, id="a new day"),
+        pytest.param(NEXT_DAY, "2026-12-05", NEXT_DAY, id="a former day"),
         pytest.param(
-            replace(SUMS, day="2026-11-28", keys={"ann": (1, 1, 51, 501, 8)}),
-            replace(SUMS, day="2026-11-28", keys={"ann": (1, 1, 51, 501, 8)}),
-            id="a new day",
+            NEXT_DAY,
+            "2026-11-27",
+            replace(SUMS, keys={"ann": (5, 50, 51, 501, 8)}),
+            id="a clock a day ahead",
         ),
         pytest.param(
-            replace(SUMS, day="2026-12-01", month="2026-12", keys={}),
-            LedgerSums("a" * 16, "2026-12-01", "2026-12", {"ann": (0, 0, 0, 0, 0)}),
+            NEXT_MONTH,
+            "2026-12-01",
+            replace(NEXT_MONTH, keys={"ann": (0, 0, 0, 0, 0)}),
             id="a new month",
         ),
+        pytest.param(NEXT_MONTH, "2026-11-30", SUMS, id="a clock a month ahead"),
+        pytest.param(NEXT_MONTH, "2026-10-01", SUMS, id="the clock of the ops machine is behind"),
     ],
 )
 def test_of_two_statements_about_a_ledger_the_larger_sums_are_right(
-    other: LedgerSums, wanted: LedgerSums
+    other: LedgerSums, today: str, wanted: LedgerSums
 ) -> None:
-    assert joined((SUMS, other)) == joined((other, SUMS)) == (wanted,)
+    assert joined((SUMS, other), today) == joined((other, SUMS), today) == (wanted,)
 
 
 def test_ledgers_are_told_apart_by_their_identity() -> None:
     second = replace(SUMS, ledger="b" * 16)
-    assert joined((second, SUMS, second)) == (SUMS, second)
-    assert joined(()) == ()
+    assert joined((second, SUMS, second), SUMS.day) == (SUMS, second)
+    assert joined((), SUMS.day) == ()

@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import use_periods
 from directory import Directory, make_own, open_plain
 from documents import parsed
 from use_prices import PARTS, Prices
@@ -46,9 +47,9 @@ class Ledger:
         self.id, self.file, self.size, self.records = "", 0, 0, 0
         # {"PROGRAM/RUN": number of its last record}, in the order of the last records.
         self.last: dict[str, int] = {}
-        # {KEY: [day, month, requests and tokens of that day, of that month, cost of that month in millionths of the
-        # currency, and its rest in 10^-12]} of all replicas, in UTC.
-        self.spent: dict[str, list[Any]] = {}
+        # {KEY: {day: [requests, tokens], month: [requests, tokens, cost in millionths of the currency, and its rest in
+        # 10^-12]}} of all replicas, for the days and months of `use_periods.py`.
+        self.spent: dict[str, dict[str, list[int]]] = {}
         # {"PROGRAM/FILE": what the carrier notes of a replica's file}
         self.sources: dict[str, Document] = {}
         # The newest line of the counts of requests, without its counts: see tally_log.py.
@@ -98,6 +99,7 @@ class Ledger:
         os.fsync(self._handle)
         while len(self.last) > MOST_RUNS:
             del self.last[next(iter(self.last))]
+        now = time.time()
         text = json.dumps(
             {
                 "ledger": self.id,
@@ -105,7 +107,7 @@ class Ledger:
                 "size": self.size,
                 "records": self.records,
                 "last": self.last,
-                "spent": self.spent,
+                "spent": {name: _stated(each, now) for name, each in self.spent.items()},
                 "sources": self.sources,
                 "log": self.log,
             }
@@ -137,8 +139,7 @@ class Ledger:
         if state and fits and state["size"] <= _size(self.folder, state["file"]):
             start, records = (state["file"], state["size"]), state["records"]
             self.last, self.sources = state["last"], state["sources"]
-            # An older toolkit counted no costs.
-            self.spent = {name: [*each, 0, 0][:8] for name, each in state.get("spent", {}).items()}
+            self.spent = {name: _taken(each) for name, each in state.get("spent", {}).items()}
             self.log = state.get("log", {})
         self._saved, self.records = start, records
         for number in known[known.index(start[0]) :]:
@@ -173,27 +174,30 @@ class Ledger:
         self._spend(line)
 
     def _spend(self, line: Document) -> None:
-        """Add a record to what its key used in the newest day and month that it has records of."""
-        key, number = line["key"], int(line["at"] // 86400)
+        """Add a record to what its key used in the day and the month of the record."""
+        key, number = line["key"], int(line["at"] // use_periods.DAY_SECONDS)
         if number != self._day[0]:
-            self._day = (number, time.strftime("%Y-%m-%d", time.gmtime(number * 86400)))
+            self._day = (number, use_periods.of_day(line["at"]))
         day = self._day[1]
+        month = day[:7]
         known = self.spent.get(key)
         if known is None:
             if len(self.spent) >= MOST_KEYS:
                 del self.spent[next(iter(self.spent))]
-            known = self.spent[key] = [day, day[:7], 0, 0, 0, 0, 0, 0]
-        if day > known[0]:
-            known[0], known[2:4] = day, (0, 0)
-        if day[:7] > known[1]:
-            known[1], known[4:8] = day[:7], (0, 0, 0, 0)
+            known = self.spent[key] = {}
+        if day not in known or month not in known:
+            known.setdefault(day, [0, 0])
+            known.setdefault(month, [0, 0, 0, 0])
+            use_periods.bound(known, time.time())
         tokens = (line["in"] or 0) + (line["out"] or 0)
-        if day == known[0]:
-            known[2], known[3] = known[2] + 1, known[3] + tokens
-        if day[:7] == known[1]:
-            known[4], known[5] = known[4] + 1, known[5] + tokens
-            more, known[7] = divmod(known[7] + self._prices.cost(line, day), PARTS)
-            known[6] += more
+        for period in (day, month):
+            if period in known:
+                known[period][0] += 1
+                known[period][1] += tokens
+        if month in known:
+            sums = known[month]
+            more, sums[3] = divmod(sums[3] + self._prices.cost(line, day), PARTS)
+            sums[2] += more
 
     def _begin(self, number: int) -> None:
         self._close()
@@ -260,6 +264,24 @@ def identity(folder: str) -> str:
 def opened(folder: str, number: int) -> int:
     """Return a descriptor for reading a file of the ledger. Raises OSError."""
     return open_plain(_path(folder, number))
+
+
+def _stated(periods: dict[str, list[int]], now: float) -> list[Any]:
+    """Return what `carried.json` says of a key: day, month, the sums of both, and the sums of other periods.
+
+    A watch of an older toolkit reads all but the last, and writes it no more.
+    """
+    day, month = use_periods.shown(periods, now)
+    beside = {name: sums for name, sums in periods.items() if name not in (day, month)}
+    return [day, month, *periods.get(day, [0] * 2), *periods.get(month, [0] * 4), beside]
+
+
+def _taken(given: list[Any]) -> dict[str, list[int]]:
+    """Return the sums of a key by period from what `_stated` returned, or an older toolkit: one without costs, too."""
+    day, month, *sums = [*given[:8], 0, 0][:8]
+    beside = given[8] if len(given) > 8 else {}
+    found = {**beside, day: sums[:2], month: sums[2:]}
+    return {period: used for period, used in found.items() if any(used)}
 
 
 def _path(folder: str, number: int) -> str:

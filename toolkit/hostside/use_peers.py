@@ -34,7 +34,7 @@ class Peers:
 
     def __init__(self, root: str) -> None:
         self.root = root
-        self._said: dict[str, Document] = {}
+        self._said: Document = {}
         self._silent: dict[str, float] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -62,13 +62,13 @@ class Peers:
                 continue
             began = time.monotonic()
             try:
-                sums = use_sums.stated(parsed(fetch(self.root, peer)))
+                ledger, sums = use_sums.stated(parsed(fetch(self.root, peer)))
             except (OSError, ValueError):
                 if time.monotonic() - began > PATIENCE:
                     self._silent[peer] = time.monotonic() + SILENCE
                 continue
             with self._lock:
-                self._said[sums.pop("ledger")] = sums
+                self._said[ledger] = sums
 
 
 def fetch(root: str, peer: str) -> bytes:

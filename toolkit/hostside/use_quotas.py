@@ -18,7 +18,8 @@ import router_socket
 import use_sums
 from use_ledger import Ledger
 from use_peers import Peers
-from use_sums import PERIODS, of_day
+from use_periods import of_day
+from use_sums import PERIODS
 from wire import Document
 
 MAP = "quotas.map"
@@ -78,9 +79,8 @@ class Quotas:
         said = self._peers.said()
         said.pop(self.ledger.id, None)
         if said:
-            for sums in said.values():
-                sums["keys"] = {name: used for name, used in sums["keys"].items() if name in names}
-            use_sums.take(self.root, {"ledgers": said})
+            told = {ledger: use_sums.only(sums, names) for ledger, sums in said.items()}
+            use_sums.take_in(self.root, told)
 
     def _elsewhere(self, now: float) -> dict[str, list[int]]:
         """Return what keys used on other hosts in this day and month."""
@@ -90,7 +90,7 @@ class Quotas:
             return {}
         mark = (seen.st_ino, seen.st_mtime_ns, seen.st_size, of_day(now), self.ledger.id)
         if mark != self._other[0]:
-            ledgers = use_sums.elsewhere(self.root)["ledgers"]
+            ledgers = use_sums.elsewhere(self.root)
             self._other = (mark, use_sums.total(ledgers, self.ledger.id, now))
         return self._other[1]
 
@@ -111,11 +111,11 @@ class Quotas:
 
 
 def exceeded(
-    keys: list[Document], spent: dict[str, list[Any]], other: dict[str, list[int]], now: float
+    keys: list[Document], spent: Document, other: dict[str, list[int]], now: float
 ) -> dict[str, str]:
     """Return the entries of the map: the keys that have used up a quota, with the latest end of these.
 
-    `spent` is {NAME: [day, month, sums of these]}, see `Ledger.spent`; `other` is what `use_sums.total` says.
+    `spent` is that of the ledger, see `Ledger.spent`; `other` is what `use_sums.total` says.
     """
     names = [key["name"] for key in keys]
     own = use_sums.own_sums("", spent, names, now)["keys"]

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence, Set
 from itertools import zip_longest
 
 from toolkit.domain.clients.use import PERIODS, LedgerSums
 
 
-def joined(statements: Iterable[LedgerSums]) -> tuple[LedgerSums, ...]:
+def joined(statements: Iterable[LedgerSums], today: str) -> tuple[LedgerSums, ...]:
     """Return one statement about each ledger, in the order of their identities.
 
-    Use only grows, so of several statements about one ledger the larger sums are right. A newer day or month begins
-    anew.
+    It is about the newest day and month up to `today`, `2026-11-27` in UTC, of which there is a statement: a host whose
+    clock is ahead hides nothing that others say. Use only grows, so of several statements about one period of a ledger
+    the larger sums are right.
     """
-    known: dict[str, LedgerSums] = {}
+    known: dict[str, list[LedgerSums]] = {}
     for each in statements:
-        known[each.ledger] = _larger(known[each.ledger], each) if each.ledger in known else each
-    return tuple(known[ledger] for ledger in sorted(known))
+        known.setdefault(each.ledger, []).append(each)
+    return tuple(_larger(known[ledger], today) for ledger in sorted(known))
 
 
-def _larger(one: LedgerSums, other: LedgerSums) -> LedgerSums:
-    day, month = max(one.day, other.day), max(one.month, other.month)
+def _larger(statements: Sequence[LedgerSums], today: str) -> LedgerSums:
+    day = _newest({each.day for each in statements}, today)
+    month = _newest({each.month for each in statements}, today[:7])
     keys: dict[str, tuple[int, ...]] = {}
-    for each in (one, other):
+    for each in statements:
         holds = {"day": each.day == day, "month": each.month == month}
         for name, sums in each.keys.items():
             valid = [
@@ -31,4 +33,9 @@ def _larger(one: LedgerSums, other: LedgerSums) -> LedgerSums:
             ]
             both = zip_longest(keys.get(name, ()), valid, fillvalue=0)
             keys[name] = tuple(max(pair) for pair in both)
-    return LedgerSums(one.ledger, day, month, keys)
+    return LedgerSums(statements[0].ledger, day, month, keys)
+
+
+def _newest(periods: Set[str], present: str) -> str:
+    """Return the newest period that has begun; where none has, the one that begins first."""
+    return max((each for each in periods if each <= present), default=min(periods))

@@ -80,7 +80,8 @@ def tell(hosts: Sequence[HostPort]) -> None:
     does not answer goes on with what it was told last.
     """
     if len(hosts) > 1:
-        sums = joined(each for said in each_at_once(hosts, _sums) for each in said)
+        today = time.strftime("%Y-%m-%d", time.gmtime())
+        sums = joined((each for said in each_at_once(hosts, _sums) for each in said), today)
         each_at_once(hosts, lambda host: _tell(host, sums))
 
 
