@@ -474,3 +474,22 @@ def test_a_host_that_says_nonsense_is_left_alone(
     peers.ask()
     assert peers.said() == told(other(1, 2, 3, 4))
     assert asked == ["1", "2", "1", "2"]
+
+
+def test_a_host_that_speaks_for_the_ledger_of_another_hides_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "router").mkdir()
+    (tmp_path / "router" / "haproxy.cfg").write_text("backend use:1\nbackend use:2\n")
+    said = {"1": other(9, 90, 9, 90)[OTHER], "2": other(1, 1, 1, 1)[OTHER]}
+
+    def fetch(root: str, peer: str) -> bytes:
+        return json.dumps({"ledger": OTHER, **said[peer]}).encode()
+
+    monkeypatch.setattr(use_peers, "fetch", fetch)
+    monkeypatch.setattr(use_peers, "SECONDS", 60.0)
+    peers = use_peers.Peers(str(tmp_path))
+    peers._thread = threading.current_thread()
+    peers.ask()
+    assert peers.said() == told(other(9, 90, 9, 90))
+    assert peers.said() == {}

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from toolkit.domain.clients.use import Counted, LedgerSums, UseRow, UseRun
-from toolkit.planning.use.elsewhere import joined
+from toolkit.planning.use.elsewhere import MOST_LEDGERS, joined
 from toolkit.planning.use.reconciled import Reconciled, reconciled
 from toolkit.planning.use.totals import columns, total, totals
 
@@ -140,3 +140,13 @@ def test_ledgers_are_told_apart_by_their_identity() -> None:
     second = replace(SUMS, ledger="b" * 16)
     assert joined((second, SUMS, second), SUMS.day) == (SUMS, second)
     assert joined((), SUMS.day) == ()
+
+
+def test_invented_ledgers_push_out_none_of_which_several_hosts_tell() -> None:
+    # More than hosts take at once: one that was taken over tells of 300 others.
+    lies = [replace(SUMS, ledger=f"{number:016x}") for number in range(300)]
+    true = [replace(SUMS, ledger=f"f{number:015x}") for number in range(3)]
+    found = joined((*lies, *true, *true), SUMS.day)
+    assert len(found) == MOST_LEDGERS
+    assert [each for each in found if each in true] == true
+    assert [each.ledger for each in found] == sorted(each.ledger for each in found)

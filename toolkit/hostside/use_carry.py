@@ -33,7 +33,8 @@ class Carrier:
 
     def __init__(self, root: str) -> None:
         self.root, self.ledger = root, Ledger(root)
-        self._pairs: dict[str, set[tuple[str, str]]] = {}
+        # {PROGRAM: its run that was read last, and the pairs of this run}
+        self._pairs: dict[str, tuple[str, set[tuple[str, str]]]] = {}
         self._saved = time.monotonic()
         self._seen: dict[str, tuple[int, int]] = {}
 
@@ -113,7 +114,10 @@ class Carrier:
         run = f"{source.program}/{source.run}"
         if len(self._pairs) > MOST_NAMES:
             self._pairs.clear()
-        pairs = self._pairs.setdefault(run, set())
+        last, pairs = self._pairs.get(source.program, ("", set()))
+        if last != source.run:
+            pairs = set()
+        self._pairs[source.program] = (source.run, pairs)
         return _Sieve(source, known, self.ledger.last.get(run, 0), pairs).kept(lines)
 
 

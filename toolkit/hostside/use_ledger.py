@@ -29,10 +29,10 @@ from wire import Document
 FOLDER, STATE, LOCK = "use", "carried.json", ".lock"
 FILE_BYTES = 64 * 2**20
 MOST_FILES = 64
-# Runs whose last number is known; of more, those that were quiet for the longest time go.
+# Runs whose last number is known; of more, those go that were quiet for the longest time, of the program that has most.
 MOST_RUNS = 4096
-# Keys whose use is summed up here; of more, those go that came first.
-MOST_KEYS = 20_000
+# Names whose use is summed up here beside those of the ring, and new ones of them that a program may bring in a month.
+MOST_KEYS, MOST_NEW = 20_000, 1000
 _ROOT_ONLY, _ROOT_FOLDER = 0o600, 0o700
 _NAME = re.compile(r"[0-9]{6,12}\.jsonl\Z")
 _BLOCK = 2**20
@@ -58,6 +58,9 @@ class Ledger:
         self._handle = -1
         self._day = (-1, "")
         self._prices = Prices(root)
+        # {(PROGRAM, month): names that it brought which the ring lacks}, and the month in which room was made for them.
+        self._new: dict[tuple[str, str], int] = {}
+        self._made_room = ""
 
     @contextlib.contextmanager
     def held(self, seconds: float) -> Iterator[None]:
@@ -97,8 +100,8 @@ class Ledger:
         if self._handle < 0:
             self._open()
         os.fsync(self._handle)
-        while len(self.last) > MOST_RUNS:
-            del self.last[next(iter(self.last))]
+        for run in _surplus(self.last):
+            del self.last[run]
         now = time.time()
         text = json.dumps(
             {
@@ -128,7 +131,7 @@ class Ledger:
             return
         opened.sweep()
         self.last, self.sources, self.spent, self.records, self.log = {}, {}, {}, 0, {}
-        self.file, self.size, self._saved = 0, 0, (0, 0)
+        self.file, self.size, self._saved, self._new = 0, 0, (0, 0), {}
         self.id = identity(self.folder) or secrets.token_hex(8)
         if not known:
             self._begin(1)
@@ -182,8 +185,8 @@ class Ledger:
         month = day[:7]
         known = self.spent.get(key)
         if known is None:
-            if len(self.spent) >= MOST_KEYS:
-                del self.spent[next(iter(self.spent))]
+            if not self._has_room(line):
+                return
             known = self.spent[key] = {}
         if day not in known or month not in known:
             known.setdefault(day, [0, 0])
@@ -198,6 +201,28 @@ class Ledger:
             sums = known[month]
             more, sums[3] = divmod(sums[3] + self._prices.cost(line, day), PARTS)
             sums[2] += more
+
+    def _has_room(self, line: Document) -> bool:
+        """Whether the use of a name that is new here is summed up. A replica that was taken over may have invented it.
+
+        Each name of the ring is, and a name of the ring never gives way. Of others only so many are: a key that another
+        host has got earlier, and requests without a key.
+        """
+        if line["key"] in self._prices.names:
+            return True
+        month = use_periods.of_now(time.time())[1]
+        brought = self._new.get((line["program"], month), 0)
+        if brought >= MOST_NEW:
+            return False
+        if len(self.spent) >= MOST_KEYS and self._made_room != month:
+            self._made_room = month
+            for name, periods in list(self.spent.items()):
+                if name not in self._prices.names and month not in periods:
+                    del self.spent[name]
+        if len(self.spent) >= MOST_KEYS:
+            return False
+        self._new[line["program"], month] = brought + 1
+        return True
 
     def _begin(self, number: int) -> None:
         self._close()
@@ -264,6 +289,14 @@ def identity(folder: str) -> str:
 def opened(folder: str, number: int) -> int:
     """Return a descriptor for reading a file of the ledger. Raises OSError."""
     return open_plain(_path(folder, number))
+
+
+def _surplus(last: dict[str, int]) -> list[str]:
+    """Return the runs beyond the bound: the first ones of the program that has most, again and again."""
+    runs: dict[str, list[str]] = {}
+    for name in reversed(last):
+        runs.setdefault(name.partition("/")[0], []).append(name)
+    return [max(runs.values(), key=len).pop() for _ in range(len(last) - MOST_RUNS)]
 
 
 def _stated(periods: dict[str, list[int]], now: float) -> list[Any]:

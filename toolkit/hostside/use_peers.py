@@ -34,7 +34,8 @@ class Peers:
 
     def __init__(self, root: str) -> None:
         self.root = root
-        self._said: Document = {}
+        # {PEER: its ledger and sums}, so that each has one place, whatever it says.
+        self._said: dict[str, tuple[str, Document]] = {}
         self._silent: dict[str, float] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -46,7 +47,7 @@ class Peers:
             self._thread.start()
         with self._lock:
             said, self._said = self._said, {}
-        return said
+        return use_sums.joined(said.values())
 
     def _ask_on(self) -> None:
         while True:
@@ -62,13 +63,13 @@ class Peers:
                 continue
             began = time.monotonic()
             try:
-                ledger, sums = use_sums.stated(parsed(fetch(self.root, peer)))
+                statement = use_sums.stated(parsed(fetch(self.root, peer)))
             except (OSError, ValueError):
                 if time.monotonic() - began > PATIENCE:
                     self._silent[peer] = time.monotonic() + SILENCE
                 continue
             with self._lock:
-                self._said[ledger] = sums
+                self._said[peer] = statement
 
 
 def fetch(root: str, peer: str) -> bytes:

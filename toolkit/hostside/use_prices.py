@@ -1,4 +1,4 @@
-"""The cost of a request to its key, by the charge that came with the keys: for the quotas of cost.
+"""The names of keys, and the cost of a request to its key, by the ring and the charge that came with it.
 
 A record costs by the price of its day, so a new price changes nothing about what was used before it. Costs are whole
 numbers: prices are in millionths of the currency for a million tokens, so tokens times a price are in 10^-12 of it.
@@ -21,15 +21,16 @@ _Price = tuple[Any, ...]
 
 
 class Prices:
-    """The prices of the host at `root`."""
+    """The prices of the host at `root`, and `names`: those that its ring gives to keys, revoked ones too."""
 
     def __init__(self, root: str) -> None:
         self._path = os.path.join(root, "router", router_keys.FILE)
+        self.names: frozenset[str] = frozenset()
         self._mark: Any = None
         self._models: dict[str, list[_Price]] = {}
 
     def refresh(self) -> None:
-        """Read the charge anew where the keys have changed."""
+        """Read the ring anew where it has changed."""
         try:
             seen = os.lstat(self._path)
         except OSError:
@@ -37,9 +38,14 @@ class Prices:
         mark = (seen.st_ino, seen.st_mtime_ns, seen.st_size)
         if mark != self._mark:
             try:
-                self._models = models(parsed(read_text(self._path) or "{}").get("charge"))
-            except (ValueError, AttributeError):
-                return  # a damaged ring, see `router_keys`: the former prices hold
+                ring = parsed(read_text(self._path) or "")
+                names = frozenset(each["name"] for each in ring.get("keys", []))
+                if not all(isinstance(name, str) for name in names):
+                    return
+                self._models = models(ring.get("charge"))
+            except (ValueError, AttributeError, TypeError, KeyError):
+                return  # a damaged ring, see `router_keys`: the former prices and names hold
+            self.names = names
             self._mark = mark
 
     def cost(self, line: Document, day: str) -> int:

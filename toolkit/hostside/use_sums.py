@@ -19,6 +19,7 @@ import json
 import os
 import re
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from directory import Directory, NotSafe, make_own
@@ -121,6 +122,14 @@ def merged_ledgers(known: dict[str, _Sums], new: dict[str, _Sums], now: float) -
     for ledger in surplus[: max(len(merged) - MOST_LEDGERS, 0)]:
         del merged[ledger]
     return merged
+
+
+def joined(statements: Iterable[tuple[str, _Sums]]) -> dict[str, _Sums]:
+    """Return {ID: sums}: of statements about the same ledger the larger sums, so that none hides another."""
+    found: dict[str, _Sums] = {}
+    for ledger, sums in statements:
+        found[ledger] = _joined(found.get(ledger, {}), sums)
+    return found
 
 
 def total(ledgers: dict[str, _Sums], own: str, now: float) -> dict[str, list[int]]:

@@ -7,18 +7,22 @@ from itertools import zip_longest
 
 from toolkit.domain.clients.use import PERIODS, LedgerSums
 
+# What a host takes in at once, see `toolkit/hostside/use_sums.py`.
+MOST_LEDGERS = 256
+
 
 def joined(statements: Iterable[LedgerSums], today: str) -> tuple[LedgerSums, ...]:
     """Return one statement about each ledger, in the order of their identities.
 
     It is about the newest day and month up to `today`, `2026-11-27` in UTC, of which there is a statement: a host whose
     clock is ahead hides nothing that others say. Use only grows, so of several statements about one period of a ledger
-    the larger sums are right.
+    the larger sums are right. Of too many ledgers those stay of which most hosts tell: one host may invent some.
     """
     known: dict[str, list[LedgerSums]] = {}
     for each in statements:
         known.setdefault(each.ledger, []).append(each)
-    return tuple(_larger(known[ledger], today) for ledger in sorted(known))
+    most = sorted(known, key=lambda ledger: -len(known[ledger]))[:MOST_LEDGERS]
+    return tuple(_larger(known[ledger], today) for ledger in sorted(most))
 
 
 def _larger(statements: Sequence[LedgerSums], today: str) -> LedgerSums:
