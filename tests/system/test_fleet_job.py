@@ -284,12 +284,12 @@ def test_killed_in_a_canary_the_fleet_goes_back_by_itself(site: StubSite, pace: 
 
 
 def test_a_host_that_reboots_in_its_bake_comes_to_a_verdict_by_itself(site: StubSite) -> None:
-    site.guard("{bake: 8s}")
+    site.guard("{bake: 10s}")
     before, load, alpha = site.serving(), site.load("beta"), site.lab["alpha"]
     argv, environment = site.lab.command("upgrade", "tiny", "--to", "v2", "--yes")
     pipe = subprocess.PIPE
     with subprocess.Popen(argv, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
-        load.wait_for(lambda so_far: so_far.versions.get("v2", 0) > 20, 180)
+        until(lambda: _phase_on(site, "alpha") == ("v2", "bake"), 180)
         cut = time.time()
         alpha.power_off()
         load.wait_for(lambda _: time.time() > cut + 2, 60)
@@ -302,7 +302,7 @@ def test_a_host_that_reboots_in_its_bake_comes_to_a_verdict_by_itself(site: Stub
         assert f"{name}: untouched: tiny #1 (v1)" in said
     alpha.power_on()
     # No command takes part in this.
-    until(lambda: _verdict_on(site, "alpha"), 120)
+    until(lambda: (_verdict_on(site, "alpha") or {}).get("gate") == "bake", 120)
     load.wait_for(lambda so_far: so_far.last_sent("v1", after=time.time() - 1) is not None, 60)
     verdict = _verdict_on(site, "alpha")
     # Which of its two replicas a boot makes ready first is chance, and decides what serves until the next command.
@@ -325,8 +325,21 @@ def test_a_host_that_reboots_in_its_bake_comes_to_a_verdict_by_itself(site: Stub
 
 def _verdict_on(site: StubSite, host: str) -> Any:
     """Return the verdict that the guard of a host has kept for the next command; nothing before it has one."""
-    kept = json.loads(site.lab[host].run("cat", "/var/lib/toolkit/guard/tiny.found.json"))
+    kept = _guard_file(site, host, "tiny.found.json")
     return kept.get("verdict") if kept.get("settled") else None
+
+
+def _phase_on(site: StubSite, host: str) -> tuple[str, str]:
+    """Return which version the guard of a host watches, and in which phase."""
+    order = _guard_file(site, host, "tiny.json")
+    return order.get("version", ""), order.get("phase", "")
+
+
+def _guard_file(site: StubSite, host: str, name: str) -> dict[str, Any]:
+    """Return what a file of the host's guard says; nothing where there is none yet."""
+    text = site.lab[host].run("cat", f"/var/lib/toolkit/guard/{name}", check=False)
+    found: dict[str, Any] = json.loads(text or "{}")
+    return found
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.behaviour)
