@@ -12,6 +12,7 @@ import select
 import subprocess
 import time
 import zlib
+from typing import BinaryIO
 
 import access_log
 import processes
@@ -43,7 +44,8 @@ def of(root: str) -> Journal | Files:
 class Files:
     """The log under supervisord: `router.log`, and the former ones that supervisord keeps.
 
-    A file is known by its inode and its first line, because a new file may have the inode of one that is gone.
+    A place has inode, offset and the digest of the first line of the file that was read last. Under `files` it has the
+    same of the other files. So nobody reads those again where the file that was read last is cut short or lost.
     """
 
     kind = "file"
@@ -55,57 +57,106 @@ class Files:
 
     def end(self) -> Document:
         """Return the place of what comes next."""
-        found = self._found()
-        return self._place(*found[-1]) if found else {"kind": self.kind, "inode": 0, "offset": 0}
+        with contextlib.ExitStack() as opened:
+            found = self._found(opened)
+            return self._place([each.mark(each.size) for each in found] or [[0, 0, 0]])
 
     def after(self, place: Document) -> list[str]:
         """Return the lines from `place` on; `place`, `gap` and `more` are then those of their end."""
-        found, offset, self.place = self._found(), int(place["offset"]), place
-        known = [
-            number
-            for number, (path, inode, size) in enumerate(found)
-            if size >= offset and self._place(path, inode, offset) == place
-        ]
-        # Inode 0 says that there was no file yet.
-        self.gap, offset = not known and place["inode"] != 0, offset if known else 0
+        # A place of an older toolkit knows one file.
+        last = [place["inode"], place.get("head", 0), int(place["offset"])]
+        known: list[list[int]] = [*place.get("files", ()), last]
         lines: list[str] = []
-        budget = LOOK_BYTES
-        for path, inode, _ in found[known[0] :] if known else found:
-            data, self.more = self._read(path, offset, budget)
-            lines += data.decode("utf-8", "replace").splitlines()
-            budget -= len(data)
-            self.place = self._place(path, inode, offset + len(data))
-            if self.more:
-                break
-            offset = 0
+        read: list[list[int]] = []
+        budget, self.place = LOOK_BYTES, place
+        with contextlib.ExitStack() as opened:
+            found = self._found(opened)
+            offsets = _offsets(found, known)
+            first = _last_read(found, last)
+            # Inode 0 says that there was no file yet.
+            self.gap = first is None and last[0] != 0
+            for number, each in enumerate(found):
+                if number < (first or 0):
+                    read.append(each.mark(each.size))
+                    continue
+                offset = offsets.get(each.inode, 0)
+                if self.more:
+                    # It is not this look's turn, and what was read of it before stays known.
+                    read = [*([each.mark(offset)] if offset else []), *read]
+                    continue
+                data, self.more = self._read(each, offset, budget)
+                lines += data.decode("utf-8", "replace").splitlines()
+                budget -= len(data)
+                read.append(each.mark(offset + len(data)))
+        if read:
+            self.place = self._place(read)
         return lines
 
-    def _place(self, path: str, inode: int, offset: int) -> Document:
-        """Return a place in a file; the first line is known where it was read."""
-        head = 0
-        if offset:
-            with open(open_plain(path), "rb") as file:
-                head = zlib.crc32(file.readline(_HEAD))
-        return {"kind": self.kind, "inode": inode, "offset": offset, "head": head}
+    def _place(self, read: list[list[int]]) -> Document:
+        *files, (inode, head, offset) = read
+        return {"kind": self.kind, "inode": inode, "offset": offset, "head": head, "files": files}
 
-    def _read(self, path: str, offset: int, most: int) -> tuple[bytes, bool]:
+    def _read(self, opened: _File, offset: int, most: int) -> tuple[bytes, bool]:
         """Return whole lines, of a file that gets no more lines the rest too; and whether the bound cut them off."""
-        with open(open_plain(path), "rb") as file:
-            file.seek(offset)
-            data = file.read(most)
+        opened.file.seek(offset)
+        data = opened.file.read(most)
         end, full = data.rfind(b"\n") + 1, len(data) == most
         # A line that fills a whole look without an end is not the router's.
-        whole = end if (full and end) or (path == self._names[0] and not full) else len(data)
+        grows = opened.path == self._names[0]
+        whole = end if (full and end) or (grows and not full) else len(data)
         return data[:whole], full
 
-    def _found(self) -> list[tuple[str, int, int]]:
-        """Return path, inode and size of each file, the oldest first."""
-        found = []
-        for name in reversed(self._names):
-            with contextlib.suppress(OSError):
-                seen = os.lstat(name)
-                found.append((name, seen.st_ino, seen.st_size))
-        return found
+    def _found(self, opened: contextlib.ExitStack) -> list[_File]:
+        """Return the files, the oldest first. Each is opened once: its name may be another file's a moment later."""
+        found: dict[int, _File] = {}
+        # A file that is renamed meanwhile is found twice where the newest name is opened first, and never missed.
+        for path in self._names:
+            with contextlib.suppress(FileNotFoundError):
+                each = _File(path, opened.enter_context(open(open_plain(path), "rb")))
+                found.setdefault(each.inode, each)
+        return [*found.values()][::-1]
+
+
+class _File:
+    """A file of the log. A mark of it is [inode, digest of the first line, offset].
+
+    It is known by inode and first line, because a new file may have the inode of one that is gone.
+    """
+
+    def __init__(self, path: str, file: BinaryIO) -> None:
+        seen = os.fstat(file.fileno())
+        self.path, self.file, self.inode, self.size = path, file, seen.st_ino, seen.st_size
+        self._first = file.readline(_HEAD)
+
+    def mark(self, offset: int) -> list[int]:
+        """Return the mark of what was read up to `offset`: the first line may have had no end by then."""
+        head = zlib.crc32(self._first[:offset]) if offset else 0
+        return [self.inode, head, offset]
+
+    def is_copy(self, mark: list[int]) -> bool:
+        """Whether the file begins as the one of a mark, with the line of a request, which has a time and an id."""
+        return mark[2] > 0 and self._first.startswith(b"{") and self.mark(mark[2])[1] == mark[1]
+
+
+def _of(found: list[_File], mark: list[int]) -> list[_File]:
+    """Return the file of a mark. Where it is gone or was emptied these are its copies: some rotate logs that way."""
+    same = [each for each in found if each.mark(mark[2]) == mark]
+    return same or [each for each in found if each.is_copy(mark)]
+
+
+def _offsets(found: list[_File], marks: list[list[int]]) -> dict[int, int]:
+    """Return up to where files were read, by inode."""
+    offsets: dict[int, int] = {}
+    for mark in marks:
+        for each in _of(found, mark):
+            offsets[each.inode] = max(offsets.get(each.inode, 0), min(mark[2], each.size))
+    return offsets
+
+
+def _last_read(found: list[_File], mark: list[int]) -> int | None:
+    """Return the number of the file that was read last; None where it is lost or was cut short."""
+    there = [found.index(each) for each in _of(found, mark) if each.size >= mark[2]]
+    return there[0] if there else None
 
 
 class Journal:
