@@ -178,6 +178,7 @@ def test_damaged_keys_let_nobody_in_and_nobody_lose_a_key(
 def test_keys_without_any_trace_leave_the_door_locked(tmp_path: Path) -> None:
     furnish(tmp_path)
     (tmp_path / "router/keys.json").write_text("{")
+    (tmp_path / "router/keys-copy.json").write_text("{")
     (tmp_path / "router/keys.map").write_text("")
     with talk(tmp_path) as ask:
         ring = ask("repair-keys", ring={})["result"]

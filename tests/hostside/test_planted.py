@@ -33,6 +33,7 @@ ROUTER = (
     *router.FILES,
     "haproxy.cfg",
     "keys.json",
+    "keys-copy.json",
     "keys.map",
     "quotas.map",
     "versions.map",

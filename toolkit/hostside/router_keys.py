@@ -6,6 +6,9 @@ key, not its text. A digest needs no salt and no slow hash here: keys are 256 ra
 HAProxy starts from `keys.map`; the running workers, old ones too, get the same entries without a reload.
 
 Changes from several places meet by union: a key that was revoked anywhere stays revoked, whatever comes later.
+
+`keys-copy.json` has the same content, for the repair of a damaged `keys.json`. The map alone shows no quotas, no
+`inside`, no revoked keys and no charge. A key that is known from the map alone has a `created` of 0.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ class Damaged(RouterError):
 
 
 FILE = "keys.json"
+COPY = "keys-copy.json"
 MAP = "keys.map"
 
 
@@ -56,37 +60,36 @@ def apply(root: str, given: Document) -> Document:
     with router_files.alone(directory):
         ring = merged(_ring(directory), given)
         _require_quotas(directory, given)
-        files = {MAP: _map_text(ring), FILE: json.dumps(ring, indent=2) + "\n"}
-        for name, mode in ((MAP, router_files.PRIVATE), (FILE, router_files.ROOT_ONLY)):
-            if files[name] != router_files.read(os.path.join(directory, name)):
-                router_files.write(directory, files, [name], mode)
+        # The copy comes first: a key that the map has is then in the copy, with its quotas.
+        for name, text in ((COPY, _text(ring)), (MAP, _map_text(ring)), (FILE, _text(ring))):
+            _write(directory, name, text)
         _tell(directory, _entries(ring))
     return ring
 
 
 def repair(root: str, given: Document) -> Document:
-    """Make a damaged keys.json anew from keys.map or a worker, and unite it with `given`, see `apply`.
-
-    Which keys were revoked is then known from `given` alone; none of those gets in, since the map lacks them.
-    """
+    """Make a damaged keys.json anew from its copy, keys.map or a worker, and unite it with `given`, see `apply`."""
     directory = os.path.join(root, "router")
     if os.path.isdir(directory) and sound_ring(directory) is None:
         with router_files.alone(directory):
-            text = json.dumps(merged(_from_map(directory), given), indent=2) + "\n"
-            router_files.write(directory, {FILE: text}, [FILE], router_files.ROOT_ONLY)
+            _write(directory, FILE, _text(merged(_made_anew(directory), given)))
     return apply(root, given)
+
+
+def keep_copy(root: str) -> None:
+    """Write the copy of a sound keys.json where it is not there yet, as after a change by an older toolkit."""
+    directory = os.path.join(root, "router")
+    with router_files.alone(directory):
+        ring = sound_ring(directory)
+        if ring is not None and router_files.read(os.path.join(directory, FILE)):
+            _write(directory, COPY, _text(ring))
 
 
 def merged(one: Document, other: Document) -> Document:
     """Return the union of two rings, as KeyRing.merged does on the ops machine."""
     keys: dict[str, Document] = {}
     for key in map(_current, [*one.get("keys", []), *other.get("keys", [])]):
-        known = keys.setdefault(key["digest"], key)
-        # A ring that was made anew from the map lacks what no map has.
-        for field, value in key.items():
-            known.setdefault(field, value)
-        revoked = [each["revoked"] for each in (known, key) if each["revoked"]]
-        known["revoked"] = min(revoked, default=0.0)
+        keys[key["digest"]] = _joined(keys.get(key["digest"], key), key)
     charges = [each["charge"] for each in (one, other) if each.get("charge")]
     newest = max(
         charges,
@@ -146,17 +149,43 @@ def _require_quotas(directory: str, given: Document) -> None:
         )
 
 
+def _joined(one: Document, other: Document) -> Document:
+    """Return what both say of a key, as Key.joined does on the ops machine."""
+    found = {**one, **other}
+    for name in one.keys() & other.keys():
+        values = one[name], other[name]
+        if isinstance(values[0], str):
+            found[name] = min(values)
+        elif isinstance(values[0], bool):
+            found[name] = any(values)
+        else:
+            # 0 is no limit, and says nothing.
+            found[name] = min(filter(None, values), default=one[name])
+    if not {"name", "digest", "revoked"} <= found.keys():
+        raise KeyError("a key lacks a field")
+    return found
+
+
 def _current(key: Document) -> Document:
     """Return a copy of a key with the names of today's fields: older toolkits wrote `at_once`."""
     return {"concurrency" if name == "at_once" else name: value for name, value in key.items()}
 
 
 def sound_ring(directory: str) -> Document | None:
-    """Return the ring in keys.json; None where it cannot be read, or is lost beside a map that has keys."""
+    """Return the ring in keys.json; None where it cannot be read, or is lost beside a map or a copy that has keys."""
     text = router_files.read(os.path.join(directory, FILE))
     if not text:
         lost = any(key != "door" or value != "open" for key, value in _in_map(directory).items())
-        return None if lost else merged({}, {})
+        return None if lost or (copied(directory) or {}).get("keys") else merged({}, {})
+    return _parsed(text)
+
+
+def copied(directory: str) -> Document | None:
+    """Return the ring in the copy of keys.json; None where there is none that can be read."""
+    return _parsed(router_files.read(os.path.join(directory, COPY)) or "")
+
+
+def _parsed(text: str) -> Document | None:
     try:
         return merged(parsed(text), {})
     except (ValueError, TypeError, KeyError, AttributeError):
@@ -174,6 +203,21 @@ def _in_map(directory: str) -> dict[str, str]:
     """Return the entries of keys.map, from which a router starts."""
     lines = (router_files.read(os.path.join(directory, MAP)) or "").splitlines()
     return {key: value for key, _, value in (line.partition(" ") for line in lines) if value}
+
+
+def _made_anew(directory: str) -> Document:
+    """Return the ring that keys.map or a worker shows, with what the copy knows.
+
+    A valid key of the copy that the map lacks stays out, because an older toolkit revokes keys without the copy. Where
+    no map is left, the copy holds.
+    """
+    shown, copy = _from_map(directory), copied(directory) or merged({}, {})
+    known = {key["digest"] for key in shown["keys"]}
+    no_map = not known and not _in_map(directory)
+    kept = [key for key in copy["keys"] if key["digest"] in known or key["revoked"] or no_map]
+    # A door that the map shows locked stays so, whatever the copy counts.
+    locked = max(copy["locked"], copy["opened"] + shown["locked"])
+    return merged({**shown, "locked": locked}, {**copy, "keys": kept})
 
 
 def _from_map(directory: str) -> Document:
@@ -197,6 +241,17 @@ def _entries(ring: Document) -> dict[str, str]:
         if not key["revoked"]:
             entries[key["digest"]] = f"{key['name']}|{key['per_minute']}|{key['concurrency']}"
     return entries
+
+
+def _text(ring: Document) -> str:
+    return json.dumps(ring, indent=2) + "\n"
+
+
+def _write(directory: str, name: str, text: str) -> None:
+    """Write a file of the keys where it differs."""
+    if text != router_files.read(os.path.join(directory, name)):
+        mode = router_files.PRIVATE if name == MAP else router_files.ROOT_ONLY
+        router_files.write(directory, {name: text}, [name], mode)
 
 
 def _map_text(ring: Document) -> str:

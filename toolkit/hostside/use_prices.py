@@ -10,8 +10,6 @@ import os
 from typing import Any
 
 import router_keys
-from directory import read_text
-from documents import parsed
 from wire import Document
 
 # Of a millionth of the currency, see above.
@@ -24,7 +22,7 @@ class Prices:
     """The prices of the host at `root`, and `names`: those that its ring gives to keys, revoked ones too."""
 
     def __init__(self, root: str) -> None:
-        self._path = os.path.join(root, "router", router_keys.FILE)
+        self._directory = os.path.join(root, "router")
         self.names: frozenset[str] = frozenset()
         self._mark: Any = None
         self._models: dict[str, list[_Price]] = {}
@@ -32,20 +30,18 @@ class Prices:
     def refresh(self) -> None:
         """Read the ring anew where it has changed."""
         try:
-            seen = os.lstat(self._path)
+            seen = os.lstat(os.path.join(self._directory, router_keys.FILE))
         except OSError:
             return
         mark = (seen.st_ino, seen.st_mtime_ns, seen.st_size)
         if mark != self._mark:
-            try:
-                ring = parsed(read_text(self._path) or "")
-                names = frozenset(each["name"] for each in ring.get("keys", []))
-                if not all(isinstance(name, str) for name in names):
-                    return
-                self._models = models(ring.get("charge"))
-            except (ValueError, AttributeError, TypeError, KeyError):
-                return  # a damaged ring, see `router_keys`: the former prices and names hold
-            self.names = names
+            found = router_keys.sound_ring(self._directory)
+            # While keys.json is damaged, the former prices and names hold, else those of its copy.
+            if found is None and not (self.names or self._models):
+                found = router_keys.copied(self._directory)
+            if found is not None:
+                self._models = models(found.get("charge"))
+                self.names = frozenset(str(each["name"]) for each in found["keys"])
             self._mark = mark
 
     def cost(self, line: Document, day: str) -> int:

@@ -38,7 +38,7 @@ class Quotas:
 
     def __init__(self, root: str, ledger: Ledger) -> None:
         self.root, self.ledger = root, ledger
-        self._ring: tuple[Any, list[Document]] = (None, [])
+        self._ring: tuple[Any, list[Document] | None] = (None, None)
         self._other: tuple[Any, dict[str, list[int]]] = (None, {})
         self._published: Document = {}
         self._told: dict[str, str] | None = None
@@ -47,7 +47,8 @@ class Quotas:
     def look(self) -> list[str]:
         """Look once; return what was done, in words."""
         limited = self._limited()
-        if not limited and not self._told:
+        # What the router refuses stays refused while nobody can tell which keys have quotas.
+        if limited is None or (not limited and not self._told):
             return []
         self.ledger.learn()
         now = time.time()
@@ -94,20 +95,42 @@ class Quotas:
             self._other = (mark, use_sums.total(ledgers, self.ledger.id, now))
         return self._other[1]
 
-    def _limited(self) -> list[Document]:
-        """Return the valid keys that have a quota."""
-        path = os.path.join(self.root, "router", router_keys.FILE)
-        try:
-            seen = os.lstat(path)
-        except FileNotFoundError:
-            return []
-        mark = (seen.st_ino, seen.st_mtime_ns, seen.st_size)
+    def _limited(self) -> list[Document] | None:
+        """Return the valid keys that have a quota.
+
+        While keys.json is damaged, the keys that were read last hold, else those of its copy; None where neither is.
+        """
+        directory = os.path.join(self.root, "router")
+        mark = [
+            _mark(os.path.join(directory, name)) for name in (router_keys.FILE, router_keys.COPY)
+        ]
         if mark != self._ring[0]:
-            ring = router_keys.sound_ring(os.path.dirname(path)) or {"keys": []}
-            keys = [each for each in ring["keys"] if not each["revoked"]]
-            limited = [each for each in keys if any(each.get(field) for field, _ in QUOTAS)]
+            ring, limited = router_keys.sound_ring(directory), self._ring[1]
+            if ring is not None:
+                limited = _with_quota(ring)
+                if mark[0] is not None:
+                    router_keys.keep_copy(self.root)
+            elif limited is None:
+                limited = _with_quota(router_keys.copied(directory))
             self._ring = (mark, limited)
         return self._ring[1]
+
+
+def _mark(path: str) -> tuple[int, int, int] | None:
+    """Return what changes with a file; None where there is none."""
+    try:
+        seen = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    return (seen.st_ino, seen.st_mtime_ns, seen.st_size)
+
+
+def _with_quota(ring: Document | None) -> list[Document] | None:
+    """Return the valid keys of a ring that have a quota; None without a ring."""
+    if ring is None:
+        return None
+    keys = [each for each in ring["keys"] if not each["revoked"]]
+    return [each for each in keys if any(each.get(field) for field, _ in QUOTAS)]
 
 
 def exceeded(

@@ -131,6 +131,11 @@ def _refuse_inside(hosts: Sequence[HostPort], name: str) -> None:
             f"the key of {name} is marked `inside`: nothing asked with it may reach a closed model",
             hint="leave out --closed, or give the gateway another key",
         )
+    if key.made_anew:
+        raise InputError(
+            f"nobody can tell whether the key of {name} is marked `inside`: it was made anew from a router's map",
+            hint=f"toolkit keys revoke {name}, then toolkit keys add {name}",
+        )
 
 
 def _text(exported: Exported) -> str:

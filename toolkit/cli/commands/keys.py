@@ -28,7 +28,7 @@ from toolkit.cli.terminal.output import note, print_json, say, say_whole, table
 from toolkit.domain.clients.keys import MILLION, Charge, Key, KeyRing
 from toolkit.errors import HostError
 from toolkit.planning.economics.charge import amount_of, charge_of
-from toolkit.planning.routing.keys import opened, with_charge, with_key, without_key
+from toolkit.planning.routing.keys import made_anew, opened, with_charge, with_key, without_key
 from toolkit.workflows.fleet.keys import FleetKeys, change_keys, read_keys, sync_keys
 
 KEY_BYTES = 32
@@ -136,6 +136,8 @@ def list_keys(fleet: str | None, home: str | None, as_json: bool) -> None:
     for key in seen.ring.active:
         if key.quotas:
             say(f"{key.name}: at most {', '.join(_quota_words(key, seen.ring.charge))}")
+    for words in made_anew(seen.ring):
+        say(words)
     if not seen.ring.active:
         say(SHUT if seen.ring.is_locked else OPEN)
         hint = "; to open it: toolkit keys open" if seen.ring.is_locked else ""
@@ -201,8 +203,10 @@ _COLUMNS = ("NAME", "KEY", "A MINUTE", "AT ONCE", "INSIDE", "SINCE")
 
 
 def _row(key: Key) -> tuple[object, ...]:
-    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(key.created))
     limits = (key.per_minute or "-", key.concurrency or "-")
+    if key.made_anew:
+        return (key.name, key.digest[:12], *limits, "?", "?")
+    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(key.created))
     return (key.name, key.digest[:12], *limits, "yes" if key.inside else "-", since)
 
 

@@ -57,6 +57,9 @@ class Key:
     0 is no limit. `created` and `revoked` are in seconds since the epoch; `revoked` is 0 for a valid key. What is asked
     with a key `inside` must stay in the fleet. Quotas are of all hosts together, for days and months in UTC: requests,
     tokens of prompts and answers, and their cost in millionths of the currency of the ring's charge; 0 is none.
+
+    A key that was made anew from a router's map has a `created` of 0. Its quotas and `inside` are not known, because no
+    map has them.
     """
 
     name: str
@@ -76,6 +79,26 @@ class Key:
     def quotas(self) -> dict[str, int]:
         """The quotas that the key has, by the names of their fields."""
         return {name: value for name in QUOTAS if (value := getattr(self, name))}
+
+    @property
+    def made_anew(self) -> bool:
+        """Whether the key is known from a router's map alone."""
+        return not self.created
+
+    def joined(self, other: Key) -> Key:
+        """Return what both say of the key: the stricter value of each field.
+
+        A 0 says nothing, so what one of them does not know comes from the other.
+        """
+        values: dict[str, Any] = {
+            "name": min(self.name, other.name),
+            "inside": self.inside or other.inside,
+        }
+        for name in ("created", "per_minute", "concurrency", "revoked", *QUOTAS):
+            said = [value for each in (self, other) if (value := getattr(each, name))]
+            if said:
+                values[name] = min(said)
+        return replace(self, **values)
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form. An older toolkit knows neither `inside` nor quotas: a key names those that it has."""
@@ -112,12 +135,10 @@ class KeyRing:
         return bool(self.active) or self.locked > self.opened
 
     def merged(self, other: KeyRing) -> KeyRing:
-        """Return the union: every key of both, revoked where either says so. The order of merging is irrelevant."""
+        """Return the union: every key of both, as `Key.joined` says. The order of merging is irrelevant."""
         keys: dict[str, Key] = {}
         for key in (*self.keys, *other.keys):
-            known = keys.setdefault(key.digest, key)
-            revoked = [each.revoked for each in (known, key) if each.revoked]
-            keys[key.digest] = replace(known, revoked=min(revoked, default=0.0))
+            keys[key.digest] = keys.get(key.digest, key).joined(key)
         return KeyRing(
             tuple(keys[digest] for digest in sorted(keys)),
             max(self.locked, other.locked),

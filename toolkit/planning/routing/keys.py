@@ -89,6 +89,16 @@ def without_key(ring: KeyRing, name: str, *, now: float) -> KeyRing:
     )
 
 
+def made_anew(ring: KeyRing) -> list[str]:
+    """Return words about each valid key of which no host knows more than its router's map."""
+    return [
+        f"{key.name}: made anew from a router's map; whether it is inside and its quotas are not known: "
+        f"toolkit keys revoke {key.name}, then toolkit keys add {key.name}"
+        for key in ring.active
+        if key.made_anew
+    ]
+
+
 def opened(ring: KeyRing) -> KeyRing:
     """Return the ring with the door open: requests need no key. Raises RefusedError while a key is valid."""
     if ring.active:

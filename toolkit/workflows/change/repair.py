@@ -11,6 +11,7 @@ from toolkit.domain.clients.keys import KeyRing
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.hosts.failures import joined
 from toolkit.errors import HostError, RefusedError, ToolkitError
+from toolkit.planning.routing.keys import made_anew
 from toolkit.planning.routing.rebuild import KEYS, rebuilt, routes_are_lost
 from toolkit.planning.routing.routes import Routes
 from toolkit.workflows.fleet.look import lock_all, look
@@ -128,4 +129,6 @@ def _repair_keys(there: Sequence[Tools], facts: Mapping[str, HostFacts]) -> dict
             tools.host.apply_keys(ring)
         except ToolkitError as error:
             failures[tools.host.name] = error
+    for words in made_anew(ring):
+        there[0].say(words)
     return failures
