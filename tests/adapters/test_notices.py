@@ -140,6 +140,8 @@ def test_apprise_is_an_extra() -> None:
 class _Smtp(socketserver.StreamRequestHandler):
     """As much of RFC 5321 as smtplib needs."""
 
+    taken = b"250 taken"
+
     def handle(self) -> None:
         self.wfile.write(b"220 stub\r\n")
         in_data = False
@@ -148,7 +150,7 @@ class _Smtp(socketserver.StreamRequestHandler):
                 self.server.mail += line  # type: ignore[attr-defined]
                 in_data = line != b".\r\n"
                 if not in_data:
-                    self.wfile.write(b"250 taken\r\n")
+                    self.wfile.write(self.taken + b"\r\n")
             elif line.upper().startswith(b"DATA"):
                 in_data = True
                 self.wfile.write(b"354 go on\r\n")
@@ -173,6 +175,25 @@ def test_a_mail_arrives_and_is_the_same_mail_when_it_is_sent_again() -> None:
     assert "Subject: toolkit upgrade tiny@v2 #2: FAILED; the former release serves" in text
     assert f"Message-ID: <{NOTICE.id}@toolkit.invalid>" in text
     assert "gpu1: gate answers: failed" in text
+
+
+@pytest.mark.parametrize(
+    ("answer", "again"),
+    [(b"552 too big", False), (b"554 looks like spam", False), (b"451 later", True)],
+)
+def test_a_mail_that_its_server_refuses_for_good_is_not_tried_again_at_once(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes, again: bool
+) -> None:
+    monkeypatch.setattr(_Smtp, "taken", answer)
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Smtp) as server:
+        server.mail = b""  # type: ignore[attr-defined]
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        way = Mail(("a@b",), "c@d", "127.0.0.1", server.server_address[1], "none")
+        with pytest.raises(NotDelivered, match=answer[4:].decode()) as raised:
+            deliver(Channel("mail", way), NOTICE, 0.0, {})
+        server.shutdown()
+    assert raised.value.again == again
 
 
 def test_a_mail_server_that_refuses_tls_gets_no_password() -> None:
@@ -262,6 +283,21 @@ def test_what_waits_is_read_again_in_the_order_of_time(tmp_path: Path) -> None:
     assert [(each.channel, each.notice) for each in found] == [("ops", NOTICE), ("ops", later)]
     box.remove(found[0])
     assert [each.notice for each in box.waiting()] == [later]
+
+
+def test_refusals_are_counted_and_bring_back_nothing_that_was_delivered(tmp_path: Path) -> None:
+    box = Outbox(tmp_path)
+    box.put("ops", NOTICE)
+    for number in (1, 2):
+        [found] = box.waiting()
+        assert (found.notice, box.refused(found)) == (NOTICE, number)
+    [found] = box.waiting()
+    assert found.refusals == 2
+    # Two commands at once: one delivers what the other one has counted meanwhile, and a third one counts late.
+    assert box.refused(found) == 3
+    Outbox(tmp_path).remove(found)
+    assert box.refused(found) == 3
+    assert list(box.place.iterdir()) == []
 
 
 def test_what_another_command_delivers_meanwhile_hides_nothing_that_waits(tmp_path: Path) -> None:

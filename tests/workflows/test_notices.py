@@ -15,7 +15,7 @@ from toolkit.domain.trail.channel import Channel
 from toolkit.domain.trail.notice import Notice
 from toolkit.errors import InputError, RefusedError
 from toolkit.workflows.trail import desk
-from toolkit.workflows.trail.desk import KEEP_SECONDS, MOST_OLD, NoticeDesk
+from toolkit.workflows.trail.desk import KEEP_SECONDS, MOST_OLD, MOST_REFUSALS, NoticeDesk
 
 SETTINGS = """\
 channels:
@@ -30,6 +30,7 @@ class Post:
     def __init__(self, place: Path, text: str = SETTINGS) -> None:
         self.place, self.time = place, 10_000.0
         self.faults: dict[str, list[NotDelivered]] = {}
+        self.bad: dict[str, Exception] = {}
         self.arrived: list[tuple[str, str]] = []
         self.tries: list[str] = []
         self.said: list[str] = []
@@ -41,6 +42,8 @@ class Post:
         self.tries.append(channel.name)
         if self.hold and channel.name == "ops":
             self.hold.wait(30)
+        if notice.id in self.bad:
+            raise self.bad[notice.id]
         faults = self.faults.get(channel.name, [])
         if faults:
             raise faults[0] if len(faults) == 1 else faults.pop(0)
@@ -103,6 +106,46 @@ def test_an_hour_of_failures_costs_each_command_three_tries_and_loses_nothing(po
     # Any recorded command tries again what waits, whether or not its own outcome is told.
     assert post.tell("x", "keys add") == [("ops", "delivered")] * 6
     assert [id for _, id in post.arrived] == [str(number) for number in range(6)]
+
+
+@pytest.mark.parametrize("fault", [NotDelivered("it answered 413"), ValueError("no header")])
+def test_a_notice_that_its_channel_refuses_holds_up_no_other(post: Post, fault: Exception) -> None:
+    post.bad["a"] = fault
+    assert post.tell("a", outcome="done") == [("ops", "kept")]
+    for number in range(MOST_REFUSALS - 1):
+        post.time += 600
+        assert post.tell(str(number), outcome="done") == [("ops", "delivered"), ("ops", "kept")]
+    post.said.clear()
+    post.time += 600
+    assert post.tell("y", outcome="done") == [("ops", "delivered"), ("ops", "given up")]
+    why = "it answered 413" if isinstance(fault, NotDelivered) else "ValueError"
+    assert post.said == [
+        f"warning: ops was not told of a (toolkit upgrade: done): {why}; "
+        f"it took other notices meanwhile, and this one is given up after {MOST_REFUSALS} refusals"
+    ]
+    assert list(Outbox(post.place).waiting()) == []
+    assert post.tell("z", outcome="done") == [("ops", "delivered")]
+
+
+def test_more_refused_notices_than_one_command_tries_hold_up_no_other(post: Post) -> None:
+    box = Outbox(post.place)
+    for number in range(MOST_OLD):
+        post.bad[f"bad{number}"] = NotDelivered("it answered 400")
+        box.put("ops", Notice(f"bad{number}", 9000.0 + number, "stop", "done"))
+    box.put("ops", Notice("good", 9500.0, "stop", "done"))
+    for number in range(MOST_REFUSALS):
+        assert ("ops", "delivered") in post.tell(str(number), outcome="done")
+    assert post.tell("x", "keys add") == [("ops", "delivered")]
+    assert ("ops", "good") in post.arrived
+
+
+def test_a_channel_that_refuses_every_notice_loses_none(post: Post) -> None:
+    post.faults = {"ops": [NotDelivered("the variable OPS_URL is not set")]}
+    for number in range(MOST_REFUSALS + 3):
+        post.time += 60
+        post.tell(str(number), outcome="done")
+    post.faults.clear()
+    assert post.tell("x", "keys add") == [("ops", "delivered")] * (MOST_REFUSALS + 3)
 
 
 def test_a_command_tries_only_so_many_of_what_waits(post: Post) -> None:

@@ -106,7 +106,10 @@ def _mail(way: Mail, notice: Notice, environment: Mapping[str, str]) -> None:
         words = without_secrets(str(error), 200)
         if password:
             words = words.replace(password, "***")
-        raise NotDelivered(f"{type(error).__name__}: {words}", again=True) from None
+        # A size or a text that the server takes in no case: that is this mail's fault, and other mails may pass.
+        of_mail = smtplib.SMTPDataError | smtplib.SMTPSenderRefused
+        lasting = isinstance(error, of_mail) and error.smtp_code >= 500
+        raise NotDelivered(f"{type(error).__name__}: {words}", again=not lasting) from None
 
 
 def _apprise(way: Service, notice: Notice, environment: Mapping[str, str]) -> None:

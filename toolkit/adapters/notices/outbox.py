@@ -20,11 +20,15 @@ MOST_BYTES = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A notice that waits for delivery on the channel of that name; without a `path` it is in memory alone."""
+    """A notice that waits for delivery on the channel of that name; without a `path` it is in memory alone.
+
+    `refusals` counts the commands in which the channel refused it and took another one.
+    """
 
     channel: str
     notice: Notice
     path: Path | None = None
+    refusals: int = 0
 
 
 class Outbox:
@@ -60,15 +64,39 @@ class Outbox:
             for path in files[-MOST_FILES:]:
                 try:
                     found = parse_mapping(path.read_bytes(), MOST_BYTES)
-                    yield Waiting(str(found["channel"]), Notice.from_json(found["notice"]), path)
+                    notice = Notice.from_json(found["notice"])
+                    yield Waiting(str(found["channel"]), notice, path, _refusals(path))
                 except FileNotFoundError:
                     # Another command has delivered it meanwhile.
                     continue
                 except (ValueError, KeyError, TypeError, AttributeError):
                     path.unlink(missing_ok=True)
 
+    def refused(self, waiting: Waiting) -> int:
+        """Count one more refusal of a notice, and return how many there are; 0 where nothing is kept."""
+        path, refusals = waiting.path, waiting.refusals + 1
+        if not path:
+            return 0
+        # The count is in the name: writing the file anew could bring back what another command has delivered.
+        with suppress(OSError):
+            path.rename(path.with_name(f"{_first(path)}_{refusals}.json"))
+        return refusals
+
     def remove(self, delivered: Waiting) -> None:
         """Remove a notice that was delivered or given up."""
-        if delivered.path:
-            with suppress(OSError):
-                delivered.path.unlink()
+        if not delivered.path:
+            return
+        with suppress(OSError):
+            # A count of refusals has given it another name meanwhile.
+            for path in self.place.glob(f"{_first(delivered.path)}*.json"):
+                path.unlink(missing_ok=True)
+
+
+def _first(path: Path) -> str:
+    """Return the part of a notice's file name that stays."""
+    return path.stem.partition("_")[0]
+
+
+def _refusals(path: Path) -> int:
+    count = path.stem.partition("_")[2]
+    return int(count) if count.isdecimal() else 0

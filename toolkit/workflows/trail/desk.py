@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from toolkit.errors import InputError, RefusedError
 from toolkit.workflows.tools import Say
 
 # Settings are read when a command begins or has ended: a rollback acts before it loads what tells people.
 if TYPE_CHECKING:
+    from toolkit.adapters.notices.outbox import Outbox, Waiting
     from toolkit.domain.trail.channel import Channel, NotifySettings
     from toolkit.domain.trail.notice import Notice
 
@@ -26,9 +27,18 @@ PAUSES = (0.5, 1.5)
 MOST_OLD = 20
 # A notice that could not be delivered for so long is given up.
 KEEP_SECONDS = 7 * 86400.0
+# A notice is given up after so many commands in which its channel refused it and took another one.
+MOST_REFUSALS = 3
 
 Deliver = Callable[["Channel", "Notice", float], None]
 Record = dict[str, Any]
+
+
+class _Failure(NamedTuple):
+    """Why a notice was not delivered, empty where it was; `passes` where a later try of the same may succeed."""
+
+    why: str = ""
+    passes: bool = False
 
 
 class NoticeDesk:
@@ -113,7 +123,7 @@ class NoticeDesk:
 
         channels = {each.name: each for each in self._settings.channels}
         waiting = {name: [Waiting(name, notice)] for name in channels}
-        found = {each.channel: why for each, why in self._at_once(channels, waiting)}
+        found = {each.channel: failure.why for each, failure in self._at_once(channels, waiting)}
         return [
             _record(name, notice, "failed" if found[name] else "delivered", found[name])
             for name in channels
@@ -143,7 +153,7 @@ class NoticeDesk:
         wanted = [each for each in settings.channels if each.wants(notice)]
         if not wanted and not (self._home / "outbox").exists():
             return []
-        from toolkit.adapters.notices.outbox import Outbox, Waiting
+        from toolkit.adapters.notices.outbox import Outbox
 
         box, records = Outbox(self._home), list[Record]()
         channels = {each.name: each for each in settings.channels}
@@ -157,16 +167,32 @@ class NoticeDesk:
                 waiting[each.channel].append(each)
         for channel in wanted:
             waiting.setdefault(channel.name, []).append(box.put(channel.name, notice))
-        for each, why in self._at_once(channels, waiting):
+        results = self._at_once(channels, waiting)
+        took = {each.channel for each, failure in results if not failure.why}
+        for each, (why, passes) in results:
             if not why:
                 box.remove(each)
                 records.append(_record(each.channel, each.notice, "delivered", ""))
+                continue
+            # The channel took another notice: the fault is not the channel's.
+            refused = not passes and each.channel in took
+            if refused and box.refused(each) >= MOST_REFUSALS:
+                self._give_up(box, each, why)
+                records.append(_record(each.channel, each.notice, "given up", why))
                 continue
             if each.notice.id == notice.id:
                 kept = "it is kept, and the next command tries again" if each.path else "it is lost"
                 self._say(f"warning: {each.channel} was not told: {why}; {kept}")
             records.append(_record(each.channel, each.notice, "kept" if each.path else "lost", why))
         return records
+
+    def _give_up(self, box: Outbox, refused: Waiting, why: str) -> None:
+        box.remove(refused)
+        notice = refused.notice
+        self._say(
+            f"warning: {refused.channel} was not told of {notice.id} ({notice.title}): {why}; it took other notices "
+            f"meanwhile, and this one is given up after {MOST_REFUSALS} refusals"
+        )
 
     def _hopeless(self, name: str, notice: Notice, channels: Mapping[str, Channel]) -> str:
         if name not in channels:
@@ -175,38 +201,43 @@ class NoticeDesk:
 
     def _at_once(
         self, channels: Mapping[str, Channel], waiting: Mapping[str, Sequence[Any]]
-    ) -> list[tuple[Any, str]]:
-        """Return each notice with why it was not delivered, empty where it was. A slow channel delays no other."""
-        done: queue.Queue[tuple[Any, str]] = queue.Queue()
+    ) -> list[tuple[Any, _Failure]]:
+        """Return each notice with its failure. A slow channel delays no other."""
+        done: queue.Queue[tuple[Any, _Failure]] = queue.Queue()
         for name, notices in waiting.items():
             threading.Thread(
                 target=self._serve, args=(channels[name], notices, done), daemon=True
             ).start()
         left = {id(each): each for notices in waiting.values() for each in notices}
-        found, until = list[tuple[Any, str]](), time.monotonic() + self._seconds
+        found, until = list[tuple[Any, _Failure]](), time.monotonic() + self._seconds
         why = f"it did not answer within {self._seconds:g} s"
         while left:
             try:
-                each, reason = done.get(timeout=max(0.0, until - time.monotonic()))
+                each, failure = done.get(timeout=max(0.0, until - time.monotonic()))
             except queue.Empty:
                 break
             except KeyboardInterrupt:
                 why = "interrupted"
                 break
             del left[id(each)]
-            found.append((each, reason))
-        return [*found, *((each, why) for each in left.values())]
+            found.append((each, failure))
+        return [*found, *((each, _Failure(why, passes=True)) for each in left.values())]
 
     def _serve(
-        self, channel: Channel, notices: Sequence[Any], done: queue.Queue[tuple[Any, str]]
+        self, channel: Channel, notices: Sequence[Any], done: queue.Queue[tuple[Any, _Failure]]
     ) -> None:
-        """Deliver the notices of one channel in their order; after a failure the channel counts as down."""
-        down = ""
-        for each in notices:
-            down = down or self._try(channel, each.notice)
-            done.put((each, down))
+        """Deliver the notices of one channel in their order; after a failure that may pass it counts as down.
 
-    def _try(self, channel: Channel, notice: Notice) -> str:
+        A lasting failure may be the fault of one notice, and holds up none of the others.
+        """
+        down = _Failure()
+        for each in notices:
+            failure = down if down.passes else self._try(channel, each.notice)
+            if failure.passes:
+                down = failure
+            done.put((each, failure))
+
+    def _try(self, channel: Channel, notice: Notice) -> _Failure:
         from toolkit.adapters.notices.delivery import NotDelivered, deliver
 
         give, words = self._given or deliver, ""
@@ -215,14 +246,15 @@ class NoticeDesk:
                 give(channel, notice, self._clock())
             except NotDelivered as error:
                 words = error.words
-                if not error.again or pause is None:
-                    return words
-                self._pause(pause)
+                if not error.again:
+                    return _Failure(words)
+                if pause is not None:
+                    self._pause(pause)
             except Exception as error:
-                return f"{type(error).__name__}"
+                return _Failure(type(error).__name__)
             else:
-                return ""
-        return words
+                return _Failure()
+        return _Failure(words, passes=True)
 
 
 def _record(channel: str, notice: Notice, outcome: str, why: str) -> Record:
