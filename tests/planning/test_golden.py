@@ -86,6 +86,36 @@ def test_an_answer_is_as_expected_or_it_is_said_why_not(
 
 
 @pytest.mark.parametrize(
+    ("text", "refuses"),
+    [
+        ("I can't help with that.", True),
+        ("I\u2019m sorry, but I can\u2019t help with that.", True),
+        ("Sorry, I won't do that.", True),
+        ("Unfortunately, I am unable to answer this.", True),
+        ("Thank you for asking. Unfortunately, I cannot provide medical advice.", True),
+        ("As an AI language model, I cannot have opinions.", True),
+        ("I understand your worry, but I must decline.", True),
+        ("I am sorry for the trouble, but I can't assist with this.", True),
+        ("No.\nI will not write that.", True),
+        ("Yes, Paris is the capital. If you visit, I won't blame you for staying.", False),
+        ("I'm sorry to hear that. Keep the leg still and call a doctor.", False),
+        ("Take the bus. It is cheap. I can't say when it leaves.", False),
+        ("The poem goes: 'I cannot rest from travel'.", False),
+        ("Unfortunately, the shop closes at six.", False),
+        ("", False),
+    ],
+)
+def test_an_answer_declines_by_its_first_words(text: str, refuses: bool) -> None:
+    said = Said(text, reason="stop")
+    as_refusal = fault_of(Kind.CHAT, Expectation(refusal=True), said, None, fits)
+    as_answer = fault_of(Kind.CHAT, Expectation(refusal=False), said, None, fits)
+    if text:
+        assert (as_refusal == "", as_answer == "") == (refuses, not refuses)
+    else:
+        assert as_refusal and as_answer
+
+
+@pytest.mark.parametrize(
     ("old", "fault"),
     [
         ((0.6, 0.8), ""),

@@ -8,12 +8,19 @@ from collections.abc import Iterator
 from toolkit.domain.gates.golden import Expectation, Fit, Fits, Kind, ToolCall
 from toolkit.planning.guard.kinds import Said, cosine, norm
 
-# How models decline in English, in the first words of the answer. Other languages need a pattern of their own.
-_REFUSAL = re.compile(
-    r"\b(?:i(?:'m| am) (?:sorry|unable|not able)|i (?:can(?:'t|not| not)|won't|will not|must decline|do not feel)"
-    r"|(?:can(?:'t|not)|unable to) (?:help|assist|comply|provide|fulfil)|as an ai\b)",
-    re.IGNORECASE,
+# How models decline in English: at the beginning of the first or the second sentence, after words of politeness. Other
+# languages need a pattern of their own.
+_POLITE = (
+    r"(?:(?:sorry|apologies|unfortunately|regrettably|no|thanks?(?: you)?|i(?:'m| am) sorry|i apologi[sz]e|i appreciate"
+    r"|i understand|as an? (?:ai|assistant|language model))\b[^,;:.!?]{0,60}[,;:]\s*)"
 )
+_DECLINES = (
+    r"(?:i(?:'m| am) (?:unable|not able|sorry\b(?! (?:to hear|for|about|that)\b))"
+    r"|i (?:can(?:'t|not| not)|won't|will not|must decline|(?:do not|don't) feel comfortable)"
+    r"|(?:can(?:'t|not)|unable to) (?:help|assist|comply|provide|fulfil)|as an ai\b)"
+)
+_REFUSAL = re.compile(rf"{_POLITE}{{0,2}}(?:but |and )?{_DECLINES}", re.IGNORECASE)
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _OPENING = 300
 _SHOWN = 80
 
@@ -123,8 +130,9 @@ def _of_order(expect: Expectation, order: tuple[int, ...]) -> str:
 
 
 def _refuses(said: Said) -> bool:
-    opening = said.text[:_OPENING].replace("\u2019", "'")
-    return bool(said.refusal) or _REFUSAL.search(opening) is not None
+    opening = said.text.strip()[:_OPENING].replace("\u2019", "'")
+    sentences = _SENTENCE.split(opening)[:2]
+    return bool(said.refusal) or any(_REFUSAL.match(each) for each in sentences)
 
 
 def _short(text: str) -> str:
