@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -200,6 +202,21 @@ def test_records_that_came_late_are_added_once(log: AuditLog) -> None:
     log.catch_up()
     log.catch_up()
     assert judged(log) == (4, [])
+    assert list(late_records(log.home)) == []
+
+
+def test_records_that_came_late_are_added_once_by_commands_at_once(log: AuditLog) -> None:
+    names = [f"late-{number}" for number in range(40)]
+    for name in names:
+        assert log.keep_late([{"event": "begin", "id": name}])
+    commands = [threading.Thread(target=AuditLog(log.home).catch_up) for _ in range(4)]
+    for each in commands:
+        each.start()
+    for each in commands:
+        each.join()
+    lines, _ = log.read()
+    found = [json.loads(line)["record"] for line in lines]
+    assert sorted(each["id"] for each in found if "id" in each) == sorted(names)
     assert list(late_records(log.home)) == []
 
 

@@ -289,10 +289,9 @@ def test_the_results_of_gates_come_back_with_their_figures_and_say_which_release
         GateRecord("tiny", 2, "a", "r2", 102.0, failed),
         GateRecord("tiny", 3, "a", "r3", 103.0, unsure),
     ]
-    for record in records:
-        history.add_gate(record)
+    assert [history.add_gate(record) for record in records] == [True] * 3
     # A host that is asked again, from this ops machine or another, gives the same result.
-    history.add_gate(replace(records[1], at=109.0))
+    assert not history.add_gate(replace(records[1], at=109.0))
     history.add_gate(GateRecord("other", 1, "a", "r4", 104.0, failed))
     assert history.gates("tiny") == records[::-1]
     assert history.gates("tiny", limit=1) == [records[2]]

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from toolkit.adapters.audit.late import keep_late, late_records
+from toolkit.adapters.audit.late import claimed, keep_late, late_records
 from toolkit.adapters.disk import FULL, way_out
 from toolkit.domain.trail.audit import MOST_LINE, Event, Head, Line, next_line, parse_line, sound
 from toolkit.errors import ToolkitError
@@ -57,9 +57,11 @@ class AuditLog:
     def catch_up(self) -> None:
         """Add the records of commands that could not write the log when they ran; raises ToolkitError."""
         for path, records in late_records(self.home):
-            for record in records:
-                self.append(record)
-            path.unlink(missing_ok=True)
+            with claimed(path) as mine:
+                for record in records if mine else ():
+                    self.append(record)
+                if mine:
+                    path.unlink(missing_ok=True)
 
     def keep_late(self, records: Sequence[Mapping[str, Any]]) -> bool:
         """Keep records outside the log for the next command that can write it; false where nothing takes them."""

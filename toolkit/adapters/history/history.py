@@ -224,16 +224,20 @@ class History:
 
     # what releases proved
 
-    def add_gate(self, record: GateRecord) -> None:
-        """Store the result of a gate, once: whoever asks its host later finds the same result there."""
+    def add_gate(self, record: GateRecord) -> bool:
+        """Store the result of a gate, once: whoever asks its host later finds the same result there.
+
+        Return whether it was not known yet.
+        """
         key = (record.model, record.release, record.host, record.rollout)
         result = json.dumps(record.result.as_json())
-        self._run(
+        added = self._run(
             "INSERT INTO gates (model, release_number, host, rollout, at, result)"
             " SELECT ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM gates WHERE model = ?"
-            " AND release_number = ? AND host = ? AND rollout = ? AND result = ?)",
+            " AND release_number = ? AND host = ? AND rollout = ? AND result = ?) RETURNING id",
             (*key, record.at, result, *key, result),
         )
+        return bool(added)
 
     def gates(self, model: str, limit: int = 500) -> list[GateRecord]:
         """Return the results of the gates of a model's releases, newest first."""

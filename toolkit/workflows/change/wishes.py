@@ -64,8 +64,9 @@ def settle_bakes(
                 continue
             record = gate_record(host.name, guard, guard.verdict, clock())
             known = {(each.host, each.rollout, each.result) for each in history.gates(guard.model)}
-            if (record.host, record.rollout, record.result) not in known:
-                history.add_gate(record)
+            mine = (record.host, record.rollout, record.result)
+            # Another command may have recorded it in between, and tells of it.
+            if mine not in known and history.add_gate(record):
                 found.append(record)
             if facts and guard.rollout not in failed and _is_live(facts, guard):
                 # Under the host's lock: a command may have come first.
