@@ -89,6 +89,29 @@ def test_the_units_name_their_schedule_and_keep_no_missed_start() -> None:
     ]
 
 
+def test_a_dollar_is_doubled_where_systemd_reads_it_as_a_variable() -> None:
+    """systemd expands variables in the arguments of `ExecStart=`, and neither in its program nor in `Environment=`."""
+    command = ("/opt/a$b/python", "--home", "/c$d")
+    service = units(SCHEDULE, command, "/srv", {"HF_HOME": '/e$f "g"\\h%'})[SERVICE]
+    assert 'ExecStart="/opt/a$b/python" --home "/c$$d"\n' in service
+    assert 'Environment="HF_HOME=/e$f \\"g\\"\\\\h%%"\n' in service
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
+def test_systemd_finds_a_program_with_a_dollar_in_its_path(tmp_path: Path) -> None:
+    program = tmp_path / "a$b"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    service = units(SCHEDULE, (str(program), "$HOME"), str(tmp_path), {})[SERVICE]
+    (tmp_path / SERVICE).write_text(service)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(tmp_path / SERVICE)],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
 def test_systemd_takes_the_units(tmp_path: Path) -> None:
     command = ("/bin/true", "a b", "100%", "$HOME", 'say "x"', "back\\slash")

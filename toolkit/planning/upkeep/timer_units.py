@@ -83,7 +83,7 @@ def _service(
             "Type=oneshot",
             f"WorkingDirectory={_escaped(directory)}",
             *(f"Environment={_quoted(f'{name}={value}')}" for name, value in environment.items()),
-            f"ExecStart={' '.join(map(_quoted, command))}",
+            f"ExecStart={' '.join([_quoted(command[0]), *map(_argument, command[1:])])}",
             # Stopping the unit interrupts the command alone, which ends the upgrade and undoes it.
             "KillMode=mixed",
             "TimeoutStopSec=30min",
@@ -138,8 +138,13 @@ def _escaped(text: str) -> str:
 
 def _quoted(word: str) -> str:
     """Return a word as systemd reads it: see "Quoting" and "Specifiers" in systemd.syntax(7) and systemd.unit(5)."""
-    word = _escaped(word).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
+    word = _escaped(word).replace("\\", "\\\\").replace('"', '\\"')
     return word if re.fullmatch(r"[A-Za-z0-9_@%+=:,./-]+", word) else f'"{word}"'
+
+
+def _argument(word: str) -> str:
+    """Return an argument of `ExecStart=`. There alone, and not in the program's path, `$` begins a variable."""
+    return _quoted(word.replace("$", "$$"))
 
 
 def _for_shell(word: str) -> str:
