@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import sysconfig
-import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -32,15 +32,14 @@ models:
     resources: {accelerators: [cpu], memory: 64MiB}
     versions:
 """
-# A zone in which it is noon: no midnight, at which a window ends and the timer fires, comes within the test.
-ZONE = f"Etc/GMT{time.gmtime().tm_hour - 12:+d}"
-SCHEDULE = f"""\
-time_zone: {ZONE}
+SCHEDULE = """\
+time_zone: UTC
 windows:
-  always: {{days: [mon, tue, wed, thu, fri, sat, sun], from: 00:00, for: 24h}}
+  always: {{days: [mon, tue, wed, thu, fri, sat, sun], from: {opened:%H:%M}, for: 24h}}
 models:
   tiny: {{policy: auto}}
 """
+HUB = "/srv/hub$1"
 UNITS = "/etc/systemd/system"
 
 
@@ -78,7 +77,9 @@ def ops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ops]:
         made = Ops(machine)
         made.sh(f"mkdir -p {PLACE} && cp -r /opt/model {PLACE}/model")
         made.write(f"{PLACE}/model_registry.yaml", REGISTRY)
-        made.write(f"{PLACE}/schedule.yaml", SCHEDULE)
+        # The timer fired a minute ago at most, and does so again in nine minutes at least.
+        opened = datetime.now(UTC)
+        made.write(f"{PLACE}/schedule.yaml", SCHEDULE.format(opened=opened))
         # The toolkit of this test is not installed; variables of one's own go into a drop-in.
         drop_in = "[Service]\nEnvironment=PYTHONPATH=/opt/repo:/opt/site\n"
         made.write(f"{UNITS}/toolkit-schedule.service.d/own.conf", drop_in)
@@ -87,12 +88,15 @@ def ops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ops]:
 
 def test_the_timer_is_installed_runs_once_in_its_window_and_goes_without_a_trace(ops: Ops) -> None:
     assert "pinned tiny@v1" in ops.type("toolkit registry pin tiny --as v1")
-    said = ops.type("toolkit schedule install")
+    said = ops.type(f"HF_HOME='{HUB}' toolkit schedule install")
     assert f"installed in {UNITS}" in said, said
+    # systemctl shows values as a shell reads them.
+    shown = ops.property("toolkit-schedule.service", "Environment").replace("\\$", "$")
+    assert f"HF_HOME={HUB}" in shown
     assert ops.property("toolkit-schedule.timer", "ActiveState") == "active"
     assert ops.property("toolkit-schedule.timer", "UnitFileState") == "enabled"
     assert ops.property("toolkit-schedule.timer", "NextElapseUSecRealtime")
-    assert "is installed already" in ops.type("toolkit schedule install")
+    assert "is installed already" in ops.type(f"HF_HOME='{HUB}' toolkit schedule install")
     assert "its timer is not installed" not in ops.type("toolkit schedule list")
 
     ops.write(f"{PLACE}/model/config.json", json.dumps({**CONFIG, "max_position_embeddings": 2048}))

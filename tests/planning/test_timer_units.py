@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from dataclasses import replace
-from datetime import date, time
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -20,23 +22,50 @@ from toolkit.planning.upkeep.timer_units import (
     units,
     without_crontab,
 )
+from toolkit.planning.upkeep.windows import openings
 
 NIGHT = Window("night", time(2, 30), 7200.0, "Europe/Berlin", (1, 3), (), 600.0)
-LATE = Window("late", time(23, 30), 7200.0, "UTC", (6,))
-ONCE = Window("once", time(23, 30), 7200.0, "UTC", (), (date(2026, 12, 31),))
+LATE = Window("late", time(23, 35), 7200.0, "UTC", (6,))
+ONCE = Window("once", time(23, 30), 7200.0, "UTC", (), (date(2026, 12, 31), date(2027, 2, 3)))
+DAY = Window("day", time(23, 55), 86_400.0, "UTC", (0,))
 IDLE = Window("idle", time(4), 7200.0, "UTC", (0,))
 SCHEDULE = Schedule(
-    {each.name: each for each in (NIGHT, LATE, ONCE, IDLE)},
-    {"tiny": Rule("tiny", Upkeep.AUTO, ("night", "late", "once"))},
+    {each.name: each for each in (NIGHT, LATE, ONCE, DAY, IDLE)},
+    {"tiny": Rule("tiny", Upkeep.AUTO, ("night", "late", "once", "day"))},
     path="/srv/my models/schedule.yaml",
 )
 COMMAND = ("/opt/tool kit/python", "-m", "toolkit.cli.main", "--home", "/a%b")
 
 LINES = {
-    NIGHT: ("Tue,Thu *-*-* 02:30:00 Europe/Berlin", "Tue,Thu *-*-* 03:30:00 Europe/Berlin"),
-    LATE: ("Sun *-*-* 23:30:00 UTC", "Mon *-*-* 00:30:00 UTC"),
-    ONCE: ("2026-12-31 23:30:00 UTC", "2027-01-01 00:30:00 UTC"),
+    NIGHT: (
+        "Tue,Thu *-*-* 02:30/10:00 Europe/Berlin",
+        "Tue,Thu *-*-* 03..05:00/10:00 Europe/Berlin",
+    ),
+    LATE: ("Sun *-*-* 23:35/10:00 UTC", "Mon *-*-* 00..02:05/10:00 UTC"),
+    ONCE: (
+        "2026-12-31 23:30/10:00 UTC",
+        "2027-02-03 23:30/10:00 UTC",
+        "2027-01-01 00..02:00/10:00 UTC",
+        "2027-02-04 00..02:00/10:00 UTC",
+    ),
+    DAY: (
+        "Mon *-*-* 23:55:00 UTC",
+        "Tue *-*-* 00..23:05/10:00 UTC",
+        "Wed *-*-* 00:05/10:00 UTC",
+    ),
 }
+
+# Days on which clocks go forward, go back, and do neither, and by how many seconds they go back.
+DAYS = (
+    ("Europe/Berlin", date(2027, 3, 28), 0),
+    ("Europe/Berlin", date(2027, 10, 31), 3600),
+    ("Europe/Berlin", date(2027, 6, 1), 0),
+    ("Australia/Lord_Howe", date(2027, 10, 3), 0),
+    ("Australia/Lord_Howe", date(2027, 4, 4), 1800),
+    # At midnight.
+    ("America/Santiago", date(2027, 9, 5), 0),
+    ("America/Santiago", date(2027, 4, 3), 3600),
+)
 
 
 def test_warm_hours_have_the_timer_look_often() -> None:
@@ -47,7 +76,7 @@ def test_warm_hours_have_the_timer_look_often() -> None:
 
 
 @pytest.mark.parametrize("window", LINES, ids=lambda each: each.name)
-def test_a_window_is_tried_at_its_opening_and_an_hour_later(window: Window) -> None:
+def test_a_window_is_tried_at_its_opening_and_every_ten_minutes(window: Window) -> None:
     assert calendar(window) == LINES[window]
 
 
@@ -59,18 +88,36 @@ def test_systemd_reads_the_lines(line: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
-def test_systemd_tries_a_window_within_the_missing_hour_once_it_is_over() -> None:
-    """The window opens at 01:00 UTC; the first line is passed over that day, the second one fires in the window."""
-    fired = []
-    for line in calendar(Window("night", time(2, 30), 3600.0, "Europe/Berlin", (6,))):
-        done = subprocess.run(
-            ["systemd-analyze", "calendar", "--base-time=2027-03-27 12:00:00 UTC", line],
-            capture_output=True, text=True, check=True, env={"TZ": "UTC"},
-        )  # fmt: skip
-        fired += [
-            each.partition(": ")[2] for each in done.stdout.splitlines() if "Next elapse" in each
-        ]
-    assert fired == ["Sun 2027-04-04 00:30:00 UTC", "Sun 2027-03-28 01:30:00 UTC"]
+@pytest.mark.parametrize("hours", [0.25, 24])
+@pytest.mark.parametrize("at", [time(0, 10), time(2, 35), time(23, 30)])
+@pytest.mark.parametrize(("zone", "day", "back"), DAYS)
+def test_systemd_tries_an_opening_every_ten_minutes_until_its_end(
+    zone: str, day: date, back: float, at: time, hours: float
+) -> None:
+    window = Window("night", at, hours * 3600, zone, dates=(day,))
+    (opening,) = openings(window, (), _moment(day) - 86_400)
+    fired = sorted({each for line in calendar(window) for each in _fired(line, day)})
+    within = [each for each in fired if opening.holds(each)]
+    gaps = [b - a for a, b in pairwise([opening.opens, *within, opening.closes])]
+    # Of two equal times systemd takes the first alone, so it pauses once where clocks go back.
+    assert sum(gap > 600 for gap in gaps) <= (1 if back else 0)
+    assert max(gaps) <= 600 + back
+    assert len(fired) <= len(within) + 18
+
+
+def _moment(day: date) -> float:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
+
+
+def _fired(line: str, day: date) -> list[float]:
+    """Return when a line fires, as systemd itself says it."""
+    done = subprocess.run(
+        ["systemd-analyze", "calendar", f"--base-time={day - timedelta(days=3)} 12:00:00 UTC",
+         "--iterations=200", line],
+        capture_output=True, text=True, check=True, env={"TZ": "UTC"},
+    )  # fmt: skip
+    found = re.findall(r"(?:elapse|#\d+): \w+ (\S+ \S+) UTC", done.stdout)
+    return [datetime.fromisoformat(f"{each}+00:00").timestamp() for each in found]
 
 
 def test_the_units_name_their_schedule_and_keep_no_missed_start() -> None:

@@ -6,22 +6,25 @@ wrong time does no harm. `Persistent=` is off: a window that went by is told and
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 
 from toolkit.domain.deployment.schedule import WEEKDAYS, Schedule, Window
 
 NAME = "toolkit-schedule"
 SERVICE, TIMER = f"{NAME}.service", f"{NAME}.timer"
 _BEGIN, _END = f"# begin {NAME}", f"# end {NAME}"
-# systemd passes a time over that does not exist on the day on which clocks go forward: the window then opens within the
-# hour after it, and the second line fires there. On all other days its start finds the window worked in.
-_AGAIN = timedelta(hours=1)
+# So many minutes lie between two calls within a window. Another run may be at work at a call, the machine may be off at
+# the opening, and systemd passes over times that do not exist. The record has a run work once in each opening.
+_EACH = 10
+# Where clocks go forward, a window's end is an hour later by the wall clock.
+_FORWARD = timedelta(hours=1)
 # A cron of any kind, in any zone, on both changes of the clock: the command knows when a window is open.
 # Models with warm hours are looked after more often, in any zone; see `warm_hours.EACH`.
 OFTEN = "*:0/5"
-_CRON = "*/10 * * * *"
+_CRON = f"*/{_EACH} * * * *"
 
 
 def units(
@@ -44,8 +47,8 @@ def of_schedule(text: str) -> str:
 
 
 def calendar(window: Window) -> tuple[str, ...]:
-    """Return the lines of `OnCalendar=` of a window."""
-    return tuple(dict.fromkeys(_calendar(window)))
+    """Return the lines of `OnCalendar=` of a window: from its opening on, every ten minutes until it has ended."""
+    return tuple(_calendar(window))
 
 
 def crontab(before: str, schedule: Schedule, command: Sequence[str], directory: str) -> str:
@@ -118,18 +121,32 @@ def _head(path: str) -> str:
 
 
 def _calendar(window: Window) -> Iterator[str]:
-    for later in (timedelta(0), _AGAIN):
-        # A day far from any change of clocks, only to carry over midnight.
-        moment = datetime.combine(date(2000, 1, 3), window.at) + later
-        carried = (moment.date() - date(2000, 1, 3)).days
-        clock = moment.strftime("%H:%M:%S")
-        if window.dates:
-            for day in window.dates:
-                yield f"{day + timedelta(days=carried)} {clock} {window.zone}"
-        else:
-            days = sorted((day + carried) % 7 for day in window.weekdays)
-            names = ",".join(WEEKDAYS[day].capitalize() for day in days)
-            yield f"{names} *-*-* {clock} {window.zone}"
+    for later, clock in _clocks(window):
+        for days in _days(window, later):
+            yield f"{days} {clock}:00 {window.zone}"
+
+
+def _clocks(window: Window) -> Iterator[tuple[int, str]]:
+    """Yield the days that lie between the opening and calls of the timer, with the hours and minutes of these."""
+    hour, minute = window.at.hour, window.at.minute
+    # systemd refuses a repetition that does not come within the hour.
+    yield 0, f"{hour:02}:{minute:02}" + (f"/{_EACH}" if minute + _EACH < 60 else "")
+    # Counted from the midnight before the opening, so that 24 is the first hour of the next day.
+    closes = timedelta(hours=hour, minutes=minute, seconds=window.seconds) + _FORWARD
+    end = math.ceil(closes / timedelta(hours=1))
+    for day in range(end // 24 + 1):
+        first, last = max(hour + 1, day * 24), min(end, day * 24 + 24) - 1
+        if first <= last:
+            hours = f"{first % 24:02}" + (f"..{last % 24:02}" if first < last else "")
+            yield day, f"{hours}:{minute % _EACH:02}/{_EACH}"
+
+
+def _days(window: Window, later: int) -> list[str]:
+    """Return the days that come `later` days after those of a window."""
+    if window.dates:
+        return [str(day + timedelta(days=later)) for day in window.dates]
+    days = sorted((day + later) % 7 for day in window.weekdays)
+    return [f"{','.join(WEEKDAYS[day].capitalize() for day in days)} *-*-*"]
 
 
 def _escaped(text: str) -> str:
