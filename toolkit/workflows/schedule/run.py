@@ -12,6 +12,7 @@ from toolkit.adapters.schedule_record import WindowRun
 from toolkit.domain.deployment.schedule import Opening, Schedule
 from toolkit.errors import InterruptionError, RefusedError, ToolkitError
 from toolkit.planning.upkeep.unattended import Decision
+from toolkit.planning.upkeep.warm_hours import EACH
 from toolkit.planning.upkeep.windows import missed, next_opening, open_now, start_of, wall_text
 from toolkit.workflows.schedule.desk import RunReport, Site
 from toolkit.workflows.schedule.warm import keep_warm
@@ -23,8 +24,8 @@ def run_schedule(schedule: Schedule, site: Site, *, by_timer: bool = False) -> R
 
     First the models with warm hours are brought to what these say.
 
-    With `by_timer` the run waits for its part of the jitter, and does nothing where no window is open. Raises BusyError
-    where another run works, and, without `by_timer`, RefusedError where no window is open.
+    With `by_timer` the run does nothing where no window is open or where it is too early for its part of the jitter.
+    Raises BusyError where another run works, and, without `by_timer`, RefusedError where no window is open.
     """
     report = RunReport()
     with site.record.locked():
@@ -32,7 +33,7 @@ def run_schedule(schedule: Schedule, site: Site, *, by_timer: bool = False) -> R
         keep_warm(schedule, site, report)
         while report.failure is None:
             opening = _next_to_work_in(schedule, site)
-            if opening is None or (by_timer and not _waited(schedule, opening, site)):
+            if opening is None or (by_timer and not _is_time(schedule, opening, site)):
                 break
             _work(schedule, opening, site, report)
     if not report.openings and not by_timer and not schedule.warm:
@@ -88,17 +89,28 @@ def _tell_missed(schedule: Schedule, site: Site) -> tuple[Opening, ...]:
 
 
 def _next_to_work_in(schedule: Schedule, site: Site) -> Opening | None:
+    """Return the open window without a run in which this machine is to begin first."""
     known = site.record.read()
-    for opening in open_now(schedule, site.now()):
-        unworked = known.run_in(opening.window, opening.opens) is None
-        if unworked and schedule.rules_of(opening.window):
-            return opening
-    return None
+    unworked = [
+        each
+        for each in open_now(schedule, site.now())
+        if known.run_in(each.window, each.opens) is None and schedule.rules_of(each.window)
+    ]
+    return min(unworked, key=lambda each: _begin(schedule, each, site), default=None)
 
 
-def _waited(schedule: Schedule, opening: Opening, site: Site) -> bool:
-    """Wait for this machine's part of the jitter; return whether the window is open after that."""
-    begin = start_of(opening, schedule.windows[opening.window], site.machine)
+def _begin(schedule: Schedule, opening: Opening, site: Site) -> float:
+    return start_of(opening, schedule.windows[opening.window], site.machine)
+
+
+def _is_time(schedule: Schedule, opening: Opening, site: Site) -> bool:
+    """Wait for this machine's part of the jitter, where no later call comes in time; whether the window is open then.
+
+    A run that waits keeps other runs out, a person's as well, and looks after no warm hours.
+    """
+    begin = _begin(schedule, opening, site)
+    if begin - site.now() >= EACH:
+        return False
     while (left := begin - site.now()) > 0:
         site.sleep(left)
     return opening.holds(site.now())
