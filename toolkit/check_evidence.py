@@ -177,19 +177,28 @@ def check_answer(found: Findings, content: Dict[str, Any]) -> None:
 
 
 def check_place(found: Findings, content: Dict[str, Any]) -> None:
-    """Compare the host of the slot that answered, LABEL.SLOT, with those that hashed files; one host has no label."""
-    slot = (content["logged"] or content["answer"])["slot"]
-    label = slot.rpartition(".")[0]
-    if not label:
+    """Compare the host of the slot that answered, LABEL.SLOT, with those that hashed files.
+
+    A host that is alone has no label: its own router logged the request.
+    """
+    logged = content["logged"]
+    slot = (logged or content["answer"])["slot"]
+    label, _, own = slot.rpartition(".")
+    field, name = ("label", label) if label else ("host", logged["host"] if logged else "")
+    if not (slot and name):
         return
-    if not any("label" in host for host in content["hosts"]):
+    if not any(field in host for host in content["hosts"]):
         found.notes("nothing here says whether files were hashed on the host of slot %s" % slot)
         return
+    here = [host for host in content["hosts"] if host.get(field) == name]
     found.judge(
-        any(host.get("label") == label for host in content["hosts"]),
-        "files were hashed on the host that answered, %s" % label,
-        "slot %s answered, and no files were hashed on its host" % slot,
+        bool(here),
+        "files were hashed on the host that answered, %s" % name,
+        "slot %s answered, and no files were hashed on its host, %s" % (slot, name),
     )
+    for host in here:
+        if host["slots"] and own not in [each["slot"] for each in host["slots"]]:
+            found.notes("slot %s answered, and runs this release no more" % slot)
 
 
 def check_host(found: Findings, content: Dict[str, Any], host: Dict[str, Any]) -> None:
@@ -268,8 +277,10 @@ def check_gates(found: Findings, content: Dict[str, Any], lines: List[Dict[str, 
 
 
 def plain(text: str) -> str:
-    """Return a text of the file for a terminal: none of it can begin a line or hide one."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    """Return a text of the file for a terminal: none of it can begin a line, hide one or fail to be printed."""
+    shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    encoding = sys.stdout.encoding or "ascii"
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def digest_of(value: Any) -> str:

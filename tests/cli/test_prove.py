@@ -78,6 +78,16 @@ def test_an_answer_leads_to_its_release_by_the_router_s_log(fleet: Fleet) -> Non
     assert f"the router of gpu1 logged request {ID} at 27/Nov/2026:02:00:00 +0000" in found.out
 
 
+def test_an_answer_of_a_host_that_was_alone_is_proved_by_that_host(fleet: Fleet) -> None:
+    """Slots have no host's name while a fleet has one host: the router that logged the request names it."""
+    logged(fleet, slot="green")
+    told = proved(fleet, f"prove --request-id {ID}")
+    assert told["hosts"] == ["gpu1"]
+    found = checked(place_of(fleet), "--head", told["head"])
+    assert found.code == 0
+    assert "files were hashed on the host that answered, gpu1" in found.out
+
+
 def test_an_answer_leads_to_its_release_by_its_headers(fleet: Fleet) -> None:
     headers = fleet.prompt.place / "headers"
     headers.write_text(HEADERS.format(id=ID, release=2, slot=slot_of(fleet)), newline="")

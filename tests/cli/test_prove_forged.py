@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +15,7 @@ from tests.cli.evidence_site import ID, checked, fleet, head_of, logged, place_o
 from tests.cli.test_json import Fleet
 from toolkit.adapters.audit.log import AuditLog
 from toolkit.check_evidence import NotEvidence, check, digest_of, line_digest
+from toolkit.cli.commands.prove import CHECKER
 from toolkit.planning.evidence.proof import evidence_text
 from toolkit.planning.upkeep.audit import examine
 
@@ -155,7 +158,7 @@ def test_the_files_of_another_host_are_no_evidence_for_an_answer(fleet: Fleet) -
     for part in ("answer", "logged"):
         document["content"][part]["slot"] = other
     assert wrong(recorded(document)) == [
-        f"slot {other} answered, and no files were hashed on its host"
+        f"slot {other} answered, and no files were hashed on its host, elsewhere"
     ]
     # A file of an older toolkit does not say it.
     for host in document["content"]["hosts"]:
@@ -164,6 +167,43 @@ def test_the_files_of_another_host_are_no_evidence_for_an_answer(fleet: Fleet) -
     assert not found.wrong
     words = f"nothing here says whether files were hashed on the host of slot {other}"
     assert ("note", words) in found.lines
+
+
+def test_a_slot_without_a_host_is_one_of_the_router_that_logged_it(fleet: Fleet) -> None:
+    logged(fleet, slot="green")
+    proved(fleet, f"prove --request-id {ID}")
+    document = json.loads(place_of(fleet).read_text())
+    assert wrong(document) == []
+    document["content"]["logged"]["host"] = "elsewhere"
+    assert wrong(recorded(document)) == [
+        "slot green answered, and no files were hashed on its host, elsewhere"
+    ]
+
+
+def test_a_slot_that_has_another_release_by_now_is_named(fleet: Fleet) -> None:
+    slot = logged(fleet)
+    proved(fleet, f"prove --request-id {ID}")
+    document = json.loads(place_of(fleet).read_text())
+    words = f"slot {slot} answered, and runs this release no more"
+    assert ("note", words) not in check(evidence_text(document).encode(), None).lines
+    document["content"]["hosts"][0]["slots"][0]["slot"] = "other"
+    found = check(evidence_text(recorded(document)).encode(), None)
+    assert ("note", words) in found.lines
+    assert not found.wrong
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_terminal_that_lacks_a_letter_changes_no_verdict(fleet: Fleet, encoding: str) -> None:
+    proved(fleet)
+    document = json.loads(place_of(fleet).read_text())
+    document["content"]["licence"]["reason"] = "gepr\u00fcft \u65e5"
+    place_of(fleet).write_text(evidence_text(recorded(document)))
+    done = subprocess.run(
+        [sys.executable, str(CHECKER), str(place_of(fleet))],
+        capture_output=True, env={"PYTHONIOENCODING": encoding}, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (3, b"")
+    assert b"\\u65e5\n" in done.stdout
 
 
 def test_no_text_of_the_file_can_begin_a_line_or_hide_one(fleet: Fleet) -> None:

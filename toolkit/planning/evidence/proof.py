@@ -147,14 +147,25 @@ def _named(release: Release, model: str) -> bool:
 
 
 def hosts_of(
-    release: Release, hosts: Sequence[Host], facts: Mapping[str, HostFacts], slot: str
+    release: Release,
+    hosts: Sequence[Host],
+    facts: Mapping[str, HostFacts],
+    claim: Claim,
+    answered: Answered | None,
 ) -> tuple[str, ...]:
-    """Return the names of the hosts to hash files on: the one that `slot` names, else all that run the release.
+    """Return the names of the hosts to hash files on: the one that answered, else all that run the release.
 
-    Where none runs it any more, all that still have its files. Raises InputError where there is none.
+    A slot names its host, unless that was the only one of its fleet: then its own router logged the request. Where none
+    runs the release any more, all that still have its files. Raises InputError where there is none.
     """
+    slot = answered.slot if answered else claim.slot
     label, _, _ = slot.rpartition(".")
-    there = [each for each in hosts if each.name in facts and (not label or each.label == label)]
+    alone = answered.host if answered and slot and not label else ""
+    there = [
+        each
+        for each in hosts
+        if each.name in facts and label in ("", each.label) and alone in ("", each.name)
+    ]
     runs = [
         each.name
         for each in there
@@ -162,7 +173,7 @@ def hosts_of(
     ]
     holds = [each.name for each in there if release.snapshot in facts[each.name].snapshots]
     if not runs and not holds:
-        where = f" on the host of {slot}" if label else ""
+        where = f" on {alone}" if alone else f" on the host of {slot}" if label else ""
         raise InputError(
             f"no files of {release.title} are left{where}, so nothing can be hashed",
             hint=f"toolkit releases {release.model}",

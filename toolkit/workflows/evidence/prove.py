@@ -86,8 +86,8 @@ def prove(wish: Wish, hosts: Sequence[HostPort], desk: Desk) -> Proved:
     number = answered.release if answered else wish.claim.release
     known = [each for each, _ in desk.history.releases(model)]
     release = chosen_release(seen.facts.values(), known, model, number)
-    slot = answered.slot if answered else wish.claim.slot
-    names = hosts_of(release, [each.host for each in hosts], seen.facts, slot)
+    fleet = [each.host for each in hosts]
+    names = hosts_of(release, fleet, seen.facts, wish.claim, answered)
     chosen = [each for each in hosts if each.name in names]
     facts = ProofFacts(
         release=release,
