@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.adapters.history_lab import Clock, begin
 from tests.adapters.postgres_lab import IN_URL, PASSWORD, PostgresLab
+from tests.adapters.test_history_use import CHUNK, ROW
 from tests.planning.facts import release
 from toolkit.adapters.history.database import read_address
 from toolkit.adapters.history.history import History
 from toolkit.adapters.history.schema import MIGRATIONS, in_postgresql
+from toolkit.domain.clients.use import Place, UseChunk
 from toolkit.errors import InputError, ToolkitError
 
 
@@ -182,3 +187,77 @@ def test_a_reader_is_not_stopped_by_a_writer(url: str, history: History) -> None
         assert history.releases("tiny")[0][1] == 101.0
         writer.commit()
     assert history.releases("tiny")[0][1] == 5.0
+
+
+# what a server undoes
+
+
+def undone(postgres: PostgresLab, url: str, code: str, times: int) -> None:
+    """Let the server undo the next `times` transactions that add use; what a sequence counts is never undone."""
+    for statement in (
+        "CREATE SEQUENCE tries",
+        "CREATE FUNCTION undo() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        f" IF nextval('tries') <= {times} THEN"
+        f" RAISE EXCEPTION 'undone for another' USING ERRCODE = '{code}'; END IF;"
+        " RETURN NEW; END $$",
+        "CREATE TRIGGER undo BEFORE INSERT ON use FOR EACH ROW EXECUTE FUNCTION undo()",
+    ):
+        postgres.sql(statement, database(url))
+
+
+@pytest.mark.parametrize("code", ["40P01", "40001"], ids=["deadlock", "serialisation"])
+def test_use_that_the_server_undid_for_another_command_is_stored_again(
+    postgres: PostgresLab, url: str, history: History, code: str
+) -> None:
+    undone(postgres, url, code, 1)
+    assert history.add_use(CHUNK)
+    assert history.use() == (ROW,)
+    assert not history.add_use(CHUNK)
+
+
+@pytest.mark.parametrize(
+    ("code", "times"), [("40P01", 2), ("40003", 1), ("23514", 1)],
+    ids=["undone twice", "maybe stored", "refused"],
+)  # fmt: skip
+def test_use_is_tried_again_once_and_only_where_nothing_was_stored(
+    postgres: PostgresLab, url: str, history: History, code: str, times: int
+) -> None:
+    undone(postgres, url, code, times)
+    with pytest.raises(ToolkitError, match="undone for another"):
+        history.add_use(CHUNK)
+    assert postgres.sql("SELECT last_value FROM tries", database(url)) == [(times,)]
+    assert history.use() == ()
+    assert history.add_use(CHUNK)
+
+
+@pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
+def test_use_of_two_hosts_adds_up_whatever_isolation_the_database_has(
+    postgres: PostgresLab, url: str, isolation: str
+) -> None:
+    name = database(url)
+    postgres.sql(f"ALTER DATABASE {name} SET default_transaction_isolation = '{isolation}'")
+    History(read_address(url), Clock()).close()
+    faults: list[Exception] = []
+
+    def collect(host: str, ledger: str) -> None:
+        with closing(History(read_address(url), Clock())) as own:
+            for number in range(20):
+                start = Place(ledger, 1, number) if number else Place(ledger)
+                rows = tuple(replace(ROW, host=host, key=f"key-{each}") for each in range(10))
+                try:
+                    assert own.add_use(UseChunk(host, start, Place(ledger, 1, number + 1), rows))
+                except Exception as error:
+                    faults.append(error)
+                    return
+
+    threads = [
+        threading.Thread(target=collect, args=(f"gpu-{number}", f"{number:016x}"))
+        for number in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    with closing(History(read_address(url), Clock())) as history:
+        assert history.use(by=())[0].requests == 3 * 20 * 10 * ROW.requests

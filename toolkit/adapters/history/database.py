@@ -9,9 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import unquote
 
-from toolkit.errors import InputError
+from toolkit.errors import InputError, ToolkitError
 
 Row = Mapping[str, Any]
+
+
+class UndoneError(ToolkitError):
+    """The database undid a statement or a transaction in favour of another command's: nothing of it was stored."""
 
 
 class Database(Protocol):
@@ -28,7 +32,8 @@ class Database(Protocol):
     def transaction(self) -> AbstractContextManager[None]:
         """Commit what `run` does meanwhile as one, or nothing of it where an exception leaves the context.
 
-        Raises ToolkitError where the database fails.
+        Each statement sees what others committed before it. Raises UndoneError where the whole may be tried again, and
+        another ToolkitError where the database fails.
         """
 
     def aside(self) -> Database | None:

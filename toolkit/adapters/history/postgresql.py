@@ -11,7 +11,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row
 
-from toolkit.adapters.history.database import Address, Row
+from toolkit.adapters.history.database import Address, Row, UndoneError
 from toolkit.adapters.history.schema import in_postgresql, pending
 from toolkit.errors import ToolkitError
 
@@ -121,6 +121,8 @@ class Postgres:
                 f"the history {self.name} cannot be opened: {self._words(error)}",
                 hint=f"does its server let this machine in? psql '{self.name}' -c 'SELECT 1'",
             ) from None
+        # A database may have another default, under which commands that add to the same sums undo each other.
+        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         try:
             with self._translated():
                 connection.execute(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'")
@@ -160,6 +162,11 @@ class Postgres:
         """Raise the driver's errors as ToolkitError, without chaining them."""
         try:
             yield
+        except _UNDONE as error:
+            raise UndoneError(
+                f"the history {self.name} undid this for another command: {self._words(error)}",
+                hint="run the command again",
+            ) from None
         except psycopg.Error as error:
             lost = isinstance(error, psycopg.OperationalError)
             what = "does not answer" if lost else "does not take this"
@@ -173,4 +180,5 @@ class Postgres:
         return self._address.without_secrets(str(error).partition("\n")[0])
 
 
+_UNDONE = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 _VERSIONS = "CREATE TABLE IF NOT EXISTS history_schema (version BIGINT PRIMARY KEY)"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 
 from toolkit.adapters.history import tallies
-from toolkit.adapters.history.database import Database, Row
+from toolkit.adapters.history.database import Database, Row, UndoneError
 from toolkit.domain.clients.use import (
     KINDS,
     PROBE,
@@ -57,8 +57,16 @@ class UseQuery:
 def add_chunk(db: Database, chunk: UseChunk, at: float) -> bool:
     """Store a chunk; return False, with nothing stored, where its start is not where the last chunk ended.
 
-    `at` is in seconds since the epoch.
+    `at` is in seconds since the epoch. A chunk that the database undid for another command is tried once more: an older
+    toolkit may add to the sums in another order.
     """
+    try:
+        return _add_whole(db, chunk, at)
+    except UndoneError:
+        return _add_whole(db, chunk, at)
+
+
+def _add_whole(db: Database, chunk: UseChunk, at: float) -> bool:
     try:
         with db.transaction():
             _move(db, chunk, at)
