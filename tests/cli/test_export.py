@@ -51,6 +51,28 @@ def test_a_model_inside_has_no_closed_one(serving: Fleet) -> None:
     assert serving.prompt("export", "litellm", "--inside").code == 0
 
 
+def test_a_name_that_the_registry_has_given_to_a_model_inside_has_no_closed_one(
+    prompt: Prompt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The release that serves still has the name. Where the other model serves, its host may not answer now."""
+    Fleet(prompt, monkeypatch, 1)
+    registry = prompt.place / "model_registry.yaml"
+    before = registry.read_text()
+    named = before.replace("    versions:\n", "    aliases: [chat]\n    versions:\n", 1)
+    registry.write_text(named)
+    assert prompt("deploy", "tiny@v1", "--yes").code == 0
+    assert prompt("export", "litellm", "--closed", f"chat={CLOSED}").code == 0
+    entry = named.partition("  tiny:\n")[2]
+    registry.write_text(f"{before}  own:\n    inside: true\n{entry}")
+    refused = prompt("export", "litellm", "--closed", f"chat={CLOSED}")
+    assert (refused.code, refused.out) == (2, "")
+    assert "own is marked `inside`" in refused.err
+    said = prompt("export", "litellm", "--closed", f"tiny={CLOSED}")
+    listed = yaml.safe_load(said.out)["model_list"]
+    assert [each["model_name"] for each in listed] == ["tiny", CLOSED]
+    assert "left out, because they are inside: own" in said.err
+
+
 def test_a_key_inside_is_given_to_no_gateway_with_a_closed_model(serving: Fleet) -> None:
     for words in (("clinic", "--inside"), ("office",)):
         assert serving.prompt("keys", "add", *words).code == 0

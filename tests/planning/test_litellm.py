@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.planning.facts import release
+from tests.planning.facts import release, version
 from toolkit.domain.files.capabilities import Capabilities
 from toolkit.domain.gates.golden import Kind
+from toolkit.domain.registry.model import Model
 from toolkit.errors import InputError
-from toolkit.planning.gateway.litellm import Served, litellm_config, served_names
+from toolkit.planning.gateway.litellm import Served, litellm_config, served_names, with_owners
 
 ROUTERS = ("https://gpu1:8080/v1", "https://gpu2:8080/v1")
 CHAT = Served("qwen", "qwen", Kind.CHAT, 8192)
@@ -142,3 +143,21 @@ def test_a_model_that_the_registry_does_not_have_stands_beside_no_closed_model()
     assert names(litellm_config(served, ROUTERS[:1], {}, frozenset(), unknown=unknown).config) == [
         "qwen", "bge",
     ]  # fmt: skip
+
+
+def test_a_name_that_the_registry_gives_to_another_model_is_that_one_s_too() -> None:
+    served = (Served("chat", "pub", Kind.CHAT), Served("pub", "pub", Kind.CHAT))
+    models = [
+        Model("pub", "", (version(),)),
+        Model("sec", "", (version(), version(aliases=("chat",)))),
+        Model("off", "", (version(aliases=("other",)),)),
+    ]
+    found = with_owners(served, models)
+    assert found == (*served, Served("chat", "sec"))
+    with pytest.raises(InputError, match="sec is marked `inside`"):
+        litellm_config(found, ROUTERS, {"chat": CLOSED}, frozenset({"sec"}))
+    beside = litellm_config(found, ROUTERS[:1], {"pub": CLOSED}, frozenset({"sec"}))
+    assert (names(beside.config), beside.left_out) == (["pub", CLOSED], ("sec",))
+    # Without a closed model the file has what serves, as it is.
+    alone = litellm_config(found, ROUTERS[:1], {}, frozenset({"sec"}))
+    assert alone.config == litellm_config(served, ROUTERS[:1], {}, frozenset()).config

@@ -13,7 +13,7 @@ from toolkit.cli.opening.context import home_directory, open_fleet, open_ports, 
 from toolkit.cli.terminal.output import note, print_json, say, say_whole
 from toolkit.cli.terminal.result_file import require_place, write_result
 from toolkit.errors import InputError
-from toolkit.planning.gateway.litellm import litellm_config, served_names
+from toolkit.planning.gateway.litellm import litellm_config, served_names, with_owners
 from toolkit.workflows.fleet.keys import read_keys
 from toolkit.workflows.fleet.look import look
 
@@ -80,7 +80,7 @@ def litellm(
     if not served:
         raise InputError("the fleet serves no model", hint="toolkit deploy MODEL")
     exported = litellm_config(
-        served,
+        with_owners(served, models.values()),
         list(dict.fromkeys(host.endpoint for host in fleet_hosts)),
         closed,
         frozenset(model.name for model in models.values() if model.inside),

@@ -12,6 +12,7 @@ from typing import Any
 
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.gates.golden import Kind
+from toolkit.domain.registry.model import Model
 from toolkit.errors import InputError
 
 # The variables from which LiteLLM reads the fleet's key and its own.
@@ -61,6 +62,23 @@ def served_names(releases: Iterable[Release]) -> tuple[Served, ...]:
         for name in (release.model, *release.aliases, *(each.name for each in release.adapters)):
             found.setdefault((name, release.model), Served(name, release.model, *known))
     return tuple(found[name] for name in sorted(found))
+
+
+def with_owners(served: Sequence[Served], models: Iterable[Model]) -> tuple[Served, ...]:
+    """Return what is served, then each of its names again for another of `models` to which the registry gives it.
+
+    That model may serve under the name on a host that does not answer now, or from its next deployment on.
+    """
+    names = {each.name for each in served}
+    known = {(each.name, each.model) for each in served}
+    owners = {
+        (name, model.name)
+        for model in models
+        for version in model.versions
+        for name in (model.name, *version.aliases, *(each.name for each in version.adapters))
+        if name in names
+    }
+    return (*served, *(Served(*each) for each in sorted(owners - known)))
 
 
 def litellm_config(
