@@ -1,6 +1,7 @@
 """Every error the toolkit raises on purpose, in one tree.
 
     ToolkitError                        exit 1   the operation failed; what served still serves
+    ├── UndoneError                     exit 1   the history's database undid this for another command
     ├── InputError                      exit 2   what the user gave is wrong; nothing was changed
     ├── RefusedError                    exit 3   policy, plan or an answer of "no" stopped it; nothing was changed
     │   └── NothingSuitableError        exit 3   no host has what the version needs
@@ -50,6 +51,12 @@ class ToolkitError(Exception):
             "hint": self.hint,
             "exit_code": self.exit_code,
         }
+
+
+class UndoneError(ToolkitError):
+    """The history's database undid a transaction in favour of another command's: nothing of it was stored."""
+
+    kind = "undone"
 
 
 class InputError(ToolkitError):

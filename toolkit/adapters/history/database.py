@@ -9,13 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import unquote
 
-from toolkit.errors import InputError, ToolkitError
+from toolkit.errors import InputError
 
 Row = Mapping[str, Any]
-
-
-class UndoneError(ToolkitError):
-    """The database undid a statement or a transaction in favour of another command's: nothing of it was stored."""
 
 
 class Database(Protocol):

@@ -11,9 +11,9 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row
 
-from toolkit.adapters.history.database import Address, Row, UndoneError
+from toolkit.adapters.history.database import Address, Row
 from toolkit.adapters.history.schema import in_postgresql, pending
-from toolkit.errors import ToolkitError
+from toolkit.errors import ToolkitError, UndoneError
 
 # Used where the URL says nothing else. The connect timeout is in seconds, the user timeout in milliseconds.
 DEFAULTS: dict[str, Any] = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 
 from toolkit.adapters.history import tallies
-from toolkit.adapters.history.database import Database, Row, UndoneError
+from toolkit.adapters.history.database import Database, Row
 from toolkit.domain.clients.use import (
     KINDS,
     PROBE,
@@ -20,6 +20,7 @@ from toolkit.domain.clients.use import (
     UseRow,
     UseRun,
 )
+from toolkit.errors import UndoneError
 
 SUMS = (
     "requests",
