@@ -12,9 +12,11 @@ import pytest
 
 from tests.hostside.router_lab import REPO
 from tests.hostside.use_lab import Replica, numbers
+from toolkit.domain.clients.keys import Key, KeyRing
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
+import router_keys
 import use_carry
 import use_ledger
 import use_periods
@@ -32,9 +34,14 @@ class Invented:
         self.carrier = use_carry.Carrier(str(root))
 
     def give(self, *names: str) -> None:
+        """Give the host these keys, with the copy that is written with them."""
         (self.root / "router").mkdir(exist_ok=True)
-        keys = [{"name": name, "revoked": 5.0 if name == "bob" else 0.0} for name in names]
-        (self.root / "router/keys.json").write_text(json.dumps({"keys": keys}))
+        keys = tuple(
+            Key(name, f"{number:064x}", 1.0, revoked=5.0 if name == "bob" else 0.0)
+            for number, name in enumerate(names)
+        )
+        for name in (router_keys.COPY, router_keys.FILE):
+            (self.root / "router" / name).write_text(json.dumps(KeyRing(keys).as_json()))
 
     def used(self, key: str, at: float = 0.0) -> None:
         self.sound.record(at=at or time.time(), key=key)
