@@ -161,6 +161,15 @@ def test_a_line_that_is_no_part_of_a_histogram_counts_as_nothing(line: str) -> N
     assert found == {"m": {"buckets": [], "total": 1.5, "count": 2.0}}
 
 
+@pytest.mark.parametrize(
+    "value", [0.00012208521548040533, 0.0009765625, 9.5e-05, 1.5, 3.0, 123456789.25]
+)
+def test_a_number_is_read_as_python_writes_it(value: float) -> None:
+    assert completion.counts_in([f'm{{engine="0"}} {value!r}'], ["m"]) == {"m": value}
+    found = completion.histograms_in(["m_count 2", f"m_sum {value!r}"], ["m"])
+    assert found == {"m": {"buckets": [], "total": value, "count": 2.0}}
+
+
 def test_the_requests_of_each_slot_are_counted_over_a_reload_of_the_router() -> None:
     with lab() as running:
         site = Site(running)

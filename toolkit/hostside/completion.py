@@ -130,7 +130,8 @@ def counts_in(lines: list[str], names: list[str]) -> dict[str, float]:
     return found
 
 
-_NUMBER = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,18})?(?:e[+-]?[0-9]{1,2})?\Z")
+# Python writes numbers below 1 with up to 21 digits behind the point, and smaller ones with an exponent.
+_NUMBER = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,24})?(?:e[+-]?[0-9]{1,2})?\Z")
 
 
 def sums(
@@ -178,7 +179,7 @@ def histograms_in(lines: list[str], names: list[str]) -> dict[str, Document]:
 
 
 _PART = re.compile(
-    r"_(bucket|sum|count)(\{[^}]*\})? ([0-9]{1,18}(?:\.[0-9]{1,18})?(?:e[+-]?[0-9]{1,2})?)\Z"
+    r"_(bucket|sum|count)(\{[^}]*\})? ([0-9]{1,18}(?:\.[0-9]{1,24})?(?:e[+-]?[0-9]{1,2})?)\Z"
 )
 # The last bound is no number, and its bucket is the count.
 _BOUND = re.compile(r'[{,]le="([0-9]{1,9}(?:\.[0-9]{1,9})?(?:e[+-]?[0-9]{1,2})?)"')
