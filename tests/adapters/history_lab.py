@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterable
+
 from toolkit.adapters.history.history import History
 from toolkit.domain.deployment.release import Attempt
 
@@ -15,6 +18,24 @@ class Clock:
     def __call__(self) -> float:
         self.now += 1
         return self.now
+
+
+def at_once(acts: Iterable[Callable[[], object]]) -> list[Exception]:
+    """Do everything at once, each in a thread of its own; return what was raised."""
+    faults: list[Exception] = []
+
+    def one(act: Callable[[], object]) -> None:
+        try:
+            act()
+        except Exception as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=one, args=(act,)) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return faults
 
 
 def begin(

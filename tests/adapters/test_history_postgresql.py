@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.adapters.history_lab import Clock, begin
+from tests.adapters.history_lab import Clock, at_once, begin
 from tests.adapters.postgres_lab import IN_URL, PASSWORD, PostgresLab
 from tests.adapters.test_history_use import CHUNK, ROW
 from tests.planning.facts import release
@@ -237,27 +237,15 @@ def test_use_of_two_hosts_adds_up_whatever_isolation_the_database_has(
     name = database(url)
     postgres.sql(f"ALTER DATABASE {name} SET default_transaction_isolation = '{isolation}'")
     History(read_address(url), Clock()).close()
-    faults: list[Exception] = []
 
     def collect(host: str, ledger: str) -> None:
         with closing(History(read_address(url), Clock())) as own:
             for number in range(20):
                 start = Place(ledger, 1, number) if number else Place(ledger)
                 rows = tuple(replace(ROW, host=host, key=f"key-{each}") for each in range(10))
-                try:
-                    assert own.add_use(UseChunk(host, start, Place(ledger, 1, number + 1), rows))
-                except Exception as error:
-                    faults.append(error)
-                    return
+                assert own.add_use(UseChunk(host, start, Place(ledger, 1, number + 1), rows))
 
-    threads = [
-        threading.Thread(target=collect, args=(f"gpu-{number}", f"{number:016x}"))
-        for number in range(3)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    faults = at_once(partial(collect, f"gpu-{number}", f"{number:016x}") for number in range(3))
     assert faults == []
     with closing(History(read_address(url), Clock())) as history:
         assert history.use(by=())[0].requests == 3 * 20 * 10 * ROW.requests

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.adapters.history_lab import Clock
+from tests.adapters.history_lab import Clock, at_once
 from toolkit.adapters.history.database import Address, read_address
 from toolkit.adapters.history.history import History
 from toolkit.adapters.history.schema import MIGRATIONS
@@ -221,11 +221,7 @@ def test_of_many_that_collect_at_once_one_stores_each_chunk(
                     break
             stored.append(done)
 
-    threads = [threading.Thread(target=collect, args=(each,)) for each in many]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    assert at_once(partial(collect, each) for each in many) == []
     for each in many:
         each.close()
     assert (len(stored), sum(stored)) == (80, 20)
@@ -238,27 +234,15 @@ def test_ops_machines_that_read_different_hosts_add_to_the_same_sums_in_one_orde
     keys = [f"key-{number:02}" for number in range(60)]
     # Each host's ledger has its keys in the order in which they came there.
     orders = {"gpu-1": keys, "gpu-2": keys[::-1], "gpu-3": keys[::2] + keys[1::2]}
-    faults: list[Exception] = []
 
     def collect(host: str, ledger: str) -> None:
         with closing(History(place, Clock())) as own:
             for number in range(8):
                 rows = tuple(replace(ROW, host=host, key=key, requests=1) for key in orders[host])
                 start = Place(ledger, 1, number) if number else Place(ledger)
-                try:
-                    assert own.add_use(UseChunk(host, start, Place(ledger, 1, number + 1), rows))
-                except Exception as error:
-                    faults.append(error)
-                    return
+                assert own.add_use(UseChunk(host, start, Place(ledger, 1, number + 1), rows))
 
-    threads = [
-        threading.Thread(target=collect, args=(host, f"{number:016x}"))
-        for number, host in enumerate(orders)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    faults = at_once(partial(collect, host, f"{number:016x}") for number, host in enumerate(orders))
     assert faults == []
     assert {(each.key, each.requests) for each in history.use(by=("key",))} == {
         (key, 24) for key in keys

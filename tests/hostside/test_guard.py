@@ -186,13 +186,18 @@ def test_a_bake_fails_where_the_standby_has_taken_over(quick: Guarded) -> None:
     assert quick.weights() == BACK
 
 
-def test_a_boot_after_which_the_standby_was_ready_first_says_nothing_of_the_release(
-    quick: Guarded, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def boot(quick: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin a bake, and end the watch as a boot of the host does."""
     quick.begin()
     until(lambda: quick.found()["looked_at"])
     quick.unwatch()
     monkeypatch.setattr(guard_replica, "boot", lambda: "the-next-boot")
+
+
+def test_a_boot_after_which_the_standby_was_ready_first_says_nothing_of_the_release(
+    quick: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boot(quick, monkeypatch)
     takeover.promote(quick.root, ["tiny"])
     quick.watch()
     verdict = quick.verdict()
@@ -206,10 +211,7 @@ def test_a_boot_after_which_the_standby_was_ready_first_says_nothing_of_the_rele
 def test_a_bake_goes_on_after_a_boot_and_a_later_takeover_fails_it(
     quick: Guarded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick.begin()
-    until(lambda: quick.found()["looked_at"])
-    quick.unwatch()
-    monkeypatch.setattr(guard_replica, "boot", lambda: "the-next-boot")
+    boot(quick, monkeypatch)
     monkeypatch.setattr(guard, "BOOTED_SECONDS", 0.0)
     quick.watch()
     watched = quick.found()["watched"]

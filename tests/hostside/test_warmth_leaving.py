@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ class Leaving(Slot):
 
 
 @pytest.fixture
-def slot(site: Site, monkeypatch: pytest.MonkeyPatch) -> Leaving:
+def slot(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Leaving]:
     (site.lab.root / "watch").mkdir()
     made = Leaving(site.lab.root, site.blue, monkeypatch)
     script = made.place / "run"
@@ -48,7 +49,8 @@ def slot(site: Site, monkeypatch: pytest.MonkeyPatch) -> Leaving:
     first = made.child.pid
     os.kill(first, signal.SIGTERM)
     until(lambda: made.child.pid != first and made.runs)
-    return made
+    yield made
+    made.stop()
 
 
 def test_an_engine_that_was_asked_to_end_is_not_taken_for_the_one_that_wakes(
@@ -70,4 +72,3 @@ def test_an_engine_that_was_asked_to_end_is_not_taken_for_the_one_that_wakes(
         assert not (site.lab.root / "watch/asleep/tiny-blue").exists()
     finally:
         watching.stop()
-        slot.stop()

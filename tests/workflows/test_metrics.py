@@ -163,6 +163,15 @@ def _ops_text(directory: Path) -> str:
     return text
 
 
+def short_run(at: float, asked: int = 100, under_way: int = 0) -> UseRun:
+    """Return a run whose records lack prompt tokens that its engine had counted at a time."""
+    counted = Counted(asked, tokens_out=50, records_asked=90, records_out=50, open=under_way, at=at)
+    return UseRun(
+        "tiny-blue", "r", "tiny", "v1", 3, "e", 0.0, 1, 9, records=8, missing=1, asked=90,
+        tokens_out=50, unknown=0, counted=counted,
+    )  # fmt: skip
+
+
 def test_what_the_ops_machine_knows(tmp_path: Path) -> None:
     directory = tmp_path / "prometheus"
     keep_setup(tmp_path, MetricsSetup(str(directory), schedule="schedule.yaml"))
@@ -170,12 +179,7 @@ def test_what_the_ops_machine_knows(tmp_path: Path) -> None:
     schedule = Schedule({"nightly": window}, {"tiny": Rule("tiny", Upkeep.AUTO)})
     # Since midnight of a day: the opening of two o'clock ends at three.
     ScheduleRecord(tmp_path).since(86_400.0)
-    read = datetime.now(UTC).timestamp()
-    counted = Counted(asked=100, tokens_out=50, records_asked=90, records_out=50, open=0, at=read)
-    run = UseRun(
-        "tiny-blue", "r", "tiny", "v1", 3, "e", 0.0, 1, 9, records=8, missing=1, asked=90,
-        tokens_out=50, unknown=0, counted=counted,
-    )  # fmt: skip
+    run = short_run(datetime.now(UTC).timestamp())
     keep_ops_figures(tmp_path, lambda _: schedule, lambda: [run])
     text = _ops_text(directory)
     assert 'toolkit_schedule_due_timestamp_seconds{window="nightly"} 97200.0\n' in text
@@ -191,13 +195,9 @@ def test_what_the_ops_machine_knows(tmp_path: Path) -> None:
 def test_a_difference_is_told_of_runs_at_rest_and_for_some_days(tmp_path: Path) -> None:
     keep_setup(tmp_path, MetricsSetup(str(tmp_path / "prometheus")))
     now = datetime.now(UTC).timestamp()
-    counted = Counted(asked=100, tokens_out=50, records_asked=90, records_out=50, open=0, at=now)
-    run = UseRun(
-        "tiny-blue", "b", "tiny", "v1", 3, "e", 0.0, 1, 9, records=8, missing=1, asked=90,
-        tokens_out=50, unknown=0, counted=counted,
-    )  # fmt: skip
-    killed = replace(run, run="a", counted=replace(counted, asked=97, open=1, at=now - 3600))
-    old = replace(run, release=2, counted=replace(counted, at=now - DIFFERENCE_TOLD - 1))
+    run = short_run(now)
+    killed = replace(short_run(now - 3600, asked=97, under_way=1), run="a")
+    old = replace(short_run(now - DIFFERENCE_TOLD - 1), release=2)
 
     def told() -> list[str]:
         keep_ops_figures(tmp_path, lambda _: Schedule({}, {}), lambda: [killed, run, old])

@@ -131,7 +131,8 @@ def counts_in(lines: list[str], names: list[str]) -> dict[str, float]:
 
 
 # Python writes numbers below 1 with up to 21 digits behind the point, and smaller ones with an exponent.
-_NUMBER = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,24})?(?:e[+-]?[0-9]{1,2})?\Z")
+_VALUE = r"[0-9]{1,18}(?:\.[0-9]{1,24})?(?:e[+-]?[0-9]{1,2})?"
+_NUMBER = re.compile(rf"{_VALUE}\Z")
 
 
 def sums(
@@ -178,9 +179,7 @@ def histograms_in(lines: list[str], names: list[str]) -> dict[str, Document]:
     }
 
 
-_PART = re.compile(
-    r"_(bucket|sum|count)(\{[^}]*\})? ([0-9]{1,18}(?:\.[0-9]{1,24})?(?:e[+-]?[0-9]{1,2})?)\Z"
-)
+_PART = re.compile(rf"_(bucket|sum|count)(\{{[^}}]*\}})? ({_VALUE})\Z")
 # The last bound is no number, and its bucket is the count.
 _BOUND = re.compile(r'[{,]le="([0-9]{1,9}(?:\.[0-9]{1,9})?(?:e[+-]?[0-9]{1,2})?)"')
 

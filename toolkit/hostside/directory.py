@@ -125,6 +125,15 @@ def read_text(path: str) -> str | None:
     return _text(_opened(path), one_name=False)
 
 
+def mark_of(path: str) -> tuple[int, int, int] | None:
+    """Return what changes with a file; None where there is none. Raises OSError where nobody can tell."""
+    try:
+        seen = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    return (seen.st_ino, seen.st_mtime_ns, seen.st_size)
+
+
 def open_plain(path: str) -> int:
     """Return a descriptor for reading a regular file. A link is not followed, and a pipe not waited for.
 

@@ -10,6 +10,7 @@ import os
 from typing import Any
 
 import router_keys
+from directory import mark_of
 from wire import Document
 
 # Of a millionth of the currency, see above.
@@ -30,11 +31,10 @@ class Prices:
     def refresh(self) -> None:
         """Read the ring anew where it has changed."""
         try:
-            seen = os.lstat(os.path.join(self._directory, router_keys.FILE))
+            mark = mark_of(os.path.join(self._directory, router_keys.FILE))
         except OSError:
             return
-        mark = (seen.st_ino, seen.st_mtime_ns, seen.st_size)
-        if mark != self._mark:
+        if mark not in (None, self._mark):
             found = router_keys.sound_ring(self._directory)
             # While keys.json is damaged, the former prices and names hold, else those of its copy.
             if found is None and not (self.names or self._models):

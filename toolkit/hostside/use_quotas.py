@@ -16,6 +16,7 @@ import router_files
 import router_keys
 import router_socket
 import use_sums
+from directory import mark_of
 from use_ledger import Ledger
 from use_peers import Peers
 from use_periods import of_day
@@ -85,11 +86,10 @@ class Quotas:
 
     def _elsewhere(self, now: float) -> dict[str, list[int]]:
         """Return what keys used on other hosts in this day and month."""
-        try:
-            seen = os.lstat(os.path.join(self.root, use_sums.FOLDER, use_sums.ELSEWHERE))
-        except FileNotFoundError:
+        file = mark_of(os.path.join(self.root, use_sums.FOLDER, use_sums.ELSEWHERE))
+        if file is None:
             return {}
-        mark = (seen.st_ino, seen.st_mtime_ns, seen.st_size, of_day(now), self.ledger.id)
+        mark = (file, of_day(now), self.ledger.id)
         if mark != self._other[0]:
             ledgers = use_sums.elsewhere(self.root)
             self._other = (mark, use_sums.total(ledgers, self.ledger.id, now))
@@ -101,9 +101,8 @@ class Quotas:
         While keys.json is damaged, the keys that were read last hold, else those of its copy; None where neither is.
         """
         directory = os.path.join(self.root, "router")
-        mark = [
-            _mark(os.path.join(directory, name)) for name in (router_keys.FILE, router_keys.COPY)
-        ]
+        files = (router_keys.FILE, router_keys.COPY)
+        mark = [mark_of(os.path.join(directory, name)) for name in files]
         if mark != self._ring[0]:
             ring, limited = router_keys.sound_ring(directory), self._ring[1]
             if ring is not None:
@@ -114,15 +113,6 @@ class Quotas:
                 limited = _with_quota(router_keys.copied(directory))
             self._ring = (mark, limited)
         return self._ring[1]
-
-
-def _mark(path: str) -> tuple[int, int, int] | None:
-    """Return what changes with a file; None where there is none."""
-    try:
-        seen = os.lstat(path)
-    except FileNotFoundError:
-        return None
-    return (seen.st_ino, seen.st_mtime_ns, seen.st_size)
 
 
 def _with_quota(ring: Document | None) -> list[Document] | None:

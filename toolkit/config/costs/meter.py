@@ -16,7 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from toolkit.config.text_file import read_text
-from toolkit.domain.costs.economics import Interval, Metered
+from toolkit.domain.costs.economics import STEP, Interval, Metered
 from toolkit.errors import InputError
 
 MAX_BYTES = 2**26
@@ -30,8 +30,6 @@ AHEAD = 3600
 # A device draws no more, and a host has no more devices.
 _KW = Decimal(2)
 _DEVICES = 256
-# A counter may have steps of 1 kWh, so that a short stretch seems to have that much.
-_STEP = Decimal(1)
 _KWH = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
 _DEVICE = re.compile(r"([A-Za-z0-9._:-]{1,96})=([0-9]{1,12}(?:\.[0-9]{1,12})?)")
 _UNIX = re.compile(r"[0-9]{9,11}(\.[0-9]{1,9})?")
@@ -224,7 +222,7 @@ def _unknown(host: str, before: _Count, now: _Count, hours: Decimal) -> str:
         # It began anew at 0, or is the sum of fewer devices: then most of it is older than the reading before.
         return f"the counter of {host} fell"
     number, risen = len(now.devices or before.devices) or _DEVICES, _risen(before, now)
-    if risen > number * _KW * hours + _STEP:
+    if risen > number * _KW * hours + STEP:
         return f"the counter of {host} rose by {risen} kWh, more than {number} devices draw"
     return ""
 

@@ -16,6 +16,8 @@ HOUR = Decimal(3600)
 # A month of twelve equal ones in a year of 8,760 hours.
 HOURS_A_MONTH = Decimal(730)
 HOURS_A_YEAR = Decimal(8760)
+# Kilowatt hours: a meter may count in steps of so much, so that a short stretch seems to have that much.
+STEP = Decimal(1)
 
 # Input, cached and output tokens a second.
 Rates = tuple[Decimal, Decimal, Decimal]

@@ -6,15 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from toolkit.domain.costs.economics import HOUR, Costs, Metered, day_of
+from toolkit.domain.costs.economics import HOUR, STEP, Costs, Metered, day_of
 from toolkit.errors import InputError
 from toolkit.planning.economics.shares import ZERO, HostTime
 
 _KILO = Decimal(1000)
 # So many times its stated busy watts are no power of a host: its meter counts in another unit, or something else.
 MOST = 4
-# A counter may have steps of 1 kWh, so that a short stretch seems to have that much.
-_STEP = Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +110,7 @@ def _counted(time: HostTime, metered: Iterable[Metered]) -> tuple[Decimal, int, 
         inside = each.span.within(time.span).seconds
         if each.host != time.host or not inside:
             continue
-        if busy and each.kwh > kwh(MOST * busy, Decimal(each.span.seconds)) + _STEP:
+        if busy and each.kwh > kwh(MOST * busy, Decimal(each.span.seconds)) + STEP:
             refused += inside
             continue
         total += each.kwh * inside / each.span.seconds

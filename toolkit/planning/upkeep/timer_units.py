@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from toolkit.domain.deployment.schedule import WEEKDAYS, Schedule, Window
+from toolkit.planning.upkeep.warm_hours import EACH
 
 NAME = "toolkit-schedule"
 SERVICE, TIMER = f"{NAME}.service", f"{NAME}.timer"
 _BEGIN, _END = f"# begin {NAME}", f"# end {NAME}"
 # So many minutes lie between two calls within a window. Another run may be at work at a call, the machine may be off at
 # the opening, and systemd passes over times that do not exist. The record has a run work once in each opening.
-_EACH = 10
+_EACH = int(EACH // 60)
 # Where clocks go forward, a window's end is an hour later by the wall clock.
 _FORWARD = timedelta(hours=1)
 # A cron of any kind, in any zone, on both changes of the clock: the command knows when a window is open.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from toolkit.domain.deployment.schedule import Opening, Window
 from toolkit.planning.upkeep.windows import openings
 
-# Timers call this often, in seconds; a crontab less often.
+# Seconds between two calls of a crontab, and of a timer within a window. With warm hours a timer calls twice as often.
 EACH = 600.0
 # A start may take longer than the last one.
 MARGIN = 1.25
