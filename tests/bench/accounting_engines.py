@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -20,10 +21,12 @@ from tests.system.test_use import Engine, started
 
 MAKE_MODEL = Path(__file__).resolve().parents[2] / "demo/make_model.py"
 NAMES = ("with the recorder", "without")
-# As many streams as the engine runs at once.
-STREAMS = 8
+# As many streams as the engine runs at once, and tokens of each.
+STREAMS, TOKENS = 8, 64
+# Turns of each engine before those that count.
+WARM = 10
 BODY = json.dumps(
-    {"model": "tiny", "prompt": "Count.", "max_tokens": 64, "stream": True, "ignore_eos": True}
+    {"model": "tiny", "prompt": "Count.", "max_tokens": TOKENS, "stream": True, "ignore_eos": True}
 ).encode()
 REQUEST = (
     b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Toolkit-Key: ann\r\n"
@@ -31,34 +34,36 @@ REQUEST = (
 )
 
 
-def engines(rounds: int, seconds: float, most: float) -> bool:
+def engines(rounds: int, most: float) -> bool:
     """Compare both, print the table, and return whether at most the share `most` of the tokens a second is lost."""
     (path,) = INSTALLED.glob("engines/vllm-0.32.0-*/.complete")
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
         place, python = Path(scratch), path.parent / "bin/python"
         make = [python, MAKE_MODEL, place, "--variants", "rubbish"]
         subprocess.run(make, check=True, stdout=sys.stderr)
-        pair = []
+        arms = []
         for recorded in (True, False):
             own = place / str(recorded)
             own.mkdir()
             made = started(path.parent, place / "rubbish", own, recorded=recorded)
-            pair.append(stack.enter_context(made))
-        for engine in pair:
-            turn(engine, 2.0)
-        found = []
-        for number in range(rounds):
-            first = number % 2
-            turns = {which: turn(pair[which], seconds) for which in (first, 1 - first)}
-            found.append((turns[0], turns[1]))
-    return shown(found, seconds, most)
+            arms.append(stack.enter_context(made))
+        found, drawn = [], random.Random(1)
+        for number in range(WARM + rounds):
+            turns = {which: turn(arms[which]) for which in drawn.sample((0, 1), 2)}
+            if number >= WARM:
+                found.append((turns[0], turns[1]))
+        for engine in arms:
+            generated, asked = counted(engine), (WARM + rounds) * STREAMS * TOKENS
+            if generated != asked:
+                raise RuntimeError(f"vLLM generated {generated:,.0f} of {asked:,} tokens")
+    return shown(found, most)
 
 
-def shown(
-    found: list[tuple[tuple[float, float], tuple[float, float]]], seconds: float, most: float
-) -> bool:
+def shown(found: list[tuple[tuple[float, float], tuple[float, float]]], most: float) -> bool:
     """Print the table of pairs of turns, each as tokens a second and processor seconds of a token."""
-    print(f"{len(found)} pairs of {seconds:.0f} s, load of the machine {os.getloadavg()[0]:.1f}")
+    print(
+        f"{len(found)} pairs of {STREAMS} streams of {TOKENS} tokens, load of the machine {os.getloadavg()[0]:.1f}"
+    )
     print(f"{'medians':<20}{'tokens/s':>10} {'processor of a token':>22}")
     for name, turns in zip(NAMES, zip(*found, strict=True), strict=True):
         rate, used = (statistics.median(each[part] for each in turns) for part in (0, 1))
@@ -71,31 +76,33 @@ def shown(
     return lost.most <= most
 
 
-def turn(engine: Engine, seconds: float) -> tuple[float, float]:
-    """Keep an engine busy; return the tokens that it generates a second, and processor seconds for each."""
+def turn(engine: Engine) -> tuple[float, float]:
+    """Let an engine answer all streams at once; return the tokens a second, and processor seconds for each.
 
-    def counted() -> float:
-        connection = HTTPConnection("127.0.0.1", engine.port, timeout=60)
-        connection.request("GET", "/metrics")
-        lines = connection.getresponse().read().decode().splitlines()
-        connection.close()
-        name = "vllm:generation_tokens_total{"
-        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+    All streams begin together, so that both engines batch alike; streams that follow each other batch by chance.
+    """
 
-    async def stream(ends: float) -> None:
-        while time.monotonic() < ends:
-            reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
-            writer.write(REQUEST)
-            if not (await reader.read(-1)).startswith(b"HTTP/1.1 200"):
-                raise RuntimeError("vLLM refuses the request")
-            writer.close()
+    async def stream() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
+        writer.write(REQUEST)
+        if not (await reader.read(-1)).startswith(b"HTTP/1.1 200"):
+            raise RuntimeError("vLLM refuses the request")
+        writer.close()
 
     async def work() -> None:
-        ends = time.monotonic() + seconds
-        await asyncio.gather(*(stream(ends) for _ in range(STREAMS)))
+        await asyncio.gather(*(stream() for _ in range(STREAMS)))
 
-    before, used, began = counted(), processor(engine.process.pid), time.monotonic()
+    used, began = processor(engine.process.pid), time.monotonic()
     asyncio.run(work())
     took, used = time.monotonic() - began, processor(engine.process.pid) - used
-    tokens = counted() - before
-    return tokens / took, used / tokens
+    return STREAMS * TOKENS / took, used / (STREAMS * TOKENS)
+
+
+def counted(engine: Engine) -> float:
+    """Return the tokens that an engine has generated since its start."""
+    connection = HTTPConnection("127.0.0.1", engine.port, timeout=60)
+    connection.request("GET", "/metrics")
+    lines = connection.getresponse().read().decode().splitlines()
+    connection.close()
+    name = "vllm:generation_tokens_total{"
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))

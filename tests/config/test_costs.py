@@ -90,6 +90,33 @@ def test_costs_are_read_with_the_digits_of_the_file() -> None:
     )
 
 
+BOUGHT = """\
+currency: EUR
+energy: {kwh: 0.3}
+hosts:
+  gpu1:
+    - {from: 2026-01-01, purchase: {price: 3000, years: 3}, watts: 100, hosting: 50}
+    - {from: 2027-01-01, purchase: {price: 3000, years: 3%s}, watts: 100, hosting: 60}
+    - {from: 2028-01-01, purchase: {price: 3000, years: 3}, watts: 100, hosting: 70}
+"""
+
+
+@pytest.mark.parametrize(
+    ("later", "bought"),
+    [
+        ("", (None, date(2026, 1, 1), date(2026, 1, 1))),
+        (", residual: 1", (None, None, None)),
+        (", bought: 2026-12-01", (None, date(2026, 12, 1), date(2026, 12, 1))),
+    ],
+    ids=["the same", "another", "the same kind, bought anew"],
+)
+def test_a_later_price_with_the_same_purchase_goes_on_with_its_write_off(
+    later: str, bought: tuple[date | None, ...]
+) -> None:
+    prices = load(BOUGHT % later).hosts["gpu1"]
+    assert tuple(each.purchase and each.purchase.bought for each in prices) == bought
+
+
 SMALL = """\
 currency: EUR
 hosts:
@@ -107,6 +134,8 @@ hosts:
         ("currency: EUR\n", "costs.yaml:1:1: hosts: no host has a price"),
         (SMALL.replace("from: 2026-01-01, ", ""),
          "costs.yaml:3:9: hosts.gpu1: `from` is missing: the day from which the price holds"),
+        (BOUGHT % ", bought: 2027-01-02",
+         "costs.yaml:6:68: hosts.gpu1.purchase.bought: 2027-01-02 is after 2027-01-01, the price's `from`"),
         (SMALL.replace("2026-01-01", "2026-02-30"), "costs.yaml:3:16: hosts.gpu1.from: '2026-02-30' is no date"),
         (SMALL.replace("2}", "-2}"), "costs.yaml:3:36: hosts.gpu1.hourly: -2 is negative"),
         (SMALL.replace("2}", "two}"), "costs.yaml:3:36: hosts.gpu1.hourly: 'two' is no number"),

@@ -30,7 +30,6 @@ import deployment_lock
 import guard
 import guard_order
 import guard_probes
-import guard_replica
 import processes
 import reweigh
 import takeover
@@ -44,8 +43,8 @@ __all__ = [
     "guard",
     "guard_order",
     "guard_probes",
-    "guard_replica",
     "guarded",
+    "processes",
     "shows",
     "takeover",
     "tell_fault",
@@ -256,7 +255,9 @@ def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Guarded]:
             (directory / "manifest.json").write_text(json.dumps(manifest))
         held = {"held": True, "owner": {"token": "t1"}}
         monkeypatch.setattr(deployment_lock, "read", lambda _: held)
-        monkeypatch.setattr(processes, "state", lambda _, program: _state(engines[program[5:]]))
+        monkeypatch.setattr(
+            processes, "state", lambda _, program: _state(engines[program.rpartition("-")[2]])
+        )
         made = Guarded(router, engines, ports, held)
         stack.callback(made.unwatch)
         made.router.apply(routes(ports, blue=100, green=0))

@@ -16,8 +16,8 @@ from tests.hostside.guard_lab import (
     guard,
     guard_order,
     guard_probes,
-    guard_replica,
     guarded,
+    processes,
     takeover,
 )
 from tests.hostside.router_lab import router_socket, until
@@ -174,6 +174,23 @@ def test_a_watch_that_starts_again_goes_on_and_sees_what_ended_meanwhile(quick: 
     assert quick.weights() == BACK
 
 
+@pytest.mark.parametrize(
+    ("pid", "reason"),
+    [(1, "its process ended and was started again"), (0, "its process ended")],
+)
+def test_a_replica_that_ends_before_the_first_look_fails_its_release_at_that_look(
+    quick: Guarded, monkeypatch: pytest.MonkeyPatch, pid: int, reason: str
+) -> None:
+    quick.shift(blue=0, green=100)
+    guard_order.begin(quick.root, ORDER, "t1")
+    after = {"state": "running" if pid else "failed", "pid": pid, "started_at": None}
+    monkeypatch.setattr(processes, "state", lambda *_: after)
+    quick.watch()
+    verdict = quick.verdict()
+    assert (verdict["verdict"], verdict["reason"]) == ("failed", reason)
+    assert quick.weights() == BACK
+
+
 def test_a_bake_fails_where_the_standby_has_taken_over(quick: Guarded) -> None:
     quick.begin()
     until(lambda: quick.found()["looked_at"])
@@ -191,7 +208,7 @@ def boot(quick: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
     quick.begin()
     until(lambda: quick.found()["looked_at"])
     quick.unwatch()
-    monkeypatch.setattr(guard_replica, "boot", lambda: "the-next-boot")
+    monkeypatch.setattr(processes, "boot", lambda: "the-next-boot")
 
 
 def test_a_boot_after_which_the_standby_was_ready_first_says_nothing_of_the_release(
@@ -262,7 +279,7 @@ def test_only_a_breach_says_more_of_a_share_that_has_passed(
 def test_an_order_of_which_no_guard_can_be_made_leaves_the_others_at_work(
     quick: Guarded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bad = {**ORDER, "model": "a-bad-one", "rollout": "r2", "former": 7}
+    bad = {**ORDER, "model": "a-bad-one", "rollout": "r2", "adapters": 7}
     guard_order.begin(quick.root, bad, "t1")
     quick.begin(phase="share")
     until(lambda: quick.looks > 3, 60)

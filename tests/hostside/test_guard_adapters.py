@@ -11,7 +11,16 @@ from typing import Any
 
 import pytest
 
-from tests.hostside.guard_lab import PATH, Crowd, Guarded, guard, guard_order, guard_probes, guarded
+from tests.hostside.guard_lab import (
+    PATH,
+    Crowd,
+    Guarded,
+    guard,
+    guard_order,
+    guard_probes,
+    guarded,
+    processes,
+)
 from tests.hostside.router_lab import router, router_socket, until
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.routes import Routes, Target
@@ -187,5 +196,5 @@ def test_a_replica_that_starts_again_is_given_the_former_weights_again(
     # Its slot names the new ones: so would a replica that starts.
     ask(lab, UNLOAD, {"lora_name": "sql"})
     ask(lab, LOAD, {"lora_name": "sql", "lora_path": "new"})
-    monkeypatch.setattr(guard, "started", lambda _: "boot 2 2")
+    monkeypatch.setattr(processes, "started", lambda _: "boot 2 2")
     until(lambda: weights(lab) == {"sql": "old"}, 60)

@@ -148,7 +148,7 @@ def test_a_boot_of_the_host_is_no_end_of_a_process(
     assert replica.gone() == ""
     state.update(state="running", pid=sleeping.pid)
     assert replica.gone() == ""
-    assert replica.known.split()[:2] == [guard_replica.boot(), str(sleeping.pid)]
+    assert replica.known.split()[:2] == [processes.boot(), str(sleeping.pid)]
     # One that never comes has failed.
     late = guard_replica.Replica(str(tmp_path), "tiny-green", "the-boot-before 77 1234")
     state.update(state="stopped", pid=0)
@@ -178,11 +178,11 @@ def test_a_container_that_starts_again_has_booted_though_its_kernel_has_not(
 ) -> None:
     boots = set()
     for ticks in (100, 200):
-        monkeypatch.setattr(guard_replica, "_ticks_of_first", lambda ticks=ticks: str(ticks))
-        guard_replica.boot.cache_clear()
-        boots.add(guard_replica.boot())
-        assert len(guard_replica.boot().split()) == 1
-    guard_replica.boot.cache_clear()
+        monkeypatch.setattr(processes, "_ticks_of_first", lambda ticks=ticks: str(ticks))
+        processes.boot.cache_clear()
+        boots.add(processes.boot())
+        assert len(processes.boot().split()) == 1
+    processes.boot.cache_clear()
     assert len(boots) == 2
 
 

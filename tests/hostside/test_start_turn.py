@@ -16,7 +16,6 @@ from tests.hostside.router_lab import REPO
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
 import completion
-import guard_replica
 import processes
 import start_check
 import start_turn
@@ -139,9 +138,9 @@ def test_a_claim_of_before_the_boot_is_none(
 ) -> None:
     ground.slot("a-blue", 1, 0)
     ground.slot("b-blue", 2, 0)
-    monkeypatch.setattr(guard_replica, "boot", lambda: "the boot before")
+    monkeypatch.setattr(processes, "boot", lambda: "the boot before")
     ground.start("a-blue").join(60)
-    monkeypatch.setattr(guard_replica, "boot", lambda: "this boot")
+    monkeypatch.setattr(processes, "boot", lambda: "this boot")
     ground.start("b-blue").join(60)
     assert ground.began == ["a-blue", "b-blue"]
 
@@ -159,7 +158,7 @@ def test_a_claim_of_before_the_boot_is_none(
 def test_what_is_damaged_in_another_slot_keeps_nobody_from_starting(
     ground: Ground, monkeypatch: pytest.MonkeyPatch, file: str, text: str
 ) -> None:
-    monkeypatch.setattr(guard_replica, "boot", lambda: "b")
+    monkeypatch.setattr(processes, "boot", lambda: "b")
     ground.slot("a-blue", 1, 0)
     ground.slot("b-blue", 2, 0)
     ground.start("a-blue").join(60)

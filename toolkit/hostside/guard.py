@@ -24,7 +24,7 @@ import withdraw
 from guard_judge import Judge, Look, Side
 from guard_order import EMPTIED, LEASE
 from guard_probes import Pairs
-from guard_replica import Replica, started
+from guard_replica import Replica
 from guard_traffic import Meter, Traffic
 from trial import FAILED, PASSED, UNKNOWN
 from wire import Document
@@ -122,7 +122,9 @@ class Guard:
             if order["former"]
             else {}
         )
-        self._replica = Replica(root, self._program, self._state.get("process", ""))
+        # One that ended before the first look is another one than that of the order.
+        known = self._state.get("process") or order.get("process", "")
+        self._replica = Replica(root, self._program, known)
         if self._replica.booted:
             # When the release was ready again after the host's boot; 0 until then.
             self._state["back"] = 0.0
@@ -223,8 +225,8 @@ class Guard:
         if self._judge is not None:
             return True
         gone = self._replica.gone()
-        if gone and self._state:
-            # While no watch ran, it was ended.
+        if gone and (self._state or self._replica.known):
+            # While no watch looked, it was ended.
             self._judge = self._new_judge()
             self._pairs = Pairs(0, None, [])
             return True
@@ -352,7 +354,7 @@ class Guard:
             return [f"{named} cannot be given back yet: {why}"]
         reason = self._kept["verdict"]["reason"]
         # The process that was given them back: another one starts with what its slot names.
-        process = started(processes.state(self.root, self._program)["pid"])
+        process = processes.started(processes.state(self.root, self._program)["pid"])
         self._kept.update(
             withdrawn=reason or "withdrawn", withdrawn_at=time.time(), process=process
         )
@@ -365,7 +367,7 @@ class Guard:
         if time.monotonic() - self._seldom < SELDOM:
             return []
         self._seldom = time.monotonic()
-        process = started(processes.state(self.root, self._program)["pid"])
+        process = processes.started(processes.state(self.root, self._program)["pid"])
         if not process or process == self._kept.get("process"):
             return []
         done = self._give_back()

@@ -3,7 +3,7 @@
 Three files for each model, for root alone, so that commands and the watch never write the same one:
 
 - MODEL.json: the order of the command that changes the release. `number` counts its phases, `token` is that of the
-  deployment lock, on which a canary's share depends.
+  deployment lock, on which a canary's share depends, `process` the identity of the replica's process at the beginning.
 - MODEL.found.json: the watch's figures, withdrawal and verdict, with the `rollout` and `number` they belong to. A
   verdict is shown once it is `settled`: once the target is withdrawn where it must be.
 - MODEL.wish.json: `promote` or `abort`.
@@ -16,6 +16,7 @@ import os
 import time
 
 import deployment_lock
+import processes
 from directory import Directory, make_own, read_text
 from documents import mapping
 from wire import Document
@@ -40,10 +41,13 @@ def begin(root: str, order: Document, holder: str) -> Document:
     """Keep the order of a new guard for the holder of the deployment lock, whose token is `holder`; return {}."""
     deployment_lock.require(root, holder)
     model = order["model"]
+    # The replica has been checked. Another process than this one, from here on, is a start that no command asked for.
+    process = processes.started(processes.state(root, f"{model}-{order['slot']}")["pid"])
+    kept = {**order, "process": process, "token": holder, "number": 1, "since": time.time()}
     with _files(root) as opened:
         opened.remove(_name(model, FOUND))
         opened.remove(_name(model, WISH))
-        _write(opened, model, {**order, "token": holder, "number": 1, "since": time.time()})
+        _write(opened, model, kept)
     return {}
 
 
@@ -164,7 +168,7 @@ def facts(root: str) -> list[Document]:
     """Return, for each guard, its order without probes, calls and token, and what it has found."""
     seen = []
     for order in orders(root):
-        hidden = ("probes", "token", "adapters")
+        hidden = ("probes", "token", "process", "adapters")
         shown = {key: value for key, value in order.items() if key not in hidden}
         wish = wished(root, order).get("wish", "")
         seen.append({"order": shown, "wish": wish, **published(found(root, order))})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import time
 
@@ -25,7 +24,7 @@ class Replica:
         self.root, self.program, self.known = root, program, known
         self.signs = signs.of_slot(root, program)
         # Whether the host has booted since the former guard looked.
-        self.booted = bool(known) and known.split()[0] != boot()
+        self.booted = bool(known) and known.split()[0] != processes.boot()
         self.pid, self.since = 0, time.monotonic()
         self._log = logs.path(root, program)
         self._place = _end_of(self._log)
@@ -33,13 +32,13 @@ class Replica:
 
     def gone(self) -> str:
         """Return in words that the process has ended or is another one than before; empty where all is well."""
-        if self.pid and started(self.pid) == self.known:
+        if self.pid and processes.started(self.pid) == self.known:
             return ""
         found = processes.state(self.root, self.program)
         pid = found["pid"] if found["state"] == "running" else 0
-        now = started(pid) if pid else ""
+        now = processes.started(pid) if pid else ""
         # One that was started by the boot of the host has not failed.
-        if not self.known or self.known.split()[0] != boot():
+        if not self.known or self.known.split()[0] != processes.boot():
             if now:
                 self.pid, self.known = pid, now
             elif found["state"] == "running":
@@ -93,37 +92,6 @@ class Replica:
         if hung and time.time() - float(hung.get("at", 0)) < 60:
             return f"it hung and was restarted: {hung.get('why', '')}"
         return "its process ended and was started again" if restarted else "its process ended"
-
-
-@functools.lru_cache(maxsize=1)
-def boot() -> str:
-    """Return a word that is another one after each boot of the host, also where the host is a container."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id") as file:
-            kernel = file.read().strip()
-    except OSError:
-        kernel = "unknown"
-    return "%s-%s" % (kernel, _ticks_of_first())
-
-
-def _ticks_of_first() -> str:
-    """Return the ticks at the start of the first process: a container that starts again keeps its kernel's boot."""
-    return (_fields(1) or ["0"] * 20)[19]
-
-
-def started(pid: int) -> str:
-    """Return the identity of a process: boot, pid and the ticks at its start; empty where it has ended."""
-    fields = _fields(pid)
-    return "" if not fields or fields[0] in "ZX" else f"{boot()} {pid} {fields[19]}"
-
-
-def _fields(pid: int) -> list[str]:
-    """Return the fields of /proc/PID/stat from the third on, the state; none where the process has ended."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].decode().split()
-    except OSError:
-        return []
 
 
 def _resident(pid: int) -> int:

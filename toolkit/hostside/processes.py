@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 
@@ -27,6 +28,37 @@ def state(root: str, program: str) -> Document:
     if found["pid"] and (pid := _beside(root, program)) not in (0, found["pid"]):
         return {**found, "pid": pid, "started_at": _started_at(pid)}
     return found
+
+
+@functools.lru_cache(maxsize=1)
+def boot() -> str:
+    """Return a word that is another one after each boot of the host, also where the host is a container."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            kernel = file.read().strip()
+    except OSError:
+        kernel = "unknown"
+    return "%s-%s" % (kernel, _ticks_of_first())
+
+
+def _ticks_of_first() -> str:
+    """Return the ticks at the start of the first process: a container that starts again keeps its kernel's boot."""
+    return (_fields(1) or ["0"] * 20)[19]
+
+
+def started(pid: int) -> str:
+    """Return the identity of a process: boot, pid and the ticks at its start; empty where it has ended."""
+    fields = _fields(pid)
+    return "" if not fields or fields[0] in "ZX" else f"{boot()} {pid} {fields[19]}"
+
+
+def _fields(pid: int) -> list[str]:
+    """Return the fields of /proc/PID/stat from the third on, the state; none where the process has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].decode().split()
+    except OSError:
+        return []
 
 
 def resident(pid: int) -> int:

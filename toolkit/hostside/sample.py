@@ -7,7 +7,6 @@ import threading
 import time
 
 import completion
-import guard_replica
 import guard_traffic
 import processes
 import router_files
@@ -35,7 +34,7 @@ def sample(root: str) -> Document:
     return {
         "at": time.time(),
         "clock": time.monotonic(),
-        "boot": guard_replica.boot(),
+        "boot": processes.boot(),
         "router": runs,
         "targets": targets,
         "replicas": _replicas(root),
@@ -92,7 +91,7 @@ def _replica(root: str, manifest: Document) -> Document:
     return {
         "model": model,
         "slot": slot,
-        "process": guard_replica.started(process["pid"]) if process["pid"] else "",
+        "process": processes.started(process["pid"]) if process["pid"] else "",
         "answers": bool(lines),
         **{name: counts.get(metric) for name, metric in flow.items()},
         **{name: spreads.get(metric) for name, metric in times.items()},

@@ -17,7 +17,6 @@ import time
 from typing import NamedTuple
 
 import completion
-import guard_replica
 import processes
 import signs
 import slot_manifest
@@ -87,7 +86,7 @@ def _ask(root: str, program: str, devices: frozenset[int], since: float) -> str:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         other = before(devices, since, _claims(root, program))
-        claim = {"boot": guard_replica.boot(), "since": since, "turn": not other, "at": _now()}
+        claim = {"boot": processes.boot(), "since": since, "turn": not other, "at": _now()}
         with Directory(os.path.join(root, "slots", program)) as slot:
             slot.write(FILE, json.dumps(claim), 0o600, durable=False)
         return other
@@ -109,7 +108,7 @@ def _claims(root: str, program: str) -> list[Claim]:
 def _claim(root: str, other: str, manifest: Document) -> list[Claim]:
     claimed = slot_manifest.parsed(read_text(os.path.join(root, "slots", other, FILE)))
     devices = _devices(manifest)
-    if not devices or claimed.get("boot") != guard_replica.boot():
+    if not devices or claimed.get("boot") != processes.boot():
         return []
     known = Claim(
         other, devices, float(claimed["since"]), bool(claimed["turn"]), _now() - claimed["at"]

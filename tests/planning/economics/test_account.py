@@ -98,6 +98,10 @@ def test_a_host_that_is_written_off_costs_no_capital() -> None:
     bill = account(Situation(costs(text), WEEK, (held(),), ()))
     # The year ends after two of the seven days: 35,040 / 8,760 x 48 h.
     assert bill.hosts[0].capital == 4 * 48
+    later = text.replace("2025-11-04", "2026-06-01").replace(
+        "years: 1", "years: 1, bought: 2025-11-04"
+    )
+    assert account(Situation(costs(later), WEEK, (held(),), ())).hosts[0].capital == 4 * 48
 
 
 def test_replicas_share_a_host_by_their_memory_while_they_are_there() -> None:

@@ -148,6 +148,7 @@ class _Reader(Values):
                 )
             if found:
                 before = found[-1]
+                each = _of_one_purchase(before, each)
                 if before.ends is not None and before.ends >= each.begins:
                     raise self.fault(
                         (*at, "from"), f"the price above holds until {before.ends}: two at a time"
@@ -179,7 +180,7 @@ class _Reader(Values):
             begins,
             ends,
             self.amount((*where, "hourly")) if "hourly" in data else Decimal(0),
-            self._purchase((*where, "purchase")) if "purchase" in data else None,
+            self._purchase((*where, "purchase"), begins) if "purchase" in data else None,
             self.amount((*where, "hosting")) if "hosting" in data else Decimal(0),
             self.amount((*where, "people")) if "people" in data else Decimal(0),
             idle,
@@ -189,8 +190,8 @@ class _Reader(Values):
             self.text((*where, "device"), _NAME, "a name") if "device" in data else "",
         )
 
-    def _purchase(self, where: Where) -> Purchase:
-        data = self.mapping(where, ("price", "years", "residual"))
+    def _purchase(self, where: Where, begins: date) -> Purchase:
+        data = self.mapping(where, ("price", "years", "residual", "bought"))
         for name in ("price", "years"):
             if name not in data:
                 raise self.fault(where, f"the purchase has no `{name}`", f"add `{name}:`")
@@ -199,7 +200,10 @@ class _Reader(Values):
         residual = self.amount((*where, "residual")) if "residual" in data else Decimal(0)
         if residual > price:
             raise self.fault((*where, "residual"), f"{residual} is more than the price {price}")
-        return Purchase(price, years, residual)
+        bought = self.day((*where, "bought")) if "bought" in data else None
+        if bought is not None and bought > begins:
+            raise self.fault((*where, "bought"), f"{bought} is after {begins}, the price's `from`")
+        return Purchase(price, years, residual, bought)
 
     def _watts(self, where: Where) -> tuple[Decimal, Decimal]:
         if not isinstance(self.value(where), dict):
@@ -367,3 +371,13 @@ class _Reader(Values):
         if name not in data:
             raise self.fault(where, f"`{name}` is missing: {meaning}", f"add `{name}: 2026-11-20`")
         return self.day((*where, name))
+
+
+def _of_one_purchase(before: HostPrice, price: HostPrice) -> HostPrice:
+    """Return the price with the day of the purchase that it repeats: only its other fields have changed since then."""
+    first, again = before.purchase, price.purchase
+    if first is None or again is None or again.bought is not None:
+        return price
+    if replace(first, bought=None) != again:
+        return price
+    return replace(price, purchase=replace(first, bought=first.bought or before.begins))

@@ -65,11 +65,15 @@ def midnight(day: date) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """A bought host: its price, what it is worth after so many `years`, and no costs of capital afterwards."""
+    """A bought host: its price, what it is worth after so many `years`, and no costs of capital afterwards.
+
+    It is written off from the day `bought` on; None: from the first day of its price.
+    """
 
     price: Decimal
     years: Decimal
     residual: Decimal = Decimal(0)
+    bought: date | None = None
 
     @property
     def hourly(self) -> Decimal:
@@ -81,7 +85,7 @@ class Purchase:
 class HostPrice:
     """The price of a host from the day `begins` to the day `ends` (both included; None: until further notice).
 
-    `hourly` is a rent; a bought host has a `purchase`, written off from `begins` on. `hosting` is per month, `people`
+    `hourly` is a rent; a bought host has a `purchase`. `hosting` is per month, `people`
     are hours of work per month. `watts_idle` and `watts_busy` are the stated power of the host; `metered` says that its
     energy is read from a meter, beside which `watts_rest` flow. None of the three: the rent includes the energy.
     """

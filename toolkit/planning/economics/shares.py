@@ -142,4 +142,4 @@ def capital_an_hour(price: HostPrice, moment: int) -> Decimal:
 
 def _written_off(price: HostPrice) -> int:
     assert price.purchase is not None
-    return midnight(price.begins) + int(price.purchase.years * 365 * _DAY)
+    return midnight(price.purchase.bought or price.begins) + int(price.purchase.years * 365 * _DAY)

@@ -35,10 +35,14 @@ Record = dict[str, Any]
 
 
 class _Failure(NamedTuple):
-    """Why a notice was not delivered, empty where it was; `passes` where a later try of the same may succeed."""
+    """Why a notice was not delivered, empty where it was; `passes` where a later try of the same may succeed.
+
+    A notice that was not `tried` waits for one before it.
+    """
 
     why: str = ""
     passes: bool = False
+    tried: bool = True
 
 
 class NoticeDesk:
@@ -169,13 +173,14 @@ class NoticeDesk:
             waiting.setdefault(channel.name, []).append(box.put(channel.name, notice))
         results = self._at_once(channels, waiting)
         took = {each.channel for each, failure in results if not failure.why}
-        for each, (why, passes) in results:
+        for each, failure in results:
+            why = failure.why
             if not why:
                 box.remove(each)
                 records.append(_record(each.channel, each.notice, "delivered", ""))
                 continue
             # The channel took another notice: the fault is not the channel's.
-            refused = not passes and each.channel in took
+            refused = failure.tried and each.channel in took
             if refused and box.refused(each) >= MOST_REFUSALS:
                 self._give_up(box, each, why)
                 records.append(_record(each.channel, each.notice, "given up", why))
@@ -221,27 +226,33 @@ class NoticeDesk:
                 break
             del left[id(each)]
             found.append((each, failure))
-        return [*found, *((each, _Failure(why, passes=True)) for each in left.values())]
+        return [*found, *((each, _Failure(why, True, False)) for each in left.values())]
 
     def _serve(
         self, channel: Channel, notices: Sequence[Any], done: queue.Queue[tuple[Any, _Failure]]
     ) -> None:
         """Deliver the notices of one channel in their order; after a failure that may pass it counts as down.
 
-        A lasting failure may be the fault of one notice, and holds up none of the others.
+        The newest is tried all the same, once: it tells a channel that is down from one notice that it cannot take,
+        such as one that its receiver answers with 500 each time. A lasting failure holds up none of the others.
         """
         down = _Failure()
-        for each in notices:
-            failure = down if down.passes else self._try(channel, each.notice)
+        for place, each in enumerate(notices, 1):
+            if not down.passes:
+                failure = self._try(channel, each.notice, PAUSES)
+            elif place == len(notices):
+                failure = self._try(channel, each.notice, ())
+            else:
+                failure = down._replace(tried=False)
             if failure.passes:
                 down = failure
             done.put((each, failure))
 
-    def _try(self, channel: Channel, notice: Notice) -> _Failure:
+    def _try(self, channel: Channel, notice: Notice, pauses: Sequence[float]) -> _Failure:
         from toolkit.adapters.notices.delivery import NotDelivered, deliver
 
         give, words = self._given or deliver, ""
-        for pause in (*PAUSES, None):
+        for pause in (*pauses, None):
             try:
                 give(channel, notice, self._clock())
             except NotDelivered as error:
