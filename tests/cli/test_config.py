@@ -23,6 +23,20 @@ def test_each_value_has_its_origin(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "usual"),
+    [("schedule", "schedule.yaml"), ("costs", "costs.yaml"), ("notify", "home/notify.yaml")],
+)
+def test_files_that_a_command_reads_where_they_are_there_are_named(
+    shell: Shell, name: str, usual: str
+) -> None:
+    assert origins(shell)[name] == (f"{shell.place}/{usual} (no such file)", "default")
+    variable, other = f"TOOLKIT_{name.upper()}", shell.place / "other.yaml"
+    other.touch()
+    shell.set(variable, other)
+    assert origins(shell)[name] == (str(other), f"environment {variable}")
+
+
+@pytest.mark.parametrize(
     ("variable", "value", "name", "shown"),
     [
         ("TOOLKIT_HISTORY", "postgresql://ann:geheim@db/h", "history", "postgresql://ann@db/h"),

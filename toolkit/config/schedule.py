@@ -51,7 +51,7 @@ _WINDOW = ("days", "dates", "from", "for", "jitter", "time_zone")
 _HOURS = ("days", "dates", "from", "for", "time_zone")
 _WARM = (*_HOURS, "when_asleep", "idle_after", "in_turn_with")
 _MODEL = ("policy", "windows", "soak")
-_EXAMPLE = "toolkit schedule list; see docs/scheduling.md"
+_EXAMPLE = "docs/scheduling.md has an example"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,16 @@ from click.core import ParameterSource
 
 from toolkit.adapters.history.database import read_address
 from toolkit.adapters.prometheus import checked_address
-from toolkit.cli.arguments.options import fleet_option, home_option, json_option, registry_option
+from toolkit.cli.arguments.options import (
+    DEFAULT_COSTS,
+    DEFAULT_SCHEDULE,
+    fleet_option,
+    home_option,
+    json_option,
+    registry_option,
+)
 from toolkit.cli.opening.context import PROMETHEUS, PROMETHEUS_CREDENTIALS, open_fleet
+from toolkit.cli.opening.trail import notify_path
 from toolkit.cli.terminal.output import print_json, table
 from toolkit.config.inventory.plain import is_host_list
 from toolkit.config.paths import absolute
@@ -44,13 +52,14 @@ class Setting:
 @home_option()
 @json_option()
 def config(registry_path: str, fleet: str | None, home: str | None, as_json: bool) -> None:
-    """Show the registry, fleet, home and history in use, and where each value comes from."""
+    """Show the files, home and history in use, and where each value comes from."""
     place = absolute(home) if home else Path.home() / ".toolkit"
     settings = [
         Setting("registry", _present(Path(registry_path)), _origin("registry_path", "REGISTRY")),
         Setting("fleet", _fleet(fleet), _origin("fleet", "FLEET")),
         Setting("home", str(place), _origin("home", "HOME")),
         _history(place),
+        *_files(place),
         _prometheus(),
         *_variables(),
     ]
@@ -101,6 +110,18 @@ def _history(place: Path) -> Setting:
         # Any part of an address that cannot be read may be its password.
         value = "an address that cannot be read"
     return Setting("history", value, "environment TOOLKIT_HISTORY")
+
+
+def _files(place: Path) -> list[Setting]:
+    """Return the files that a command reads where they are there."""
+    found = [
+        Setting(name, _present(Path(os.environ.get(variable) or default)), _named(variable))
+        for name, variable, default in (
+            ("schedule", "TOOLKIT_SCHEDULE", DEFAULT_SCHEDULE),
+            ("costs", "TOOLKIT_COSTS", DEFAULT_COSTS),
+        )
+    ]
+    return [*found, Setting("notify", _present(notify_path(place)), _named("TOOLKIT_NOTIFY"))]
 
 
 def _prometheus() -> Setting:
