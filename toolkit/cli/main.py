@@ -198,7 +198,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "config": (
         "toolkit.cli.commands.config:config",
-        "Show the registry, fleet, home and history in use, and where each value comes from.",
+        "Show the files, home and history in use, and where each value comes from.",
     ),
     "man": ("toolkit.cli.commands.manual:man", "Print the manual page: toolkit man | man -l -."),
     "completion": (
