@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.fuzz.parsers import FACTS, complete
+from tests.fuzz.of_hosts import FACTS, complete
 from toolkit.adapters.hosts import dialog as dialogs
 from toolkit.adapters.hosts.dialog import Dialog, Ended
 from toolkit.adapters.hosts.facts import facts_from_json, owner_from_json

@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.mutation import STEP, mutated
-from tests.fuzz.parsers import PARSERS, Parser, packed
+from tests.fuzz.parser import Parser, packed
+from tests.fuzz.parsers import PARSERS
 from toolkit.errors import ToolkitError
 
 VARIED = 1000

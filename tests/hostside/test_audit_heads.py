@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.fuzz.parsers import hostside
+from tests.fuzz.parser import hostside
 
 with hostside():
     audit_heads, open_deployment = import_module("audit_heads"), import_module("open_deployment")

@@ -1,0 +1,55 @@
+"""A parser of bytes from outside: its name, how it is run, good inputs and the errors that it may raise."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from toolkit.errors import ToolkitError
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@contextmanager
+def hostside() -> Iterator[None]:
+    """Let the modules of the program on hosts import each other by bare names."""
+    sys.path.insert(0, str(REPOSITORY / "toolkit" / "hostside"))
+    try:
+        yield
+    finally:
+        sys.path.pop(0)
+
+
+A, B = "a" * 64, "b" * 64
+
+
+@dataclass(frozen=True)
+class Parser:
+    """`run` takes bytes; it returns a value that can be printed as JSON, or raises one of `errors`."""
+
+    name: str
+    run: Callable[[bytes], Any]
+    seeds: tuple[bytes, ...]
+    errors: tuple[type[Exception], ...] = (ToolkitError,)
+    # In CI such a parser gets a tenth of the inputs.
+    slow: bool = False
+
+
+def packed(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+def plain(value: Any) -> Any:
+    """Return the value as JSON has it."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return value
+
+
+def words(data: bytes) -> str:
+    return data.decode(errors="replace")
