@@ -142,6 +142,12 @@ def test_a_refusal_is_one_error_with_its_hint_and_exit_code(
     assert shell.untouched()
 
 
+def test_a_log_that_goes_on_is_not_for_programs(shell: Shell) -> None:
+    said = shell("logs", "tiny", "-f", "--json")
+    error = json.loads(said.out)["error"]
+    assert (said.code, error["hint"]) == (2, "toolkit logs tiny --json")
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [

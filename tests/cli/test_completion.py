@@ -254,6 +254,21 @@ def test_words_are_offered_as_the_command_itself_offers_them(words: str, typed: 
     ]
 
 
+def test_names_come_from_files_below_a_tilde(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # The shell replaces it only once the line is finished.
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "r.yaml").write_text("models:\n  mine:\n    versions: {}\n")
+    (tmp_path / "f.yaml").write_text("all:\n  hosts:\n    gpu7:\n")
+
+    def offered(*words: str) -> list[str]:
+        return [each.value for each in items_for(words, "") or ()]
+
+    assert offered("deploy", "--registry", "~/r.yaml") == ["mine"]
+    assert offered("hosts", "drain", "--fleet", "~/f.yaml") == ["gpu7"]
+
+
 def test_an_option_is_offered_again_only_where_it_may_be_repeated() -> None:
     def after(*words: str) -> set[str]:
         return {each.value for each in items_for(words, "--") or ()}

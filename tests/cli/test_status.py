@@ -8,6 +8,8 @@ import pytest
 
 from tests.cli.shell import Prompt, Shell
 from tests.cli.test_json import Fleet
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.errors import HostError
 
 MIB = 2**20
 
@@ -69,3 +71,32 @@ def test_watch_shows_it_again_and_is_not_for_programs(
     assert (said.code, looks) == (130, [2.0, 2.0, 2.0])
     assert said.out.count("nothing is deployed") == 3
     assert shell("status", "--watch", "--json").code == 2
+
+
+def test_a_watch_opens_its_history_once_and_outlives_a_host_that_is_silent_for_a_while(
+    prompt: Prompt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = Fleet(prompt, monkeypatch, 3)
+    looks, opened = list[float](), list[object]()
+    victim = fleet.world.hosts["gpu2"]
+    answer = victim.observe
+
+    def silent() -> HostFacts:
+        raise HostError("gpu2: no answer")
+
+    def rest(seconds: float) -> None:
+        looks.append(seconds)
+        monkeypatch.setattr(victim, "observe", silent if len(looks) == 1 else answer)
+        if len(looks) == 3:
+            raise KeyboardInterrupt
+
+    def open_history(*_: object, **__: object) -> object:
+        opened.append(fleet.world.history)
+        return fleet.world.history
+
+    monkeypatch.setattr("toolkit.cli.commands.status._rest", rest)
+    monkeypatch.setattr("toolkit.cli.commands.status.open_history", open_history)
+    said = fleet.prompt("status", "--watch")
+    assert (said.code, len(looks), len(opened)) == (130, 3, 1)
+    assert said.out.count("nothing is deployed") == 3
+    assert said.err.count("gpu2") == 1

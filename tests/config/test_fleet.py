@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,20 @@ all:
         fleet.select(["gpu3"])
     assert caught.value.message == "the fleet has no host 'gpu3'"
     assert caught.value.hint == "did you mean gpu2?"
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(("a", "b", "c"))), ids="".join)
+def test_hosts_are_set_up_alike_in_whatever_order_the_inventory_has_them(
+    tmp_path: Path, order: tuple[str, ...]
+) -> None:
+    rows = {
+        name: f"    {name}: {{ansible_host: 10.0.0.{len(name)}{ord(name)}}}\n" for name in "abc"
+    }
+    path = tmp_path / "fleet.yaml"
+    path.write_text("all:\n  hosts:\n" + "".join(rows[name] for name in order))
+    (found,) = (each for each in load_fleet(path).hosts if each.name == "b")
+    assert found.peers == ("10.0.0.197", "10.0.0.199")
+    assert found.relays == ("10.0.0.197:8090", "10.0.0.198:8090", "10.0.0.199:8090")
 
 
 LOCAL = "ansible_connection: local"

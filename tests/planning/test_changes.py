@@ -56,6 +56,27 @@ def test_each_part_of_a_release_that_differs_is_a_line(
     assert [(each.subject, each.before, each.after) for each in made] == found
 
 
+SQL = ReleaseAdapter("sql", "acme/sql", "3" * 40, "3" * 64)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({}, []),
+        ({"snapshot": "4" * 64}, [("adapter sql: files", "3" * 12, "4" * 12)]),
+        ({"checks": CHECKS}, [("adapter sql: checks", "", "1 check, 72c91c2f")]),
+        ({"revision": "4" * 40, "snapshot": "4" * 64},
+         [("adapter sql", "acme/sql@333333333333", "acme/sql@444444444444")]),
+    ],
+)  # fmt: skip
+def test_each_part_of_an_adapter_that_differs_is_a_line(
+    change: dict[str, Any], found: list[tuple[str, str, str]]
+) -> None:
+    before, after = (replace(R1, adapters=(each,)) for each in (SQL, replace(SQL, **change)))
+    made = release_changes(before, after)
+    assert [(each.subject, each.before, each.after) for each in made] == found
+
+
 def test_a_model_that_does_not_serve_yet_has_nothing_to_differ_from() -> None:
     assert release_changes(None, R1) == ()
 

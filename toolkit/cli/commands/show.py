@@ -135,11 +135,16 @@ def logs(
 ) -> None:
     """Show a replica's log."""
     log = LogOptions(**options)
+    follow = log.follow and not log.previous
+    if follow and as_json:
+        # One document has an end, and a log that goes on has none.
+        raise InputError(
+            "-f is for people, --json for programs", hint=f"toolkit logs {model} --json"
+        )
     chosen = open_fleet(fleet).select([named] if named else [])
     host = log_host(open_ports(chosen, home_directory(home)), model)
-    follow = log.follow and not log.previous
     program = f"{model}-{log.slot or log_slot(host, model)}"
-    if follow and not log.slot and not as_json:
+    if follow and not log.slot:
         found = follow_model(host, model, log.lines, note)
     elif follow or log.previous or as_json:
         found = host.logs(program, log.lines, follow=follow, previous=log.previous)

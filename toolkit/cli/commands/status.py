@@ -38,7 +38,7 @@ from toolkit.domain.deployment.release import Deployment
 from toolkit.domain.deployment.schedule import SleepRule
 from toolkit.domain.hosts.facts import HostFacts, SlotFacts
 from toolkit.domain.quantity import format_seconds, format_size
-from toolkit.errors import InputError
+from toolkit.errors import InputError, ToolkitError
 from toolkit.planning.change.fence import fence_remarks
 from toolkit.workflows.change.wishes import settle_bakes, watched
 from toolkit.workflows.fleet.status import FleetStatus, observe_fleet
@@ -71,33 +71,40 @@ def status(
     if again and as_json:
         raise InputError("--watch is for people, --json for programs", hint="toolkit status --json")
     hours = known_hours(schedule_path)
-    show = partial(_status, model, registry_path, hours, fleet, home, as_json=as_json)
-    show()
+    place = home_directory(home)
+    history = open_history(place, needed=False)
+    ports = open_ports(open_fleet(fleet).hosts, place)
+    look = partial(_look, model, registry_path, hours, ports, history, place, as_json=as_json)
+    failure = look()
     while again and not output_is_lost():
+        if failure:
+            # A host that is silent for a while ends no watch of the others.
+            note(failure.message)
         _rest(_AGAIN)
         if has_colours():
             click.clear()
         else:
             say()
-        show()
+        failure = look()
+    if failure:
+        raise failure
 
 
 def _rest(seconds: float) -> None:
     time.sleep(seconds)
 
 
-def _status(
+def _look(
     model: str | None,
     registry_path: str,
     hours: KnownHours,
-    fleet: str | None,
-    home: str | None,
+    ports: list[HostPort],
+    history: History,
+    place: Path,
     *,
     as_json: bool,
-) -> None:
-    place, hosts = home_directory(home), open_fleet(fleet).hosts
-    history = open_history(place, needed=False)
-    ports = open_ports(hosts, place)
+) -> ToolkitError | None:
+    """Look once and print what is seen; return the error of the hosts that do not answer."""
     seen = observe_fleet(ports, history, partial(read_registry, registry_path))
     if _settled(ports, history, seen, place):
         seen = observe_fleet(ports, history, partial(read_registry, registry_path))
@@ -111,14 +118,12 @@ def _status(
             "schedule_fault": hours.fault,
         }
         print_json({**seen.as_json(model), **rest}, failure)
-        return
-    if seen.fleet.facts:
-        _show(seen, model, hours, several=len(hosts) > 1)
+    elif seen.fleet.facts:
+        _show(seen, model, hours, several=len(ports) > 1)
         # Away from the registry's directory, status is about the hosts alone.
         if seen.registry_fault and Path(registry_path).exists():
             note(f"registry: not known what has left it: {seen.registry_fault}")
-    if failure:
-        raise failure
+    return failure
 
 
 def _require_known(model: str, seen: FleetStatus, history: History, registry_path: str) -> None:

@@ -20,6 +20,7 @@ from click.shell_completion import CompletionItem, get_completion_class
 
 from toolkit.config.completion.glance import models_in
 from toolkit.config.completion.known_names import known_hosts, known_keys
+from toolkit.config.paths import expanded
 
 Items = list[CompletionItem[str]]
 
@@ -210,16 +211,17 @@ def places_of(words: Sequence[str]) -> dict[str, str]:
 
 def home_of(places: dict[str, str]) -> Path:
     """Return the directory of the history and the store."""
-    return Path(places["home"]).expanduser() if places["home"] else Path.home() / ".toolkit"
+    return expanded(places["home"]) if places["home"] else Path.home() / ".toolkit"
 
 
 def _names(kind: Name, before: Sequence[str], typed: str, places: dict[str, str]) -> list[str]:
-    home = home_of(places)
+    # The shell expands `~` only once the line is finished.
+    home, fleet = home_of(places), str(expanded(places["fleet"])) if places["fleet"] else ""
     if kind is Name.HOST:
-        return known_hosts(home, places["fleet"]) if places["fleet"] else ["localhost"]
+        return known_hosts(home, fleet) if fleet else ["localhost"]
     if kind is Name.KEY:
-        return known_keys(home, places["fleet"])
-    models = models_in(Path(places["registry"] or "model_registry.yaml"))
+        return known_keys(home, fleet)
+    models = models_in(expanded(places["registry"] or "model_registry.yaml"))
     if kind is Name.VERSIONED and "@" in typed:
         model = typed.partition("@")[0]
         return [f"{model}@{each}" for each in models.get(model, ())]

@@ -76,7 +76,10 @@ def _check_apart(path: Path, hosts: Sequence[Host]) -> None:
 
 
 def _introduced(path: Path, hosts: Sequence[Host]) -> tuple[Host, ...]:
-    """Return the hosts; each of several gets the addresses of the others as its peers."""
+    """Return the hosts; each of several gets the addresses of the others as its peers.
+
+    The addresses are sorted: a host is not set up anew where the inventory lists the same hosts in another order.
+    """
     if len(hosts) == 1:
         return tuple(hosts)
     seen: dict[str, str] = {}
@@ -93,10 +96,13 @@ def _introduced(path: Path, hosts: Sequence[Host]) -> tuple[Host, ...]:
                 hint="the other hosts reach each host at an address of its own",
             )
         seen[host.relay_address] = host.name
-    relays = tuple(f"{host.relay_address}:{host.relay_port}" for host in hosts)
+    relays = tuple(sorted(f"{host.relay_address}:{host.relay_port}" for host in hosts))
+    addresses = sorted(seen)
     return tuple(
         replace(
-            host, peers=tuple(each for each in seen if each != host.relay_address), relays=relays
+            host,
+            peers=tuple(each for each in addresses if each != host.relay_address),
+            relays=relays,
         )
         for host in hosts
     )

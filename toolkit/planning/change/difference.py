@@ -61,6 +61,7 @@ def _pairs(before: Release, after: Release) -> Iterator[tuple[str, str, str]]:
     yield "other names", ", ".join(before.aliases), ", ".join(after.aliases)
     yield "hosts of a replica", _span(before), _span(after)
     yield from _each(_adapters(before), _adapters(after))
+    yield from _inside_adapters(before, after)
     yield "checks", _checks(before.checks), _checks(after.checks)
 
 
@@ -95,6 +96,18 @@ def _adapters(release: Release) -> dict[str, str]:
 
 def _adapter(adapter: ReleaseAdapter) -> str:
     return f"{adapter.source}@{adapter.revision[:12]}"
+
+
+def _inside_adapters(before: Release, after: Release) -> Iterator[tuple[str, str, str]]:
+    """Yield what may differ in adapters that both releases have."""
+    known = {each.name: each for each in before.adapters}
+    for new in after.adapters:
+        old = known.get(new.name)
+        if old is None:
+            continue
+        if old.revision == new.revision:
+            yield f"adapter {new.name}: files", old.snapshot[:12], new.snapshot[:12]
+        yield f"adapter {new.name}: checks", _checks(old.checks), _checks(new.checks)
 
 
 def _checks(checks: tuple[Check, ...]) -> str:
