@@ -12,6 +12,7 @@ from toolkit.domain.deployment.plan import Strategy
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.errors import InputError, NothingSuitableError, RefusedError
+from toolkit.planning.change.batch_sizes import batched, parse_sizes
 from toolkit.planning.change.deploy import Wanted, plan_deploy
 from toolkit.planning.change.placement import choose_hosts
 from toolkit.planning.change.rollout import Limits, numbered, plan_rollout
@@ -52,6 +53,13 @@ def batches(
         (fleet(ONE, BARE, ONE), 2, Limits(), (("h2",), ("h1",), ("h3",))),
         (fleet(ONE, ONE, ONE), 2, Limits(), (("h1",), ("h2",), ("h3",))),
         (fleet(ONE, ONE, ONE), 2, Limits(serial=2), (("h1", "h2"), ("h3",))),
+        # a first one, and then half of them and what is left
+        (
+            fleet(ONE, ONE, ONE, ONE),
+            2,
+            Limits(serial=parse_sizes("1,50%")),
+            (("h1",), ("h2", "h3"), ("h4",)),
+        ),
         # only what differs
         (fleet(ONE, TWO, ONE), 2, Limits(), (("h1",), ("h3",))),
     ],
@@ -60,6 +68,38 @@ def test_hosts_are_ordered_into_batches(
     facts: dict[str, HostFacts], number: int, limits: Limits, expected: tuple[tuple[str, ...], ...]
 ) -> None:
     assert batches(facts, number, limits) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "hosts", "sizes"),
+    [
+        ("1", 3, [1, 1, 1]),
+        ("2", 3, [2, 1]),
+        ("1,2", 6, [1, 2, 2, 1]),
+        ("1,100%", 50, [1, 49]),
+        ("1, 10%,50%", 21, [1, 2, 10, 8]),
+        # A share of a few hosts is one host.
+        ("10%", 3, [1, 1, 1]),
+        ("5", 0, []),
+    ],
+)
+def test_batches_grow_as_their_sizes_say(text: str, hosts: int, sizes: list[int]) -> None:
+    names = [f"h{number}" for number in range(hosts)]
+    found = batched(names, parse_sizes(text))
+    assert [len(each) for each in found] == sizes
+    assert [name for each in found for name in each] == names
+
+
+def test_a_batch_is_no_larger_than_what_others_can_do_without() -> None:
+    assert batched(("a", "b", "c", "d"), parse_sizes("1,100%"), 2) == [("a",), ("b", "c"), ("d",)]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0", "1,", "-1", "101%", "1.5", "half", "1;2", "9999999", "٣"]
+)
+def test_what_is_no_size_of_a_batch_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is no number of hosts|is more than all hosts"):
+        parse_sizes(text)
 
 
 def test_a_rollback_to_standbys_is_one_batch() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from toolkit.cli.arguments.numbers import Decimal, Whole
+from toolkit.cli.arguments.numbers import BatchSizes, Decimal, Whole
 from toolkit.cli.terminal.passwords import remember_asking
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -132,13 +132,13 @@ def together(*options: Decorator) -> Decorator:
 
 
 def serial_option() -> Decorator:
-    """`--serial N`: the size of a batch."""
+    """`--serial SIZES`: the sizes of the batches."""
     return click.option(
         "--serial",
-        type=Whole(1),
-        default=1,
+        type=BatchSizes(),
+        default="1",
         show_default=True,
-        help="Hosts of the fleet that change at once.",
+        help="Hosts of the fleet that change at once; 1,50% begins with one.",
     )
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from toolkit.cli.opening.context import Pins
     from toolkit.domain.hosts.fleet import Fleet, Host
     from toolkit.domain.registry.model import Version
+    from toolkit.planning.change.batch_sizes import BatchSize
     from toolkit.planning.change.rollout import RolloutPlan
     from toolkit.workflows.change.rollout import RolledOut
     from toolkit.workflows.change.wanted import Order
@@ -126,7 +127,7 @@ class ChangeOptions:
     bake: float | None
     standby: bool
     named: tuple[str, ...]
-    serial: int
+    serial: tuple[BatchSize, ...]
     max_failures: int
     keep: int
     unattended: bool

@@ -26,6 +26,7 @@ from toolkit.cli.opening.context import (
 from toolkit.cli.opening.warm_hours import known_hours
 from toolkit.cli.terminal.output import print_json, say
 from toolkit.errors import NothingSuitableError
+from toolkit.planning.change.batch_sizes import BatchSize
 
 
 @click.command()
@@ -39,7 +40,7 @@ from toolkit.errors import NothingSuitableError
 @json_option()
 def plan(
     model: str,
-    serial: int,
+    serial: tuple[BatchSize, ...],
     keep: int,
     registry_path: str,
     schedule_path: str,

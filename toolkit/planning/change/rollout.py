@@ -12,6 +12,7 @@ from toolkit.domain.deployment.release import Release
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.errors import RefusedError
 from toolkit.planning.change.adapters import adapter_changes
+from toolkit.planning.change.batch_sizes import BatchSize, batched
 from toolkit.planning.change.canary import has_canary, is_declared, with_canary
 from toolkit.planning.change.deploy import HOLD_NOTE, SWAP_NOTE, Wanted
 from toolkit.planning.change.traffic import traffic_words
@@ -30,11 +31,11 @@ PREPARATION = (
 class Limits:
     """The bounds of a rollout.
 
-    `serial` hosts change at once; more than `max_failures` failed hosts end the rollout; at least `keep`
-    hosts go on serving the model at each moment.
+    `serial` hosts change at once, or as many as the sizes of the first and each later batch say; more than
+    `max_failures` failed hosts end the rollout; at least `keep` hosts go on serving the model at each moment.
     """
 
-    serial: int = 1
+    serial: int | tuple[BatchSize, ...] = 1
     max_failures: int = 0
     keep: int = 1
 
@@ -164,7 +165,7 @@ def plan_rollout(
     """Return the batches in which the hosts perform their plans.
 
     Hosts that do not serve the model yet come first and together, since they hold no traffic. Where all of the
-    others only switch to a standby, they do so at once. The rest follows in batches of `serial`, and where a host
+    others only switch to a standby, they do so at once. The rest follows in batches by `serial`, and where a host
     must stop its old replica for want of room, never so many at once that fewer than `keep` would serve.
     Raises RefusedError where that is not possible.
     """
@@ -181,7 +182,7 @@ def plan_rollout(
             name: _rolling(plan, len(serving)) if name in rolling else plan
             for name, plan in plans.items()
         }
-    size = limits.serial
+    most = None
     if rolling and len(serving) > 1:
         spare = len(serving) - limits.keep
         if spare < 1:
@@ -190,10 +191,11 @@ def plan_rollout(
                 f"{', '.join(sorted(rolling))} cannot hold both releases at once",
                 hint="add a host, or lower --keep",
             )
-        size = min(size, spare)
-    if others and all(_only_switches(plans[name]) for name in others):
-        size = len(others)
-    batches = [tuple(others[start : start + size]) for start in range(0, len(others), size)]
+        most = spare
+    at_once = others and all(_only_switches(plans[name]) for name in others)
+    serial = limits.serial
+    sizes = (BatchSize(serial),) if isinstance(serial, int) else serial
+    batches = [tuple(others)] if at_once else batched(others, sizes, most)
     if batches and any(has_canary(plan) for plan in plans.values()):
         # Hosts that join get a part of all requests at once: not before the canary has passed.
         plans = with_canary(plans, batches[0], len(serving))
