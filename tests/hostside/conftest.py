@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.hostside.router_lab import lab
+from tests.hostside.router_lab import REPO, lab
 from tests.hostside.router_site import Site
+
+sys.path.insert(0, str(REPO / "toolkit/hostside"))
+
+import use_carry
 
 
 @pytest.fixture
@@ -17,3 +23,8 @@ def site() -> Iterator[Site]:
         yield made
         made.blue.stop()
         made.green.stop()
+
+
+@pytest.fixture
+def carrier(tmp_path: Path) -> use_carry.Carrier:
+    return use_carry.Carrier(str(tmp_path))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from html.parser import HTMLParser
@@ -11,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.browser import CHROMIUM, Tab, browser
-from tests.report.made_up import NOW, YEAR, Size, made_cost, made_status, write_history
+from tests.report.hostile import HOSTILE, HOUR, hostile, measured
+from tests.report.made_up import NOW, YEAR, made_status, write_history
 from toolkit.cli.views.report.charts import (
     Lane,
     Mark,
@@ -28,43 +27,12 @@ from toolkit.cli.views.report.html import joined, tag
 from toolkit.cli.views.report.page import MOST, page
 from toolkit.domain.clients.tally import Tally
 from toolkit.domain.gates.guard import Verdict
-from toolkit.domain.hosts.facts import FleetFacts, HostFacts, ProcessState, RouterFacts, SlotFacts
-from toolkit.domain.registry.objective import Objective, Promise
-from toolkit.errors import HostError
+from toolkit.domain.hosts.facts import FleetFacts
 from toolkit.planning.economics.summary import Summary
-from toolkit.planning.objectives.attained import attained
-from toolkit.planning.objectives.measured import Measured
-from toolkit.planning.report.changes import Change, Ending, GateSummary, Reign
-from toolkit.planning.report.findings import Cost, Findings, Upstream, Use
-from toolkit.planning.report.latency import Before
-from toolkit.planning.report.use import Sum
+from toolkit.planning.report.findings import Cost, Findings, Upstream
 from toolkit.workflows.fleet.report import gather
 
 EMPTY = Findings(NOW - 30 * 86_400, NOW, FleetFacts({}))
-HOSTILE = (
-    "</td></table><script>alert(1)</script>",
-    "<img src=x onerror=alert(1)>",
-    '" onmouseover="alert(1)',
-    "'><svg onload=alert(1)>",
-    "]]><!--",
-    "</style><style>body{display:none}",
-    "&lt;script&gt;alert(1)&lt;/script&gt;",
-    "javascript:alert(1)",
-    "\u202egnp.exe",
-    "\x00\x1b[31m\ud800",
-    "x" * 5000,
-)
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Findings:
-    size = Size()
-    place = tmp_path_factory.mktemp("report")
-    history = write_history(place / "history.db", size)
-    status, cost = made_status(history, size), made_cost(history, size, place)
-    found = gather(status, history, NOW - size.days * 86_400, NOW, Upstream(), cost)
-    history.close()
-    return found
 
 
 class Seen(HTMLParser):
@@ -86,57 +54,6 @@ class Seen(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.texts.append(data)
-
-
-def hostile(text: str) -> Findings:
-    """Return findings in which every text is the same one."""
-    change = Change(
-        text,
-        text,
-        2,
-        text,
-        1,
-        text,
-        (text,),
-        text,
-        NOW - 9000,
-        NOW - 8000,
-        Ending.RETURNED,
-        text,
-        (GateSummary(text, Verdict.FAILED, f"{text} again"), GateSummary(text, Verdict.PASSED)),
-    )
-    slot = SlotFacts(
-        text, text, 1, process=ProcessState.RUNNING, healthy=True, weight=100, drift=(text,)
-    )
-    host = HostFacts(
-        text, NOW, slots=(slot,), router=RouterFacts(running=True), memory=1, disk_total=1
-    )
-    return Findings(
-        NOW - 86_400,
-        NOW,
-        FleetFacts({text: host}, {f"{text}2": HostError(text)}, {text: text, f"{text}2": text}),
-        (change,),
-        (Reign(text, 2, text, NOW - 9000, None),),
-        (Before(change, text, text, 40.0, 50.0),),
-        Use((Sum(text, 1, 2, 0, 3),), (Sum(text, 1, 2, 0, 3),), names=(text,)),
-        (text,),
-        (text,),
-        Upstream(asked=True, fault=text),
-        text,
-        Cost(
-            (Summary(text, text, Decimal(2), None, text, Decimal(1), text),), (text,), stated=True
-        ),
-        (measured(text, Tally(HOUR, text, text, text, 3, {"200": 10, f"500:{text}": 5})),),
-    )
-
-
-HOUR = int(NOW // 3600)
-
-
-def measured(model: str, *tallies: Tally) -> Measured:
-    """Return a model that promises that 90 % of its requests are answered."""
-    promised = Objective(Promise.AVAILABILITY, 0.9)
-    return Measured(model, 28, NOW, (attained(promised, tallies, HOUR),), ())
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
@@ -338,95 +255,3 @@ def test_charts_take_no_values_and_zeros() -> None:
 )
 def test_numbers_are_short(value: float, words: str) -> None:
     assert short(value) == words
-
-
-# --- a real browser -------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def tab() -> Iterator[Tab]:
-    assert Path(CHROMIUM).exists(), "scripts/system_packages.sh installs it"
-    with browser() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def file(made: Findings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(page(made), "utf-8")
-    return path
-
-
-OUTSIDE = """[...document.querySelectorAll('body *')].filter((each) => {
-    const box = each.getBoundingClientRect();
-    return box.width && !each.closest('svg.defs, thead') && (box.right > innerWidth + 1 || box.left < -1);
-}).map((each) => each.outerHTML.slice(0, 120))"""
-
-
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [320, 390, 768, 1200])
-def test_nothing_is_wider_than_the_screen(tab: Tab, file: Path, width: int, dark: bool) -> None:
-    tab.said.clear()
-    tab.show(file, width=width, dark=dark)
-    assert tab.value("document.documentElement.scrollWidth") == width
-    assert tab.value(OUTSIDE) == []
-    tab.value("document.querySelectorAll('details').forEach((each) => each.open = true)")
-    assert tab.value("document.documentElement.scrollWidth") == width
-    ground = tab.value("getComputedStyle(document.body).backgroundColor")
-    assert ground == ("rgb(17, 21, 27)" if dark else "rgb(246, 247, 249)")
-    # The policy refused nothing, and nothing was asked for but the page itself.
-    assert [each for each in tab.said if each["method"] == "Log.entryAdded"] == []
-    asked = [each for each in tab.said if each["method"] == "Network.requestWillBeSent"]
-    assert [each["params"]["request"]["url"] for each in asked] == [file.as_uri()]
-
-
-CONTRAST = """(() => {
-    const shade = (text) => text.match(/[0-9.]+/g).slice(0, 3).map(Number);
-    const light = (text) => shade(text).map((each) => each / 255)
-        .map((each) => each <= 0.03928 ? each / 12.92 : ((each + 0.055) / 1.055) ** 2.4)
-        .reduce((sum, each, index) => sum + each * [0.2126, 0.7152, 0.0722][index], 0);
-    const ground = (each) => {
-        for (; each; each = each.parentElement) {
-            const found = getComputedStyle(each).backgroundColor;
-            if (!found.endsWith(', 0)')) return found;
-        }
-    };
-    const pairs = [...document.querySelectorAll('td, th, p, h1, h2, dt, dd, a, .chip, .why, .passed, summary')]
-        .map((each) => [light(getComputedStyle(each).color), light(ground(each)), each.className || each.tagName]);
-    return pairs.map(([one, two, name]) => [(Math.max(one, two) + 0.05) / (Math.min(one, two) + 0.05), name])
-        .filter(([ratio]) => ratio < 4.5);
-})()"""
-
-
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_all_text_has_contrast(tab: Tab, file: Path, dark: bool) -> None:
-    tab.show(file, width=1200, dark=dark)
-    assert tab.value(CONTRAST) == []
-
-
-@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-def test_a_browser_runs_nothing_and_keeps_its_width(tab: Tab, text: str, tmp_path: Path) -> None:
-    path = tmp_path / "hostile.html"
-    path.write_text(page(hostile(text)), "utf-8")
-    tab.said.clear()
-    for width in (390, 1200):
-        tab.show(path, width=width)
-        assert tab.value("document.documentElement.scrollWidth") == width
-    assert tab.value("document.querySelectorAll('script, img').length") == 0
-    bad = ("Log.entryAdded", "Page.javascriptDialogOpening")
-    assert [each["method"] for each in tab.said if each["method"] in bad] == []
-
-
-def test_on_paper_it_is_light_and_folded_tables_are_there(tab: Tab, file: Path) -> None:
-    tab.show(file, width=1000, dark=True)
-    pdf = tab.printed()
-    assert pdf.startswith(b"%PDF-")
-    pages = len(re.findall(rb"/Type\s*/Page\b", pdf))
-    assert 3 <= pages <= 14
-    tab("Emulation.setEmulatedMedia", media="print", features=[])
-    assert tab.value("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    cells = "[...document.querySelectorAll('details:not([open]) td')]"
-    heights = tab.value(f"{cells}.map((each) => each.getBoundingClientRect().height)")
-    assert len(heights) > 50
-    assert min(heights) > 5
-    tab("Emulation.setEmulatedMedia", media="")
