@@ -6,17 +6,20 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.planning.facts import host, release
 from toolkit.domain.deployment.change import Change, folded
 from toolkit.domain.deployment.release import Release, ReleaseAdapter, Span
+from toolkit.domain.excerpt import LONGEST
 from toolkit.domain.files.capabilities import Capabilities
 from toolkit.domain.hosts.facts import FENCES, RouterFacts
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.hosts.settings import settings_of
 from toolkit.domain.quantity import parse_size, written_size
 from toolkit.domain.registry.model import Check
-from toolkit.planning.change.difference import release_changes
+from toolkit.planning.change.difference import release_changes, shown_pair
 from toolkit.planning.change.settings import settings_changes
 
 R1 = replace(release(1), args=("--dtype", "auto", "--a", "1"), env={"X": "1"}, does=Capabilities())
@@ -54,6 +57,33 @@ def test_each_part_of_a_release_that_differs_is_a_line(
 ) -> None:
     made = release_changes(R1, replace(R1, **change))
     assert [(each.subject, each.before, each.after) for each in made] == found
+
+
+LONG = "{" + ", ".join(f'"option{number}": {number}' for number in range(9)) + "}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "shown"),
+    [
+        ("a", "b", ("a", "b")),
+        ("", "y" * 99, ("", "y" * 57 + "...")),
+        ("x" * 70 + "1", "x" * 70 + "2", ("..." + "x" * 12 + "1", "..." + "x" * 12 + "2")),
+        (LONG, LONG.replace("8}", "9}"), ('... "option8": 8}', '... "option8": 9}')),
+        ("x" * 70, "x" * 71, ("..." + "x" * 12, "..." + "x" * 13)),
+        ("a b", "a  b", ("a b (sha256 c8687a08)", "a b (sha256 6e12db73)")),
+        ("\x1b", "\x07", ("? (sha256 77adfc95)", "? (sha256 ca358758)")),
+    ],
+)  # fmt: skip
+def test_two_values_are_shown_where_they_differ(old: str, new: str, shown: tuple[str, str]) -> None:
+    assert shown_pair("--option", old, new) == shown
+
+
+@given(st.text(max_size=200), st.text(max_size=3), st.text(max_size=3), st.text(max_size=200))
+def test_two_different_values_never_look_alike(same: str, one: str, other: str, rest: str) -> None:
+    old, new = same + one + rest, same + other + rest
+    before, after = shown_pair("", old, new)
+    assert (before != after) == (old != new)
+    assert max(len(before), len(after)) <= LONGEST
 
 
 SQL = ReleaseAdapter("sql", "acme/sql", "3" * 40, "3" * 64)

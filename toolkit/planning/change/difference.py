@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 
 from toolkit.domain.deployment.change import Change
 from toolkit.domain.deployment.release import Release, ReleaseAdapter
+from toolkit.domain.excerpt import excerpts, marked
 from toolkit.domain.quantity import written_size
 from toolkit.domain.registry.model import Check
 
-_LONGEST = 60
 # A variable or an option that is named like this may hold a secret, and is shown by its digest.
 _SECRET = re.compile(r"(^|[-_])(token|secret|password|passwd|key)$", re.IGNORECASE)
 
@@ -25,19 +25,36 @@ def release_changes(before: Release | None, after: Release) -> tuple[Change, ...
     if before is None:
         return ()
     return tuple(
-        Change(subject, shown_value(subject, old), shown_value(subject, new))
+        Change(subject, *shown_pair(subject, old, new))
         for subject, old, new in _pairs(before, after)
         if old != new
     )
 
 
-def shown_value(name: str, value: str) -> str:
-    """Return the value of an option or a variable as a plan shows it: cut to a line, and a secret by its digest."""
-    if value and _SECRET.search(name):
-        return f"sha256 {hashlib.sha256(value.encode()).hexdigest()[:12]}"
-    # The words of a host may hold characters that command a terminal.
-    plain = "".join(sign if sign.isprintable() else "?" for sign in " ".join(value.split()))
-    return plain if len(plain) <= _LONGEST else f"{plain[: _LONGEST - 3]}..."
+def shown_pair(name: str, old: str, new: str) -> tuple[str, str]:
+    """Return two different values of an option or a variable as a plan shows them: cut to a line where they differ.
+
+    A secret is shown by its digest.
+    """
+    if _SECRET.search(name):
+        return _digest(old), _digest(new)
+    plain = printable(old), printable(new)
+    # Values that differ in spaces or in what no terminal shows.
+    return excerpts(*plain) if plain[0] != plain[1] else (marked_as(old), marked_as(new))
+
+
+def printable(value: str) -> str:
+    """Return a value in one line: the words of a host may hold characters that command a terminal."""
+    return "".join(sign if sign.isprintable() else "?" for sign in " ".join(value.split()))
+
+
+def marked_as(value: str) -> str:
+    """Return a value in one line, with its digest."""
+    return marked(printable(value), value) if value else ""
+
+
+def _digest(value: str) -> str:
+    return f"sha256 {hashlib.sha256(value.encode()).hexdigest()[:12]}" if value else ""
 
 
 def _pairs(before: Release, after: Release) -> Iterator[tuple[str, str, str]]:

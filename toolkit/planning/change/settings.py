@@ -9,9 +9,10 @@ from typing import Any
 
 from toolkit.domain.deployment.change import Change
 from toolkit.domain.deployment.plan import Plan, StepKind
+from toolkit.domain.excerpt import excerpt
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.hosts.fleet import is_loopback
-from toolkit.planning.change.difference import shown_value
+from toolkit.planning.change.difference import printable, shown_pair
 from toolkit.planning.change.fence import unfenced_host
 
 _SWITCHES = {
@@ -72,7 +73,8 @@ def _changes(
             if bool(old) != bool(new):
                 yield Change(name, _switch(old), _switch(new), _turned_off(facts, name, bool(new)))
         else:
-            yield Change(name, _words(old), _words(new), _opened(facts, name, old, new, after))
+            words = shown_pair("", _words(old), _words(new))
+            yield Change(name, *words, _opened(facts, name, old, new, after))
 
 
 def _tls(before: str, after: str) -> Iterator[Change]:
@@ -81,7 +83,7 @@ def _tls(before: str, after: str) -> Iterator[Change]:
     elif after and not before:
         yield Change("TLS", "http, not encrypted", "https")
     elif before != after and before != "known":
-        yield Change("certificate", f"sha256 {shown_value('', before)}", f"sha256 {after}")
+        yield Change("certificate", f"sha256 {excerpt(printable(before))}", f"sha256 {after}")
 
 
 def _turned_off(facts: HostFacts, name: str, on: bool) -> str:
@@ -118,5 +120,5 @@ def _words(value: Any) -> str:
     if value is None or value == "" or value == []:
         return ""
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
-        return shown_value("", ", ".join(value))
-    return shown_value("", value if isinstance(value, str) else json.dumps(value))
+        return ", ".join(value)
+    return value if isinstance(value, str) else json.dumps(value)

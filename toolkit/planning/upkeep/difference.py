@@ -10,6 +10,7 @@ from typing import Any
 
 from toolkit.domain.bounds import CONFIG
 from toolkit.domain.deployment.change import Change
+from toolkit.domain.excerpt import excerpts
 from toolkit.domain.files.snapshot import FileDigest, Snapshot
 from toolkit.domain.outside import parse_json
 from toolkit.domain.quantity import format_size
@@ -37,7 +38,6 @@ _TOKENIZER = re.compile(
 # The template within `tokenizer_config.json`.
 _TEMPLATE_FIELD = "chat_template"
 _MOST_FIELDS = 200
-_LONGEST = 60
 _NAMED_FILES = 2
 _SIDES = ("before", "after")
 
@@ -213,11 +213,7 @@ def _field_changes(
 ) -> Iterator[FieldChange]:
     names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     for name in names[:_MOST_FIELDS]:
-        yield FieldChange(file, name, _short(before.get(name, "")), _short(after.get(name, "")))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+        yield FieldChange(file, name, *excerpts(before.get(name, ""), after.get(name, "")))
 
 
 def _lines(found: Difference) -> Iterator[str]:

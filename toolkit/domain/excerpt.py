@@ -1,0 +1,35 @@
+"""Excerpts of texts for one line of a table, and of two texts so that a reader sees where they differ."""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import takewhile
+
+LONGEST = 60
+# Characters that two excerpts have in common before the first difference.
+_BEFORE = 12
+_CUT = "..."
+
+
+def excerpt(text: str) -> str:
+    """Return the text in at most `LONGEST` characters."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - len(_CUT)]}{_CUT}"
+
+
+def excerpts(one: str, other: str) -> tuple[str, str]:
+    """Return excerpts of two different texts that differ as well; each has `LONGEST` characters at most.
+
+    Texts that are too long begin a little before their first difference.
+    """
+    if excerpt(one) != excerpt(other):
+        return excerpt(one), excerpt(other)
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+    begin = max(0, same - _BEFORE)
+    found = excerpt(_CUT + one[begin:]), excerpt(_CUT + other[begin:])
+    return found if found[0] != found[1] else (marked(one, one), marked(other, other))
+
+
+def marked(text: str, whole: str) -> str:
+    """Return the beginning of a text with the digest of the `whole`, for texts that look alike."""
+    digest = f" (sha256 {hashlib.sha256(whole.encode(errors='replace')).hexdigest()[:8]})"
+    return text[: LONGEST - len(digest)] + digest
