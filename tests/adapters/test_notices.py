@@ -210,6 +210,23 @@ def test_a_mail_server_that_refuses_tls_gets_no_password() -> None:
     assert "hunter2" not in raised.value.words
 
 
+@pytest.mark.parametrize("before", [0, 180])
+def test_a_mail_server_that_repeats_the_password_is_told_of_without_it(
+    monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    monkeypatch.setattr(_Smtp, "taken", b"554 " + b"x" * before + b" correct-horse-battery")
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Smtp) as server:
+        server.mail = b""  # type: ignore[attr-defined]
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        port = server.server_address[1]
+        way = Mail(("a@b",), "c@d", "127.0.0.1", port, "none", "", Secret("PASSWORD"))
+        with pytest.raises(NotDelivered) as raised:
+            deliver(Channel("mail", way), NOTICE, 0.0, {"PASSWORD": "correct-horse-battery"})
+        server.shutdown()
+    assert "correct" not in raised.value.words
+
+
 # hooks
 
 
@@ -242,6 +259,30 @@ def test_a_hook_refuses_with_its_last_words_also_where_it_reads_and_says_too_muc
     assert not called.agreed
     assert called.words.endswith("no change on Friday")
     assert len(called.words) <= 510
+
+
+@pytest.mark.parametrize("letters", [800, 30_000])
+def test_a_hook_s_last_words_have_no_secret_that_began_before_them(
+    tmp_path: Path, letters: int
+) -> None:
+    called = call_hook(
+        hook(
+            tmp_path,
+            f"head -c {letters} /dev/zero | tr '\\0' w > {tmp_path}/word\n"
+            f'echo "Authorization: Bearer $(cat {tmp_path}/word)"; echo refused; exit 1',
+        ),
+        {},
+    )
+    assert called.words == "Authorization: Bearer *** refused"
+
+
+def test_a_hook_s_last_words_begin_at_a_whole_word_where_earlier_ones_are_lost(
+    tmp_path: Path,
+) -> None:
+    endless = hook(tmp_path, "echo secret=; head -c 100000 /dev/zero | tr '\\0' s; exit 1")
+    assert call_hook(endless, {}).words == "it ended with 1"
+    long = hook(tmp_path, "head -c 100000 /dev/zero | tr '\\0' s; echo; echo refused; exit 1")
+    assert call_hook(long, {}).words == "refused"
 
 
 def test_a_hook_that_takes_too_long_is_killed_with_its_children(tmp_path: Path, pace: Pace) -> None:

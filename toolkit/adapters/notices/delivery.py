@@ -103,9 +103,8 @@ def _mail(way: Mail, notice: Notice, environment: Mapping[str, str]) -> None:
                 server.login(way.user, password)
             server.send_message(message)
     except (smtplib.SMTPException, OSError) as error:
-        words = without_secrets(str(error), 200)
-        if password:
-            words = words.replace(password, "***")
+        said = str(error)
+        words = without_secrets(said.replace(password, "***") if password else said, 200)
         # A size or a text that the server takes in no case: that is this mail's fault, and other mails may pass.
         of_mail = smtplib.SMTPDataError | smtplib.SMTPSenderRefused
         lasting = isinstance(error, of_mail) and error.smtp_code >= 500

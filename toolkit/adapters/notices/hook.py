@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -65,13 +66,20 @@ def call_hook(
         process.wait()
         for each in threads:
             each.join(_LAST_SECONDS)
-    words = without_secrets(
-        bytes(output).decode("utf-8", "replace").strip()[-_MOST_WORDS:], _MOST_WORDS
-    )
+    words = _last_words(bytes(output))
     if late:
         said = f"; it said: {words}" if words else ""
         return Called(False, f"{hook.run[0]} took longer than {hook.seconds:g} s{said}")
     return Called(process.returncode == 0, words or f"it ended with {process.returncode}")
+
+
+def _last_words(output: bytes) -> str:
+    """Return the last words without secrets: these are taken out of the whole output, since one may begin earlier."""
+    text = output.decode("utf-8", "replace")
+    if len(output) == _MOST_OUTPUT:
+        # The first word lacks its beginning, which would tell a secret.
+        text = re.sub(r"^\S+", "", text)
+    return without_secrets(text, _MOST_OUTPUT).strip()[-_MOST_WORDS:]
 
 
 def _give(process: subprocess.Popen[bytes], data: bytes) -> None:
