@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.planning.facts import release, version
-from tests.planning.test_rollback import FAILED, LIVE, UNDONE, Entry, fleet, told
+from tests.planning.test_rollback import FAILED, LIVE, OPEN, UNDONE, Entry, fleet, told
 from toolkit.domain.deployment.release import Outcome
 from toolkit.domain.gates.guard import GateResult, GuardPhase, Verdict
 from toolkit.domain.hosts.facts import FleetFacts, GuardFacts
@@ -17,6 +17,7 @@ from toolkit.planning.upkeep.left_candidate import left_candidate, with_outcomes
 RELEASES = {number: release(number) for number in range(1, 5)}
 FIRST: Entry = ("r1", "deploy", 1, None, (LIVE, LIVE, LIVE))
 SECOND: Entry = ("r2", "upgrade", 2, 1, (LIVE, LIVE, LIVE))
+GATED: Entry = ("r3", "gate", 2, 1, (Outcome.DONE, None, None))
 STOPPED: Entry = ("r3", "stop", 2, None, (Outcome.DONE, None, None))
 
 
@@ -46,6 +47,10 @@ def model(*names: str, candidates: str = "") -> Model:
         pytest.param((FIRST, SECOND, ("r3", "rollback", 1, 2, (LIVE,) * 3)), None, id="a person went back"),
         pytest.param((FIRST, SECOND, STOPPED), "v2", id="one host stopped it since"),
         pytest.param((FIRST, SECOND, ("r3", "upgrade", 3, 2, (FAILED,) * 3)), "v2", id="a later one failed"),
+        pytest.param((FIRST, GATED, ("r3", "upgrade", 2, 1, (None, LIVE, LIVE))), None, id="a host ran gates alone"),
+        pytest.param((FIRST, SECOND, GATED), "v2", id="its gates ran again"),
+        pytest.param((FIRST, SECOND, ("r3", "gate", 3, 2, (Outcome.DONE,) * 3)), "v2", id="other gates ran"),
+        pytest.param((FIRST, ("r2", "gate", 2, 1, (Outcome.DONE,) * 3)), None, id="its gates alone ran everywhere"),
     ],
 )  # fmt: skip
 def test_a_candidate_that_serves_everywhere_was_left(
@@ -67,8 +72,7 @@ def test_the_name_alone_is_not_enough() -> None:
     assert left_candidate(named, told(FIRST, SECOND), RELEASES) is None
 
 
-RUNNING = Outcome.RUNNING
-CUT: Entry = ("r2", "upgrade", 2, 1, (LIVE, RUNNING, RUNNING))
+CUT: Entry = ("r2", "upgrade", 2, 1, (LIVE, OPEN, OPEN))
 
 
 def returned(host: str, seen: FleetFacts) -> FleetFacts:
@@ -96,3 +100,9 @@ def test_a_command_that_died_in_the_bake_left_its_candidate(
     found = with_outcomes(told(FIRST, CUT), seen)
     live = left_candidate(model("v1", "v2", candidates="v2"), found, RELEASES)
     assert (live.name if live else None) == left
+
+
+def test_gates_under_way_make_no_candidate_live() -> None:
+    running: Entry = ("r3", "gate", 2, 1, (OPEN, None, None))
+    found = with_outcomes(told(FIRST, running), FleetFacts(fleet(2)))
+    assert left_candidate(model("v1", "v2", candidates="v2"), found, RELEASES) is None

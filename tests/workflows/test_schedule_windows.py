@@ -146,6 +146,15 @@ def test_an_upgrade_is_expected_to_take_as_long_as_the_last_one() -> None:
     assert expected_seconds([replace(interrupted, ended_at=4000.0)], guard) == 3000.0
 
 
+def test_gates_alone_and_a_stop_say_nothing_of_an_upgrade() -> None:
+    upgraded = replace(deployment(2, 150.0, 400.0, Outcome.LIVE), rollout="r2")
+    for action in ("gate", "stop"):
+        other = replace(
+            deployment(3, 500.0, 9999.0, Outcome.DONE), action=action, rollout=f"r{action}"
+        )
+        assert expected_seconds([other, upgraded], Guard()) == 250.0
+
+
 def test_an_exchange_of_adapters_says_nothing_of_a_start() -> None:
     def ended(number: int, kind: str, seconds: float) -> Deployment:
         step = StepRecord(1, kind, "", Outcome.LIVE, 0.0, seconds)

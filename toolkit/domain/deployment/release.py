@@ -206,6 +206,10 @@ class StepRecord:
     ended_at: float | None = None
 
 
+_REPLACING = ("deploy", "upgrade", "rollback")
+_LEAVING = ("stop", "forget")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """An attempt to make a release live on one host, as it begins.
@@ -224,6 +228,16 @@ class Attempt:
     host: str = ""
     rollout: str = ""
     kept: bool = False
+
+    @property
+    def replaces(self) -> bool:
+        """Whether it gives the model's traffic to its release where it succeeds; gates alone try a release."""
+        return self.action in _REPLACING
+
+    @property
+    def leaves(self) -> bool:
+        """Whether its host has no replica of the model any more where it succeeds."""
+        return self.action in _LEAVING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,6 @@ from toolkit.domain.deployment.release import Deployment, Outcome, Release
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.errors import InputError
 
-_CHANGES = ("deploy", "upgrade", "rollback")
-
 
 @dataclass(frozen=True, slots=True)
 class Past:
@@ -81,7 +79,7 @@ def _told(
     return [
         (each.host or only, each)
         for each in sorted([*opened, *recorded], key=lambda each: -each.started_at)
-        if each.model == model and each.action in _CHANGES and (each.host or only) in fleet
+        if each.model == model and each.replaces and (each.host or only) in fleet
     ]
 
 

@@ -9,9 +9,6 @@ from toolkit.domain.costs.economics import Interval, Reservation
 from toolkit.domain.deployment.plan import StepKind
 from toolkit.domain.deployment.release import Deployment, Outcome, StepRecord
 
-# Actions after which a host has no replica of the model any more.
-_LEAVING = ("stop", "forget")
-
 
 @dataclass(slots=True)
 class _Slot:
@@ -108,7 +105,7 @@ def _read(place: _Place, deployment: Deployment) -> None:
     ended = place.at(deployment.ended_at or began)
     if deployment.outcome is Outcome.LIVE and deployment.slot:
         place.make_live(deployment.slot, ended, deployment.release)
-    elif deployment.action in _LEAVING and deployment.outcome is Outcome.DONE:
+    elif deployment.leaves and deployment.outcome is Outcome.DONE:
         for name in list(place.slots):
             place.end(name, ended)
     elif deployment.slot in started:

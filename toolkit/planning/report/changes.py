@@ -11,8 +11,6 @@ from toolkit.domain.gates.guard import GateRecord, Verdict
 
 # The gates that judge a release under traffic: one that fails there has had requests, and is returned.
 _UNDER_TRAFFIC = ("canary", "bake")
-# The actions that change no release.
-_NO_CHANGE = ("forget", "gate")
 _WORST = {Verdict.FAILED: 2, Verdict.UNKNOWN: 1, Verdict.PASSED: 0}
 
 
@@ -78,7 +76,7 @@ def changes(
     """Return the changes, the oldest first; `versions` has the version's name of each model's release."""
     found: dict[tuple[str, str], list[Deployment]] = {}
     for each in deployments:
-        if each.action not in _NO_CHANGE:
+        if each.replaces or each.action == "stop":
             found.setdefault((each.model, each.rollout or f"#{each.id}"), []).append(each)
     proved: dict[tuple[str, str, int], list[GateRecord]] = {}
     for record in gates:

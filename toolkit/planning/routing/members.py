@@ -8,8 +8,6 @@ from toolkit.domain.deployment.release import Deployment, Outcome
 from toolkit.planning.routing.edits import without_targets
 from toolkit.planning.routing.routes import Routes
 
-_LEAVING = ("stop", "forget")
-
 
 def strangers(routes: Routes, fleet: Collection[str]) -> dict[str, tuple[str, ...]]:
     """Return the models of each host that `routes` lead to and that is none of `fleet`."""
@@ -34,11 +32,12 @@ def left_behind(
     known = {each.host for each in told if each.rollout in shared} - set(fleet)
     last: dict[tuple[str, str], Deployment] = {}
     for each in told:
-        if each.host in known and each.outcome in (Outcome.LIVE, Outcome.DONE):
+        ended = each.outcome in (Outcome.LIVE, Outcome.DONE)
+        if each.host in known and ended and (each.replaces or each.leaves):
             last.setdefault((each.host, each.model), each)
     found: dict[str, list[str]] = {}
     for (host, model), each in last.items():
-        if each.action not in _LEAVING:
+        if not each.leaves:
             found.setdefault(host, []).append(model)
     return {host: tuple(sorted(models)) for host, models in found.items()}
 

@@ -21,7 +21,7 @@ def left_candidate(
     """
     latest: dict[str, Deployment] = {}
     for each in deployments:
-        if each.outcome in (Outcome.LIVE, Outcome.DONE):
+        if (each.replaces or each.leaves) and each.outcome in (Outcome.LIVE, Outcome.DONE):
             latest.setdefault(each.host, each)
     serving = {
         (found.version, found.revision) if (found := releases.get(each.release)) else None

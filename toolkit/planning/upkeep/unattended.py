@@ -121,14 +121,18 @@ def expected_seconds(
 ) -> float:
     """Return how long an upgrade of a model, or `of_adapter`, takes, by the model's last `deployments`, newest first.
 
-    An exchange of adapters says nothing of the other upgrades, nor they of it.
+    An exchange of adapters says nothing of the other upgrades, nor they of it; gates alone and stops are no upgrades.
     As long as the last one that went live on all hosts; where none is known, `UNKNOWN_DURATION` and the steps that its
     guard declares. No less than any later one took that did not go live: a window interrupted it, perhaps.
     """
     least = 0.0
     for last in deployments:
         exchanged = any(step.kind == StepKind.ADAPT for step in last.steps)
-        if last.ended_at is None or (exchanged is not of_adapter and last.steps):
+        if (
+            not last.replaces
+            or last.ended_at is None
+            or (exchanged is not of_adapter and last.steps)
+        ):
             continue
         same = [each for each in deployments if each.rollout and each.rollout == last.rollout]
         begun = min((each.started_at for each in same), default=last.started_at)
