@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from toolkit.config.registry.lock_file import Lock, lock_path, read_lock, write_lock
+from toolkit.config import text_file
+from toolkit.config.registry.lock_file import Lock, change_lock, lock_path, read_lock, write_lock
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.files.capabilities import ModelFacts
 from toolkit.domain.files.snapshot import FileDigest, Snapshot
@@ -204,3 +208,42 @@ def test_a_lock_larger_than_16_mib_is_not_read(tmp_path: Path) -> None:
     path.write_bytes(b" " * (16 * 2**20 + 1))
     with pytest.raises(InputError, match="is larger than 16 MiB"):
         read_lock(tmp_path / "r.yaml")
+
+
+def test_commands_that_lock_at_once_lose_no_digests(tmp_path: Path) -> None:
+    registry, many = tmp_path / "r.yaml", 12
+
+    def add(number: int) -> None:
+        snapshot = replace(SNAPSHOT, revision=f"{number:040x}")
+
+        def added(lock: Lock) -> Lock:
+            time.sleep(0.01)
+            return lock.plus(snapshot)
+
+        change_lock(registry, added)
+
+    with ThreadPoolExecutor(many) as pool:
+        list(pool.map(add, range(many)))
+    assert len(read_lock(registry).snapshots) == many
+    assert [path.name for path in tmp_path.iterdir()] == ["r.lock.json"]
+
+
+def test_a_directory_that_another_program_has_locked_holds_no_command_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_file, "_TURN_SECONDS", 0.05)
+    registry = tmp_path / "r.yaml"
+    handle = os.open(tmp_path, os.O_RDONLY)
+    try:
+        # `flock DIRECTORY toolkit ...`, which waits for this command.
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        change_lock(registry, lambda lock: lock.plus(SNAPSHOT))
+    finally:
+        os.close(handle)
+    assert len(read_lock(registry).snapshots) == 1
+
+
+def test_a_change_of_nothing_writes_nothing(tmp_path: Path) -> None:
+    registry = tmp_path / "r.yaml"
+    assert change_lock(registry, lambda lock: lock).snapshots == {}
+    assert list(tmp_path.iterdir()) == []

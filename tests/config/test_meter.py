@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
@@ -191,6 +192,18 @@ def test_readings_are_added_to_a_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a clock went back"):
         append_readings(path, [reading_line("a", 1_762_041_600.0, 9.0)], math.inf)
     assert path.read_text() == before
+
+
+def test_commands_that_add_readings_at_once_write_one_file(tmp_path: Path) -> None:
+    path, many = tmp_path / "readings.csv", 16
+
+    def add(number: int) -> None:
+        append_readings(path, [reading_line(f"h{number}", 1_762_041_600.0, 9.0)], math.inf)
+
+    with ThreadPoolExecutor(many) as pool:
+        list(pool.map(add, range(many)))
+    assert path.read_text().startswith("at,host,kwh,devices\n")
+    assert len(load_readings(path, math.inf).hosts) == many
 
 
 def test_a_file_of_something_else_gets_no_readings(tmp_path: Path) -> None:

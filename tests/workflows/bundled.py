@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -177,8 +178,14 @@ class Office:
     def open(self, root: Path, fingerprint: str = "") -> Bundle:
         return open_bundle(root, fingerprint)
 
-    def load(self, root: Path, *, dry_run: bool = False) -> LoadPlan:
-        return load_bundle(self.open(root), self.site(), lambda _: True, dry_run=dry_run)
+    def load(
+        self,
+        root: Path,
+        *,
+        dry_run: bool = False,
+        confirm: Callable[[LoadPlan], bool] = lambda _: True,
+    ) -> LoadPlan:
+        return load_bundle(self.open(root), self.site(), confirm, dry_run=dry_run)
 
     def contents(self) -> dict[str, bytes]:
         """Return every file of this machine, to see that nothing changed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -41,6 +41,7 @@ class Desk:
         self.path = directory / "model_registry.yaml"
         self.hub = FakeHub()
         self.said: list[str] = []
+        self.report: Callable[[str], None] = self.said.append
         self.path.write_text(HEAD)
 
     def publish(self, files: Mapping[str, bytes] = FILES, **settings: object) -> str:
@@ -53,12 +54,25 @@ class Desk:
             ref,
             name=name,
             open_hub=lambda: self.hub,
-            report=self.said.append,
+            report=lambda words: self.report(words),
             dry_run=dry_run,
         )
 
     def lock(self, spec: str = "tiny") -> tuple[Pinned, ...]:
-        return lock_versions(self.path, spec, open_hub=lambda: self.hub, report=self.said.append)
+        return lock_versions(
+            self.path, spec, open_hub=lambda: self.hub, report=lambda words: self.report(words)
+        )
+
+    def meanwhile(self, act: Callable[[], object]) -> None:
+        """Call `act` once, as another command, while the next pin has read the files and asks the Hub."""
+        said = self.said.append
+
+        def report(words: str) -> None:
+            said(words)
+            self.report = said
+            act()
+
+        self.report = report
 
     def texts(self) -> tuple[str, str]:
         lock = lock_path(self.path)

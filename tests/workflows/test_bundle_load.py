@@ -19,15 +19,15 @@ from toolkit.adapters.distribution.swarm_library import Wheels
 from toolkit.adapters.hub.client import HuggingFaceHub
 from toolkit.adapters.store.compiled import CompiledTrees
 from toolkit.config.engine_locks import read_locks
-from toolkit.config.registry.lock_file import read_lock
+from toolkit.config.registry.lock_file import change_lock, read_lock
 from toolkit.config.registry.reading import load_registry
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.engines.compiled import CompiledTree
 from toolkit.domain.files.bundle import BundleFile, Manifest
-from toolkit.domain.files.snapshot import FileDigest, digest_of_files
+from toolkit.domain.files.snapshot import FileDigest, Snapshot, digest_of_files
 from toolkit.errors import InputError, IntegrityError, RefusedError, SourceError
 from toolkit.planning.upkeep.bundle import contradictions
-from toolkit.workflows.files.bundle_load import load_bundle
+from toolkit.workflows.files.bundle_load import LoadPlan, load_bundle
 from toolkit.workflows.files.report import Silent
 from toolkit.workflows.files.supplies import LocalSupplies
 
@@ -353,13 +353,39 @@ def test_a_load_goes_on_after_one_that_was_cut_short(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(bundle_load, "write_lock", cut)
+        patch.setattr(bundle_load, "change_lock", cut)
         with pytest.raises(KeyboardInterrupt):
             site.load(bundle)
     assert not site.registry.exists()
     plan = site.load(bundle)
     assert (plan.snapshots, plan.wheels, plan.lock_changes) == ((), (), True)
     assert load_registry(site.registry).version("tiny").name == "v2"
+
+
+def test_digests_that_are_locked_while_the_bundle_is_checked_stay(
+    bundle: Path, site: Office
+) -> None:
+    other = Snapshot("acme/other", "c" * 40, (FileDigest("config.json", 2, "d" * 64),))
+
+    def pin(_: LoadPlan) -> bool:
+        change_lock(site.registry, lambda lock: lock.plus(other))
+        return True
+
+    site.load(bundle, confirm=pin)
+    assert ("acme/other", "c" * 40) in read_lock(site.registry).snapshots
+    assert read_lock(site.registry).has(load_registry(site.registry).version("tiny"))
+
+
+def test_a_registry_that_appears_while_the_bundle_is_checked_is_not_overwritten(
+    bundle: Path, site: Office
+) -> None:
+    def write(_: LoadPlan) -> bool:
+        site.registry.write_text("models: {}  # mine\n")
+        return True
+
+    with pytest.raises(InputError, match="was changed meanwhile"):
+        site.load(bundle, confirm=write)
+    assert site.registry.read_text() == "models: {}  # mine\n"
 
 
 def test_a_broken_registry_here_stops_it_before_anything_is_read(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.config.registry.lock_file import lock_path, read_lock
 from toolkit.config.registry.reading import load_registry
 from toolkit.domain.files.capabilities import ModelFacts
-from toolkit.errors import InputError
+from toolkit.errors import InputError, IntegrityError
 from toolkit.workflows.registry.pin import Pinned, pin_version
 
 __all__ = ["desk"]
@@ -105,6 +106,32 @@ def test_lock_only_writes_digests_and_leaves_the_registry(desk: Desk) -> None:
     assert (
         len(read_lock(desk.path).snapshot_of(load_registry(desk.path).version("tiny")).files) == 3
     )
+
+
+def test_digests_that_another_command_locks_meanwhile_stay(desk: Desk) -> None:
+    first = desk.publish()
+    second = desk.publish({**FILES, "config.json": b'{"model_type": "qwen4"}'})
+    versions = f"    versions:\n      a: {{revision: {first}}}\n      b: {{revision: {second}}}\n"
+    desk.path.write_text(HEAD + versions)
+    desk.meanwhile(lambda: desk.lock("tiny@b"))
+    desk.lock("tiny@a")
+    assert all(map(read_lock(desk.path).has, load_registry(desk.path).versions))
+
+
+def test_other_bytes_that_another_command_locks_meanwhile_are_not_replaced(desk: Desk) -> None:
+    revision = desk.publish()
+    desk.path.write_text(HEAD + f"    versions:\n      a: {{revision: {revision}}}\n")
+
+    def other() -> None:
+        desk.lock()
+        text = lock_path(desk.path).read_text()
+        digest = next(iter(re.findall("[0-9a-f]{64}", text)))
+        lock_path(desk.path).write_text(text.replace(digest, "f" * 64))
+
+    desk.meanwhile(other)
+    with pytest.raises(IntegrityError, match="is not what was pinned at this revision"):
+        desk.lock("tiny@a")
+    assert "f" * 64 in lock_path(desk.path).read_text()
 
 
 def test_a_lock_of_an_older_toolkit_learns_what_its_models_can_do(desk: Desk) -> None:

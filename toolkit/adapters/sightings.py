@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,9 @@ _BYTES = 4 * 2**20
 # Of each repository; a branch that moves more often between two looks is followed by its last commits.
 _KEPT = 50
 
+# Of each repository, the first sightings by revision.
+Known = Mapping[str, Mapping[str, Sighting]]
+
 
 class Sightings:
     """The file `sightings.json` under the home of the ops machine. A damaged file counts as empty: ages begin anew."""
@@ -22,25 +27,30 @@ class Sightings:
     def __init__(self, home: Path) -> None:
         self._path = home / "sightings.json"
 
-    def see(self, seen: Mapping[str, Mapping[str, Sighting]]) -> dict[str, dict[str, Sighting]]:
+    def see(self, seen: Known) -> dict[str, dict[str, Sighting]]:
         """Record revisions of repositories that were never seen before; return the first sighting of each of `seen`.
 
         Raises OSError where the file cannot be written.
         """
         data = self._read()
-        found: dict[str, dict[str, Sighting]] = {}
-        changed = False
-        for repo, revisions in seen.items():
-            known = data.setdefault(repo, {})
-            for revision, sighting in revisions.items():
-                if revision not in known:
-                    known[revision] = sighting
-                    changed = True
-            found[repo] = {revision: known[revision] for revision in revisions}
-            data[repo] = dict(sorted(known.items(), key=lambda each: each[1].at)[-_KEPT:])
-        if changed:
+        if not _lacks(data, seen):
+            return _of(data, seen)
+        with self._locked():
+            # Another command may have seen a revision first.
+            data = self._read()
+            for repo, revisions in seen.items():
+                data[repo] = {**revisions, **data.get(repo, {})}
+            found = _of(data, seen)
             self._write(data)
         return found
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Let one command at a time read the file and replace it."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.with_suffix(".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def _read(self) -> dict[str, dict[str, Sighting]]:
         try:
@@ -52,16 +62,33 @@ class Sightings:
         except (OSError, ValueError, TypeError, AttributeError, KeyError):
             return {}
 
-    def _write(self, data: Mapping[str, Mapping[str, Sighting]]) -> None:
+    def _write(self, data: Known) -> None:
         text = json.dumps(
             {
-                repo: {revision: [each.at, each.gated] for revision, each in entries.items()}
+                repo: {revision: [each.at, each.gated] for revision, each in _last(entries)}
                 for repo, entries in data.items()
             },
             indent=1,
         )
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         replace_text(self._path, text)
+
+
+def _lacks(data: Known, seen: Known) -> bool:
+    return any(
+        not revisions.keys() <= data.get(repo, {}).keys() for repo, revisions in seen.items()
+    )
+
+
+def _of(data: Known, seen: Known) -> dict[str, dict[str, Sighting]]:
+    """Return of `data` what `seen` asks for."""
+    return {
+        repo: {revision: data[repo][revision] for revision in revisions}
+        for repo, revisions in seen.items()
+    }
+
+
+def _last(entries: Mapping[str, Sighting]) -> list[tuple[str, Sighting]]:
+    return sorted(entries.items(), key=lambda each: each[1].at)[-_KEPT:]
 
 
 def _sighting(entry: Any) -> Sighting:

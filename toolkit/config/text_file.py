@@ -1,11 +1,22 @@
-"""Read a text file that a person wrote; every reason why it cannot be read is one clear error."""
+"""Read a text file that a person wrote; every reason why it cannot be read is one clear error.
+
+Commands that change such a file, from what it says, take turns.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from toolkit.errors import InputError
+
+# A change takes milliseconds. A lock that is held for longer is another program's: of `flock DIRECTORY`, for example.
+_TURN_SECONDS = 5.0
+_TICK_SECONDS = 0.01
 
 
 def read_text(path: Path, *, limit: int, hint: str = "") -> str:
@@ -31,6 +42,43 @@ def read_text(path: Path, *, limit: int, hint: str = "") -> str:
                 hint="remove it, or name another file",
             )
     return text
+
+
+@contextmanager
+def in_turn(path: Path) -> Iterator[None]:
+    """Let one command at a time read the file at `path` and change it.
+
+    The lock is on its directory, so that it leaves no file behind. Where the file system has no locks the context is
+    entered without one.
+    """
+    try:
+        handle = os.open(
+            Path(os.path.realpath(path)).parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        )
+    except (OSError, ValueError):
+        # Whoever writes the file gets the reason.
+        yield
+        return
+    try:
+        _wait_for_turn(handle)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _wait_for_turn(handle: int) -> None:
+    until = time.monotonic() + _TURN_SECONDS
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return
+            time.sleep(_TICK_SECONDS)
+        except OSError:
+            return
+        else:
+            return
 
 
 def _read_bytes(path: Path, limit: int, hint: str) -> bytes:

@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ from toolkit.cli.views.schedule import (
     window_json,
 )
 from toolkit.config.paths import absolute
-from toolkit.errors import ToolkitError
+from toolkit.errors import BusyError, ToolkitError
 from toolkit.planning.upkeep.adapter_currency import adapters_to_schedule
 from toolkit.planning.upkeep.timer_units import crontab, units
 from toolkit.planning.upkeep.windows import (
@@ -281,7 +282,10 @@ def install(
             say_whole(f"# {name}\n{text}")
         return
     done = install_timer(found, command, target)
-    ScheduleRecord(place).since(time.time())
+    record = ScheduleRecord(place)
+    # A run that is at work counts from its own beginning.
+    with suppress(BusyError), record.locked():
+        record.since(time.time())
     if as_json:
         files = dict.fromkeys(done.files, "")
         print_json({"place": done.place, "files": files, "changed": done.changed, "dry_run": False})

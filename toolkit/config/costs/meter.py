@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
-from toolkit.config.text_file import read_text
+from toolkit.config.text_file import in_turn, read_text
 from toolkit.domain.costs.economics import STEP, Interval, Metered
 from toolkit.errors import InputError
 
@@ -103,6 +103,11 @@ def append_readings(path: Path, readings: Sequence[Reading], now: float) -> None
 
     Raises InputError, and writes nothing, where the file would not be one of readings, such as after a clock went back.
     """
+    with in_turn(path):
+        _append(path, readings, now)
+
+
+def _append(path: Path, readings: Sequence[Reading], now: float) -> None:
     there = read_text(path, limit=MAX_BYTES) if path.exists() else ",".join(HEADER) + "\n"
     narrow = tuple(there.partition("\n")[0].removeprefix("\ufeff").split(",")) == NARROW
     lines = "".join(

@@ -13,6 +13,7 @@ from toolkit.config.registry.fields import NAME_PATTERN
 from toolkit.config.registry.inheritance import REQUIRED
 from toolkit.config.registry.lock_file import write_text
 from toolkit.config.registry.reading import RegistryFile, parse_registry
+from toolkit.config.text_file import in_turn
 from toolkit.config.yaml_dump import dump_yaml
 from toolkit.config.yaml_text import TextRange, Where, YamlText
 from toolkit.domain.registry.model import Version
@@ -161,19 +162,28 @@ def draft_version(file: RegistryFile, model: str) -> Version:
     return with_version(file, model, name, _NO_REVISION).registry.model(model).version(name)
 
 
-def write_registry(path: Path, before: RegistryFile, after: RegistryFile) -> None:
-    """Replace the registry's text, whole or not at all.
+def write_registry(path: Path, before: RegistryFile | None, after: RegistryFile) -> None:
+    """Replace the registry's text, whole or not at all; `before` is None where there was no registry.
 
     Raises InputError where the file has changed since it was read.
     """
+    with in_turn(path):
+        data = _present(path)
+        text = None if data is None else data.decode("utf-8-sig", "replace")
+        if text != (before.document.text if before else None):
+            raise InputError(f"{path} was changed meanwhile", hint="run the command again")
+        mark = "\ufeff" if data and data.startswith(b"\xef\xbb\xbf") else ""
+        write_text(path, mark + after.document.text)
+
+
+def _present(path: Path) -> bytes | None:
+    """Return the bytes of the file, None where there is none."""
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}", hint="try again") from None
-    if data.decode("utf-8-sig", "replace") != before.document.text:
-        raise InputError(f"{path} was changed meanwhile", hint="run the command again")
-    mark = "\ufeff" if data.startswith(b"\xef\xbb\xbf") else ""
-    write_text(path, mark + after.document.text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from toolkit.config.paths import absolute, permissions
-from toolkit.config.text_file import read_text
+from toolkit.config.text_file import in_turn, read_text
 from toolkit.domain.files.capabilities import ModelFacts
 from toolkit.domain.files.snapshot import FileDigest, Snapshot, case_fault, is_safe_path, path_fault
 from toolkit.domain.outside import TwiceError, brief, parse_json, shown
@@ -109,6 +109,20 @@ def parse_lock(path: Path, text: str) -> Lock:
         return Lock(path, {(s.source, s.revision): s for s in _snapshots(data)})
     except _WrongError as error:
         raise InputError(f"{path}: {brief(error.args[0])}", hint=_REMADE) from None
+
+
+def change_lock(registry_path: Path, change: Callable[[Lock], Lock]) -> Lock:
+    """Write what `change` makes of the lock beside the registry as it is now, and return it.
+
+    Reading the digests of a model takes long, and another command may have written others meanwhile. Raises what
+    `read_lock`, `write_lock` and `change` raise; nothing is written then.
+    """
+    with in_turn(lock_path(registry_path)):
+        before = read_lock(registry_path)
+        after = change(before)
+        if lock_text(after) != lock_text(before):
+            write_lock(after)
+    return after
 
 
 def write_lock(lock: Lock) -> None:

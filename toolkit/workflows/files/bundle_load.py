@@ -23,7 +23,7 @@ from toolkit.adapters.store.hashing import digest_file
 from toolkit.adapters.store.store import Store
 from toolkit.config.engine_locks import is_shipped, local_directory, read_lock
 from toolkit.config.registry.edit import write_registry
-from toolkit.config.registry.lock_file import Lock, lock_text, write_lock, write_text
+from toolkit.config.registry.lock_file import Lock, change_lock, lock_text, write_text
 from toolkit.config.registry.lock_file import read_lock as read_registry_lock
 from toolkit.config.registry.merge import merge_lock, merge_registry
 from toolkit.config.registry.reading import RegistryFile, parse_registry, read_registry
@@ -281,10 +281,10 @@ def load_bundle(
         target.parent.mkdir(parents=True, exist_ok=True)
         write_text(target, Path(lock.path).read_text())
     if plan.lock_changes:
-        write_lock(plan.lock)
-    if plan.before is None:
-        write_text(site.registry_path, plan.after.document.text)
-    elif plan.added:
+        # The bundle was checked for long, so that another command may have locked other digests.
+        incoming = bundle.lock.snapshots.values()
+        change_lock(site.registry_path, lambda lock: merge_lock(lock, incoming))
+    if plan.before is None or plan.added:
         write_registry(site.registry_path, plan.before, plan.after)
     return plan
 

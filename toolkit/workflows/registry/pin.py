@@ -14,7 +14,7 @@ from toolkit.config.registry.edit import (
     with_version,
     write_registry,
 )
-from toolkit.config.registry.lock_file import Lock, read_lock, write_lock
+from toolkit.config.registry.lock_file import Lock, change_lock, read_lock
 from toolkit.config.registry.reading import RegistryFile, read_registry
 from toolkit.config.yaml_text import Where
 from toolkit.domain.bounds import CONFIG as CONFIG_BYTES
@@ -269,8 +269,18 @@ class Pinning:
             version, self.pins.snapshot_of(version), snapshot
         )
         if changed and not self.dry_run:
-            write_lock(self.pins.plus(snapshot))
+            self._write(version, snapshot)
         return Pinned(version, snapshot, choice.left_out, tuple(notes), False, changed)
+
+    def _write(self, version: Version, snapshot: Snapshot) -> None:
+        """Add the digests to the lock as it is now; raises IntegrityError where it has other ones meanwhile."""
+
+        def added(lock: Lock) -> Lock:
+            if lock.has(version):
+                _differs(version, lock.snapshot_of(version), snapshot)
+            return lock.plus(snapshot)
+
+        change_lock(self.file.document.path, added)
 
     def _reads_nothing_new(self, version: Version) -> bool:
         """Whether the lock has the files of a version, and what they say: an older toolkit did not read that."""

@@ -1,0 +1,38 @@
+"""The sightings of revisions, as several commands at once record them."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from toolkit.adapters.sightings import Sightings
+from toolkit.domain.registry.upstream import Sighting
+
+
+def test_commands_that_look_at_once_lose_no_sighting(tmp_path: Path) -> None:
+    many = 16
+
+    def look(number: int) -> None:
+        Sightings(tmp_path / "home").see({f"acme/{number}": {"a" * 40: Sighting(number, False)}})
+
+    with ThreadPoolExecutor(many) as pool:
+        list(pool.map(look, range(many)))
+    asked = {f"acme/{number}": {"a" * 40: Sighting(99.0, False)} for number in range(many)}
+    found = Sightings(tmp_path / "home").see(asked)
+    assert [each["a" * 40].at for each in found.values()] == list(range(many))
+
+
+def test_a_revision_that_is_known_needs_no_home_that_can_be_written(tmp_path: Path) -> None:
+    seen = {"acme/tiny": {"a" * 40: Sighting(1.0, False)}}
+    Sightings(tmp_path).see(seen)
+    (tmp_path / "sightings.lock").unlink()
+    Sightings(tmp_path).see(seen)
+    assert [path.name for path in tmp_path.iterdir()] == ["sightings.json"]
+
+
+def test_a_home_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file, not a directory")
+    with pytest.raises(OSError, match="home"):
+        Sightings(tmp_path / "home").see({"acme/tiny": {"a" * 40: Sighting(1.0, False)}})
