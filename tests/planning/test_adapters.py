@@ -17,7 +17,7 @@ from toolkit.domain.deployment.release import (
 )
 from toolkit.domain.hosts.facts import ProcessState
 from toolkit.domain.hosts.fleet import Host
-from toolkit.domain.registry.model import Lora
+from toolkit.domain.registry.model import Check, Lora
 from toolkit.hostside import routes_file
 from toolkit.planning.change.adapters import adapter_changes, internal_name
 from toolkit.planning.change.deploy import Wanted, plan_deploy
@@ -37,6 +37,8 @@ def adapter(name: str, digit: str) -> ReleaseAdapter:
 
 
 SQL, SQL_2, LAW = adapter("sql", "a"), adapter("sql", "b"), adapter("law", "c")
+LAW_2 = adapter("law", "e")
+ASKED, ASKED_2 = (replace(each, checks=(Check("hi"),)) for each in (SQL, SQL_2))
 
 
 def base(number: int, *adapters: ReleaseAdapter) -> Release:
@@ -47,6 +49,11 @@ def base(number: int, *adapters: ReleaseAdapter) -> Release:
     ("former", "wanted", "loaded", "exchanged", "removed", "words"),
     [
         ((), (), (), (), (), ""),
+        ((SQL,), (ASKED,), (), (), (), "check sql again"),
+        ((SQL, LAW), (ASKED, LAW_2), (LAW_2,), ("law",), (), "upgrade law; check sql again"),
+        ((ASKED,), (SQL,), (), (), (), ""),
+        ((SQL,), (ASKED_2,), (ASKED_2,), ("sql",), (), "upgrade sql"),
+        ((SQL,), (replace(SQL, revision="f" * 40),), (), (), (), ""),
         ((SQL,), (SQL,), (), (), (), ""),
         ((), (SQL,), (SQL,), (), (), "add sql"),
         ((SQL,), (SQL_2,), (SQL_2,), ("sql",), (), "upgrade sql"),
@@ -61,7 +68,7 @@ def base(number: int, *adapters: ReleaseAdapter) -> Release:
             "add law; remove sql",
         ),
     ],
-)
+)  # fmt: skip
 def test_what_differs_is_loaded_and_the_rest_stays(
     former: tuple[ReleaseAdapter, ...],
     wanted: tuple[ReleaseAdapter, ...],
@@ -73,6 +80,21 @@ def test_what_differs_is_loaded_and_the_rest_stays(
     changes = adapter_changes(base(1, *former), base(2, *wanted))
     assert (changes.loaded, changes.exchanged, changes.removed) == (loaded, exchanged, removed)
     assert changes.words == words
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reason"),
+    [
+        (ASKED, "check sql again; the replica runs on"),
+        (replace(SQL, revision="f" * 40), "record the adapters anew; the replica runs on"),
+    ],
+)
+def test_the_plan_says_what_becomes_of_an_adapter_with_the_same_files(
+    wanted: ReleaseAdapter, reason: str
+) -> None:
+    facts = replace(host(slot("blue", base(1, SQL), weight=100)), snapshots=THERE)
+    plan = plan_deploy(Wanted("deploy", base(2, wanted), provision_digest="base-1"), facts)
+    assert [each.reason for each in plan.steps] == [reason]
 
 
 def test_an_internal_name_is_none_that_a_client_can_have() -> None:

@@ -130,6 +130,35 @@ def test_an_upgrade_proves_the_new_adapter_beside_the_old_one_and_then_exchanges
     assert all(each == loaded(SQL_2) for each in engines(world))
 
 
+def test_changed_checks_are_asked_of_the_adapter_that_serves(world: World) -> None:
+    world.deploy(base(1, SQL))
+    asked = []
+    world.before(lambda event: asked.append(event) if event.startswith("complete") else None)
+    done = world.deploy(base(2, replace(SQL, checks=(Check("hello", max_tokens=8),))), ALL)
+    world.go_on()
+    assert {each.steps[-1].reason for each in done.plan.plans.values()} == {
+        "check sql again; the replica runs on"
+    }
+    assert len(asked) == world.count
+    assert world.outcomes()[-1] == ("deploy", 2, "live")
+
+
+def test_changed_checks_that_the_adapter_fails_change_nothing(world: World) -> None:
+    world.deploy(base(1, SQL))
+    strict = replace(SQL, checks=(Check("hi", contains="NEVER SAID", max_tokens=8),))
+    for host in world.hosts.values():
+        host.adapters.log.clear()
+    with pytest.raises(ToolkitError, match="adapter sql") as caught:
+        world.deploy(base(2, strict), ALL)
+    assert caught.value.exit_code == 8
+    assert world.outcomes()[-1] == ("deploy", 2, "failed")
+    assert [each.adapters.log for each in world.hosts.values()] == [[]] * world.count
+    slots = [slot for each in world.hosts.values() for slot in each.facts.slots if slot.weight]
+    assert all(slot.release == base(1, SQL) for slot in slots)
+    # A new version of the base would have failed because of them.
+    assert not world.deploy(base(1, SQL)).changed
+
+
 def test_a_removed_adapter_is_no_longer_routed_when_the_engine_forgets_it(world: World) -> None:
     world.deploy(base(1, SQL, LAW))
     routed = []

@@ -15,30 +15,40 @@ from toolkit.domain.hosts.facts import SlotFacts
 class AdapterChanges:
     """How a replica gets from one release's adapters to another's: those that it loads anew, and names that end.
 
-    Of the `loaded` ones, the names in `exchanged` had other weights before.
+    Of the `loaded` ones, the names in `exchanged` had other weights before. The `checked` ones have the same files and
+    other checks, which they must pass like those of a new adapter: the next start of a replica asks them.
     """
 
     loaded: tuple[ReleaseAdapter, ...]
     exchanged: tuple[str, ...]
     removed: tuple[str, ...]
+    checked: tuple[ReleaseAdapter, ...] = ()
 
     @property
     def words(self) -> str:
         """The changes, for a plan."""
         added = [each.name for each in self.loaded if each.name not in self.exchanged]
         parts = (("add", added), ("upgrade", self.exchanged), ("remove", self.removed))
-        return "; ".join(f"{verb} {', '.join(names)}" for verb, names in parts if names)
+        words = [f"{verb} {', '.join(names)}" for verb, names in parts if names]
+        again = ", ".join(each.name for each in self.checked)
+        return "; ".join([*words, *([f"check {again} again"] if again else [])])
 
 
 def adapter_changes(former: Release, wanted: Release) -> AdapterChanges:
     """Return what differs between the adapters of two releases; nothing where they are the same."""
-    before = {each.name: each.snapshot for each in former.adapters}
-    loaded = tuple(each for each in wanted.adapters if before.get(each.name) != each.snapshot)
+    before = {each.name: each for each in former.adapters}
+    kept = {name: each.snapshot for name, each in before.items()}
+    loaded = tuple(each for each in wanted.adapters if kept.get(each.name) != each.snapshot)
     after = {each.name for each in wanted.adapters}
     return AdapterChanges(
         loaded,
         tuple(each.name for each in loaded if each.name in before),
         tuple(name for name in before if name not in after),
+        tuple(
+            each
+            for each in wanted.adapters
+            if each not in loaded and each.checks and each.checks != before[each.name].checks
+        ),
     )
 
 
@@ -61,7 +71,7 @@ def can_adapt(current: SlotFacts, wanted: Release) -> bool:
 def adapt_step(slot: SlotFacts, wanted: Release) -> Step:
     """Return the step that changes the adapters of the replica in `slot`."""
     assert slot.release is not None, "a replica that adapts has a release"
-    words = adapter_changes(slot.release, wanted).words or "check the adapters again"
+    words = adapter_changes(slot.release, wanted).words or "record the adapters anew"
     return Step(StepKind.ADAPT, f"{words}; the replica runs on", slot.slot)
 
 

@@ -219,7 +219,7 @@ class Act:
         adapting = Adapting(self._tools, release, step.slot, port, others)
         proving = self.adapters
         gates = proving.beside(release, step.slot, port, slot.release) if proving else None
-        adapting.prove(gates)
+        adapting.prove(gates, proven=self._change.proven)
         if self._change.tries:
             return
         host = self._tools.host.host

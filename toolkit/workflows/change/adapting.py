@@ -48,25 +48,36 @@ class Adapting:
         kept = {each.name for each in release.adapters}
         self._loaded = {each.name: each for changes in found for each in changes.loaded}
         self._exchanged = {name for changes in found for name in changes.exchanged}
+        same = {each.name: each for changes in found for each in changes.checked}
+        self._checked = [each for name, each in same.items() if name not in self._loaded]
         self._removed = {name for changes in found for name in changes.removed} - kept
 
-    def prove(self, gates: Callable[[ReleaseAdapter, str], None] | None) -> None:
+    def prove(
+        self, gates: Callable[[ReleaseAdapter, str], None] | None, *, proven: bool = False
+    ) -> None:
         """Load each new adapter under its internal name, ask it its checks, and run its `gates` by that name.
 
-        Raises ReleaseFailedError where one does not load or pass; nothing has changed for clients then.
+        An adapter with the same files and other checks is asked those by its public name, unless the release has
+        `proven` itself before. Raises ReleaseFailedError where an adapter does not load or pass; nothing has changed
+        for clients then.
         """
+        for adapter in () if proven else self._checked:
+            self._ask(adapter, adapter.name)
         for adapter in self._loaded.values():
             name = internal_name(adapter)
             self._forget(name)
             try:
                 self._load(name, adapter)
-                fault = fault_of_adapter(self._tools.host, self._port, self._release, adapter, name)
-                if fault:
-                    raise refused(self._release, self._slot, fault)
+                self._ask(adapter, name)
                 if gates:
                     gates(adapter, name)
             finally:
                 self._forget(name)
+
+    def _ask(self, adapter: ReleaseAdapter, name: str) -> None:
+        fault = fault_of_adapter(self._tools.host, self._port, self._release, adapter, name)
+        if fault:
+            raise refused(self._release, self._slot, fault)
 
     def watched(
         self, guarding: Guarding, former: Release | None, guards: Mapping[str, Guard]
