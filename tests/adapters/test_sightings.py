@@ -32,6 +32,21 @@ def test_a_revision_that_is_known_needs_no_home_that_can_be_written(tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["sightings.json"]
 
 
+def test_the_gating_that_a_person_takes_over_counts_for_all_revisions_and_keeps_their_ages(
+    tmp_path: Path,
+) -> None:
+    old, new = "a" * 40, "b" * 40
+    seen = {"acme/tiny": {old: Sighting(1.0, False), new: Sighting(2.0, False)}}
+    sightings = Sightings(tmp_path)
+    assert not sightings.take_over("acme/tiny", gated=True)
+    sightings.see(seen)
+    assert sightings.take_over("acme/tiny", gated=True)
+    assert not sightings.take_over("acme/tiny", gated=True)
+    assert sightings.see(seen) == {
+        "acme/tiny": {old: Sighting(1.0, True), new: Sighting(2.0, True)}
+    }
+
+
 def test_a_home_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file, not a directory")
     with pytest.raises(OSError, match="home"):

@@ -92,6 +92,46 @@ def test_an_update_and_what_follows(site: Site) -> None:
     assert "tiny@v2 is what its source holds now" in again.out
 
 
+def test_a_repository_with_another_name_ends_with_9_until_the_registry_says_it(site: Site) -> None:
+    site.hub.rename("acme/tiny", "acme/tiny-2")
+    said = site.outdated()
+    assert said.code == 9
+    assert "`repo: acme/tiny-2`" in said.err
+    assert "hint: where acme/tiny-2 is meant" in said.err
+    assert "note: acme/tiny is acme/tiny-2 on the Hub" in site.shell("update", "tiny").err
+    text = site.shell.registry.read_text()
+    site.shell.registry.write_text(text.replace("acme/tiny", "acme/tiny-2"))
+    assert site.shell("registry", "pin", "tiny", "--lock-only").code == 0
+    assert site.outdated().code == 0
+
+
+@pytest.mark.parametrize("words", [("update", "tiny"), ("registry", "pin", "tiny")])
+def test_a_person_takes_over_that_a_repository_is_gated_now(
+    site: Site, words: tuple[str, ...]
+) -> None:
+    assert site.outdated().code == 0
+    for gated in (True, False):
+        site.hub.publish("acme/tiny", FILES, licence="mit", gated=gated)
+        said = site.outdated()
+        assert said.code == 9
+        assert said.err.rstrip().endswith("toolkit update tiny")
+        assert site.shell(*words, "--dry-run").code == 0
+        assert site.outdated().code == 9
+        assert f"acme/tiny is gated {'now' if gated else 'no more'}" in site.shell(*words).err
+        assert site.outdated().code == 0
+
+
+def test_an_update_to_a_newer_commit_takes_over_that_the_repository_is_gated_now(
+    site: Site,
+) -> None:
+    assert site.outdated().code == 0
+    site.publish(gated=True)
+    assert "gated now" in site.outdated().out
+    assert "acme/tiny is gated now" in site.shell("update", "tiny", "--as", "v2").err
+    assert "gated now" not in site.outdated().out
+    assert "gated now" not in site.shell("update", "tiny").err
+
+
 def test_an_unknown_model_is_named(site: Site) -> None:
     said = site.outdated("tinny")
     assert said.code == 2

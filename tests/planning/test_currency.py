@@ -98,6 +98,41 @@ def test_a_model_is_judged_by_what_its_source_answers(
     assert (found.state, found.changes) == (state, changes)
 
 
+@pytest.mark.parametrize(
+    ("upstream", "hint"),
+    [
+        (SAME, ""),
+        # An update takes over what has changed together with a newer commit.
+        (replace(SAME, revision=NEW, name="acme/tiny-2"), ""),
+        (
+            replace(SAME, licence="other"),
+            "read the licence, then write `licence: other`",
+        ),
+        (
+            replace(SAME, name="acme/tiny-2"),
+            "where acme/tiny-2 is meant, write `repo: acme/tiny-2` in its `source`, "
+            "then toolkit registry pin tiny --lock-only",
+        ),
+        (
+            replace(SAME, gated=True, seen_pinned=Sighting(0, gated=False)),
+            "accept its terms with the account of the token, then toolkit update tiny",
+        ),
+        (replace(SAME, seen_pinned=Sighting(0, gated=True)), "toolkit update tiny"),
+        (
+            Upstream("", "mit", name="acme/tiny"),
+            "write the branch or tag to follow as `track` in its `source`",
+        ),
+        # The first of several.
+        (
+            replace(SAME, licence="other", name="acme/tiny-2"),
+            "read the licence, then write `licence: other`",
+        ),
+    ],
+)
+def test_a_change_besides_the_revision_has_a_way_to_end_it(upstream: Upstream, hint: str) -> None:
+    assert judge(MODEL, upstream, ("safetensors",), POLICY).hint == hint
+
+
 def test_a_candidate_of_the_same_commit_is_named_and_does_not_make_the_model_current() -> None:
     model = replace(MODEL, versions=(version("v1", OLD), version("v2", NEW, candidate=True)))
     found = judge(model, replace(SAME, revision=NEW), (), POLICY)
@@ -108,6 +143,7 @@ def test_a_branch_that_went_back_is_no_newer_version() -> None:
     model = replace(MODEL, versions=(version("v1", OLD), version("v2", NEW)))
     found = judge(model, SAME, (), POLICY)
     assert found.changes == ("its source is back at v1, an older version",)
+    assert found.hint == "toolkit upgrade tiny --to v1, then take v2 out of the registry"
     assert judge(model, replace(SAME, revision=NEW), (), POLICY).changes == ()
 
 

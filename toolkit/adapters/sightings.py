@@ -1,4 +1,7 @@
-"""The sightings of repositories by this ops machine: when it first saw a revision, and whether it was gated then."""
+"""The sightings of repositories by this ops machine: when it first saw a revision, and whether it was gated then.
+
+A person may take over that a repository has been gated since, or is so no more.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import fcntl
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +47,20 @@ class Sightings:
             found = _of(data, seen)
             self._write(data)
         return found
+
+    def take_over(self, repo: str, *, gated: bool) -> bool:
+        """Let `gated` count as what every known revision of `repo` was first seen with; return whether that is new.
+
+        A person knows of it then. Raises OSError where the file cannot be written.
+        """
+        if all(each.gated == gated for each in self._read().get(repo, {}).values()):
+            return False
+        with self._locked():
+            data = self._read()
+            entries = data.get(repo, {})
+            data[repo] = {name: replace(each, gated=gated) for name, each in entries.items()}
+            self._write(data)
+        return True
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -166,7 +166,7 @@ def _failure(
 def _next_step(first: Currency) -> str:
     if first.candidate:
         return f"toolkit upgrade {first.base} --to {first.candidate}"
-    return f"toolkit update {first.version.model}"
+    return first.hint or f"toolkit update {first.version.model}"
 
 
 def _show(found: Mapping[str, Currency], serving: Serving, *, known: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli.arguments.options import dry_run_option, json_option, registry_option
-from toolkit.cli.opening.context import open_hub
+from toolkit.cli.opening.context import home_directory, open_hub
+from toolkit.cli.opening.sightings import take_over_gating
 from toolkit.cli.opening.trail import changing
 from toolkit.cli.terminal.output import note, print_json, say, table
 from toolkit.cli.views.plan import confirmed
@@ -211,6 +213,8 @@ def pin(
         if lock_only
         else (pin_named(path, model, ref, version=name, **how),)
     )
+    for each in () if dry_run else pins:
+        take_over_gating(home_directory(os.environ.get("TOOLKIT_HOME")), each)
     if as_json:
         print_json({"pinned": [pin_json(each) for each in pins], "dry_run": dry_run})
         return

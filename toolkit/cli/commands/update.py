@@ -11,6 +11,7 @@ import click
 from toolkit.cli.arguments.options import dry_run_option, home_option, json_option, registry_option
 from toolkit.cli.commands.registry import accept_owner, pin_json, say_pin
 from toolkit.cli.opening.context import home_directory, open_hub, open_store, read_pins
+from toolkit.cli.opening.sightings import take_over_gating
 from toolkit.cli.opening.trail import changing
 from toolkit.cli.terminal.output import note, print_json, say
 from toolkit.domain.files.snapshot import Snapshot
@@ -68,6 +69,8 @@ def update(
         done, candidate = update_adapter(Path(registry_path), model, **how)
     else:
         done = update_model(Path(registry_path), model, **how)
+    if not dry_run:
+        take_over_gating(place, done.pinned, done.base.source.key)
     if as_json:
         print_json(
             {
@@ -127,6 +130,8 @@ def least_memory(
 def _say(done: Updated, candidate: str, *, dry_run: bool) -> None:
     version = done.pinned.version
     if done.current:
+        for remark in done.pinned.notes:
+            note(f"note: {remark}")
         say(f"{done.base.title} is what its source holds now; nothing was changed")
         return
     say_pin(done.pinned, dry_run=dry_run)

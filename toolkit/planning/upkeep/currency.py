@@ -34,8 +34,8 @@ class Currency:
     """A model beside its source: the newest version, what its source holds, and what changed there, in words.
 
     `candidate` is the version that has the source's revision pinned already and is not the newest, if any; it has the
-    same adapters as the newest, since it must not bring back older ones. `fault` is why the source is not known, and
-    `hint` what to do about that.
+    same adapters as the newest, since it must not bring back older ones. `fault` is why the source is not known. `hint`
+    is what to do about the fault, or about the first change where an update would not end it; else it is empty.
     """
 
     version: Version
@@ -125,20 +125,21 @@ def judge(
         for each in model.versions
         if each.revision == upstream.revision != version.revision and not each.candidate
     ]
-    changes = (
-        *_changes(version, upstream, pinned_formats, policy),
-        *(f"its source is back at {name}, an older version" for name in older[-1:]),
-    )
+    changes = tuple(_changes(version, upstream, pinned_formats, policy))
     if upstream.revision and upstream.revision != version.revision:
-        state = State.OUTDATED
+        state, hint = State.OUTDATED, ""
     else:
         state = State.CHANGED if changes else State.CURRENT
+        hint = _way_out(version, upstream) if changes else ""
+    for name in older[-1:]:
+        changes = (*changes, f"its source is back at {name}, an older version")
+        hint = f"toolkit upgrade {model.name} --to {name}, then take {version.name} out of the registry"
     waiting = [
         each.name
         for each in model.candidates
         if each.revision == upstream.revision != version.revision and same_adapters(each, version)
     ]
-    return Currency(version, state, upstream, changes, waiting[-1] if waiting else "")
+    return Currency(version, state, upstream, changes, waiting[-1] if waiting else "", hint=hint)
 
 
 def age_of(upstream: Upstream, now: float) -> float | None:
@@ -189,6 +190,21 @@ def _changes(
         yield f"formats: {upstream.refusal}"
     elif upstream.formats and pinned_formats and set(upstream.formats) != set(pinned_formats):
         yield f"formats: {', '.join(pinned_formats)} -> {', '.join(upstream.formats)}"
+
+
+def _way_out(version: Version, upstream: Upstream) -> str:
+    """Return what ends the first of the `_changes` to a source that has the pinned revision still."""
+    if not upstream.revision:
+        return "write the branch or tag to follow as `track` in its `source`"
+    if upstream.licence and upstream.licence != version.licence:
+        return f"read the licence, then write `licence: {upstream.licence}`"
+    if upstream.name and upstream.name != version.source.key:
+        return (
+            f"where {upstream.name} is meant, write `repo: {upstream.name}` in its `source`, "
+            f"then toolkit registry pin {version.model} --lock-only"
+        )
+    terms = "accept its terms with the account of the token, then " if upstream.gated else ""
+    return f"{terms}toolkit update {version.model}"
 
 
 def behind_words(upstream: Upstream | None) -> str:

@@ -42,7 +42,10 @@ Accept = Callable[[str, str], bool]
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """The outcome of a pin. `registry_changed` and `lock_changed` say which files were written."""
+    """The outcome of a pin. `registry_changed` and `lock_changed` say which files were written.
+
+    `gated` is whether the repository is gated today, None where it was not asked.
+    """
 
     version: Version
     snapshot: Snapshot
@@ -50,6 +53,7 @@ class Pinned:
     notes: tuple[str, ...]
     registry_changed: bool
     lock_changed: bool
+    gated: bool | None = None
 
     @property
     def changed(self) -> bool:
@@ -250,7 +254,8 @@ class Pinning:
                 hint=f"toolkit registry pin {version.model}",
             )
         if self._reads_nothing_new(version) and not again:
-            return Pinned(version, self.pins.snapshot_of(version), {}, found.notes, False, False)
+            pinned = self.pins.snapshot_of(version)
+            return Pinned(version, pinned, {}, found.notes, False, False, found.gated)
         notes = [*found.notes]
         if not found.licence and not found.choice:
             notes.append("the repository names no licence")
@@ -270,7 +275,7 @@ class Pinning:
         )
         if changed and not self.dry_run:
             self._write(version, snapshot)
-        return Pinned(version, snapshot, choice.left_out, tuple(notes), False, changed)
+        return Pinned(version, snapshot, choice.left_out, tuple(notes), False, changed, found.gated)
 
     def _write(self, version: Version, snapshot: Snapshot) -> None:
         """Add the digests to the lock as it is now; raises IntegrityError where it has other ones meanwhile."""
