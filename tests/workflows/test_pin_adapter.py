@@ -316,6 +316,22 @@ class TestUpdate:
         assert accept_version(desk.path, late.title)
         assert update().current
 
+    def test_a_candidate_from_before_a_newer_engine_does_not_bring_the_former_one_back(
+        self, desk: Desk
+    ) -> None:
+        desk.publish(files(r=16))
+        _, stale = self.update(desk)
+        base = load_registry(desk.path).version("tiny").revision
+        desk.path.write_text(
+            desk.path.read_text() + f"      v2:\n        revision: {base}\n"
+            "        engine: {name: vllm, version: 0.33.0}\n"
+        )
+        _, fresh = self.update(desk)
+        assert stale.startswith("tiny@v1-sql-")
+        assert fresh.startswith("tiny@v2-sql-")
+        assert load_registry(desk.path).version(fresh).engine.version == "0.33.0"
+        assert self.update(desk)[1] == fresh
+
     def test_a_name_and_a_dry_run(self, desk: Desk) -> None:
         desk.publish({**files(), "adapter_model.safetensors": b"better" * 100})
         text = desk.path.read_text()

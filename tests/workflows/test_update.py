@@ -8,7 +8,7 @@ import pytest
 
 from tests.workflows.pin_desk import FILES, Desk
 from toolkit.config.registry.reading import load_registry
-from toolkit.domain.registry.model import HubSource
+from toolkit.domain.registry.model import EngineSpec, HubSource, Permission
 from toolkit.errors import InputError, RefusedError, SourceError
 from toolkit.workflows.registry.update import Local, Updated, accept_version, update_model
 
@@ -71,6 +71,59 @@ def test_an_accepted_candidate_is_the_newest_version(desk: Desk) -> None:
     assert desk.path.read_text().endswith("# mine, later\n")
     assert "candidate" not in desk.path.read_text()
     assert not accept_version(desk.path, "tiny@v2")
+
+
+def test_a_candidate_takes_over_what_the_newest_version_has_of_its_own(desk: Desk) -> None:
+    desk.publish()
+    desk.pin(name="v1")
+    desk.path.write_text(
+        desk.path.read_text() + "        engine: {name: vllm, version: 0.33.0}\n"
+        "        serving: {max-model-len: 8192}\n"
+        "        checks: [{prompt: hi, contains: there}]\n"
+        "        permission: {formats: [bin], reason: reviewed}\n"
+    )
+    desk.publish(NEXT)
+    version = update(desk).pinned.version
+    former = load_registry(desk.path).version("tiny@v1")
+    assert (version.engine, version.serving, version.checks) == (
+        EngineSpec("vllm", "0.33.0"), {"max-model-len": 8192}, former.checks,
+    )  # fmt: skip
+    assert version == load_registry(desk.path).version(version.title)
+    # A permission is for the files that a person has looked at.
+    assert version.permission == Permission()
+    assert former.permission.formats == ("bin",)
+
+
+def test_a_candidate_that_would_need_a_permission_is_for_a_person_to_write(desk: Desk) -> None:
+    desk.publish()
+    desk.pin(name="v1")
+    desk.path.write_text(
+        desk.path.read_text() + "        serving: {kv-transfer-config: '{}'}\n"
+        "        permission: {options: [kv-transfer-config], reason: reviewed}\n"
+    )
+    desk.publish(NEXT)
+    before = desk.path.read_text()
+    with pytest.raises(
+        InputError, match="v1 has a permission, which is for its revision"
+    ) as caught:
+        update(desk, "v2")
+    assert "write it yourself, as the last version" in caught.value.hint
+    assert desk.path.read_text() == before
+
+
+def test_a_candidate_from_before_a_newer_engine_does_not_bring_the_former_one_back(
+    desk: Desk,
+) -> None:
+    first = desk.publish()
+    desk.pin(name="v1")
+    desk.publish(NEXT)
+    update(desk, "stale")
+    engine = "engine: {name: vllm, version: 0.33.0}"
+    desk.path.write_text(
+        desk.path.read_text() + f"      v2:\n        revision: {first}\n        {engine}\n"
+    )
+    version = update(desk, "fresh").pinned.version
+    assert (version.name, version.engine.version) == ("fresh", "0.33.0")
 
 
 def test_a_second_update_finds_the_candidate_and_changes_nothing(desk: Desk) -> None:

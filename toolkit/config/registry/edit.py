@@ -23,6 +23,7 @@ _NAME = re.compile(NAME_PATTERN.removesuffix("$") + r"\Z")
 _PLAIN = re.compile(r"[a-z][a-z0-9._-]*\Z")
 _NOT_PLAIN = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 _NO_REVISION = "0" * 40
+_OF_REVISION = ("source", "revision", "candidate", "permission")
 
 
 def with_version(
@@ -37,12 +38,13 @@ def with_version(
     """Return the registry with a new last version of `model`, by inserted lines alone.
 
     `repo` is the version's own repository, where it is not its model's; the branch that is tracked stays. A candidate
-    has the adapters that the newest version has of its own. Raises InputError where the name is no name or taken, or
-    where the text has no place for lines.
+    has what the newest version has of its own, except a permission: that is for files that a person has looked at.
+    Raises InputError where the name is no name or taken, where the text has no place for lines, or where the settings
+    need a permission.
     """
     _check_name(file, model, name)
     source = _source(file.document.data["models"][model], repo)
-    adapters = _own_adapters(file, model) if candidate else {}
+    own = _own_settings(file, model) if candidate else {}
 
     def lines(place: LinePlace) -> list[str]:
         inner = " " * (place.indent + place.step)
@@ -51,16 +53,26 @@ def with_version(
             *([f"{inner}source: {_braces(source)}"] if repo else []),
             f"{inner}revision: {revision}",
             *([f"{inner}candidate: true"] if candidate else []),
-            *(f"{inner}{line}" for line in (dump_yaml(adapters).splitlines() if adapters else ())),
+            *(f"{inner}{line}" for line in (dump_yaml(own).splitlines() if own else ())),
         ]
 
     spec = {
         **({"source": source} if repo else {}),
         "revision": revision,
         **({"candidate": True} if candidate else {}),
-        **adapters,
+        **own,
     }
-    return insert_version(file, model, name, spec, lines, _hint(name, revision))
+    hint = _hint(name, revision)
+    try:
+        return insert_version(file, model, name, spec, lines, hint)
+    except InputError:
+        if not (own and file.registry.model(model).newest.permission.options):
+            raise
+        title = file.registry.model(model).newest.title
+        message = (
+            f"{title} has a permission, which is for its revision alone, and settings that need it"
+        )
+        raise InputError(message, hint=hint) from None
 
 
 def insert_version(
@@ -286,13 +298,13 @@ def _source(entry: Mapping[str, Any], repo: str) -> dict[str, str]:
     return {"repo": repo} | ({"track": written["track"]} if "track" in written else {})
 
 
-def _own_adapters(file: RegistryFile, model: str) -> dict[str, Any]:
-    """Return the field `adapters` of the newest version's own block; empty where it has none."""
+def _own_settings(file: RegistryFile, model: str) -> dict[str, Any]:
+    """Return the newest version's own block without what belongs to its revision; empty where there is no more."""
     found = file.registry.model(model)
     if not found.versions:
         return {}
     block = file.document.data["models"][model]["versions"][found.newest.name]
-    return copy.deepcopy({key: block[key] for key in ("adapters",) if key in block})
+    return copy.deepcopy({key: block[key] for key in block if key not in _OF_REVISION})
 
 
 def _braces(source: Mapping[str, str]) -> str:

@@ -30,9 +30,24 @@ def adapters_to_schedule(registry: Registry) -> Mapping[str, str]:
     }
 
 
-def same_adapters(one: Version, other: Version) -> bool:
-    """Whether two versions have the same revisions of the same adapters."""
-    return _revisions(one) == _revisions(other)
+def same_company(one: Version, other: Version) -> bool:
+    """Whether two versions have the same engine, and the same revisions of the same adapters.
+
+    A candidate that has not would turn back what was upgraded since it was pinned.
+    """
+    return one.engine == other.engine and _revisions(one) == _revisions(other)
+
+
+def brings(version: Version, base: Version, name: str, revision: str) -> bool:
+    """Whether `version` is `base` with `revision` of the adapter `name`, apart from names."""
+    adapters = [
+        replace(each, revision=revision) if each.name == name else each for each in base.adapters
+    ]
+    wanted = replace(base, name=version.name, candidate=version.candidate, adapters=())
+    by_name = {each.name: each for each in version.adapters}
+    return replace(version, adapters=()) == wanted and by_name == {
+        each.name: each for each in adapters
+    }
 
 
 def _candidates(model: Model, name: str) -> tuple[Version, ...]:
@@ -40,15 +55,10 @@ def _candidates(model: Model, name: str) -> tuple[Version, ...]:
     return tuple(
         replace(each.part(adapter), name=each.name)
         for each in model.candidates
-        if each is not newest and _same_base(each, newest)
+        if each is not newest
         for adapter in each.adapters
-        if adapter.name == name
-        and _revisions(each) == {**_revisions(newest), name: adapter.revision}
+        if adapter.name == name and brings(each, newest, name, adapter.revision)
     )
-
-
-def _same_base(one: Version, other: Version) -> bool:
-    return (one.source, one.revision) == (other.source, other.revision)
 
 
 def _revisions(version: Version) -> Mapping[str, str]:

@@ -12,7 +12,7 @@ from toolkit.domain.quantity import format_age
 from toolkit.domain.registry.model import HubSource, Model, Policy, Version
 from toolkit.domain.registry.upstream import Upstream
 from toolkit.planning.release.licence_policy import licence_verdict
-from toolkit.planning.upkeep.adapter_currency import same_adapters
+from toolkit.planning.upkeep.adapter_currency import same_company
 
 _NUMBERS = re.compile(r"([0-9]+)(?:\.([0-9]+))?(?:\.([0-9]+))?")
 
@@ -34,8 +34,9 @@ class Currency:
     """A model beside its source: the newest version, what its source holds, and what changed there, in words.
 
     `candidate` is the version that has the source's revision pinned already and is not the newest, if any; it has the
-    same adapters as the newest, since it must not bring back older ones. `fault` is why the source is not known. `hint`
-    is what to do about the fault, or about the first change where an update would not end it; else it is empty.
+    same engine and adapters as the newest, since it must not bring back older ones. `fault` is why the source is not
+    known. `hint` is what to do about the fault, or about the first change where an update would not end it; else it is
+    empty.
     """
 
     version: Version
@@ -137,7 +138,7 @@ def judge(
     waiting = [
         each.name
         for each in model.candidates
-        if each.revision == upstream.revision != version.revision and same_adapters(each, version)
+        if each.revision == upstream.revision != version.revision and same_company(each, version)
     ]
     return Currency(version, state, upstream, changes, waiting[-1] if waiting else "", hint=hint)
 

@@ -29,7 +29,7 @@ from toolkit.planning.release.adapter_files import adapter_fault, config_file, f
 from toolkit.planning.release.file_choice import FileChoice, settle, unreliable
 from toolkit.planning.release.licence_policy import licence_verdict
 from toolkit.planning.release.model_facts import read_facts, telling_files
-from toolkit.planning.upkeep.adapter_currency import same_adapters
+from toolkit.planning.upkeep.adapter_currency import same_company
 from toolkit.workflows.registry.directory import hash_directory
 from toolkit.workflows.registry.found import Found, named_gone
 from toolkit.workflows.registry.pin_names import FULL, bare, default_name, waiting_version
@@ -97,8 +97,8 @@ def pin_candidate(
 ) -> Pinned:
     """Pin what the source of `model` tracks as its last version, a candidate; like `pin_version` in all else.
 
-    A version that is pinned already stays what it is. The new one has the adapters of the newest version; a candidate
-    of the same revision with others counts as none, since it would bring back older ones.
+    A version that is pinned already stays what it is. The new one has the settings of the newest version; a candidate
+    of the same revision with another engine or adapters counts as none, since it would bring back older ones.
     """
     file = read_registry(registry_path, unpinned=True)
     pinning = Pinning(file, read_lock(registry_path), open_hub, report, accept, dry_run)
@@ -145,7 +145,7 @@ def _comparable(model: Model) -> tuple[Version, ...]:
     newest = model.newest
     return (
         newest,
-        *(each for each in model.versions if not each.candidate or same_adapters(each, newest)),
+        *(each for each in model.versions if not each.candidate or same_company(each, newest)),
     )
 
 

@@ -16,6 +16,7 @@ from toolkit.config.registry.reading import RegistryFile, read_registry
 from toolkit.config.yaml_dump import dump_yaml
 from toolkit.domain.registry.model import Adapter, Version
 from toolkit.errors import InputError
+from toolkit.planning.upkeep.adapter_currency import brings
 from toolkit.planning.upkeep.difference import compare
 from toolkit.workflows.registry.found import Found
 from toolkit.workflows.registry.pin import Accept, Pinning, Report
@@ -94,9 +95,7 @@ def _candidate(
     """Return the registry with the candidate, and its name; the same registry where it has one already."""
     versions = file.registry.model(base.model).versions
     for each in versions:
-        have = {one.name: one.revision for one in each.adapters}
-        want = {one.name: one.revision for one in base.adapters} | {adapter: found.revision}
-        if have == want and (each.source, each.revision) == (base.source, base.revision):
+        if brings(each, base, adapter, found.revision):
             return file, each.name
     taken = {each.name for each in versions}
     # The name of a version that was such a candidate has its adapter's former revision at the end.
