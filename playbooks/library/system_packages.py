@@ -9,7 +9,7 @@ short_description: Install the system packages that are missing
 description:
   - Looks for a file of each package, so that a host with the files needs no package source.
   - Needs only apt-get and dpkg, while the module C(apt) needs python3-apt even to check.
-  - Does not start the services of a package.
+  - Does not start the services of a package, and switches the named ones off. A run that was cut off is completed.
 options:
   packages:
     description: Packages that must be there.
@@ -25,7 +25,7 @@ options:
         description: A file that proves that the host has it, from whatever source. Without one dpkg is asked.
         type: path
       unit:
-        description: A service of the package, for the role's own use.
+        description: A service of the package that is switched off once this module has installed the package.
         type: str
   directory:
     description: A directory on the host with package files. If set, it is the only source.
@@ -43,7 +43,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 installed:
-  description: Names of the packages that were, or in check mode would be, installed.
+  description: Names of the packages that were, or in check mode would be, installed, by a run that was cut off as well.
   returned: always
   type: list
   elements: str
@@ -56,6 +56,9 @@ import tempfile
 from ansible.module_utils.basic import AnsibleModule
 
 POLICY = "/usr/sbin/policy-rc.d"
+# The names of the packages follow: another run completes what this one may have left undone.
+MARK = "# The toolkit installs these packages, and removes this file:"
+SYSTEMD = "/run/systemd/system"
 INSTALL = (
     "install",
     "--yes",
@@ -87,20 +90,50 @@ def is_there(module, package):
     return code == 0 and state == "installed" and version in ("", found)
 
 
+def left_behind():
+    """Return the packages of a run that was cut off, by the policy that it left; None where no policy is its own."""
+    try:
+        with open(POLICY) as file:
+            lines = file.read().splitlines()
+    except (OSError, ValueError):
+        return None
+    return next((line[len(MARK) :].split() for line in lines if line.startswith(MARK)), None)
+
+
 @contextlib.contextmanager
-def no_services_started():
+def no_services_started(names):
     """Keep packages from starting their services; an administrator's own policy stays."""
+    held = hold(names)
     try:
-        handle = os.open(POLICY, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755)
-    except FileExistsError:
-        yield
-        return
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write("#!/bin/sh\nexit 101\n")
         yield
     finally:
-        os.unlink(POLICY)
+        if held:
+            os.unlink(POLICY)
+
+
+def hold(names):
+    """Write the policy that starts no service, with the names of the packages; return whether it is this module's."""
+    written = POLICY + ".toolkit"
+    with open(written, "w") as file:
+        file.write("#!/bin/sh\n%s %s\nexit 101\n" % (MARK, " ".join(names)))
+    os.chmod(written, 0o755)  # noqa: S103 - invoke-rc.d runs it
+    if left_behind() is not None:
+        os.replace(written, POLICY)
+        return True
+    try:
+        os.link(written, POLICY)
+    except FileExistsError:
+        return False
+    finally:
+        os.unlink(written)
+    return True
+
+
+def switch_off(module, packages):
+    """Keep the services of the packages from starting, now and with the host."""
+    units = [each["unit"] for each in packages if each["unit"]]
+    if units and os.path.isdir(SYSTEMD):
+        module.run_command(["systemctl", "disable", "--now", "--quiet", *units], check_rc=True)
 
 
 def sources(module, directory, scratch):
@@ -129,11 +162,10 @@ def install(module, names, options):
     """Install the packages; fail with apt's words and the remedies."""
     environment = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     _, _, looked = module.run_command(["apt-get", *options, "update"], environ_update=environment)
-    with no_services_started():
-        code, _, words = module.run_command(
-            ["apt-get", *options, *INSTALL, *names],
-            environ_update=environment,
-        )
+    code, _, words = module.run_command(
+        ["apt-get", *options, *INSTALL, *names],
+        environ_update=environment,
+    )
     if code:
         said = [line for line in (words + looked).splitlines() if line.startswith("E:")]
         module.fail_json(
@@ -163,15 +195,29 @@ def main():
         supports_check_mode=True,
     )
     lacking = missing(module, module.params["packages"])
-    names = [each["name"] for each in lacking]
-    if names and not module.check_mode:
-        with tempfile.TemporaryDirectory(prefix="toolkit-packages-") as scratch:
-            directory = module.params["directory"]
-            options = sources(module, directory, scratch) if directory else []
-            install(module, names, options)
-        if left := [each["name"] for each in missing(module, lacking)]:
-            module.fail_json(msg="installed, but not as wanted: %s" % ", ".join(left))
-    module.exit_json(changed=bool(names), installed=names)
+    cut_off = left_behind()
+    begun = [
+        each
+        for each in module.params["packages"]
+        if each in lacking or each["name"] in (cut_off or ())
+    ]
+    if (begun or cut_off is not None) and not module.check_mode:
+        with no_services_started([each["name"] for each in begun]):
+            if lacking:
+                install_missing(module, lacking)
+            switch_off(module, begun)
+    names = [each["name"] for each in begun]
+    module.exit_json(changed=bool(names) or cut_off is not None, installed=names)
+
+
+def install_missing(module, packages):
+    """Install the packages; fail where they are not as wanted afterwards."""
+    with tempfile.TemporaryDirectory(prefix="toolkit-packages-") as scratch:
+        directory = module.params["directory"]
+        options = sources(module, directory, scratch) if directory else []
+        install(module, [each["name"] for each in packages], options)
+    if left := [each["name"] for each in missing(module, packages)]:
+        module.fail_json(msg="installed, but not as wanted: %s" % ", ".join(left))
 
 
 if __name__ == "__main__":
