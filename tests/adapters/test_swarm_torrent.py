@@ -14,6 +14,7 @@ from toolkit.adapters.distribution.swarm_certificates import Authority
 from toolkit.adapters.distribution.swarm_torrent import (
     encode,
     hash_pieces,
+    kept_hashes,
     piece_length,
     shares,
     torrent,
@@ -122,3 +123,14 @@ def test_each_piece_is_the_share_of_one_of_those_who_lack_it() -> None:
     words = ["".join("x" if each else "." for each in share) for share in found]
     # Three pieces of a, three of b, and one of c, which no host lacks.
     assert words == ["x.xx...", ".x..x..", ".....x."]
+
+
+@pytest.mark.parametrize("left", [b"", b"x" * 20, b"x" * 61], ids=["empty", "cut", "odd"])
+def test_kept_hashes_that_a_lost_power_damaged_are_made_anew(tmp_path: Path, left: bytes) -> None:
+    path, kept = tmp_path / "weights", tmp_path / "kept"
+    path.write_bytes(bytes(range(256)) * 2**12 * 3)
+    kept.write_bytes(left)
+    right = hash_pieces(path, LENGTH)
+    assert kept_hashes(kept, path, LENGTH, lambda: None) == right == kept.read_bytes()
+    kept.write_bytes(b"y" * len(right))
+    assert kept_hashes(kept, path, LENGTH, lambda: None) == b"y" * len(right)

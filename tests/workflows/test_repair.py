@@ -95,6 +95,22 @@ def test_a_slot_that_nobody_can_tell_is_emptied_unless_it_has_traffic(world: Wor
     assert "toolkit stop tiny" in caught.value.hint + caught.value.message
 
 
+def test_a_slot_that_may_serve_is_left_alone_where_the_routes_are_lost_too(world: World) -> None:
+    world.deploy(release(1))
+    world.deploy(release(2))
+    for each in world.hosts.values():
+        kept = tuple(slot for slot in each.facts.slots if slot.slot != "green")
+        each.facts = replace(each.facts, slots=kept, damaged=("slots/tiny-green/manifest.json",))
+        each.files["routes.json"] = "["
+        each.events.clear()
+    with pytest.raises(RefusedError, match="whether the slot has traffic is not known") as caught:
+        repaired(world)
+    assert caught.value.hint.endswith("then toolkit repair")
+    for each in world.hosts.values():
+        assert each.files["routes.json"] == "["
+        assert not any("replica absent" in event for event in each.events)
+
+
 def test_a_host_that_is_away_is_named_and_the_others_are_repaired(fleet: World) -> None:
     fleet.deploy(release(1))
 

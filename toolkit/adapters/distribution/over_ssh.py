@@ -116,7 +116,8 @@ class _Spreading:
             return []
         try:
             wrong = Swarm(self._delivery, able, wheels, self._home / "pieces").run()
-        except (ToolkitError, OSError, ImportError) as error:
+        except (ToolkitError, OSError, ImportError, RuntimeError) as error:
+            # libtorrent says with a RuntimeError that it can do nothing with a torrent.
             wrong = {need.host.name: str(error) for need in able}
         return self._failed(able, wrong, "over SSH alone, as the swarm did not reach it")
 

@@ -22,7 +22,7 @@ from toolkit.adapters.distribution.port import Progress
 from toolkit.adapters.distribution.swarm_library import Wheels, library_name
 from toolkit.adapters.distribution.swarm_member import Member, have_gathered
 from toolkit.adapters.distribution.swarm_pace import Given, Pace
-from toolkit.adapters.distribution.swarm_torrent import hash_pieces, piece_length, shares, torrent
+from toolkit.adapters.distribution.swarm_torrent import kept_hashes, piece_length, shares, torrent
 from toolkit.adapters.hosts.dialog import Dialog
 from toolkit.adapters.hosts.ssh import tunnel
 from toolkit.domain.hosts.fleet import Host
@@ -263,12 +263,8 @@ class Swarm:
         for file in tree.files:
             if file.path not in self._sizes:
                 continue
-            known = pieces / f"{file.sha256}-{length}"
-            if not known.exists():
-                fresh = known.with_suffix(".new")
-                fresh.write_bytes(hash_pieces(Path(tree.source) / file.path, length, check))
-                fresh.replace(known)
-            hashes[file.path] = known.read_bytes()
+            kept = pieces / f"{file.sha256}-{length}"
+            hashes[file.path] = kept_hashes(kept, Path(tree.source) / file.path, length, check)
         authority = self._authority.certificate if self._authority else b""
         name = Path(tree.source).resolve().name
         return torrent(name, self._sizes, hashes, length, authority)

@@ -11,6 +11,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from toolkit.adapters.store.files import replace_file
+
+# Bytes of a piece's SHA-1.
+HASH_BYTES = 20
 Value = int | bytes | Sequence["Value"] | Mapping[bytes, "Value"]
 
 
@@ -82,6 +86,19 @@ def hash_pieces(
 
     with ThreadPoolExecutor(workers) as pool:
         return b"".join(pool.map(hash_piece, range(0, path.stat().st_size, length)))
+
+
+def kept_hashes(kept: Path, path: Path, length: int, check: Callable[[], None]) -> bytes:
+    """Return the hashes of a file's pieces from the file `kept`, which is written where it lacks them.
+
+    A machine that lost its power may have kept the name alone.
+    """
+    pieces = -(-path.stat().st_size // length)
+    found = kept.read_bytes() if kept.exists() else b""
+    if len(found) != pieces * HASH_BYTES:
+        found = hash_pieces(path, length, check)
+        replace_file(kept, found)
+    return found
 
 
 def encode(value: Value) -> bytes:

@@ -37,10 +37,15 @@ def locked(directory: Path) -> Iterator[bool]:
 
 def replace_text(path: Path, text: str, *, mode: int = 0o600) -> None:
     """Put a file with this text and these permissions at `path`, whole or not at all, and on disk. Raises OSError."""
+    replace_file(path, text.encode(), mode=mode)
+
+
+def replace_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Put a file with these bytes and permissions at `path`, whole or not at all, and on disk. Raises OSError."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
             os.fchmod(file.fileno(), mode)
             file.flush()
             os.fsync(file.fileno())

@@ -74,6 +74,22 @@ def require_routes(facts: Collection[HostFacts]) -> None:
         )
 
 
+def require_slots(facts: Mapping[str, HostFacts]) -> None:
+    """Raise RefusedError where routes would be made from slots, and a damaged manifest hides one that may serve.
+
+    Its model would get no route, or the traffic would go to the slot that stands by.
+    """
+    if not routes_are_lost(list(facts.values())):
+        return
+    for name, each in facts.items():
+        for path in each.damaged:
+            if path.startswith("slots/"):
+                raise RefusedError(
+                    f"{name}: {path} cannot be read and the routes are lost: whether the slot has traffic is not known",
+                    hint=f"on {name}, put {path} back, or remove it to give up what runs there; then toolkit repair",
+                )
+
+
 def require_readable(model: str, facts: Collection[HostFacts]) -> None:
     """Raise RefusedError where damaged files hide what a change of `model` needs to know."""
     require_routes(facts)

@@ -12,7 +12,7 @@ from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.hosts.failures import joined
 from toolkit.errors import HostError, RefusedError, ToolkitError
 from toolkit.planning.routing.keys import made_anew
-from toolkit.planning.routing.rebuild import KEYS, rebuilt, routes_are_lost
+from toolkit.planning.routing.rebuild import KEYS, rebuilt, require_slots, routes_are_lost
 from toolkit.planning.routing.routes import Routes
 from toolkit.workflows.fleet.look import lock_all, look
 from toolkit.workflows.tools import Tools
@@ -37,8 +37,9 @@ def repair(members: Sequence[Tools], confirm: Callable[[Repair], bool]) -> Repai
     """Write routes, maps and keys of all hosts that answer anew; return what was damaged.
 
     Routers are told their routes in any case, which repairs maps and backends too. A slot without traffic whose
-    manifest is damaged is emptied. Raises RefusedError where `confirm` says no, and the errors of hosts that could not
-    be repaired or do not answer, once the others are.
+    manifest is damaged is emptied. Raises RefusedError where `confirm` says no, and where neither routes nor manifest
+    tell whether a slot has traffic; and the errors of hosts that could not be repaired or do not answer, once the
+    others are.
     """
     seen = look([each.host for each in members])
     if not seen.facts:
@@ -52,6 +53,7 @@ def repair(members: Sequence[Tools], confirm: Callable[[Repair], bool]) -> Repai
         if again.errors:
             raise again.failure()
         found = _found(again.facts, seen.unreachable)
+        require_slots(again.facts)
         routes = _repair_routes(there, again.by_label)
         failures: dict[str, ToolkitError] = {}
         for tools in there:
