@@ -87,6 +87,31 @@ def test_scores_are_read_with_the_marks_of_questions(tmp_path: Path) -> None:
     assert list(read_scores(output(tmp_path))) == [Score("sums", "exact_match", 0.5, {"0": 1.0})]
 
 
+def test_filters_of_one_metric_are_scores_of_their_own(tmp_path: Path) -> None:
+    found = tmp_path / "out" / "tiny"
+    found.mkdir(parents=True)
+    results = {
+        "results": {
+            "gsm8k": {
+                "acc,none": 0.5,
+                "exact_match,strict-match": 0.0,
+                "exact_match,flexible-extract": 1.0,
+            }
+        },
+        "higher_is_better": {"gsm8k": {"acc": True, "exact_match": True}},
+    }
+    (found / "results_2026.json").write_text(json.dumps(results))
+    marks = [("none", "acc", 0.5), ("strict-match", "exact_match", 0)]
+    marks += [("flexible-extract", "exact_match", 1)]
+    lines = [json.dumps({"doc_id": 7, "filter": name, of: mark}) for name, of, mark in marks]
+    (found / "samples_gsm8k_2026.jsonl").write_text("\n".join(lines))
+    assert list(read_scores(tmp_path / "out")) == [
+        Score("gsm8k", "acc", 0.5, {"7": 0.5}),
+        Score("gsm8k", "exact_match (flexible-extract)", 1.0, {"7": 1.0}),
+        Score("gsm8k", "exact_match (strict-match)", 0.0, {"7": 0.0}),
+    ]
+
+
 def test_output_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not understood"):
         list(read_scores(tmp_path))

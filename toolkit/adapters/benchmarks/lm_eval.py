@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +108,7 @@ def _arguments(model: str, url: str) -> str:
 def read_scores(output: Path) -> Iterator[Score]:
     """Yield the scores in a directory that lm-eval wrote, each metric with its marks of single questions.
 
+    Each filter of a task gives a score. Where a metric has several filters, its name ends with the filter's.
     Raises InputError where it has none, or where they are not understood.
     """
     try:
@@ -118,11 +120,14 @@ def read_scores(output: Path) -> Iterator[Score]:
         }
         for task, figures in sorted(found["results"].items()):
             better = found["higher_is_better"].get(task, {})
-            for name, value in sorted(figures.items()):
-                metric, _, kept = name.partition(",")
+            rows = marks.get(task, [])
+            names = [name.partition(",") for name in sorted(figures)]
+            filters = Counter(metric for metric, _, kept in names if kept)
+            for metric, comma, kept in names:
+                value = figures[metric + comma + kept]
                 if kept and better.get(metric) and isinstance(value, int | float):
-                    rows = marks.get(task, [])
-                    yield Score(task, metric, float(value), _marks(rows, metric, kept))
+                    shown = metric if filters[metric] == 1 else f"{metric} ({kept})"
+                    yield Score(task, shown, float(value), _marks(rows, metric, kept))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise InputError(
             f"the scores of lm-eval are not understood: {type(error).__name__}: {error}",

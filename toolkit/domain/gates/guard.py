@@ -190,7 +190,8 @@ class Benchmarks:
 class Score:
     """The score of a release in a task: the `value` of a metric (0 to 1, the higher the better), and its `marks`.
 
-    `marks` has the metric of single questions by their number, where the metric has one.
+    `marks` has the metric of single questions by their number, where the metric has one. `metric` names its filter too
+    where the task has several for it: `exact_match (strict-match)`.
     """
 
     task: str
