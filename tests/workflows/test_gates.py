@@ -139,6 +139,31 @@ def without_answers(found: FakeHost) -> Callable[..., Answer]:
     return lambda *_: Answer(0, error="TimeoutError: late")
 
 
+@pytest.mark.parametrize(
+    ("late", "verdict", "reason"),
+    [
+        ((4, 5), Verdict.PASSED, ""),
+        ((4, 5, 7, 8), Verdict.FAILED, "4 of 9 golden prompts that the serving release passes"),
+        ((4, 5, 6), Verdict.FAILED, "3 golden prompts in a row had no answer: gave no answer"),
+    ],
+)
+def test_a_prompt_that_is_asked_again_counts_once_among_those_without_an_answer(
+    tmp_path: Path, late: tuple[int, ...], verdict: Verdict, reason: str
+) -> None:
+    found = host(lambda version, _: "Paris")
+    given, silent = found.ask, without_answers(found)
+
+    def ask(port: int, path: str, payload: Mapping[str, Any], timeout: float) -> Answer:
+        if port == NEW.port and question(payload) in late:
+            return silent()
+        return given(port, path, payload, timeout)
+
+    found.ask = ask  # type: ignore[method-assign]
+    result = run(found, guard(tmp_path, *[PARIS] * 9, lose_at_most=2))[-1]
+    assert (result.gate, result.verdict) == ("answers", verdict)
+    assert result.reason.startswith(reason)
+
+
 @pytest.mark.parametrize(("right", "verdict"), [("v2", "passed"), ("v3", "failed")])
 def test_a_serving_release_that_answers_nothing_refuses_no_other(
     tmp_path: Path, right: str, verdict: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from toolkit.domain.gates.golden import GoldenPrompt
@@ -33,6 +34,15 @@ def answers_gate(gating: Gating) -> GateResult | None:
     return None if asked is None else _Asking(gating).run(asked)
 
 
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """One prompt asked once of both releases, and whether each of them gave no answer at all."""
+
+    pair: Pair
+    silent: bool
+    old_silent: bool
+
+
 class _Asking:
     def __init__(self, gating: Gating) -> None:
         self._gating, self._old = gating, gating.beside
@@ -42,36 +52,36 @@ class _Asking:
         pairs: list[Pair] = []
         prompts = self._gating.prompts
         for number, prompt in enumerate(prompts, start=1):
-            pairs.append(self._pair(prompt))
+            rounds = self._rounds(prompt)
+            pairs.append(_of(rounds))
+            # A prompt that is asked again is still one prompt without an answer.
+            self._silent = self._silent + 1 if all(each.silent for each in rounds) else 0
             if self._silent >= _SILENT:
                 words = f"{_SILENT} golden prompts in a row had no answer: {pairs[-1].why}"
                 return GateResult(GATE, Verdict.FAILED, words)
+            self._old_silent = (
+                self._old_silent + 1 if all(each.old_silent for each in rounds) else 0
+            )
+            if self._old_silent >= _SILENT:
+                self._old = None
             if number % 20 == 0:
                 self._gating.say(f"  {number} of {len(prompts)} golden prompts asked")
         # A serving release that answers nothing is a reason for the change, and nothing to compare with.
         return judge_answers(asked, pairs, compared=any(each.old is not None for each in pairs))
 
-    def _pair(self, prompt: GoldenPrompt) -> Pair:
-        first = self._once(prompt)
-        rounds = [first]
-        while first.lost and len(rounds) < _ROUNDS and self._silent < _SILENT:
-            lost = sum(each.lost for each in rounds)
-            if lost >= _LOST:
-                break
+    def _rounds(self, prompt: GoldenPrompt) -> list[_Round]:
+        """Ask the prompt once, or, where it is lost, until it is lost twice or asked three times."""
+        rounds = [self._once(prompt)]
+        while rounds[0].pair.lost and len(rounds) < _ROUNDS and _losses(rounds) < _LOST:
             rounds.append(self._once(prompt))
-        if sum(each.lost for each in rounds) >= _LOST:
-            return first
-        return next((each for each in reversed(rounds) if not each.lost), first)
+        return rounds
 
-    def _once(self, prompt: GoldenPrompt) -> Pair:
+    def _once(self, prompt: GoldenPrompt) -> _Round:
         old = self._passes(self._old, prompt, None) if self._old else _Result(None)
-        self._old_silent = self._old_silent + 1 if old.silent else 0
-        if self._old_silent >= _SILENT:
-            self._old = None
         new = self._passes(self._gating.new, prompt, old.said)
-        self._silent = self._silent + 1 if new.silent else 0
         passed_before = None if old.silent else old.passed
-        return Pair(prompt, new.passed, passed_before, new.why)
+        pair = Pair(prompt, new.passed, passed_before, new.why)
+        return _Round(pair, new.silent, old.silent)
 
     def _passes(self, place: Place, prompt: GoldenPrompt, beside: Said | None) -> _Result:
         good, unsure, why, last = 0, 0, "", _Result(None)
@@ -103,3 +113,15 @@ class _Asking:
                 None, "its pattern or schema took too long, or its tokens are not counted", said
             )
         return _Result(not why, why, said)
+
+
+def _losses(rounds: Sequence[_Round]) -> int:
+    return sum(each.pair.lost for each in rounds)
+
+
+def _of(rounds: Sequence[_Round]) -> Pair:
+    """Return the prompt as it counts: lost where it is lost twice, else as the last round without a loss has it."""
+    first = rounds[0].pair
+    if _losses(rounds) >= _LOST:
+        return first
+    return next((each.pair for each in reversed(rounds) if not each.pair.lost), first)
