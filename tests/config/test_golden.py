@@ -15,6 +15,7 @@ import pytest
 
 from toolkit.adapters.matching.matching import matching
 from toolkit.config.golden.reading import read_golden
+from toolkit.config.yaml_dump import dump_yaml
 from toolkit.domain.gates.golden import Expectation, Fits, GoldenPrompt, Kind, Range, ToolCall
 from toolkit.errors import InputError
 
@@ -118,6 +119,47 @@ def test_several_tries_may_be_asked_for(tmp_path: Path, fits: Fits) -> None:
     )
     assert (one.tries, one.passes, one.timeout) == (1, 1, 5)
     assert (two.tries, two.passes, two.timeout) == (5, 3, 60)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "if x:\n\treturn y",
+        "Quoi\u00a0? 12\u202f000\u00a0\u20ac",
+        "\u6771\u4eac\u3000\u99c5",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        "\u0915\u094d\u200d\u0937",
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+        "a\u00adb",
+        "\u05d0\u200f!",
+        # A sign of a Unicode that this Python may not know yet.
+        "\U0001fae9",
+    ],
+    ids=["tab", "french", "japanese", "persian", "hindi", "family", "hyphen", "hebrew", "new"],
+)
+@pytest.mark.parametrize("name", ["x.yaml", "x.jsonl"])
+def test_a_text_has_the_characters_of_its_language(
+    tmp_path: Path, fits: Fits, words: str, name: str
+) -> None:
+    written = {"prompt": words, "expect": {"contains": words}}
+    text = json.dumps(written) + "\n" if name == "x.jsonl" else dump_yaml([written])
+    (prompt,) = read(tmp_path, fits, text, name)
+    assert prompt.payload["messages"][0]["content"] == words
+    assert prompt.expect.contains == (words,)
+
+
+@pytest.mark.parametrize(
+    "sign", ["\x00", "\x1b", "\r", "\x85", "\u2028", "\u202e", "\u2066", "\ud800"]
+)
+def test_a_text_has_no_character_that_commands_a_terminal(
+    tmp_path: Path, fits: Fits, sign: str
+) -> None:
+    written = json.dumps({"prompt": f"a{sign}b", "expect": {"contains": "a"}})
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, fits, written, "x.jsonl")
+    # JSON may not have a half of a pair of surrogates at all.
+    if sign != "\ud800":
+        assert caught.value.message.endswith(f"a text with the control character {sign!r}")
 
 
 FOR_EVER = "do not repeat what is repeated itself (write a+ for (a+)+), and use `.*` once"

@@ -101,7 +101,7 @@ FAULTS = [
     ("max-model-len: 512", "zoo: {a: 1}", "14:20", "a serving option is text, a number, true, false or a list of these", "write nested options as JSON in quotes: '{\"key\": 1}'"),
     ("max-model-len: 512", 'ignore-patterns: [a, "--host"]', "14:32", "'--host' begins with a dash, and the engine would read it as a flag", "write flags as keys, and numbers without quotes"),
     ("max-model-len: 512", 'response-role: "a\\nb"', "14:30", "a value with a line end or a control character", "write it on one line"),
-    ("a small one", '"\\e[31mred"', "8:18", "a text with a control character", "write it without"),
+    ("a small one", '"\\e[31mred"', "8:18", "a text with the control character '\\x1b'", "write it without"),
     ("max-model-len: 512", "max_model_length: 512", "14:15", "vLLM 0.32 has no flag 'max_model_length'", "did you mean 'max-model-len'?"),
     ("max-model-len: 512", "monokernel: true", "14:15", "vLLM 0.32 has no flag 'monokernel'", "vLLM 0.33 has it"),
     ("max-model-len: 512", "tp: 2", "14:15", "vLLM 0.32 has no flag 'tp'", "did you mean 'tensor-parallel-size'?"),
