@@ -16,7 +16,7 @@ import pytest
 from toolkit.adapters.matching.matching import matching
 from toolkit.config.golden.reading import read_golden
 from toolkit.config.yaml_dump import dump_yaml
-from toolkit.domain.gates.golden import Expectation, Fits, GoldenPrompt, Kind, Range, ToolCall
+from toolkit.domain.gates.golden import Expectation, Fit, Fits, GoldenPrompt, Kind, Range, ToolCall
 from toolkit.errors import InputError
 
 PNG = base64.b64decode(
@@ -164,6 +164,8 @@ def test_a_text_has_no_character_that_commands_a_terminal(
 
 FOR_EVER = "do not repeat what is repeated itself (write a+ for (a+)+), and use `.*` once"
 EITHER = "change one of the two"
+DEFS = "write one below `$defs`; within a part that has an `$id`, `#` is that part"
+INTO = "refer to it below `properties` or `items`"
 
 
 @pytest.mark.parametrize(
@@ -182,6 +184,23 @@ EITHER = "change one of the two"
         ("prompt: hi, expect: {regex: '^(\\w+ ?)*$', exact: A}", ":1:3: the match of the pattern '^(\\\\w+ ?)*$' with a long answer may run for ever", FOR_EVER),
         ("prompt: hi, expect: {json_schema: {type: objekt}}", ":1:38: no JSON Schema: 'objekt' is not valid under any of the given schemas", "see json-schema.org"),
         ("prompt: hi, expect: {json_schema: {$ref: 'http://a/b'}}", ":1:38: the schema refers to 'http://a/b' ($ref), which is never fetched", "write it into the schema, and refer to it by `#/$defs/...`"),
+        ("prompt: hi, expect: {json_schema: {$ref: '#/$defs/missing'}}", ":1:38: the schema refers to '#/$defs/missing' ($ref), where it has no schema", DEFS),
+        ("prompt: hi, expect: {json_schema: {$ref: '#missing'}}", ":1:38: the schema refers to '#missing' ($ref), where it has no schema", DEFS),
+        ("prompt: hi, expect: {json_schema: {$ref: '#/type', type: object}}", ":1:38: the schema refers to '#/type' ($ref), where it has no schema", DEFS),
+        ("prompt: hi, expect: {json_schema: {$ref: '#/type/x', type: object}}", ":1:38: the schema refers to '#/type/x' ($ref), where it has no schema", DEFS),
+        ("prompt: hi, expect: {json_schema: {items: {$id: 'http://a/b', $ref: '#/$defs/c'}, $defs: {c: {}}}}", ":1:38: the schema refers to '#/$defs/c' ($ref), where it has no schema", DEFS),
+        ("prompt: hi, expect: {json_schema: {$ref: '#/x', x: {$ref: '#/y'}}}", ":1:38: the schema refers to '#/y' ($ref), where it has no schema", DEFS),
+        ("prompt: hi, expect: {json_schema: {$ref: '#/x', x: {type: objekt}}}", ":1:38: the schema refers to '#/x', which is no JSON Schema: 'objekt' is not valid under any of the given schemas", "see json-schema.org"),
+        ("prompt: hi, expect: {json_schema: {$id: 'http://['}}", ":1:38: no JSON Schema: an `$id`: Invalid IPv6 URL", "see json-schema.org"),
+        ("prompt: hi, expect: {json_schema: {$ref: '#'}}", ":1:38: the schema refers to '#' in a circle, so the check of an answer never ends", INTO),
+        ("prompt: hi, expect: {json_schema: {$ref: '#/$defs/a', $defs: {a: {anyOf: [{type: string}, {$ref: '#/$defs/b'}]}, b: {not: {$ref: '#/$defs/a'}}}}}", ":1:38: the schema refers to '#/$defs/b' in a circle, so the check of an answer never ends", INTO),
+        ("kind: embedding, prompt: hi, sampling: {encoding_format: base64}, expect: {similarity: 0.9}", ":1:3: an answer with encoding_format 'base64' is not read", "leave it out, or write encoding_format: float"),
+        ("kind: transcription, audio: a.wav, sampling: {response_format: srt}, expect: {contains: a}", ":1:3: an answer with response_format 'srt' is not read", "leave it out, or write response_format: json"),
+        ("kind: transcription, audio: a.wav, expect: {tokens: {least: 1}}", ":1:3: an answer of kind transcription has no `tokens`", "known here: exact, contains, lacks, regex, choice, json_schema, length"),
+        ("kind: embedding, prompt: hi, sampling: {dimensions: 8}, expect: {dimensions: 4}", ":1:3: '8' dimensions are asked for, and 4 are expected", EITHER),
+        ("kind: rerank, prompt: hi, documents: [a, b], sampling: {top_n: 1}, expect: {order: [0, 1]}", ":1:3: the best 1 are asked for, and 2 are expected", "change `top_n` or `order`"),
+        ("prompt: hi, expect: {exact: ' '}", ":1:3: no answer can be as expected: '' contradicts the rest that is expected", EITHER),
+        ("prompt: hi, expect: {exact: ' Paris', contains: ' Paris'}", ":1:3: no answer can be as expected: 'Paris' contradicts the rest that is expected", EITHER),
         ("prompt: hi, expect: {length: {}}", ":1:33: bounds without a number", "write {least: 1, most: 100} or one of the two"),
         ("prompt: hi, expect: {length: {least: 5, most: 4}}", ":1:33: no number is at least 5 and at most 4", "write the smaller one as `least`"),
         ("prompt: hi, max_tokens: 5, expect: {tokens: {least: 6}}", ":1:3: no answer can be as expected: an answer of at most 5 tokens never has 6", EITHER),
@@ -217,6 +236,44 @@ def test_a_line_that_is_no_check_is_refused_with_its_place(
         read(tmp_path, fits, f"- {{{written}}}\n")
     assert caught.value.message == f"{tmp_path / 'x.yaml'}{message}"
     assert caught.value.hint.startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("schema", "good", "bad"),
+    [
+        ({"$ref": "#/$defs/a", "$defs": {"a": {"type": "string"}}}, "a", 1),
+        ({"$ref": "#here", "$defs": {"a": {"$anchor": "here", "type": "string"}}}, "a", 1),
+        ({"$ref": "#/$defs/a~1b%20c", "$defs": {"a/b c": {"type": "string"}}}, "a", 1),
+        ({"$id": "http://a/b", "items": {"$ref": "#/$defs/a"}, "$defs": {"a": {"type": "string"}}}, ["a"], [1]),
+        ({"$ref": "part", "$defs": {"a": {"$id": "part", "type": "string"}}}, "a", 1),
+        ({"type": ["array", "null"], "items": {"$ref": "#"}}, [[], [None]], [1]),
+        ({"$ref": "#/$defs/a", "$defs": {"a": {"anyOf": [{"type": "null"}, {"required": ["next"], "properties": {"next": {"$ref": "#/$defs/a"}}}]}}}, {"next": None}, {}),
+        ({"const": {"$ref": "http://a/b"}}, {"$ref": "http://a/b"}, 1),
+    ],
+)  # fmt: skip
+def test_references_within_a_schema_are_followed(
+    tmp_path: Path, schema: dict[str, Any], good: object, bad: object
+) -> None:
+    written = {"prompt": "hi", "expect": {"json_schema": schema}}
+    with matching(seconds=10) as fits:
+        (prompt,) = read(tmp_path, fits, json.dumps(written), "x.jsonl")
+        assert prompt.expect.json_schema == schema
+        assert fits(Fit(json.dumps(good), json_schema=schema)) == ""
+        assert fits(Fit(json.dumps(bad), json_schema=schema))
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "kind: embedding, prompt: hi, sampling: {encoding_format: float, dimensions: 4}, expect: {dimensions: 4}",
+        "kind: rerank, prompt: hi, documents: [a, b], sampling: {top_n: 0}, expect: {order: [0, 1]}",
+        "prompt: hi, expect: {exact: ' Paris ', choice: [Paris], length: {most: 5}}",
+    ],
+)
+def test_an_answer_that_can_be_as_expected_is_asked_for(
+    tmp_path: Path, fits: Fits, written: str
+) -> None:
+    assert len(read(tmp_path, fits, f"- {{{written}}}\n")) == 1
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def _of_sizes(expect: Expectation, max_tokens: int) -> Iterator[str]:
         yield f"an answer of at most {max_tokens} tokens never has {least:g} characters"
     if expect.length and expect.length.most is not None and expect.length.most < 1:
         yield "an answer of less than one character is empty"
-    for text in (*((expect.exact,) if expect.exact else ()), *expect.contains):
+    for text in (*((expect.exact.strip(),) if expect.exact else ()), *expect.contains):
         if len(text) > max_tokens * TOKEN:
             yield f"an answer of at most {max_tokens} tokens never has {len(text)} characters"
         elif expect.length and expect.length.most is not None and len(text) > expect.length.most:
@@ -55,10 +55,10 @@ def _of_texts(expect: Expectation, fits: Fits) -> Iterator[str]:
                 yield f"no answer contains {text[:60]!r} and lacks {other[:60]!r}"
     if expect.tool_call and expect.refusal:
         yield "no answer calls a tool and refuses"
-    named = [] if expect.exact is None else [expect.exact]
-    candidates = [
-        text for text in (named or expect.choice) if not expect.choice or text in expect.choice
-    ]
+    # Answers are compared without the spaces around them.
+    named = [] if expect.exact is None else [expect.exact.strip()]
+    choices = [each.strip() for each in expect.choice]
+    candidates = [text for text in (named or choices) if not choices or text in choices]
     if (named or expect.choice) and not any(_may_be(text, expect, fits) for text in candidates):
         what = f"{named[0][:60]!r}" if named else "each choice"
         yield f"{what} contradicts the rest that is expected"
@@ -66,6 +66,8 @@ def _of_texts(expect: Expectation, fits: Fits) -> Iterator[str]:
 
 def _may_be(text: str, expect: Expectation, fits: Fits) -> bool:
     """Return whether an answer that is `text` may have all else that is expected of it."""
+    if not text and not expect.tool_call:
+        return False
     if expect.length and not expect.length.holds(len(text)):
         return False
     if any(part not in text for part in expect.contains) or any(

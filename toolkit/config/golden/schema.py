@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
+from toolkit.config.golden.references import check_references, check_schema
 from toolkit.config.registry.fields import Duration, Text, refuse, short
 from toolkit.config.registry.part import Spec
 from toolkit.domain.gates.golden import Expectation, Range, ToolCall
@@ -21,7 +21,8 @@ _OF_TEXT = ("exact", "contains", "lacks", "regex", "choice", "json_schema", "len
 _OF_KIND = {
     "chat": (*_OF_TEXT, "tool_call", "refusal"),
     "completion": _OF_TEXT,
-    "transcription": _OF_TEXT,
+    # Engines count no tokens of a transcription.
+    "transcription": tuple(each for each in _OF_TEXT if each != "tokens"),
     "embedding": ("dimensions", "norm", "similarity"),
     "rerank": ("order",),
 }
@@ -67,36 +68,9 @@ def _one_or_more(value: Any) -> Any:
 def _schema(value: Any) -> Any:
     if not isinstance(value, dict):
         raise refuse("a JSON Schema is a mapping here", 'for example {"type": "object"}')
-    from jsonschema import Draft202012Validator, SchemaError
-
-    for where, reference in _references(value):
-        if not reference.startswith("#"):
-            raise refuse(
-                f"the schema refers to {short(reference)} ({where}), which is never fetched",
-                "write it into the schema, and refer to it by `#/$defs/...`",
-            )
-    try:
-        Draft202012Validator.check_schema(value)
-    except SchemaError as error:
-        raise refuse(f"no JSON Schema: {error.message[:200]}", "see json-schema.org") from None
+    check_schema(value)
+    check_references(value)
     return value
-
-
-def _references(value: Any) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    left = [value]
-    while left:
-        each = left.pop()
-        if isinstance(each, Mapping):
-            found.extend(
-                (key, each[key])
-                for key in ("$ref", "$dynamicRef")
-                if isinstance(each.get(key), str)
-            )
-            left.extend(each.values())
-        elif isinstance(each, list):
-            left.extend(each)
-    return found
 
 
 def _pattern(value: Any) -> Any:
@@ -311,3 +285,27 @@ class PromptSpec(Spec):
                 )
         if self.sampling.get("n", 1) != 1:
             raise refuse("`n` asks for several answers in one", "write tries: {least: 3, of: 5}")
+        self._readable()
+
+    def _readable(self) -> None:
+        """Refuse sampling whose answers are never read, or never as expected."""
+        form = {"embedding": "encoding_format", "transcription": "response_format"}.get(self.kind)
+        read = ("float",) if self.kind == "embedding" else ("json", "verbose_json")
+        if form and self.sampling.get(form, read[0]) not in read:
+            raise refuse(
+                f"an answer with {form} {short(str(self.sampling[form]))} is not read",
+                f"leave it out, or write {form}: {read[0]}",
+            )
+        dimensions, least = self.sampling.get("dimensions"), self.expect.dimensions
+        if None not in (dimensions, least) and dimensions != least:
+            raise refuse(
+                f"{short(str(dimensions))} dimensions are asked for, and {least} are expected",
+                "change one of the two",
+            )
+        best, order = self.sampling.get("top_n"), self.expect.order or ()
+        # 0 asks for all documents.
+        if self.kind == "rerank" and isinstance(best, int) and 0 < best < len(order):
+            raise refuse(
+                f"the best {best} are asked for, and {len(order)} are expected",
+                "change `top_n` or `order`",
+            )
