@@ -33,6 +33,12 @@ def read_text(path: Path, *, limit: int, hint: str = "") -> str:
         raise InputError(
             f"{path}:{line}: byte {error.start} is not UTF-8 text", hint="save the file as UTF-8"
         ) from None
+    check_characters(path, text)
+    return text
+
+
+def check_characters(path: Path, text: str) -> None:
+    """Raise InputError where `text`, which the file `path` has or gets, has a control character."""
     for number, line_text in enumerate(text.split("\n"), start=1):
         column = _control_character(line_text)
         if column:
@@ -41,7 +47,6 @@ def read_text(path: Path, *, limit: int, hint: str = "") -> str:
                 "this is no text file",
                 hint="remove it, or name another file",
             )
-    return text
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from toolkit.config.yaml_dump import dump_yaml
+from toolkit.config.yaml_text import MAX_LINE
 from toolkit.domain.bounds import GOLDEN, GOLDEN_PROMPTS
 from toolkit.domain.outside import parse_mapping
 from toolkit.errors import InputError
@@ -16,7 +17,10 @@ _HEAD = (
     "# Golden prompts, drafted from the answers of {title}. Read each one: an expectation that is too narrow\n"
     "# fails good versions, one that is too wide passes bad ones.\n"
 )
-_SHOWN = 200
+# Characters of an answer that stand above its prompt.
+SHOWN = 200
+# A line may end at a space behind it, and must not be longer than lines that are read.
+_WIDTH = MAX_LINE // 2
 
 
 def read_requests(name: str, text: str) -> list[dict[str, Any]]:
@@ -56,8 +60,9 @@ def draft_text(title: str, prompts: Iterable[tuple[Mapping[str, Any], str]]) -> 
     """Return the file of golden prompts, each with what the release `title` answered as a comment."""
     parts = [_HEAD.format(title=title)]
     for prompt, answer in prompts:
-        said = answer if len(answer) <= _SHOWN else f"{answer[:_SHOWN]}..."
-        parts.append(
-            f"\n# answered: {json.dumps(said)}\n{dump_yaml([dict(prompt)], indented=False)}"
-        )
+        said = answer if len(answer) <= SHOWN else f"{answer[:SHOWN]}..."
+        text = dump_yaml([dict(prompt)], indented=False, width=_WIDTH)
+        # JSON leaves this one control character as it is, and no file may have it.
+        shown = json.dumps(said).replace("\x7f", "\\u007f")
+        parts.append(f"\n# answered: {shown}\n{text}")
     return "".join(parts)

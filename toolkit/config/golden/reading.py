@@ -34,7 +34,11 @@ def read_golden(
     Raises InputError with `file:line:column` where it is missing, or a line of it is no check or one that no answer can
     pass.
     """
-    text = read_text(path, limit=GOLDEN, hint=hint)
+    return golden_in(path, read_text(path, limit=GOLDEN, hint=hint), fits)
+
+
+def golden_in(path: Path, text: str, fits: Fits) -> tuple[GoldenPrompt, ...]:
+    """Return the prompts in `text`, which the file `path` has or gets; see `read_golden`."""
     document, faults = _document(path, text)
     if faults:
         raise _first(path, faults)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from toolkit.domain.gates.golden import Expectation, Kind
@@ -14,25 +14,33 @@ from toolkit.planning.guard.kinds import Said
 _EXACT = 40
 
 
-def drafted(said: Sequence[Said]) -> dict[str, Any]:
-    """Return what to expect of a chat whose answers to one prompt were these: the narrowest of what all of them had."""
+def drafts(said: Sequence[Said]) -> Iterator[dict[str, Any]]:
+    """Yield what may be expected of a chat whose answers to one prompt were these, the narrowest first.
+
+    A file of golden prompts cannot have each of them: a short answer may have a control character.
+    """
     texts = [each.text.strip() for each in said]
     calls = [each.tool_calls[0] for each in said if each.tool_calls]
     if len(calls) == len(said) and len({each.name for each in calls}) == 1:
         same = all(each.arguments == calls[0].arguments for each in calls)
-        arguments = {"arguments": dict(calls[0].arguments)} if same and calls[0].arguments else {}
-        return {"tool_call": {"name": calls[0].name, **arguments}}
+        if same and calls[0].arguments:
+            yield {"tool_call": {"name": calls[0].name, "arguments": dict(calls[0].arguments)}}
+        yield {"tool_call": {"name": calls[0].name}}
+        return
     if len(set(texts)) == 1 and len(texts[0]) <= _EXACT and "\n" not in texts[0]:
-        return {"exact": texts[0]}
+        yield {"exact": texts[0]}
     if keys := _common_keys(texts):
-        return {"json_schema": {"type": "object", "required": keys}}
+        yield {"json_schema": {"type": "object", "required": keys}}
     if all(_refuses(each) for each in said):
-        return {"refusal": True}
+        yield {"refusal": True}
+        return
     lengths = [len(text) for text in texts]
-    return {
-        "refusal": False,
-        "length": {"least": max(1, min(lengths) // 2), "most": 2 * max(lengths)},
-    }
+    yield bounded(max(1, min(lengths) // 2), 2 * max(lengths))
+
+
+def bounded(least: int, most: int) -> dict[str, Any]:
+    """Return the widest expectation of a draft: a text of so many characters that does not refuse."""
+    return {"refusal": False, "length": {"least": least, "most": most}}
 
 
 def _common_keys(texts: Sequence[str]) -> list[str]:

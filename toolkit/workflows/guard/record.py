@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.adapters.matching.matching import matching
-from toolkit.config.golden.draft import draft_text
-from toolkit.config.golden.reading import read_golden
-from toolkit.domain.gates.golden import Kind
+from toolkit.config.golden.draft import SHOWN, draft_text
+from toolkit.config.golden.reading import golden_in
+from toolkit.config.text_file import check_characters
+from toolkit.domain.bounds import GOLDEN
+from toolkit.domain.gates.golden import Fits, GoldenPrompt
 from toolkit.errors import HostError, InputError
-from toolkit.planning.guard.drafts import drafted
+from toolkit.planning.guard.drafts import bounded, drafts
 from toolkit.planning.guard.kinds import Said, fault_of_answer, said_in
 from toolkit.workflows.guard.replicas import Place, ask
 from toolkit.workflows.tools import Say
 
 # The same prompt so often: what differs between these answers is not expected.
 _TIMES = 3
-_TOKENS, _SECONDS = 256, 60.0
+# Before anything is asked, these stand for the expectations and for the beginnings of answers. No draft whose
+# expectations are the widest has more values; an answer takes six characters for one where it is all escapes.
+_MOST = 10**6
+_ANSWER = "\x80" * SHOWN
+_ANOTHER = "name another file: --output golden/new.yaml"
+_PLACE = re.compile(r"^(:[0-9]+){0,2}: ")
+
+# A prompt as the operator gives it, with what is expected, and the answer that is shown.
+Drafted = tuple[Mapping[str, Any], str]
 
 
 def record_golden(
@@ -28,44 +40,147 @@ def record_golden(
 ) -> int:
     """Ask the release at `place` each prompt and write `output`, readable by its owner alone; return how many.
 
-    Raises InputError where `output` exists or a prompt is none, HostError where the release does not answer one.
+    A prompt that is given twice is asked once. Raises InputError where `output` exists or a prompt is none, before
+    anything is asked; HostError where the release does not answer one.
     """
-    if output.exists() or not output.parent.is_dir():
-        why = "exists already" if output.exists() else f"has no directory {output.parent}"
-        raise InputError(f"{output} {why}", hint="name another file: --output golden/new.yaml")
-    found = []
-    for number, prompt in enumerate(prompts, start=1):
-        said = [_said(host, place, number, prompt) for _ in range(_TIMES)]
-        found.append(({**prompt, "expect": drafted(said)}, said[0].text.strip()))
-        if number % 20 == 0:
-            say(f"{number} of {len(prompts)} prompts asked")
-    with os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(draft_text(place.release.title, found))
+    _new(output)
+    title = place.release.title
     with matching() as fits:
-        return len(read_golden(output, fits))
+        file = _File(title, output, fits)
+        asked = _asked(file, prompts)
+        if again := len(prompts) - len(asked):
+            say(f"{again} of {len(prompts)} prompts stand there twice and are asked once")
+        narrow, wide = [], []
+        for count, (number, prompt) in enumerate(asked, start=1):
+            said = [_said(host, place, number, prompt) for _ in range(_TIMES)]
+            known = _readable(file, prompts[number - 1], said)
+            if not known:
+                raise _unasked(host, title, number, "called a tool that the prompt does not have")
+            narrow.append(known[0])
+            wide.append(known[-1])
+            if count % 20 == 0:
+                say(f"{count} of {len(asked)} prompts asked")
+        try:
+            text = file.text(narrow)
+        except InputError:
+            # Together the narrow ones may have too many values.
+            text = file.text(wide)
+    _write(output, text)
+    return len(asked)
 
 
-def _said(host: HostPort, place: Place, number: int, prompt: Mapping[str, Any]) -> Said:
-    turns = list(prompt.get("messages") or [{"role": "user", "content": prompt.get("prompt")}])
-    if system := prompt.get("system"):
-        turns = [{"role": "system", "content": system}, *turns]
-    payload = {
-        "messages": turns,
-        "max_tokens": prompt.get("max_tokens", _TOKENS),
-        "temperature": 0,
-        **({"tools": prompt["tools"]} if "tools" in prompt else {}),
-        **(prompt.get("sampling") or {}),
-    }
-    answer = ask(host, place, Kind.CHAT, payload, _SECONDS)
+@dataclass(frozen=True, slots=True)
+class _File:
+    """The file that is drafted from the answers of the release `title`."""
+
+    title: str
+    output: Path
+    fits: Fits
+
+    def read(self, found: Iterable[Drafted]) -> tuple[GoldenPrompt, ...]:
+        """Return the prompts of the file as gates read them; raises InputError where they refuse it."""
+        text = draft_text(self.title, found)
+        if len(text.encode("utf-8")) > GOLDEN:
+            raise InputError(
+                f"{self.output}: larger than {GOLDEN // 2**20} MiB", hint="give fewer prompts"
+            )
+        check_characters(self.output, text)
+        return golden_in(self.output, text, self.fits)
+
+    def text(self, found: Sequence[Drafted]) -> str:
+        """Return the text of the file; raises InputError where gates refuse it."""
+        self.read(found)
+        return draft_text(self.title, found)
+
+
+def _new(output: Path) -> None:
+    parent = output.parent
+    for fault, why in (
+        (output.exists(), "exists already"),
+        (not parent.is_dir(), f"has no directory {parent}"),
+        (not os.access(parent, os.W_OK), f"cannot be written to {parent}"),
+        (output.suffix == ".jsonl", "is to be JSONL, and a draft is YAML"),
+    ):
+        if fault:
+            raise InputError(f"{output} {why}", hint=_ANOTHER)
+
+
+def _asked(file: _File, prompts: Sequence[Mapping[str, Any]]) -> list[tuple[int, GoldenPrompt]]:
+    """Return the prompts as gates ask them, each once, with their numbers from 1.
+
+    Raises InputError where one is none, or all of them make no file.
+    """
+    # With bounds of its own each, none expects the same as another.
+    drafted = [
+        ({**prompt, "expect": bounded(1, _MOST + number)}, _ANSWER)
+        for number, prompt in enumerate(prompts, start=1)
+    ]
+    try:
+        found = file.read(drafted)
+    except InputError as error:
+        for number, each in enumerate(drafted, start=1):
+            _read_alone(file, number, each)
+        raise _without_place(file, error, "the prompts make no file of golden prompts") from None
+    first: dict[str, tuple[int, GoldenPrompt]] = {}
+    for number, prompt in enumerate(found, start=1):
+        first.setdefault(repr(prompt.payload), (number, prompt))
+    return list(first.values())
+
+
+def _read_alone(file: _File, number: int, drafted: Drafted) -> None:
+    try:
+        file.read([drafted])
+    except InputError as error:
+        raise _without_place(file, error, f"prompt {number}") from None
+
+
+def _without_place(file: _File, error: InputError, before: str) -> InputError:
+    """Return the fault of a file that nobody has seen, without its line and column."""
+    fault = error.message.removeprefix(str(file.output))
+    return InputError(f"{before}: {_PLACE.sub('', fault, count=1)}", hint=error.hint)
+
+
+def _readable(file: _File, prompt: Mapping[str, Any], said: Sequence[Said]) -> list[Drafted]:
+    """Return the prompt with each draft that a file can have, the narrowest first."""
+    found = []
+    for expect in drafts(said):
+        drafted: Drafted = ({**prompt, "expect": expect}, said[0].text.strip())
+        try:
+            file.read([drafted])
+        except InputError:
+            continue
+        found.append(drafted)
+    return found
+
+
+def _said(host: HostPort, place: Place, number: int, prompt: GoldenPrompt) -> Said:
+    answer = ask(host, place, prompt.kind, prompt.payload, prompt.timeout)
     try:
         if fault := fault_of_answer(answer):
             raise ValueError(fault)
-        said = said_in(Kind.CHAT, answer)
+        said = said_in(prompt.kind, answer)
         if not (said.text.strip() or said.tool_calls or said.refusal):
             raise ValueError("answered nothing")
     except ValueError as error:
-        raise HostError(
-            f"{host.name}: asked prompt {number}, {place.release.title} {error}",
-            hint="take that prompt out; nothing was written",
-        ) from None
+        raise _unasked(host, place.release.title, number, str(error)) from None
     return said
+
+
+def _unasked(host: HostPort, title: str, number: int, why: str) -> HostError:
+    return HostError(
+        f"{host.name}: asked prompt {number}, {title} {why}",
+        hint="take that prompt out; nothing was written",
+    )
+
+
+def _write(output: Path, text: str) -> None:
+    try:
+        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+        except OSError:
+            output.unlink()
+            raise
+    except OSError as error:
+        raise InputError(f"{output} cannot be written: {error.strerror}", hint=_ANOTHER) from None
