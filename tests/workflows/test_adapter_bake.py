@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from tests.workflows.test_adapter_gates import verdicts, version
+from tests.workflows.test_adapter_gates import RIGHT, WRONG, answering, verdicts, version
 from tests.workflows.test_adapters import ALL, LAW, SQL, SQL_2, base, engines, loaded, names
 from tests.workflows.world import Killed, World
 from toolkit.adapters.fakes.guard import FakeGuards
-from toolkit.domain.gates.guard import GateResult, Guard, Tolerance, Unsure, Verdict
+from toolkit.domain.gates.guard import (
+    Answers,
+    GateResult,
+    Guard,
+    GuardOrder,
+    Tolerance,
+    Unsure,
+    Verdict,
+)
+from toolkit.domain.registry.model import Check
 from toolkit.errors import ReleaseFailedError
 from toolkit.planning.change.adapters import adapter_changes, adapters_guard
 
@@ -60,6 +71,28 @@ def test_probes_ask_the_new_adapter_and_the_former_one_by_their_names(world: Wor
     assert order.adapters.names == ("law", "sql")
     assert [each.payload["lora_name"] for each in order.adapters.back] == ["law", "sql", "sql"]
     assert order.former == ""
+
+
+@pytest.mark.parametrize(("new", "probes"), [(RIGHT, ["hi", "question"]), (WRONG, ["hi"])])
+def test_probes_ask_an_adapter_the_golden_prompts_that_it_has_passed(
+    world: World, tmp_path: Path, new: str, probes: list[str]
+) -> None:
+    prompt = {"prompt": "question", "max_tokens": 9, "expect": {"contains": "SELECT"}}
+    (tmp_path / "sql.jsonl").write_text(json.dumps(prompt))
+    asked = replace(BAKED, answers=Answers("sql.jsonl", lose_at_most=1, directory=str(tmp_path)))
+    world.version = version(asked, "sql")
+    checked = (Check("hi"),)
+    answering(world, new)
+    orders: list[GuardOrder] = []
+    world.before(
+        lambda event: (
+            orders.extend(world.host.guards.orders.values()) if "follow guard" in event else None
+        )
+    )
+    world.deploy(base(1, replace(SQL, checks=checked)))
+    world.deploy(base(2, replace(SQL_2, checks=checked)), ALL)
+    world.go_on()
+    assert [each.payload["messages"][-1]["content"] for each in orders[0].probes] == probes
 
 
 def test_a_breach_gives_the_former_adapter_back_and_marks_the_release(world: World) -> None:

@@ -85,6 +85,22 @@ def test_wrong_answers_are_found_beside_right_ones_of_the_serving_release(tmp_pa
     assert result.reason.endswith("p1 (x.jsonl:1) answered 'It is Rome.', without 'Paris'")
 
 
+def test_prompts_that_were_passed_each_time_are_named(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def says(version: str, payload: Mapping[str, Any]) -> str:
+        number = question(payload)
+        if number == 3:
+            asked.append(version)
+        # 1 is passed, 2 is lost, 3 is lost once in three times, both fail 4, and 5 is won.
+        wrong = {"v1": (4, 5), "v2": (2, 4) if len(asked) != 2 else (2, 3, 4)}
+        return "Rome" if number in wrong[version] else "Paris"
+
+    *_, result = run(host(says), guard(tmp_path, *[PARIS] * 5, lose_at_most=1))
+    assert (str(result.verdict), result.passed) == ("passed", {"p1", "p5"})
+    assert "passed" not in result.as_json()
+
+
 def test_what_both_get_wrong_is_no_loss(tmp_path: Path) -> None:
     found = host(lambda version, payload: "Rome" if question(payload) == 1 else "Paris")
     assert verdicts(run(found, guard(tmp_path, PARIS, PARIS)))[-1] == ("answers", "passed")

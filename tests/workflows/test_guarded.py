@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.workflows.guarding import STEPS, cut_in_bake, gates, guarded, watch_shares
+from tests.workflows.guarding import GUARDED, STEPS, cut_in_bake, gates, guarded, watch_shares
 from tests.workflows.test_cut_short import kept
 from tests.workflows.world import GB, Killed, World, release
 from toolkit.adapters.fakes.behaviour import Behaviour
-from toolkit.domain.gates.guard import Guard, Unsure, Verdict
+from toolkit.domain.gates.guard import Answers, Guard, GuardOrder, Unsure, Verdict
 from toolkit.errors import HostError, RefusedError, ReleaseFailedError
 from toolkit.planning.change.rollout import Limits
 from toolkit.workflows.tools import NoTrail
@@ -57,6 +62,37 @@ def test_each_verdict_is_noted_once_in_the_history_and_in_the_audit_log(
     assert Counter(noted) - Counter(noted_of_shares) == {
         each: count for each, count in known.items() if each[1] != "canary"
     }
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["beside", "swap"])
+def test_a_guard_holds_a_release_to_the_golden_prompts_that_it_has_passed(
+    world: World, tmp_path: Path, beside: bool
+) -> None:
+    lines = [{"name": each, "prompt": each, "max_tokens": 9} for each in ("right", "lost", "both")]
+    text = "\n".join(json.dumps({**each, "expect": {"contains": "yes"}}) for each in lines)
+    (tmp_path / "x.jsonl").write_text(text)
+    answers = Answers("x.jsonl", lose_at_most=1, directory=str(tmp_path))
+    orders: list[GuardOrder] = []
+
+    def says(version: str, payload: Mapping[str, Any]) -> str:
+        asked = str(payload["messages"][-1]["content"]) if "messages" in payload else ""
+        return "no" if asked == "both" or (asked == "lost" and version == "v2") else "yes"
+
+    memory = 3 * GB if beside else 15 * GB
+    world.deploy(release(1, memory=memory))
+    for host in world.hosts.values():
+        host.says = says
+    world.before(
+        lambda event: (
+            orders.extend(world.host.guards.orders.values()) if "follow guard" in event else None
+        )
+    )
+    world.guard = replace(GUARDED, answers=answers)
+    world.deploy(release(2, memory=memory))
+    world.go_on()
+    contents = [each.payload["messages"][-1]["content"] for each in orders[0].probes]
+    assert contents[1:] == ["right"]
+    assert bool(orders[0].former) is beside
 
 
 def test_in_a_fleet_one_host_has_the_canary(fleet: World) -> None:

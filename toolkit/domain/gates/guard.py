@@ -57,13 +57,15 @@ def _value(value: float | None, unit: str) -> str:
 class GateResult:
     """The verdict of one gate (`answers`, `speed`, `shape`, `health`, `canary`, `bake`, ...) with its figures.
 
-    `reason` says in words why it failed or could not tell; it may be empty where it passed.
+    `reason` says in words why it failed or could not tell; it may be empty where it passed. `passed` names the golden
+    prompts that the new release passed each time it was asked; nothing keeps it.
     """
 
     gate: str
     verdict: Verdict
     reason: str = ""
     figures: tuple[Figure, ...] = ()
+    passed: frozenset[str] = field(default=frozenset(), compare=False)
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form that history, hosts and `--json` share."""

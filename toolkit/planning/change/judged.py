@@ -36,8 +36,8 @@ def guard_order(
     """Return the order for the guard of `release` in `slot`, before its first phase.
 
     The `former` release stands beside it in the slot `beside`, empty where none does. Checks and the short ones of the
-    guard's golden `prompts` are its probes. A version that declares neither
-    canary nor bake is watched as long as a command would watch it, and sent no probes.
+    golden `prompts` that the release has passed are its probes. A version that declares neither canary nor bake is
+    watched as long as a command would watch it, and sent no probes.
     """
     order = _bare_order(guard, rollout, release, slot, beside)
     if not guard.steps and guard.bake is None:
@@ -78,7 +78,7 @@ def _bare_order(
 def adapter_probes(
     release: Release, adapter: ReleaseAdapter, former: str, prompts: Iterable[GoldenPrompt]
 ) -> tuple[PairedProbe, ...]:
-    """Return what a guard asks an adapter of `release`: its checks, and its short golden prompts.
+    """Return what a guard asks an adapter of `release`: its checks, and the short ones of the `prompts` that it passed.
 
     `former` is the name under which the replica has the version that served before; empty where none did.
     """

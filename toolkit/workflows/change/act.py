@@ -225,9 +225,10 @@ class Act:
         host = self._tools.host.host
         written = slot_variables(self._facts, host, release, step.slot, port, slot.devices)
         self._play("replica", {**written, "replica_runs_on": True})
-        guards, begin = proving.guards if proving else {}, None
+        guards, passed = (proving.guards, proving.passed) if proving else ({}, {})
+        begin = None
         if self._guarding and step.slot in self._watched:
-            begin = adapting.watched(self._guarding, slot.release, guards)
+            begin = adapting.watched(self._guarding, slot.release, guards, passed)
         adapting.exchange(self._target(step.slot, 0).name, begin)
 
     def _hold(self, step: Step) -> None:
@@ -251,9 +252,14 @@ class Act:
             return
         assert self._guarding, "the plan has a canary where a guard can watch it"
         release = self._change.releases[step.slot]
-        self._guarding.begin(release, step.slot, self._stopped)
+        self._guarding.begin(release, step.slot, self._stopped, self._passed)
         self._route(lambda routes: self._sharing(routes, step))
         self._promoted = self._guarding.follow(release, step, GuardPhase.SHARE)
+
+    @property
+    def _passed(self) -> frozenset[str]:
+        """The golden prompts that the new release has passed; none where it was not asked."""
+        return self._proving.passed if self._proving else frozenset()
 
     def _sharing(self, routes: Routes, step: Step) -> Routes:
         """Return the routes in which the slot of `step` gets its share, and the other targets keep their weights."""
@@ -266,7 +272,7 @@ class Act:
     def _shift(self, step: Step) -> None:
         if self._guarding and step.slot in self._watched:
             release = self._change.releases[step.slot]
-            self._guarding.begin(release, step.slot, self._stopped)
+            self._guarding.begin(release, step.slot, self._stopped, self._passed)
         self._kept = self._stopping if self._guarding else set()
         self._route(lambda routes: self._shifted(routes, step.slot))
 

@@ -22,7 +22,7 @@ from toolkit.planning.routing.edits import with_adapters
 from toolkit.planning.routing.routes import Routes
 from toolkit.workflows.change.failures import logs_of, refused
 from toolkit.workflows.guard.checks import fault_of_adapter
-from toolkit.workflows.guard.files import prompts_of
+from toolkit.workflows.guard.files import passed_prompts
 from toolkit.workflows.tools import Tools
 
 if TYPE_CHECKING:
@@ -80,10 +80,17 @@ class Adapting:
             raise refused(self._release, self._slot, fault)
 
     def watched(
-        self, guarding: Guarding, former: Release | None, guards: Mapping[str, Guard]
+        self,
+        guarding: Guarding,
+        former: Release | None,
+        guards: Mapping[str, Guard],
+        passed: Mapping[str, frozenset[str]],
     ) -> Callable[[], None]:
-        """Prepare the watch over the new adapters beside those of `former`; return what begins it."""
-        swapped, probes = self._keep_former(former), self._probes(former, guards)
+        """Prepare the watch over the new adapters beside those of `former`; return what begins it.
+
+        `passed` names, by adapter, the golden prompts that it has passed: these alone may be probes.
+        """
+        swapped, probes = self._keep_former(former), self._probes(former, guards, passed)
         return lambda: guarding.begin_adapters(self._release, self._slot, swapped, probes)
 
     def _keep_former(self, former: Release | None) -> AdapterReturn:
@@ -101,13 +108,16 @@ class Adapting:
         return AdapterReturn(tuple(sorted(self._loaded)), tuple(back), tuple(after))
 
     def _probes(
-        self, former: Release | None, guards: Mapping[str, Guard]
+        self,
+        former: Release | None,
+        guards: Mapping[str, Guard],
+        passed: Mapping[str, frozenset[str]],
     ) -> tuple[PairedProbe, ...]:
         """Return what a guard asks each new adapter, and the former one under its internal name."""
         known = {each.name: internal_name(each) for each in former.adapters} if former else {}
         found: list[PairedProbe] = []
         for name, adapter in sorted(self._loaded.items()):
-            prompts = prompts_of(guards.get(name, Guard()))
+            prompts = passed_prompts(guards.get(name, Guard()), passed.get(name, frozenset()))
             found += adapter_probes(self._release, adapter, known.get(name, ""), prompts)
         return tuple(found)
 

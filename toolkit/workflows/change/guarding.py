@@ -22,7 +22,7 @@ from toolkit.domain.gates.guard import (
 from toolkit.domain.hosts.facts import GuardFacts, HostFacts
 from toolkit.errors import HostError, ReleaseFailedError
 from toolkit.planning.change.judged import adapter_order, guard_of, guard_order
-from toolkit.workflows.guard.files import prompts_of
+from toolkit.workflows.guard.files import passed_prompts
 from toolkit.workflows.tools import Tools
 
 # Seconds between two lines of progress.
@@ -43,16 +43,18 @@ class Guarding:
         self._begun = False
         self._said = 0.0
 
-    def begin(self, release: Release, slot: str, stopped: set[str]) -> None:
-        """Give the host the order, before any traffic; `stopped` are the slots whose replica is stopped."""
+    def begin(self, release: Release, slot: str, stopped: set[str], passed: frozenset[str]) -> None:
+        """Give the host the order, before any traffic; `stopped` are the slots whose replica is stopped.
+
+        Of the golden prompts those that the release has `passed` may be probes. Others may be lost, or nobody knows.
+        """
         if self._begun:
             return
         current = self._facts.serving_slot(release.model)
         beside = current.slot if current and current.slot not in {slot, *stopped} else ""
         former = current.release if current else None
-        order = guard_order(
-            self._guard, self._rollout, release, slot, former, beside, prompts_of(self._guard)
-        )
+        prompts = passed_prompts(self._guard, passed)
+        order = guard_order(self._guard, self._rollout, release, slot, former, beside, prompts)
         self._tools.host.guard_begin(replace(order, hosts=self._hosts))
         self._begun = True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from toolkit.domain.deployment.release import Release, ReleaseAdapter
 from toolkit.domain.gates.guard import GateResult, Guard
@@ -18,11 +18,16 @@ from toolkit.workflows.tools import Tools
 
 
 class Proving:
-    """The proofs of a new release on one host before any traffic, in the deployment of `rollout`."""
+    """The proofs of a new release on one host before any traffic, in the deployment of `rollout`.
+
+    `passed` names the golden prompts that the release passed each time: a guard may hold it to these alone, because the
+    gate allows the loss of others.
+    """
 
     def __init__(self, tools: Tools, guard: Guard, rollout: str) -> None:
         self._tools, self._guard, self._rollout = tools, guard, rollout
         self._former: Place | None = None
+        self.passed: frozenset[str] = frozenset()
 
     def record_former(self, model: str, slot: str) -> None:
         """Record the answers of the release in `slot`, whose place the new one takes."""
@@ -42,6 +47,7 @@ class Proving:
         tools, guard, new = self._tools, self._guard, Place(slot, port, release)
         old = serving_beside(tools.host.observe(), new)
         results = run_gates(tools.host, guard, new, old, tools.say, tools.scorer, self._former)
+        self.passed = passed_in(results)
         for result in results:
             keep_result(tools, new.release, self._rollout, result)
         if why := refusal(results, guard):
@@ -53,7 +59,8 @@ class Proving:
 class ProvingAdapters:
     """The proofs of a release's adapters on one host, each by its own of the `guards`, by name.
 
-    `results` are the verdicts so far, `refusals` why adapters must not get traffic. With `alone` nothing is to be
+    `results` are the verdicts so far, `refusals` why adapters must not get traffic. `passed` names, by adapter, the
+    golden prompts that it passed each time. With `alone` nothing is to be
     changed, and a refusal ends nothing.
     """
 
@@ -63,6 +70,7 @@ class ProvingAdapters:
         self._tools, self.guards, self._rollout, self._alone = tools, guards, rollout, alone
         self.results: list[GateResult] = []
         self.refusals: list[str] = []
+        self.passed: dict[str, frozenset[str]] = {}
 
     def beside(
         self, release: Release, slot: str, port: int, former: Release | None
@@ -100,6 +108,7 @@ class ProvingAdapters:
         )
         results = adapter_gates(tools, adapter, guard, new, old)
         self.results += results
+        self.passed[adapter.name] = passed_in(results)
         for result in results:
             keep_result(tools, release, self._rollout, result)
         if why := refusal(results, guard):
@@ -107,6 +116,11 @@ class ProvingAdapters:
             if not self._alone:
                 hint = f"toolkit releases {release.model} --gates"
                 raise ReleaseFailedError(self.refusals[-1], hint=hint)
+
+
+def passed_in(results: Iterable[GateResult]) -> frozenset[str]:
+    """Return the names of the golden prompts that were passed each time in any of the gates."""
+    return frozenset(name for each in results for name in each.passed)
 
 
 def guards_of(version: Version | None) -> dict[str, Guard]:

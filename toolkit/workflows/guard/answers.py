@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from toolkit.domain.gates.golden import GoldenPrompt
 from toolkit.domain.gates.guard import Answers, GateResult, Verdict
@@ -50,10 +50,13 @@ class _Asking:
 
     def run(self, asked: Answers) -> GateResult:
         pairs: list[Pair] = []
+        passed: set[str] = set()
         prompts = self._gating.prompts
         for number, prompt in enumerate(prompts, start=1):
             rounds = self._rounds(prompt)
             pairs.append(_of(rounds))
+            if all(each.pair.new for each in rounds):
+                passed.add(prompt.name)
             # A prompt that is asked again is still one prompt without an answer.
             self._silent = self._silent + 1 if all(each.silent for each in rounds) else 0
             if self._silent >= _SILENT:
@@ -67,7 +70,8 @@ class _Asking:
             if number % 20 == 0:
                 self._gating.say(f"  {number} of {len(prompts)} golden prompts asked")
         # A serving release that answers nothing is a reason for the change, and nothing to compare with.
-        return judge_answers(asked, pairs, compared=any(each.old is not None for each in pairs))
+        result = judge_answers(asked, pairs, compared=any(each.old is not None for each in pairs))
+        return replace(result, passed=frozenset(passed))
 
     def _rounds(self, prompt: GoldenPrompt) -> list[_Round]:
         """Ask the prompt once, or, where it is lost, until it is lost twice or asked three times."""

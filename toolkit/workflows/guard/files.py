@@ -33,6 +33,11 @@ def prompts_of(guard: Guard) -> tuple[GoldenPrompt, ...]:
         return read_prompts(guard, fits)
 
 
+def passed_prompts(guard: Guard, passed: frozenset[str]) -> tuple[GoldenPrompt, ...]:
+    """Return the golden prompts of a guard that have one of the names `passed`."""
+    return tuple(each for each in prompts_of(guard) if each.name in passed) if passed else ()
+
+
 def read_prompts(guard: Guard, fits: Fits) -> tuple[GoldenPrompt, ...]:
     """Return the golden prompts of a guard, none where it has none; raises InputError like `check_files`."""
     if guard.answers is None or guard.off:
