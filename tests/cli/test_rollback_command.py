@@ -9,6 +9,9 @@ import pytest
 
 from tests.cli.shell import Prompt
 from tests.workflows.world import World, release
+from toolkit.cli.commands.rollback import _number
+from toolkit.domain.deployment.release import Release
+from toolkit.errors import InputError
 
 FLEET = "all:\n  hosts:\n    gpu1: {ansible_host: 10.0.0.1}\n"
 
@@ -85,6 +88,44 @@ def test_a_rollback_goes_to_a_release_or_to_a_version(
     deploy(world, "acme/tiny", "acme/tiny")
     assert prompt("rollback", "tiny", "--to", target, "--yes").code == 0
     assert world.serving() == {"gpu1": "v1"}
+
+
+class Releases:
+    """A history whose releases have these versions, by number."""
+
+    def __init__(self, **versions: str) -> None:
+        self._versions = {int(number[1:]): version for number, version in versions.items()}
+
+    def releases(self, _: str) -> list[tuple[Release, str]]:
+        return [
+            (replace(release(number), version=version), "")
+            for number, version in self._versions.items()
+        ]
+
+
+@pytest.mark.parametrize(
+    ("target", "versions", "number"),
+    [
+        ("2507", {"r1": "v1", "r4": "2507", "r5": "2507"}, 5),
+        ("2", {"r1": "2", "r2": "2"}, 2),
+        ("#2", {"r1": "2", "r2": "v2"}, 2),
+        ("2", {"r1": "v1", "r2": "v2"}, 2),
+        # A release of another ops machine is not in this history.
+        ("7", {"r1": "v1"}, 7),
+        ("0012", {"r3": "0012"}, 3),
+    ],
+)
+def test_a_version_may_be_named_by_digits(
+    target: str, versions: dict[str, str], number: int
+) -> None:
+    assert _number("tiny", target, Releases(**versions)) == number  # type: ignore[arg-type]
+
+
+def test_digits_that_are_a_release_and_another_version_are_asked_for_again() -> None:
+    with pytest.raises(InputError) as caught:
+        _number("tiny", "3", Releases(r3="v3", r4="3", r5="3"))  # type: ignore[arg-type]
+    assert caught.value.message == "3 is release #3 (v3) and a version, which has #5"
+    assert caught.value.hint == "toolkit rollback tiny --to '#3', or --to '#5'"
 
 
 @pytest.mark.parametrize("target", ["v9", "9", " ", "-1", "1.0", "٣"])

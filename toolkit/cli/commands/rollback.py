@@ -60,15 +60,27 @@ def rollback(model: str, target: str | None, source: str, **options: Any) -> Non
 
 
 def _number(model: str, target: str, history: History) -> int:
-    """Return the number of a release: that of `7` or `#7`, the newest one of a version's name; raises InputError."""
-    if found := _RELEASE.fullmatch(target):
-        return int(found[1])
-    numbers = [each.number for each, _ in history.releases(model) if each.version == target]
-    if not numbers:
+    """Return the number of a release: that of `7` or `#7`, the newest one of a version's name; raises InputError.
+
+    A version may be named by digits, such as the first ones of a commit.
+    """
+    number = int(found[1]) if (found := _RELEASE.fullmatch(target)) else None
+    if number is not None and target.startswith("#"):
+        return number
+    versions = {each.number: each.version for each, _ in history.releases(model)}
+    named = [each for each, version in versions.items() if version == target]
+    if number is None or (named and number not in versions):
+        if not named:
+            raise InputError(
+                f"{model} has no release of version {target!r}", hint=f"toolkit releases {model}"
+            )
+        return max(named)
+    if named and number not in named:
         raise InputError(
-            f"{model} has no release of version {target!r}", hint=f"toolkit releases {model}"
+            f"{target} is release #{number} ({versions[number]}) and a version, which has #{max(named)}",
+            hint=f"toolkit rollback {model} --to '#{number}', or --to '#{max(named)}'",
         )
-    return max(numbers)
+    return number
 
 
 def _agreed(model: str, repo: str) -> bool:
