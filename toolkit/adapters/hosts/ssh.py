@@ -72,6 +72,8 @@ def place_hostside(host: Host, scratch: Path, sleep: Callable[[float], None] = t
         raise _refused(host, done)
     script = (
         'umask 022 && mkdir -p "${1%/*}" && new=$(mktemp -d "$1.XXXXXX") && chmod 755 "$new" && tar -x -C "$new" '
+        # A host that loses its power must not keep the directory's name and empty files.
+        '&& find "$new" -exec sync {} + '
         # Another ops machine may have placed it meanwhile.
         '&& { mv -T "$new" "$1" 2>/dev/null || { rm -rf "$new"; test -d "$1"; }; }'
     )
