@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.workflows.world import Killed, World, release
+from toolkit.domain.deployment.release import Outcome
 from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import (
     HostError,
@@ -68,6 +69,33 @@ def test_a_command_that_lost_its_lock_ends_no_record_of_a_later_batch(fleet: Wor
     with pytest.raises(HostError, match="the deployment lock was lost"):
         fleet.deploy(release(2))
     assert fleet.unfinished() == {2}
+
+
+@pytest.mark.parametrize("serial", [1, 3])
+def test_a_deployment_that_another_command_has_ended_meanwhile_is_a_lost_lock(
+    fleet: World, serial: int
+) -> None:
+    """The command was stopped (Ctrl-Z) until another terminal had ended its deployments, and then went on."""
+    fleet.deploy(release(1))
+    fleet.limits = Limits(serial=serial)
+    bob = LockOwner("bob@ops2", "toolkit deploy tiny", 99)
+    ended: set[str] = set()
+
+    def taken(event: str) -> None:
+        if event == "replica started tiny-green":
+            for each in fleet.hosts.values():
+                each.owner = bob
+            for one in fleet.history.unfinished():
+                ended.add(one.host)
+                fleet.history.end_deployment(one.id, Outcome.UNDONE, "cut short")
+
+    fleet.before(taken)
+    with pytest.raises(HostError, match="the deployment lock was lost") as caught:
+        fleet.deploy(release(2))
+    assert "not restored: the deployment lock was lost" in caught.value.message
+    assert ended == set(fleet.hosts)
+    assert fleet.unfinished() == set()
+    assert fleet.outcomes()[-1] == ("deploy", 2, "undone")
 
 
 UPGRADE = (

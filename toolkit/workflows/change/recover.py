@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from toolkit.adapters.hosts.host import lock_lost
 from toolkit.domain.deployment.plan import StepKind
 from toolkit.domain.deployment.release import (
     Deployment,
@@ -162,8 +163,13 @@ def open_on(host: Host, unfinished: Iterable[Deployment]) -> list[Deployment]:
 
 
 def undo(tools: Tools, deployment: int, reason: str, timing: Timing) -> Recovery:
-    """Give the traffic back to the release that served before `deployment`, and empty its slot."""
-    found = next(each for each in tools.history.unfinished() if each.id == deployment)
+    """Give the traffic back to the release that served before `deployment`, and empty its slot.
+
+    Raises HostError where the deployment has ended: only a command that has taken the lock of the host over ends it.
+    """
+    found = next((each for each in tools.history.unfinished() if each.id == deployment), None)
+    if found is None:
+        raise lock_lost()
     return _end(tools, found, reason, timing, may_complete=False)
 
 
