@@ -200,7 +200,7 @@ def _show_remarks(seen: FleetStatus) -> None:
             f"toolkit hosts drain {name}, or toolkit hosts forget {name}"
         )
     for name in seen.behind:
-        note(f"{name}: its router has missed a change; toolkit deploy MODEL tells it")
+        note(f"{name}: its router has missed a change; toolkit repair tells it")
     if seen.keys_differ:
         note("the hosts do not have the same keys; toolkit keys sync brings them together")
 

@@ -31,6 +31,7 @@ from toolkit.workflows.change.recording import (
 )
 from toolkit.workflows.change.recover import undo
 from toolkit.workflows.change.rendezvous import RendezvousRouters, one_change_of_routes
+from toolkit.workflows.change.routers import missed
 from toolkit.workflows.change.send import travels
 from toolkit.workflows.change.shared_supplies import SharedSupplies
 from toolkit.workflows.change.subject import Change
@@ -284,7 +285,9 @@ class Rollout:
 
     def _failure(self) -> ToolkitError:
         model = self._plan.model
+        routers = next(iter(self._tools.values())).routers
         rows = [f"{name}: {state.words}" for name, state in self._states.items()]
+        rows += missed(routers.catch_up())
         words = [state.words for state in self._states.values()]
         # Where nothing went live, a rollback would leave the release that serves everywhere.
         back = (

@@ -31,6 +31,7 @@ from toolkit.workflows.change.act import PLAYED
 from toolkit.workflows.change.bake import await_bakes, failed_before, require_judged
 from toolkit.workflows.change.batch import HostState, Rollout
 from toolkit.workflows.change.recover import Ending, end_unfinished, left_open
+from toolkit.workflows.change.routers import TELL, missed
 from toolkit.workflows.change.wanted import Order, usual_start
 from toolkit.workflows.fleet.look import each_at_once, lock_all, look, look_free
 from toolkit.workflows.tools import Tools
@@ -53,8 +54,8 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
 
     `confirm` sees the plan, and sees it again where it changed under the locks. Raises RefusedError where it says
     no, BusyError where a deployment runs, NothingSuitableError where no host can take the model; where hosts fail,
-    `joined` errors with the state of each host, and HostError where some are unreachable. The fleet serves in each
-    of these cases.
+    `joined` errors with the state of each host, and HostError where some are unreachable or their routers missed the
+    change. The fleet serves in each of these cases.
     """
     first = members[0]
     started = first.clock()
@@ -65,7 +66,7 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
     opened = left_open(members, seen, ends_bake=order.ends_bake)
     order, shown = _first_plan(members, order, seen, opened)
     if shown.empty and not opened and not _behind(seen):
-        return _finished(RolledOut(shown, False, {}, first.clock() - started))
+        return _finished(RolledOut(shown, False, {}, first.clock() - started), {})
     if shown.kinds & PLAYED:
         first.converge.prepare()
     _require_yes(replace(shown, notes=(*shown.notes, *map(_unfinished, opened))), confirm)
@@ -78,13 +79,13 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
         _bring_keys(there, facts)
         taking_part = [each for each in there if each.host.name in plan.plans]
         states = Rollout(taking_part, plan, facts, order, str(uuid.uuid4())).perform()
-        first.routers.catch_up()
+        behind_now = first.routers.catch_up()
     done = RolledOut(plan, not plan.empty, states, first.clock() - started)
     # Here and not above: it takes longer to load than a host to switch.
     from toolkit.workflows.use.collect import collect_in_passing
 
     collect_in_passing([each.host for each in there], first.history)
-    return _finished(done)
+    return _finished(done, behind_now)
 
 
 def preview(members: Sequence[Tools], order: Order) -> RolloutPlan:
@@ -277,13 +278,26 @@ def _require_named(order: Order, seen: FleetFacts, candidates: Sequence[str]) ->
             )
 
 
-def _finished(done: RolledOut) -> RolledOut:
-    """Return `done`; raises HostError where hosts were unreachable, though the others are as ordered."""
-    if not done.plan.unreachable:
+def _finished(done: RolledOut, behind_now: Mapping[str, str]) -> RolledOut:
+    """Return `done`; raises HostError where hosts were unreachable or routers are behind; the others are as ordered."""
+    unreachable = done.plan.unreachable
+    if not unreachable and not behind_now:
         return done
-    rows = [f"{name}: unreachable, {why}" for name, why in done.plan.unreachable.items()]
+    rows = [f"{name}: unreachable, {why}" for name, why in unreachable.items()]
+    rows += missed(behind_now)
     rows += [f"{name}: {state.words}" for name, state in done.states.items()]
+    words = "not all hosts could be reached" if unreachable else "not all routers follow"
+    again = f"{_again(done.plan)}, once they answer" if unreachable else TELL
     raise HostError(
-        "not all hosts could be reached:\n  " + "\n  ".join(rows),
-        hint="the rest of the fleet is as ordered; the same command again, once they answer",
+        f"{words}:\n  " + "\n  ".join(rows), hint=f"the rest of the fleet is as ordered; {again}"
     )
+
+
+def _again(plan: RolloutPlan) -> str:
+    """Return the command that brings hosts that did not answer to the plan as well."""
+    if plan.action != "rollback":
+        return "the same command again"
+    # The same command again goes back to the release before, which is the one that was just withdrawn.
+    numbers = {each.release.number for each in plan.plans.values() if each.release}
+    release = str(numbers.pop()) if len(numbers) == 1 else "RELEASE"
+    return f"toolkit rollback {plan.model} --to {release}"

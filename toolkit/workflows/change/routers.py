@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.hosts.failures import own_words
 from toolkit.errors import HostError, ToolkitError
 from toolkit.planning.routing.agreement import settled, with_routes
 from toolkit.planning.routing.differences import file_edits
@@ -16,13 +17,22 @@ from toolkit.planning.routing.routes import Routes
 
 Edit = Callable[[Routes], Routes]
 AT_ONCE = 16
+TELL = "toolkit repair tells all routers their routes"
+
+
+def missed(behind: Mapping[str, str]) -> list[str]:
+    """Return a line for each host whose router missed a change, from what `Routers.catch_up` returned."""
+    return [
+        f"{name}: its router missed the change: {own_words(name, why)}"
+        for name, why in behind.items()
+    ]
 
 
 class Routers:
     """Changes the routes of all routers together. One command at a time does so: it holds the locks of the hosts.
 
     `behind` has the hosts whose router could not be told, by label, with the reason. They keep the routes they had
-    until the next command tells them.
+    until `catch_up`, or the next command, tells them.
     """
 
     def __init__(self, hosts: Sequence[HostPort]) -> None:
@@ -69,11 +79,18 @@ class Routers:
                 raise (fatal or list(failed.values()))[0]
             self.routes = new
 
-    def catch_up(self) -> None:
-        """Tell the present routes to all routers where one of them missed a change."""
-        told = [each for label, each in self._known.items() if label not in self.behind]
-        if any(each != self.routes for each in told):
-            self.change(lambda routes: routes, ())
+    def catch_up(self) -> Mapping[str, str]:
+        """Tell the present routes to all routers where one of them missed a change.
+
+        Return the reason of each router that does not follow now either, by its host's name.
+        """
+        with self._guard:
+            # The reason may be gone: a full disk, or another program at the router's files.
+            self.behind.clear()
+            if any(each != self.routes for each in self._known.values()):
+                failed = self._tell(self.routes)
+                self.behind.update({label: error.message for label, error in failed.items()})
+            return {self._hosts[label].name: why for label, why in self.behind.items()}
 
     def _tell(self, new: Routes) -> dict[str, ToolkitError]:
         labels = [label for label in self._known if label not in self.behind]

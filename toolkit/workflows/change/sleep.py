@@ -28,6 +28,7 @@ from toolkit.planning.routing.agreement import agreed
 from toolkit.planning.routing.edits import with_alternates, with_sleep, with_wake, without_turns
 from toolkit.planning.routing.rebuild import require_routes
 from toolkit.planning.routing.routes import MAX_HOLD, Alternate, Sleep
+from toolkit.workflows.change.routers import TELL, missed
 from toolkit.workflows.change.wanted import usual_start
 from toolkit.workflows.fleet.look import lock_all, look, look_free
 from toolkit.workflows.tools import Timing, Tools
@@ -188,7 +189,7 @@ def wake(members: Sequence[Tools], model: str, timing: Timing, begin: Confirm) -
     """Wake the model on all hosts that answer; return once it serves. `begin` sees a plan that changes something.
 
     Raises InputError where no host has it, NothingSuitableError where others have its memory, BusyError, and HostError
-    where no host answers or the model is not up in time.
+    where no host answers, a router missed the change or the model is not up in time.
     """
     first, began = members[0], members[0].clock()
     seen = look_free([each.host for each in members], first.patience)
@@ -205,6 +206,10 @@ def wake(members: Sequence[Tools], model: str, timing: Timing, begin: Confirm) -
         if route and route.sleep and not route.sleep.due:
             due = int(first.clock()) + route.sleep.starts
             first.routers.change(lambda routes: with_wake(routes, model, due), ())
+            if behind := missed(first.routers.catch_up()):
+                raise HostError(
+                    f"{model} wakes on the other hosts:\n  " + "\n  ".join(behind), hint=TELL
+                )
     try:
         _await(there, model, timing.ready, "is not up", lambda slot: not slot.asleep)
     except HostError as error:

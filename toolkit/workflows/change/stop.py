@@ -24,6 +24,7 @@ from toolkit.workflows.change.apart import perform_apart
 from toolkit.workflows.change.recording import begin_deployment, end_deployment, keep_on_host
 from toolkit.workflows.change.recover import Ending, end_unfinished, left_open
 from toolkit.workflows.change.rendezvous import RendezvousRouters, one_change_of_routes
+from toolkit.workflows.change.routers import TELL, missed
 from toolkit.workflows.change.subject import Change
 from toolkit.workflows.fleet.at_once import at_once
 from toolkit.workflows.fleet.look import each_at_once, lock_all, look, look_free
@@ -69,8 +70,8 @@ def stop_model(
     """Stop the model's replicas on all hosts that have it, or on those `named`; its releases stay.
 
     Raises InputError where none of them has it, RefusedError where `confirm` says no, HostError where a host did not
-    answer: it keeps its replica, and gets no traffic from the other hosts' routers. An interruption ends the waits;
-    the next change of the model goes on with the stop.
+    answer, which keeps its replica and gets no traffic from the other hosts' routers, or where a router missed the
+    change. An interruption ends the waits; the next change of the model goes on with the stop.
     """
     if members[0].patience.seconds:
         look_free([each.host for each in members], members[0].patience)
@@ -105,14 +106,15 @@ def stop_model(
 
         # All at once, since each host waits for the others before routes change.
         at_once(len(stopping), stopping, stop, interruption.begin)
+        behind = missed(routers.catch_up())
     if failures:
         hint = f"toolkit status; toolkit stop {model} goes on with it"
-        raise joined(failures, hint=hint, alone=len(members) == 1)
-    if plan.unreachable:
+        raise joined(failures, hint=hint, alone=len(members) == 1, more="\n  ".join(behind))
+    if plan.unreachable or behind:
+        rows = [f"{name}: unreachable, {why}" for name, why in plan.unreachable.items()]
         raise HostError(
-            f"{model} is stopped where a host answered; unreachable:\n  "
-            + "\n  ".join(f"{name}: {why}" for name, why in plan.unreachable.items()),
-            hint=f"toolkit stop {model}, once they answer",
+            f"{model} is stopped where a host answered:\n  " + "\n  ".join([*rows, *behind]),
+            hint=f"toolkit stop {model}, once they answer" if plan.unreachable else TELL,
         )
     return plan
 

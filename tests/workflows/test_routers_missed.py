@@ -1,0 +1,151 @@
+"""A router that misses a change routes as before: the command tells it once more, and else ends with an error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.workflows.world import TIMING, World, release
+from toolkit.adapters.fakes.behaviour import Behaviour
+from toolkit.domain.replicas.warmth import WhenAsleep
+from toolkit.errors import HostError, ReleaseFailedError
+from toolkit.planning.routing.agreement import behind, fleet_routes
+from toolkit.workflows.change.repair import repair
+from toolkit.workflows.change.sleep import put_to_sleep, wake
+
+FULL = "gpu3: apply-routes: OSError: [Errno 28] No space left on device"
+SERVING = ("gpu1", "gpu2")
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[World]:
+    """Return a fleet whose third host has a router and no replica."""
+    world = World(tmp_path, 3)
+    world.deploy(release(1), named=SERVING)
+    world.deploy(release(2), named=SERVING)
+    yield world
+    world.history.close()
+
+
+def refuse(world: World, times: float = float("inf")) -> Callable[[], None]:
+    """Let the router of gpu3 refuse so many changes; return what ends that."""
+    host, left = world.hosts["gpu3"], [times]
+    apply = host.apply_routes
+
+    def refused(files: Mapping[str, str], edits: Mapping[str, Any] | None = None) -> None:
+        if left[0] <= 0:
+            apply(files, edits or {})
+            return
+        left[0] -= 1
+        raise HostError(FULL)
+
+    host.apply_routes = refused  # type: ignore[method-assign]
+    return lambda: left.__setitem__(0, 0)
+
+
+def lagging(world: World) -> tuple[str, ...]:
+    facts = {name: each.observe() for name, each in world.hosts.items()}
+    return behind(facts, fleet_routes(facts))
+
+
+def test_a_rollback_names_it_and_a_repair_tells_it(fleet: World) -> None:
+    end = refuse(fleet)
+    with pytest.raises(HostError) as caught:
+        fleet.rollback()
+    assert caught.value.message == (
+        "not all routers follow:\n"
+        "  gpu3: its router missed the change: apply-routes: OSError: [Errno 28] No space left on device\n"
+        "  gpu1: live: tiny #1 (v1)\n"
+        "  gpu2: live: tiny #1 (v1)"
+    )
+    assert caught.value.hint == (
+        "the rest of the fleet is as ordered; toolkit repair tells all routers their routes"
+    )
+    assert fleet.serving() == dict.fromkeys(SERVING, "v1")
+    assert lagging(fleet) == ("gpu3",)
+    end()
+    repair(fleet.command(), lambda _: True)
+    assert lagging(fleet) == ()
+    assert fleet.serving() == dict.fromkeys(SERVING, "v1")
+
+
+def test_a_router_that_refused_for_a_moment_is_told_at_the_end(fleet: World) -> None:
+    refuse(fleet, 1)
+    fleet.rollback()
+    assert lagging(fleet) == ()
+
+
+def test_a_host_that_does_not_answer_is_named_beside_it(tmp_path: Path) -> None:
+    world = World(tmp_path, 4)
+    world.deploy(release(1), named=SERVING)
+    world.hosts["gpu4"].observe = _silent  # type: ignore[method-assign]
+    refuse(world)
+    with pytest.raises(HostError) as caught:
+        world.deploy(release(2), named=SERVING)
+    assert caught.value.message.splitlines()[:3] == [
+        "not all hosts could be reached:",
+        "  gpu4: unreachable, no route to host",
+        "  gpu3: its router missed the change: apply-routes: OSError: [Errno 28] No space left on device",
+    ]
+    assert caught.value.hint == (
+        "the rest of the fleet is as ordered; the same command again, once they answer"
+    )
+    world.history.close()
+
+
+def test_a_change_that_fails_names_it_too(fleet: World) -> None:
+    fleet.behave("v3", Behaviour.DIES_UNDER_TRAFFIC)
+    refuse(fleet)
+    with pytest.raises(ReleaseFailedError) as caught:
+        fleet.deploy(release(3), named=SERVING)
+    assert f"\n  gpu3: its router missed the change: {FULL[6:]}" in caught.value.message
+
+
+def test_a_stop_names_it(fleet: World) -> None:
+    end = refuse(fleet)
+    with pytest.raises(HostError) as caught:
+        fleet.stop()
+    assert caught.value.message == (
+        f"tiny is stopped where a host answered:\n  gpu3: its router missed the change: {FULL[6:]}"
+    )
+    assert caught.value.hint == "toolkit repair tells all routers their routes"
+    assert not any(each.facts.slots for each in fleet.hosts.values())
+    end()
+    repair(fleet.command(), lambda _: True)
+    assert fleet.routes("gpu3").of("tiny") is None
+
+
+def test_a_wake_names_it(fleet: World) -> None:
+    put_to_sleep(fleet.command(), "tiny", WhenAsleep.WAIT, lambda _: True, TIMING)
+    refuse(fleet)
+    with pytest.raises(HostError) as caught:
+        wake(fleet.command(), "tiny", TIMING, lambda _: True)
+    assert caught.value.message == (
+        f"tiny wakes on the other hosts:\n  gpu3: its router missed the change: {FULL[6:]}"
+    )
+    assert caught.value.hint == "toolkit repair tells all routers their routes"
+
+
+def test_a_rollback_beside_a_silent_host_names_the_release_to_go_on_to(tmp_path: Path) -> None:
+    """The same command again would go back to the release before, which is the one just withdrawn."""
+    world = World(tmp_path, 3)
+    world.deploy(release(1))
+    world.deploy(release(2))
+    observe = world.hosts["gpu3"].observe
+    world.hosts["gpu3"].observe = _silent  # type: ignore[method-assign]
+    with pytest.raises(HostError) as caught:
+        world.rollback()
+    assert caught.value.hint == (
+        "the rest of the fleet is as ordered; toolkit rollback tiny --to 1, once they answer"
+    )
+    world.hosts["gpu3"].observe = observe  # type: ignore[method-assign]
+    world.rollback(1)
+    assert world.serving() == {"gpu1": "v1", "gpu2": "v1", "gpu3": "v1"}
+    world.history.close()
+
+
+def _silent() -> Any:
+    raise HostError("no route to host")
