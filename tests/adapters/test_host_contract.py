@@ -341,6 +341,25 @@ def _order(lab: HostLab, phase: GuardPhase, seconds: float = 60.0) -> GuardOrder
     return GuardOrder("r1", "tiny", "blue", "", 1, str(Behaviour.GOOD), phase, seconds)
 
 
+def test_a_deployment_that_is_left_to_its_guard_is_kept_beside_the_next_one(
+    lab: HostLab, program: str
+) -> None:
+    known = release(Behaviour.GOOD)
+    baking = OpenDeployment("r1", "deploy", "tiny", "blue", "ann@ops", known, None, True, 5.0)
+    with lab.host.lock(OWNER):
+        assert lab.host.keep_deployment(baking)
+        lab.host.guard_begin(_order(lab, GuardPhase.BAKE))
+        coming = replace(baking, rollout="r2", model="other", actor="bob@ops")
+        assert lab.host.keep_deployment(coming)
+        assert lab.host.observe().open_deployments == (baking, coming)
+        lab.host.drop_deployment("r2")
+    lab.host.guard_end("tiny", "r1")
+    seen = lab.host.observe()
+    assert (seen.opened, seen.left_to_guards) == (None, (baking,))
+    lab.host.drop_deployment("r1")
+    assert lab.host.observe().open_deployments == ()
+
+
 def test_a_guard_passes_the_phase_that_a_person_promotes_and_is_forgotten_at_its_end(
     lab: HostLab, program: str
 ) -> None:

@@ -86,9 +86,9 @@ def test_a_damaged_file_is_named_and_hides_nothing_else(tmp_path: Path) -> None:
 
 # All documents that an observation reads but those of `furnish`.
 OTHERS = (
-    "deployment.json", "deployment.lock", "settings.json", "slots/tiny-blue/files.json", "guard/tiny.found.json",
-    "guard/tiny.json", "router/withdrawn.json", "seals/base.json", "seals/programs.json", "seals/router.json",
-    "watch/limits.json", "watch/tiny-blue.json", "watch/woken.json",
+    "deployment.json", "deployments/x.json", "deployment.lock", "settings.json", "slots/tiny-blue/files.json",
+    "guard/tiny.found.json", "guard/tiny.json", "router/withdrawn.json", "seals/base.json", "seals/programs.json",
+    "seals/router.json", "watch/limits.json", "watch/tiny-blue.json", "watch/woken.json",
 )  # fmt: skip
 OPENED = {
     **dict.fromkeys(("rollout", "action", "model", "slot", "actor"), "x"),

@@ -80,6 +80,7 @@ def lab_with_engine(directory: Path) -> Iterator[Lab]:
         "cache",
         "converged",
         "deployment.json",
+        "deployments",
     ):
         path = ROOT / name
         path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)

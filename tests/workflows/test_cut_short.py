@@ -26,7 +26,7 @@ def elsewhere(world: World, path: Path) -> World:
 
 def kept(world: World) -> list[str]:
     """Return the hosts that still keep an open deployment."""
-    return [name for name, each in world.hosts.items() if each.opened]
+    return [name for name, each in world.hosts.items() if each.observe().open_deployments]
 
 
 @pytest.mark.parametrize(

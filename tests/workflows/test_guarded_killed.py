@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.workflows.guarding import GUARDED, cut_in_bake, each_serves, gates, guarded
 from tests.workflows.test_cut_short import elsewhere, kept
-from tests.workflows.world import Killed, World, release
+from tests.workflows.world import TIMING, Killed, World, release
 from toolkit.domain.gates.guard import Guard, Verdict
 from toolkit.errors import BusyError, ReleaseFailedError
+from toolkit.planning.change.deploy import Wanted
 from toolkit.planning.change.rollout import Limits
+from toolkit.workflows.change.wanted import Order
 
 __all__ = ["guarded"]
 
@@ -103,6 +106,60 @@ def test_a_short_bake_is_waited_for(world: World) -> None:
     assert set(world.serving().values()) == {"v3"}
     assert any("tiny #2 (v2) is watched for 30 s more: waiting" in words for words in world.said)
     assert [each[2] for each in world.outcomes()] == ["live"] * 3
+
+
+def deploy_another(world: World, name: str = "other") -> None:
+    """Deploy another model, which leaves the one in its bake to its guard."""
+    beside = replace(release(1), model=name, args=("--served-model-name", name))
+    guard, world.guard = world.guard, None
+    order = Order("deploy", name, lambda _: Wanted("deploy", beside), None, TIMING, world.limits)
+    world.order(order)
+    world.guard = guard
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_a_change_of_another_model_forgets_no_release_in_its_bake(
+    world: World, tmp_path: Path, here: bool
+) -> None:
+    world.guard = Guard(bake=600)
+    cut_in_bake(world)
+    for each in world.hosts.values():
+        each.owner = each.holder = None
+    # An ops machine with a history of its own knows of the bake from the hosts alone.
+    at = world if here else elsewhere(world, tmp_path / "other")
+    deploy_another(at)
+    deploy_another(at, "third")
+    assert kept(world) == list(world.hosts)
+    assert world.unfinished() == {2}
+    world.judge(Verdict.FAILED, "it is slow")
+    world.leave_alone()
+    assert not at.deploy(release(1)).changed
+    assert at.outcomes()[-1] == ("deploy", 2, "failed")
+    tiny = [
+        (slot.slot, slot.release and slot.release.version)
+        for each in world.hosts.values()
+        for slot in each.observe().slots_of("tiny")
+    ]
+    assert tiny == [("blue", "v1")] * world.count
+    assert kept(world) == []
+    assert all("tiny" not in each.guards.facts for each in world.hosts.values())
+    assert not world.deploy(release(1)).changed
+    assert world.history.unfinished() == []
+
+
+def test_a_rollback_ends_a_bake_that_another_model_was_changed_beside(
+    world: World, tmp_path: Path
+) -> None:
+    world.guard = Guard(bake=600)
+    cut_in_bake(world)
+    for each in world.hosts.values():
+        each.owner = each.holder = None
+    other = elsewhere(world, tmp_path / "other")
+    deploy_another(other)
+    other.rollback()
+    assert each_serves(world) == {"v1"}
+    assert [each[:2] for each in other.outcomes()] == [("deploy", 2), ("rollback", 1)]
+    assert kept(world) == []
 
 
 @pytest.mark.parametrize(("count", "seed"), [*((3, each) for each in range(20)), (1, 8), (1, 11)])

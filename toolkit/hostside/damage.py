@@ -18,6 +18,7 @@ from wire import Document
 def damaged(root: str, routing: Document) -> list[str]:
     """Return the paths of the damaged files, relative to `root`; `routing` is what `router_view.observe` says."""
     found = [] if open_deployment.read(root)[1] else [open_deployment.FILE]
+    found += open_deployment.left(root)[1]
     router = os.path.join(root, "router")
     texts = {
         name: read_text(os.path.join(router, name)) for name in ("routes.json", "backends.cfg")

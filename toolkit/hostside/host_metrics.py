@@ -109,8 +109,7 @@ def figures(root: str) -> Iterator[_Sample]:
         yield "toolkit_certificate_end_timestamp_seconds", {}, ends
     if "nvidia" in accelerators.makers():
         yield "toolkit_driver_absent", {}, float(not os.path.exists(_DRIVER))
-    opened, _ = open_deployment.read(root)
-    yield "toolkit_deployment_open", {}, float(opened is not None)
+    yield "toolkit_deployment_open", {}, float(bool(open_deployment.every(root)))
     yield "toolkit_deployment_runs", {}, float(bool(deployment_lock.read(root)["held"]))
 
 

@@ -87,6 +87,7 @@ def observe(root: str, label: str = "") -> Document:
         "used_ports": listening.ports(),
         "lock": deployment_lock.read(root),
         "opened": open_deployment.read(root)[0],
+        "left_to_guards": open_deployment.left(root)[0],
         "damaged": damage.damaged(root, routing),
     }
 
@@ -132,8 +133,8 @@ def _slot(
 def _adapter_drift(root: str, manifest: Document) -> list[str]:
     """Return how its adapters differ from its release, but while they are changed, watched or given back."""
     path, model = signs.signs(manifest)["adapters"], manifest["model"]
-    opened = open_deployment.read(root)[0] or {}
-    if not path or opened.get("model") == model or guard_order.read(root, model):
+    opened = {each.get("model") for each in open_deployment.every(root)}
+    if not path or model in opened or guard_order.read(root, model):
         return []
     # Most observations ask no replica, and loading this module takes longer than an observation.
     import loaded_adapters

@@ -1,7 +1,8 @@
-"""The deployment that is under way on this host, so that a command from any ops machine can end it.
+"""The deployments that have not ended on this host, so that a command from any ops machine can end them.
 
-The history of the ops machine that began it may be out of reach. The file is written before the deployment's first step
-and removed after its last; a deployment of a command that was cut short leaves it behind.
+The history of the ops machine that began one may be out of reach. FILE is written before the deployment's first step
+and removed after its last; a deployment of a command that was cut short leaves it behind. A command for another model
+leaves it open while its guard watches the release: LEFT then has its record, as ROLLOUT.json, and FILE the next one's.
 """
 
 from __future__ import annotations
@@ -9,16 +10,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from typing import Optional
 
 import audit_heads
-from directory import Directory, read_text
+from directory import Directory, make_own, read_text
 from documents import parsed
 from wire import Document
 
 FILE = "deployment.json"
+LEFT = "deployments"
 _ROOT_ONLY = 0o600
 _WORDS = ("rollout", "model")
+_NAME = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
 def keep(root: str, deployment: Document, head: Optional[Document] = None) -> Document:
@@ -31,6 +35,7 @@ def keep(root: str, deployment: Document, head: Optional[Document] = None) -> Do
         with Directory(root) as opened:
             # The caller holds the deployment lock.
             opened.sweep()
+            _set_aside(root, deployment)
             opened.write(FILE, json.dumps(deployment) + "\n", _ROOT_ONLY)
             opened.sync()
     except OSError:
@@ -42,17 +47,63 @@ def keep(root: str, deployment: Document, head: Optional[Document] = None) -> Do
 
 
 def drop(root: str, rollout: str) -> Document:
-    """Remove the deployment of this rollout, and a file that cannot be read; return {}."""
-    found, sound = read(root)
-    if not sound or (found and found.get("rollout") == rollout):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(os.path.join(root, FILE))
+    """Remove the deployment of this rollout, and files that cannot be read; return {}."""
+    for path in (FILE, *_paths(root)):
+        found, sound = _read(root, path)
+        if not sound or (found and found.get("rollout") == rollout):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(root, path))
     return {}
 
 
 def read(root: str) -> tuple[Document | None, bool]:
-    """Return the deployment that is kept, None where there is none, and whether its file is sound."""
-    text = read_text(os.path.join(root, FILE))
+    """Return the deployment of the last command, None where it has ended, and whether its file is sound."""
+    return _read(root, FILE)
+
+
+def left(root: str) -> tuple[list[Document], list[str]]:
+    """Return the deployments that are left to their guard, and the paths below `root` that cannot be read."""
+    seen = {path: _read(root, path) for path in _paths(root)}
+    unread = [path for path, (_, sound) in seen.items() if not sound]
+    last = (read(root)[0] or {}).get("rollout")
+    # A command that was killed amid `keep` may leave one in both places.
+    return [found for found, _ in seen.values() if found and found["rollout"] != last], unread
+
+
+def every(root: str) -> list[Document]:
+    """Return all deployments that have not ended."""
+    found, last = left(root)[0], read(root)[0]
+    return [*found, last] if last else found
+
+
+def _set_aside(root: str, coming: Document) -> None:
+    """Keep the deployment that is there beside the `coming` one while its guard stands; it has not ended then."""
+    last = read(root)[0]
+    if last is None or last["rollout"] == coming["rollout"] or not _NAME.fullmatch(last["rollout"]):
+        return
+    # Here and not above: a host mostly keeps no other deployment.
+    import guard_order
+
+    order = guard_order.read(root, last.get("model", ""))
+    if order is None or order["rollout"] != last["rollout"]:
+        return
+    with Directory(make_own(root, LEFT)) as opened:
+        opened.sweep()
+        opened.write(last["rollout"] + ".json", json.dumps(last) + "\n", _ROOT_ONLY)
+        opened.sync()
+
+
+def _paths(root: str) -> list[str]:
+    """Return the paths of the deployments that are left to their guard, below `root`."""
+    try:
+        names = sorted(os.listdir(os.path.join(root, LEFT)))
+    except OSError:
+        return []
+    return [os.path.join(LEFT, name) for name in names if not name.startswith(".")]
+
+
+def _read(root: str, path: str) -> tuple[Document | None, bool]:
+    text = read_text(os.path.join(root, path))
     if text is None:
         return None, True
     try:

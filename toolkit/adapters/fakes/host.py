@@ -96,6 +96,7 @@ class FakeHost(Guarded):
     owner: LockOwner | None = None
     holder: LockOwner | None = None
     opened: OpenDeployment | None = None
+    left_to_guards: list[OpenDeployment] = field(default_factory=list)
     heads: list[Head] = field(default_factory=list)
     requests: list[Answered] = field(default_factory=list)
     logged: list[LoggedRequest] = field(default_factory=list)
@@ -151,6 +152,7 @@ class FakeHost(Guarded):
             damaged=(*self.facts.damaged, *self._damaged()),
             held_by=self.owner,
             opened=self.opened,
+            left_to_guards=tuple(self.left_to_guards),
             guards=tuple(self.guards.facts.values()),
             router=replace(
                 self.facts.router,
@@ -180,6 +182,10 @@ class FakeHost(Guarded):
     def keep_deployment(self, opened: OpenDeployment, head: Head | None = None) -> bool:
         self.require_lock()
         self.before("keep deployment")
+        if self.opened and self.opened.rollout != opened.rollout:
+            guard = self.guards.orders.get(self.opened.model)
+            if guard and guard.rollout == self.opened.rollout:
+                self.left_to_guards.append(self.opened)
         self.opened = opened
         if head:
             self.heads.append(head)
@@ -257,6 +263,7 @@ class FakeHost(Guarded):
         self.before("drop deployment")
         if self.opened and self.opened.rollout == rollout:
             self.opened = None
+        self.left_to_guards = [each for each in self.left_to_guards if each.rollout != rollout]
 
     def apply_routes(
         self, files: Mapping[str, str], edits: Mapping[str, Any] = MappingProxyType({})

@@ -48,6 +48,11 @@ def _facts(name: str, data: Mapping[str, Any]) -> HostFacts:
     router = data["router"]
     slots, unread = _slots(data["slots"])
     opened, guards = _opened(data["opened"], unread), _guards(data["guards"], unread)
+    left = (
+        _opened(each, unread, f"deployments/{each['rollout']}.json")
+        for each in data["left_to_guards"]
+    )
+    left_to_guards = tuple(filter(None, left))
     return HostFacts(
         name=name,
         observed_at=data["observed_at"],
@@ -92,6 +97,7 @@ def _facts(name: str, data: Mapping[str, Any]) -> HostFacts:
         routes=data["routes"],
         used_ports=tuple(data["used_ports"]),
         opened=opened,
+        left_to_guards=left_to_guards,
         damaged=(*data["damaged"], *unread),
         held_by=owner_from_json(data["lock"]["owner"] or {}) if data["lock"]["held"] else None,
         changed_files=tuple(data["changed"]),
@@ -163,12 +169,14 @@ def _slots(data: Sequence[Mapping[str, Any]]) -> tuple[tuple[SlotFacts, ...], li
     return tuple(found), unread
 
 
-def _opened(data: Mapping[str, Any] | None, unread: list[str]) -> OpenDeployment | None:
-    """Return the deployment that is under way; one that cannot be read is added to `unread`."""
+def _opened(
+    data: Mapping[str, Any] | None, unread: list[str], path: str = "deployment.json"
+) -> OpenDeployment | None:
+    """Return a deployment that has not ended; the `path` of one that cannot be read is added to `unread`."""
     try:
         return checked(OpenDeployment.from_json(data)) if data else None
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
-        unread.append("deployment.json")
+        unread.append(path)
         return None
 
 

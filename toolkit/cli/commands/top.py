@@ -85,7 +85,7 @@ def _frame(hosts: Sequence[HostPort], seen: Mapping[str, Sight | None], history:
     known = history.unfinished()
     rollouts = {each.rollout for each in known}
     opened = [
-        facts.opened.on(name) for name, facts in fleet.facts.items() if facts.opened is not None
+        each.on(name) for name, facts in fleet.facts.items() for each in facts.open_deployments
     ]
     foreign = [each for each in opened if each.rollout not in rollouts]
     return Frame(

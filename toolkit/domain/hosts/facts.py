@@ -159,8 +159,9 @@ class HostFacts:
 
     `observed_at` is by the host's own clock. `accelerators` are the makers of those on its bus, whether a
     driver knows them or not; `driver_fault` is what the driver's tool says where it does not work.
-    `opened` is the deployment that is under way on the host, or was cut short. `damaged` has the toolkit's own files
-    that cannot be read, below its directory.
+    `opened` is the deployment that is under way on the host, or was cut short. `left_to_guards` are those that were cut
+    short in their bake before it, and that commands for other models left to their guard.
+    `damaged` has the toolkit's own files that cannot be read, below its directory.
     `fences` are those that a replica has which starts there now.
     `watched` tells whether its watch runs, which restarts replicas that hang.
     `unlogged` says in words what its router's log lacks.
@@ -205,6 +206,7 @@ class HostFacts:
     used_ports: tuple[int, ...] = ()
     held_by: LockOwner | None = None
     opened: OpenDeployment | None = None
+    left_to_guards: tuple[OpenDeployment, ...] = ()
     damaged: tuple[str, ...] = ()
     changed_files: tuple[str, ...] = ()
     guards: tuple[GuardFacts, ...] = ()
@@ -213,7 +215,9 @@ class HostFacts:
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints of a host; its slots, routes and guards are shown elsewhere."""
         data = asdict(self)
-        for name in ("slots", "routes", "used_ports", "opened", "guards", "settings"):
+        for name in (
+            "slots", "routes", "used_ports", "opened", "left_to_guards", "guards", "settings",
+        ):  # fmt: skip
             del data[name]
         data["router"]["endpoint"] = self.router.endpoint
         return data
@@ -223,6 +227,11 @@ class HostFacts:
         """The accelerator of engines on the host: its devices, where there are some, else the CPU."""
         known = [MAKERS[device.maker] for device in self.devices if device.maker in MAKERS]
         return known[0] if known else Accelerator.CPU
+
+    @property
+    def open_deployments(self) -> tuple[OpenDeployment, ...]:
+        """All deployments that have not ended on the host, the oldest first."""
+        return (*self.left_to_guards, *filter(None, [self.opened]))
 
     def slots_of(self, model: str) -> tuple[SlotFacts, ...]:
         """Return the slots that belong to `model`."""

@@ -63,9 +63,10 @@ def _told(
         if each.rollout and each.outcome is not Outcome.RUNNING
     }
     opened = [
-        each.opened.on(name)
-        for name, each in facts.items()
-        if each.opened and (name, each.opened.rollout) not in ended
+        each.on(name)
+        for name, host in facts.items()
+        for each in host.open_deployments
+        if (name, each.rollout) not in ended
     ]
     begun = {(each.host, each.rollout) for each in opened}
     # One that its host has forgotten was ended from elsewhere.

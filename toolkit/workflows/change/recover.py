@@ -51,7 +51,7 @@ class Ending:
 def end_unfinished(tools: Tools, ending: Ending) -> list[Recovery]:
     """Complete or undo every open deployment on the host. The caller holds its lock: no command works on them.
 
-    The history knows those of this ops machine, and the host the last one of any.
+    The history knows those of this ops machine, and the host those of any that it keeps.
     """
     facts = tools.host.observe()
     found = [
@@ -59,7 +59,7 @@ def end_unfinished(tools: Tools, ending: Ending) -> list[Recovery]:
         for each in open_on(tools.host.host, tools.history.unfinished())
         if not ending.leaves(facts, each)
     ]
-    kept, done = facts.opened, []
+    kept, done = {each.rollout: each for each in facts.open_deployments}, []
     for deployment in found:
         if deployment.kept and not _keeps(facts, deployment):
             _close(tools, deployment, facts)
@@ -67,13 +67,12 @@ def end_unfinished(tools: Tools, ending: Ending) -> list[Recovery]:
         tools.say(
             f"deployment {deployment.id} ({deployment.action} {deployment.model}) was cut short"
         )
-        done.append(_end_cut(tools, deployment, "cut short", ending, kept))
-    if (
-        kept
-        and all(each.rollout != kept.rollout for each in found)
-        and not ending.leaves(facts, kept.on(tools.host.name))
-    ):
-        done += _end_foreign(tools, kept, facts, ending)
+        own = kept.get(deployment.rollout)
+        done.append(_end_cut(tools, deployment, "cut short", ending, own))
+    known = {each.rollout for each in found}
+    for rollout, each in kept.items():
+        if rollout not in known and not ending.leaves(facts, each.on(tools.host.name)):
+            done += _end_foreign(tools, each, facts, ending)
     return done
 
 
@@ -87,9 +86,10 @@ def _end_cut(
 
 def _keeps(facts: HostFacts, deployment: Deployment) -> bool:
     """Whether the host still has the deployment, or a record that cannot be read."""
-    if facts.opened is None:
-        return "deployment.json" in facts.damaged
-    return facts.opened.rollout == deployment.rollout
+    unread = {"deployment.json", f"deployments/{deployment.rollout}.json"}
+    return bool(unread & {*facts.damaged}) or any(
+        each.rollout == deployment.rollout for each in facts.open_deployments
+    )
 
 
 def _close(tools: Tools, deployment: Deployment, facts: HostFacts) -> None:
@@ -150,8 +150,9 @@ def left_open(
         if facts is None:
             continue
         known = open_on(each.host.host, unfinished)
-        if facts.opened and all(one.rollout != facts.opened.rollout for one in known):
-            known.append(facts.opened.on(facts.name))
+        rollouts = {one.rollout for one in known}
+        kept = [one for one in facts.open_deployments if one.rollout not in rollouts]
+        known += [one.on(facts.name) for one in kept]
         found += [one for one in known if not ending.leaves(facts, one)]
     return found
 
@@ -182,9 +183,8 @@ def _end(
     may_complete: bool,
     kept: OpenDeployment | None = None,
 ) -> Recovery:
-    own = kept if kept and kept.rollout == deployment.rollout else None
-    previous = own.previous if own else _release(tools, deployment.model, deployment.previous)
-    new = own.release if own else _release(tools, deployment.model, deployment.release)
+    previous = kept.previous if kept else _release(tools, deployment.model, deployment.previous)
+    new = kept.release if kept else _release(tools, deployment.model, deployment.release)
     facts = tools.host.observe()
     tools.routers.observed({tools.host.label: facts})
     facts = tools.routers.agreed(tools.host.label, facts)

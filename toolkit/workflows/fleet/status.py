@@ -84,9 +84,10 @@ def observe_fleet(
     rollouts = {each.rollout for each in known}
     # A change that was begun on another ops machine, with a history of its own.
     foreign = [
-        each.opened.on(each.name)
-        for each in facts.values()
-        if each.opened and each.opened.rollout not in rollouts
+        each.on(host.name)
+        for host in facts.values()
+        for each in host.open_deployments
+        if each.rollout not in rollouts
     ]
     left, registry_fault = _left_registry(facts.values(), read_registry)
     return FleetStatus(
