@@ -54,7 +54,8 @@ FACTS = {
                 "figures": [{"name": "failed", "new": 5.5, "old": None, "unit": "%"}],
                 "verdict": {"gate": "bake", "verdict": "failed", "reason": "it hangs", "figures": []},
                 "withdrawn": "it hangs", "withdrawn_at": 999.0}],
-    "opened": None, "left_to_guards": [], "lock": {"held": True, "owner": {"actor": "a@b", "command": "deploy", "pid": 5, "since": 1000.5}},
+    "opened": None, "left_to_guards": [],
+    "lock": {"held": True, "owner": {"actor": "a@b", "command": "deploy", "pid": 5, "since": 1000.5}},
 }  # fmt: skip
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.planning.facts import host, release, slot, wanted
-from toolkit.domain.deployment.plan import Strategy
+from tests.planning.facts import GB, host, release, slot, wanted
+from toolkit.domain.deployment.plan import StepKind, Strategy
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.errors import InputError, NothingSuitableError, RefusedError
@@ -16,7 +16,8 @@ from toolkit.planning.change.batch_sizes import batched, parse_sizes
 from toolkit.planning.change.deploy import Wanted, plan_deploy
 from toolkit.planning.change.placement import choose_hosts
 from toolkit.planning.change.rollout import Limits, numbered, plan_rollout
-from toolkit.planning.routing.routes import Routes
+from toolkit.planning.routing.edits import with_model
+from toolkit.planning.routing.routes import Routes, Target
 
 BARE = host()
 ONE = host(slot("blue", release(1), weight=100), snapshots=(2,))
@@ -24,6 +25,7 @@ TWO = host(slot("green", release(2), weight=100), slot("blue", release(1)))
 TIGHT = host(
     slot("blue", release(1, memory=14 * 10**9), weight=100), snapshots=(2,),
 )  # fmt: skip
+CRASHED = host(slot("blue", release(1), weight=100, well=False), snapshots=(2,))
 
 
 def fleet(*facts: HostFacts) -> dict[str, HostFacts]:
@@ -119,6 +121,69 @@ def test_hosts_that_stop_serving_leave_enough_others() -> None:
     )  # fmt: skip
     with pytest.raises(RefusedError):
         plan_rollout(plans, facts, Limits(keep=3), unreachable={})
+
+
+def test_a_batch_says_how_many_hosts_serve_beside_it() -> None:
+    facts = fleet(TIGHT, TIGHT, TIGHT)
+    plans = {
+        name: plan_deploy(wanted(release(2, memory=14 * GB)), each) for name, each in facts.items()
+    }
+
+    def notes(limits: Limits) -> list[str]:
+        found = plan_rollout(plans, facts, limits, unreachable={})
+        return [each.notes[-1] for each in found.plans.values()]
+
+    words = "its old replica stops before the new one starts; {} meanwhile"
+    two, one = words.format("2 other hosts serve"), words.format("1 other host serves")
+    assert notes(Limits(serial=1)) == [two, two, two]
+    assert notes(Limits(serial=3)) == [one, one, two]
+    # All of them at once, as was asked for.
+    assert notes(Limits(serial=3, keep=0)) == [WAITS, WAITS, WAITS]
+
+
+def routed(facts: HostFacts, **weights: int) -> HostFacts:
+    """Return the facts with routes to a slot `blue` of each host, with its weight."""
+    targets = tuple(
+        Target("blue", 8100, weight, name, "10.0.0.1:8444") for name, weight in weights.items()
+    )
+    return replace(facts, routes=with_model(Routes(), "tiny", targets, created=1).as_json())
+
+
+AWAY = "requests do not wait meanwhile: they go to h2, which is not known to serve"
+WAITS = "requests wait at the router meanwhile, each for 2 min 00 s at most"
+
+
+@pytest.mark.parametrize(
+    ("facts", "note", "seconds"),
+    [
+        # h2 does not answer
+        ({"h1": routed(TIGHT, h1=100, h2=100)}, AWAY, 0.0),
+        # it answers, is not asked to change, and its replica is down
+        (fleet(routed(TIGHT, h1=100, h2=100), CRASHED), AWAY, 0.0),
+        # it has no part of the traffic
+        ({"h1": routed(TIGHT, h1=100, h2=0)}, WAITS, 120.0),
+        ({"h1": routed(TIGHT, h1=100)}, WAITS, 120.0),
+    ],
+)
+def test_requests_wait_in_a_swap_unless_the_routes_lead_elsewhere(
+    facts: dict[str, HostFacts], note: str, seconds: float
+) -> None:
+    facts = {name: replace(each, name=name) for name, each in facts.items()}
+    plans = {"h1": plan_deploy(wanted(release(2, memory=14 * GB)), facts["h1"])}
+    plan = plan_rollout(plans, facts, Limits(), unreachable={}).plans["h1"]
+    assert plan.strategy is Strategy.SWAP
+    assert plan.notes[-1] == note
+    assert [each.seconds for each in plan.steps if each.kind is StepKind.HOLD] == [seconds]
+
+
+def test_requests_wait_where_the_other_host_starts_first() -> None:
+    facts = fleet(routed(TIGHT, h1=100, h2=100), CRASHED)
+    plans = {
+        name: plan_deploy(wanted(release(2, memory=14 * GB)), each) for name, each in facts.items()
+    }
+    plan = plan_rollout(plans, facts, Limits(), unreachable={})
+    assert plan.batches == (("h2",), ("h1",))
+    assert plan.plans["h1"].notes[-1] == WAITS
 
 
 def test_the_only_host_that_serves_swaps_and_says_how_long() -> None:

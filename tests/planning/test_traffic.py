@@ -9,10 +9,13 @@ import pytest
 
 from tests.planning.facts import GB, host, release, slot, wanted
 from toolkit.domain.deployment.release import ReleaseAdapter
+from toolkit.domain.gates.guard import Guard
 from toolkit.domain.hosts.facts import HostFacts, RouterFacts
 from toolkit.planning.change.deploy import plan_deploy
 from toolkit.planning.change.rollout import Limits, plan_rollout
 from toolkit.planning.change.traffic import stop_words
+from toolkit.planning.routing.edits import with_model
+from toolkit.planning.routing.routes import Routes, Target
 
 R1, R2 = release(1), release(2)
 ADAPTER = ReleaseAdapter("sql", "acme/sql", "3" * 40, "3" * 64)
@@ -20,6 +23,8 @@ ADAPTED = replace(R1, number=3, adapters=(ADAPTER,))
 SERVES = host(slot("blue", R1, weight=100))
 STANDS_BY = host(slot("blue", R1), slot("green", R2, weight=100))
 SMALL = host(slot("blue", R1, weight=100), memory_available=GB)
+TARGETS = tuple(Target("blue", 8100, 100, name, "10.0.0.1:8444") for name in ("gpu1", "gpu2"))
+ELSEWHERE = with_model(Routes(), "tiny", TARGETS, created=1).as_json()
 CRASHED = host(slot("blue", R1, weight=100, well=False))
 DRIFTED = replace(SERVES, router=RouterFacts(True, drift=("tiny/blue",)))
 
@@ -44,6 +49,13 @@ DRIFTED = replace(SERVES, router=RouterFacts(True, drift=("tiny/blue",)))
         ({"held": R2, "hold_seconds": 120.0, "ready_seconds": 38.0}, [SMALL],
          "Requests for tiny wait, each up to 2 min 00 s, while #1 (v1) stops and #2 (v2) starts (about 38 s); "
          "whoever waits longer is refused."),
+        # The bake is no part of the wait.
+        ({"held": R2, "hold_seconds": 120.0, "ready_seconds": 38.0, "guard": Guard(bake=600)}, [SMALL],
+         "Requests for tiny wait, each up to 2 min 00 s, while #1 (v1) stops and #2 (v2) starts (about 38 s); "
+         "whoever waits longer is refused."),
+        ({"held": R2, "ready_seconds": 38.0}, [replace(SMALL, routes=ELSEWHERE)],
+         "Requests for tiny do not wait while #1 (v1) stops and #2 (v2) starts (about 38 s): "
+         "they go to other hosts, which are not known to serve."),
         ({"held": R2}, [SMALL, SMALL],
          "Traffic of tiny moves from #1 (v1) to #2 (v2), host after host; "
          "where one stops for the other, the other hosts serve meanwhile."),

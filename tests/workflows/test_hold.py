@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.workflows.world import GB, Killed, World, release
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.errors import HostError
 from toolkit.planning.change.rollout import Limits
 from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Routes
@@ -32,6 +34,35 @@ def lease_ends(world: World, *, late: bool = False) -> None:
         found = json.loads(each.files["routes.json"])
         after = Routes.from_json(hold_lease.released(found, {"tiny": up}, late=late))
         each.files.update(render_files(after, each.host.label))
+
+
+def test_a_plan_promises_no_wait_while_a_host_that_does_not_answer_has_traffic(
+    tmp_path: Path,
+) -> None:
+    """That host may still answer its clients, so its part of the traffic stays."""
+    world = World(tmp_path, 2, limits=Limits(serial=2, keep=0))
+    world.deploy(release(1, memory=LARGE))
+
+    def silent() -> HostFacts:
+        raise HostError("gpu2: no route to host")
+
+    world.hosts["gpu2"].observe = silent  # type: ignore[method-assign]
+    held: list[int] = []
+
+    def before(event: str) -> None:
+        if event == "wait tiny-green":
+            held.append(world.routes("gpu1").routes[0].hold)
+
+    world.host.before = before
+    with pytest.raises(HostError, match="not all hosts could be reached"):
+        world.deploy(release(2, memory=LARGE))
+    plan = world.shown[-1]
+    assert "Requests for tiny do not wait while #1 (v1) stops" in plan.traffic
+    assert "requests do not wait meanwhile: they go to gpu2, which is not known to serve" in (
+        plan.plans["gpu1"].notes
+    )
+    assert held == [0]
+    world.history.close()
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from toolkit.planning.change.batch_sizes import BatchSize, batched
 from toolkit.planning.change.canary import has_canary, is_declared, with_canary
 from toolkit.planning.change.deploy import HOLD_NOTE, SWAP_NOTE, Wanted
 from toolkit.planning.change.traffic import traffic_words
+from toolkit.planning.routing.routes import Routes
 
 # Steps that prepare a host before the first batch; none of them touches a serving replica.
 PREPARATION = (
@@ -25,6 +26,8 @@ PREPARATION = (
     StepKind.INSTALL_ENGINE,
     StepKind.DISTRIBUTE,
 )
+
+UNHELD_NOTE = "requests do not wait meanwhile: they go to"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,11 +180,6 @@ def plan_rollout(
     fresh = tuple(name for name in busy if name not in serving)
     others = [name for name in busy if name in serving]
     rolling = {name for name in others if plans[name].strategy is Strategy.SWAP}
-    if rolling and len(serving) > 1:
-        plans = {
-            name: _rolling(plan, len(serving)) if name in rolling else plan
-            for name, plan in plans.items()
-        }
     most = None
     if rolling and len(serving) > 1:
         spare = len(serving) - limits.keep
@@ -196,6 +194,7 @@ def plan_rollout(
     serial = limits.serial
     sizes = (BatchSize(serial),) if isinstance(serial, int) else serial
     batches = [tuple(others)] if at_once else batched(others, sizes, most)
+    plans = _swapping(plans, facts, batches, rolling, serving)
     if batches and any(has_canary(plan) for plan in plans.values()):
         # Hosts that join get a part of all requests at once: not before the canary has passed.
         plans = with_canary(plans, batches[0], len(serving))
@@ -258,10 +257,57 @@ def _serves(facts: HostFacts, model: str) -> bool:
     return slot is not None and slot.healthy
 
 
-def _rolling(plan: Plan, serving: int) -> Plan:
-    note = f"its old replica stops before the new one starts; {serving - 1} other hosts serve meanwhile"
+def _swapping(
+    plans: Mapping[str, Plan],
+    facts: Mapping[str, HostFacts],
+    batches: Sequence[tuple[str, ...]],
+    swaps: Collection[str],
+    serving: Collection[str],
+) -> dict[str, Plan]:
+    """Return the plans, those of hosts that swap with what requests do meanwhile: go to hosts that serve, or wait."""
+    found = dict(plans)
+    # Hosts that join serve by the time that the only one stops its replica.
+    known = {*serving, *(name for name, plan in plans.items() if not plan.empty)}
+    for batch in batches:
+        stopped = [name for name in batch if name in swaps]
+        left = len(serving) - len(stopped)
+        for name in stopped:
+            plan = plans[name]
+            found[name] = _rolling(plan, left) if left else _waiting(plan, facts[name], known)
+    return found
+
+
+def _rolling(plan: Plan, left: int) -> Plan:
+    serve = "1 other host serves" if left == 1 else f"{left} other hosts serve"
+    note = f"its old replica stops before the new one starts; {serve} meanwhile"
     kept = [each for each in plan.notes if not each.startswith((SWAP_NOTE, HOLD_NOTE))]
     return replace(plan, strategy=Strategy.ROLLING, downtime="", notes=(*kept, note))
+
+
+def _waiting(plan: Plan, facts: HostFacts, known: Collection[str]) -> Plan:
+    """Return the plan of a swap beside which no host serves: requests wait, unless the routes lead to an unknown host.
+
+    A host that does not answer the ops machine may still answer its clients.
+    """
+    route = Routes.from_json(facts.routes).of(plan.model)
+    elsewhere = sorted(
+        {
+            each.host
+            for each in (route.targets if route else ())
+            if (each.weight or each.standby) and each.host not in {*known, ""}
+        }
+    )
+    if not elsewhere:
+        return plan
+    where, are = " and ".join(elsewhere), "are" if len(elsewhere) > 1 else "is"
+    note = f"{UNHELD_NOTE} {where}, which {are} not known to serve"
+    kept = [each for each in plan.notes if not each.startswith(HOLD_NOTE)]
+    why = f"no new requests to it; they go to {where}"
+    steps = tuple(
+        replace(each, reason=why, seconds=0.0) if each.kind is StepKind.HOLD else each
+        for each in plan.steps
+    )
+    return replace(plan, steps=steps, notes=(*kept, note))
 
 
 def _only_switches(plan: Plan) -> bool:

@@ -47,11 +47,13 @@ def stop_words(model: str, hosts: Sequence[str], *, everywhere: bool) -> str:
 
 def _held(model: str, swaps: Sequence[Plan]) -> str:
     """Return how long requests wait where the former release stops before the new one starts."""
-    wait = format_seconds(max(step.seconds for plan in swaps for step in plan.steps))
-    return (
-        f"Requests for {model} wait, each up to {wait}, while {_former(swaps)} stops and {_new(swaps)} starts "
-        f"({swaps[0].downtime}); whoever waits longer is refused."
-    )
+    holds = [step for plan in swaps for step in plan.steps if step.kind is StepKind.HOLD]
+    most = max((step.seconds for step in holds), default=0.0)
+    meanwhile = f"while {_former(swaps)} stops and {_new(swaps)} starts ({swaps[0].downtime})"
+    if not most:
+        return f"Requests for {model} do not wait {meanwhile}: they go to other hosts, which are not known to serve."
+    wait = format_seconds(most)
+    return f"Requests for {model} wait, each up to {wait}, {meanwhile}; whoever waits longer is refused."
 
 
 def _moved(model: str, moved: Sequence[Plan], *, one_by_one: bool) -> str:
