@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflows.world import GB, World, release
+from tests.workflows.world import GB, Killed, World, release
 from toolkit.domain.clients.keys import KeyRing
 from toolkit.domain.deployment.release import OpenDeployment
 from toolkit.domain.hosts.facts import ProcessState, SlotFacts
@@ -93,6 +93,34 @@ def test_a_slot_that_nobody_can_tell_is_emptied_unless_it_has_traffic(world: Wor
     with pytest.raises(HostError, match="the slot has traffic") as caught:
         repaired(world)
     assert "toolkit stop tiny" in caught.value.hint + caught.value.message
+
+
+@pytest.mark.parametrize("path", ["deployment.json", "deployments/r1.json"])
+def test_a_record_of_a_deployment_that_nobody_can_read_is_forgotten(
+    world: World, path: str
+) -> None:
+    world.deploy(release(1))
+    world.see(damaged=(path,))
+    assert status_drift(world)
+    assert set(repaired(world).damaged.values()) == {(path,)}
+    assert status_drift(world) == []
+    assert set(world.serving().values()) == {"v1"}
+
+
+def test_a_record_whose_deployment_this_history_knows_is_left_to_the_next_deploy(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path)
+    world.deploy(release(1))
+    world.raise_at("wait tiny-green", Killed)
+    with pytest.raises(Killed):
+        world.deploy(release(2))
+    world.go_on()
+    world.see(damaged=("deployment.json",))
+    repaired(world)
+    assert world.host.opened is not None
+    world.deploy(release(2))
+    assert (world.serving(), status_drift(world)) == ({"gpu1": "v2"}, [])
 
 
 def test_a_slot_that_may_serve_is_left_alone_where_the_routes_are_lost_too(world: World) -> None:

@@ -264,6 +264,8 @@ class FakeHost(Guarded):
         if self.opened and self.opened.rollout == rollout:
             self.opened = None
         self.left_to_guards = [each for each in self.left_to_guards if each.rollout != rollout]
+        sound = (each for each in self.facts.damaged if not each.startswith("deployment"))
+        self.facts = replace(self.facts, damaged=tuple(sound))
 
     def apply_routes(
         self, files: Mapping[str, str], edits: Mapping[str, Any] = MappingProxyType({})

@@ -65,7 +65,7 @@ class GateResult:
     verdict: Verdict
     reason: str = ""
     figures: tuple[Figure, ...] = ()
-    passed: frozenset[str] = field(default=frozenset(), compare=False)
+    passed: tuple[str, ...] = field(default=(), compare=False)
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form that history, hosts and `--json` share."""

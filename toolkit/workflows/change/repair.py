@@ -14,6 +14,7 @@ from toolkit.errors import HostError, RefusedError, ToolkitError
 from toolkit.planning.routing.keys import made_anew
 from toolkit.planning.routing.rebuild import KEYS, rebuilt, require_slots, routes_are_lost
 from toolkit.planning.routing.routes import Routes
+from toolkit.workflows.change.recover import open_on
 from toolkit.workflows.fleet.look import lock_all, look
 from toolkit.workflows.tools import Tools
 
@@ -58,6 +59,7 @@ def repair(members: Sequence[Tools], confirm: Callable[[Repair], bool]) -> Repai
         failures: dict[str, ToolkitError] = {}
         for tools in there:
             try:
+                _repair_records(tools, again.facts[tools.host.name])
                 _repair_slots(tools, again.facts[tools.host.name], routes)
             except ToolkitError as error:
                 failures[tools.host.name] = error
@@ -87,6 +89,23 @@ def _repair_routes(there: Sequence[Tools], facts: Mapping[str, HostFacts]) -> Ro
     return max(
         (Routes.from_json(each.routes) for each in known.values()), key=lambda each: each.serial
     )
+
+
+def _repair_records(tools: Tools, facts: HostFacts) -> None:
+    """Forget records of open deployments that cannot be read, unless this history knows what they are of."""
+    lost = [each for each in facts.damaged if each.startswith(("deployment.json", "deployments/"))]
+    if not lost:
+        return
+    known = open_on(tools.host.host, tools.history.unfinished())
+    for each in known:
+        tools.say(
+            f"{tools.host.name}: the deployment of {each.model} is open; toolkit deploy {each.model} ends it"
+        )
+    if not known:
+        tools.host.drop_deployment("")
+        tools.say(
+            f"{tools.host.name}: {', '.join(lost)} cannot be read and is forgotten; toolkit status shows what runs"
+        )
 
 
 def _repair_slots(tools: Tools, facts: HostFacts, routes: Routes) -> None:

@@ -71,7 +71,7 @@ class _Asking:
                 self._gating.say(f"  {number} of {len(prompts)} golden prompts asked")
         # A serving release that answers nothing is a reason for the change, and nothing to compare with.
         result = judge_answers(asked, pairs, compared=any(each.old is not None for each in pairs))
-        return replace(result, passed=frozenset(passed))
+        return replace(result, passed=tuple(sorted(passed)))
 
     def _rounds(self, prompt: GoldenPrompt) -> list[_Round]:
         """Ask the prompt once, or, where it is lost, until it is lost twice or asked three times."""
