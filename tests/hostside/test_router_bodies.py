@@ -1,0 +1,57 @@
+"""Bodies that are read elsewhere: which of them count, for how long, and against whom."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+
+from tests.hostside.router_lab import Lab, lab, router_socket, until
+from tests.hostside.router_site import PATH, Site
+from tests.hostside.test_router_keys import BOB, TINY, bearer, ring
+
+
+def client(stack: contextlib.ExitStack, running: Lab) -> http.client.HTTPConnection:
+    made = http.client.HTTPConnection("127.0.0.1", running.port, timeout=10)
+    return stack.enter_context(contextlib.closing(made))
+
+
+def statuses(clients: list[http.client.HTTPConnection], size: int) -> list[int]:
+    """Begin a stream on each connection, with a body of so many bytes; return the statuses while all of them run."""
+    stream = {**TINY, "stream": True, "tokens": 300, "pause": 0.02}
+    answers = []
+    for each in clients:
+        each.request("POST", PATH, json.dumps(stream).ljust(size), bearer(BOB))
+        answers.append(each.getresponse())
+        answers[-1].readline()
+    return [each.status for each in answers]
+
+
+def left_behind(stack: contextlib.ExitStack, **limits: int) -> list[http.client.HTTPConnection]:
+    """Return twelve connections that a reload left to the former worker, each between two requests."""
+    running = stack.enter_context(lab(**limits))
+    site = Site(running)
+    stack.callback(site.blue.stop)
+    stack.callback(site.green.stop)
+    running.give(ring())
+    kept = [client(stack, running) for _ in range(12)]
+    for each in kept:
+        each.request("POST", PATH, json.dumps(TINY), bearer(BOB))
+        assert each.getresponse().read()
+    site.reload()
+    until(lambda: router_socket.processes(running.directory)["old"])
+    return kept
+
+
+def test_after_a_reload_kept_connections_get_as_many_answers_to_large_bodies() -> None:
+    with contextlib.ExitStack() as stack:
+        kept = left_behind(stack, router_medium_bodies_of_key=3, router_large_bodies_of_key=3)
+        assert statuses(kept[:6], 20_000) == [200] * 6
+        assert statuses(kept[6:], 1_100_000) == [200] * 6
+
+
+def test_a_former_worker_reads_no_more_large_bodies_at_once_than_a_worker_may() -> None:
+    with contextlib.ExitStack() as stack:
+        kept = left_behind(stack, router_medium_bodies=4, router_large_bodies=4)
+        assert statuses(kept[:6], 20_000) == [200] * 4 + [429] * 2
+        assert statuses(kept[6:], 1_100_000) == [200] * 4 + [429] * 2
