@@ -5,6 +5,10 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
+import subprocess
+
+import pytest
 
 from tests.hostside.router_lab import Lab, lab, router_socket, until
 from tests.hostside.router_site import PATH, Site
@@ -55,3 +59,29 @@ def test_a_former_worker_reads_no_more_large_bodies_at_once_than_a_worker_may() 
         kept = left_behind(stack, router_medium_bodies=4, router_large_bodies=4)
         assert statuses(kept[:6], 20_000) == [200] * 4 + [429] * 2
         assert statuses(kept[6:], 1_100_000) == [200] * 4 + [429] * 2
+
+
+@pytest.mark.parametrize("http", ["--http1.1", "--http2-prior-knowledge"])
+def test_a_body_of_unknown_length_is_large(http: str) -> None:
+    with lab(router_large_bodies_of_key=0) as running:
+        site = Site(running)
+        argv = [
+            "curl",
+            "-sS",
+            http,
+            "--max-time",
+            "20",
+            "-X",
+            "POST",
+            "-T",
+            "-",
+            "-w",
+            "%{http_code}",
+        ]
+        argv += ["-o", os.devnull, f"http://127.0.0.1:{running.port}{PATH}"]
+        body = json.dumps(TINY).encode().ljust(20_000)
+        done = subprocess.run(argv, input=body, capture_output=True, check=True)
+        assert done.stdout == b"429"
+        assert running.ask(PATH, body)[0] == 200
+        site.blue.stop()
+        site.green.stop()
