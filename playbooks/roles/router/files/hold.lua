@@ -27,7 +27,14 @@ local holds = Map.new('holds.map', Map._str)
 local sleeping = Map.new('asleep.map', Map._str)
 local waiting = {} -- entry -> true; an entry has `seen`, when it looked last, and `bytes`
 
-local function clock()
+-- The time, in milliseconds since the epoch, which the maps and the host's programs have too. HAProxy's own time leaves out
+-- what it takes for a step of the clock, also a pause of the machine, and stays behind by that until the next reload.
+local function clock(txn)
+  return txn.f:date(0, 'ms')
+end
+
+-- The milliseconds of HAProxy's own time, for durations: a step of the clock does not change them.
+local function passed()
   local now = core.now()
   return now.sec * 1000 + now.usec // 1000
 end
@@ -51,25 +58,26 @@ local function leaves(arrived, since, ended)
   return ended + GRACE + math.max(0, arrived - since) * pace
 end
 
--- Returns the time of the next look, or nil and, where the request is refused, why.
-local function decide(model, arrived, now)
+-- Returns the milliseconds until the next look, or nil and, where the request is refused, why. It has waited for `waited` of
+-- them since it `arrived`.
+local function decide(model, arrived, now, waited)
   local value = holds:lookup(model)
   local patience, since, ended = (value or ''):match('^(%d+):?(%d*):?(%d*)$')
   if not patience then return nil end
   if patience == '0' then
-    local at = leaves(arrived, tonumber(since) or 0, tonumber(ended) or 0)
-    if at <= now then return nil end
-    return math.min(at, now + POLL)
+    local left = leaves(arrived, tonumber(since) or 0, tonumber(ended) or 0) - now
+    if left <= 0 then return nil end
+    return math.min(left, POLL)
   end
-  local last = arrived + tonumber(patience) * 1000
-  if now >= last then return nil, 'late' end
-  return math.min(last, now + POLL)
+  local left = tonumber(patience) * 1000 - waited
+  if left <= 0 then return nil, 'late' end
+  return math.min(left, POLL)
 end
 
 -- Note that a request wants the model, where it sleeps; returns its policy, seconds and due time, nil where it is awake.
-local function wish(model)
+local function wish(txn, model)
   local policy, seconds, due, name = (sleeping:lookup(model) or ''):match('^(%l+)|(%d+)|(%d+)|(.+)$')
-  if policy and policy ~= 'refuse' then core.set_map('asleep.map', 'wake:' .. name, tostring(core.now().sec)) end
+  if policy and policy ~= 'refuse' then core.set_map('asleep.map', 'wake:' .. name, tostring(txn.f:date())) end
   return policy, tonumber(seconds), tonumber(due)
 end
 
@@ -81,26 +89,25 @@ end
 
 -- At most so many requests and bytes wait in each thread. txn.bytes is what this one holds in memory.
 local function hold(txn, most_requests, most_bytes)
-  local model, arrived = txn:get_var('txn.model'), clock()
-  local entry, now = { bytes = txn:get_var('txn.bytes') or 0 }, arrived
-  local at, why = decide(model, arrived, now)
-  if not at then
+  local model, arrived, began = txn:get_var('txn.model'), clock(txn), passed()
+  local entry = { bytes = txn:get_var('txn.bytes') or 0 }
+  local left, why = decide(model, arrived, arrived, 0)
+  if not left then
     if why then txn:set_var('txn.held', why) end
     return
   end
-  local count, bytes = load(now)
+  local count, bytes = load(began)
   if count >= tonumber(most_requests) or bytes + entry.bytes > tonumber(most_bytes) then
     txn:set_var('txn.held', 'full')
     return
   end
-  local asleep = wish(model)
+  local asleep = wish(txn, model)
   waiting[entry] = true
   txn:set_var('txn.held', 'gone')
-  while at do
-    entry.seen = now
-    core.msleep(math.max(1, math.ceil(at - now)))
-    now = clock()
-    at, why = decide(model, arrived, now)
+  while left do
+    entry.seen = passed()
+    core.msleep(math.max(1, math.ceil(left)))
+    left, why = decide(model, arrived, clock(txn), passed() - began)
   end
   waiting[entry] = nil
   if why == 'late' and asleep then
@@ -113,7 +120,7 @@ end
 
 -- Say of a model without a replica that it sleeps, where it does, and when it is up.
 local function asleep(txn)
-  local policy, seconds, due = wish(txn:get_var('txn.model'))
+  local policy, seconds, due = wish(txn, txn:get_var('txn.model'))
   if not policy then return end
   if policy == 'refuse' and due == 0 then
     refuse(txn, 'model_asleep', 'This model sleeps; its operator wakes it.', seconds)
@@ -121,7 +128,7 @@ local function asleep(txn)
   end
   -- Until it is due, its host may be waiting for a model that must make place and is busy.
   local state = due == 0 and 'was asked to wake' or 'is being started'
-  local left = due == 0 and seconds or due - core.now().sec
+  local left = due == 0 and seconds or due - txn.f:date()
   -- Requests of the policy `wait` wait for so long. Afterwards the start has failed, and the operator asked for no such sleep.
   local late = due > 0 and left < seconds - math.max(PATIENCE, 3 * seconds)
   local code = late and 'not_awake_in_time' or 'model_asleep'

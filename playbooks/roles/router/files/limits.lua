@@ -226,7 +226,8 @@ local quotas = Map.new('quotas.map', Map._str)
 local function use_up(txn)
   local form = '^(%d+)|([^|]*)|([^|]*)|(.*)$'
   local ends, what, period, at = (quotas:lookup(txn:get_var('txn.key')) or ''):match(form)
-  local left = (tonumber(ends) or 0) - core.now().sec
+  -- The true time, where HAProxy's own may be behind: see hold.lua.
+  local left = (tonumber(ends) or 0) - txn.f:date()
   if left <= 0 then return end
   local words = ('This key has used up its %s of this %s; it gets in again at %s.'):format(what, period, at)
   txn:set_var('txn.wait', left)
