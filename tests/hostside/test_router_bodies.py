@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import socket
 import subprocess
 
 import pytest
@@ -85,3 +86,40 @@ def test_a_body_of_unknown_length_is_large(http: str) -> None:
         assert running.ask(PATH, body)[0] == 200
         site.blue.stop()
         site.green.stop()
+
+
+def upload(running: Lab, key: str, size: int) -> socket.socket:
+    """Begin an upload that stands still at its half."""
+    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nx-api-key: {key}\r\nContent-Length: {size}\r\n\r\n"
+    begun = socket.create_connection(("127.0.0.1", running.port), timeout=10)
+    begun.sendall(head.encode() + b" " * (size // 2))
+    return begun
+
+
+def refused(begun: socket.socket) -> bool:
+    return begun.recv(300).startswith(b"HTTP/1.1 429 ")
+
+
+@pytest.mark.parametrize("size", [100_000, 2_000_000], ids=["medium", "large"])
+def test_a_refused_body_does_not_count_while_the_rest_of_it_comes(size: int) -> None:
+    with (
+        lab(router_large_bodies_of_key=2, router_medium_bodies_of_key=2) as running,
+        contextlib.ExitStack() as stack,
+    ):
+        site = Site(running)
+        stack.callback(site.blue.stop)
+        stack.callback(site.green.stop)
+        running.give(ring())
+        read = [stack.enter_context(upload(running, BOB, size)) for _ in range(2)]
+        body = json.dumps(TINY).encode().ljust(size)
+
+        def code() -> int:
+            return running.ask(PATH, body, **bearer(BOB))[0]
+
+        until(lambda: code() == 429)
+        more = [stack.enter_context(upload(running, BOB, size)) for _ in range(2)]
+        assert all(refused(each) for each in more)
+        for each in read:
+            each.close()
+        until(lambda: code() == 200, 5)
+        assert [code() for _ in range(3)] == [200] * 3
