@@ -28,7 +28,6 @@ def test_a_refused_request_does_not_count_while_its_body_comes(site: Site) -> No
         site.blue.turns.release()
         assert running.getresponse().read()
         until(lambda: site.lab.ask(PATH, TINY, **bearer(ANN))[0] == 200, 5)
-        assert [site.lab.ask(PATH, TINY, **bearer(ANN))[0] for _ in range(3)] == [200] * 3
 
 
 def test_of_many_requests_at_once_no_more_run_than_the_limit_of_their_key(site: Site) -> None:

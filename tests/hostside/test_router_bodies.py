@@ -6,12 +6,13 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import socket
 import subprocess
 
 import pytest
 
-from tests.hostside.router_lab import Lab, lab, router_socket, until
+from tests.hostside.router_lab import Lab, free_port, lab, router_socket, until
 from tests.hostside.router_site import PATH, Site
 from tests.hostside.test_router_keys import BOB, TINY, bearer, ring
 
@@ -96,6 +97,13 @@ def upload(running: Lab, key: str, size: int) -> socket.socket:
     return begun
 
 
+def counted(running: Lab) -> int:
+    """Return how many bodies count that the router sent to be read, those whose answer runs included."""
+    pid = router_socket.processes(running.directory)["current"][-1]
+    (table,) = router_socket.tell(running.directory, pid, ["show table bodies_sent"])
+    return sum(map(int, re.findall(r"conn_cur=(\d+)", table)))
+
+
 def refused(begun: socket.socket) -> bool:
     return begun.recv(300).startswith(b"HTTP/1.1 429 ")
 
@@ -116,10 +124,35 @@ def test_a_refused_body_does_not_count_while_the_rest_of_it_comes(size: int) -> 
         def code() -> int:
             return running.ask(PATH, body, **bearer(BOB))[0]
 
-        until(lambda: code() == 429)
+        until(lambda: counted(running) == 2)
+        assert code() == 429
         more = [stack.enter_context(upload(running, BOB, size)) for _ in range(2)]
         assert all(refused(each) for each in more)
         for each in read:
             each.close()
         until(lambda: code() == 200, 5)
         assert [code() for _ in range(3)] == [200] * 3
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_large_body_with_a_key_does_not_count_against_its_address(address: str) -> None:
+    port = free_port()
+    bind = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    stream = {**TINY, "stream": True, "tokens": 300, "pause": 0.02}
+    with (
+        lab(router_bind=bind, router_connections_of_host=10) as running,
+        contextlib.ExitStack() as stack,
+    ):
+        site = Site(running)
+        stack.callback(site.blue.stop)
+        stack.callback(site.green.stop)
+        running.give(ring())
+        answers = []
+        for _ in range(15):
+            each = http.client.HTTPConnection(address, port, timeout=10)
+            stack.enter_context(contextlib.closing(each))
+            each.request("POST", PATH, json.dumps(stream).ljust(20_000), bearer(BOB))
+            answers.append(each.getresponse())
+            answers[-1].readline()
+        assert [each.status for each in answers] == [200] * 15
+        assert "X-Toolkit-Client" not in site.blue.headers
