@@ -87,6 +87,20 @@ def test_a_line_has_key_release_and_times(site: Site) -> None:
     assert WORD not in site.lab.log.read_text()
 
 
+@pytest.mark.parametrize("size", [0, 20_000], ids=["small", "large"])
+@pytest.mark.parametrize("body", [{"model": "none"}, {}], ids=["unknown", "none"])
+def test_a_line_of_a_refused_body_names_no_slot(
+    standing: Lab, body: dict[str, str], size: int
+) -> None:
+    found = answered(standing, json.dumps(body).ljust(size))[1]
+    assert (found["model"], found["slot"]) == ("-", "-")
+
+
+def test_a_line_of_a_large_body_names_its_slot(standing: Lab) -> None:
+    found = answered(standing, json.dumps({"model": "tiny"}).ljust(20_000))[1]
+    assert (found["model"], found["slot"]) == ("tiny", "blue")
+
+
 def test_comments_of_a_stream_reach_the_client(standing: Lab) -> None:
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", standing.port)) as client:
         body = {"model": "tiny", "stream": True, "tokens": 3, "comments": True}
