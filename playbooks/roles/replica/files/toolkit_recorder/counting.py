@@ -191,6 +191,13 @@ def _says_failed(answer: Mapping[str, Any]) -> bool:
     return isinstance(first, dict) and first.get("finish_reason") in ("abort", "error")
 
 
+# A comment keeps a connection of a stream alive.
+COMMENT = b":"
+# How pieces begin that have no token: those before the engine computes, and those of a request that it gives up.
+WITHOUT_TOKEN = (
+    *(COMMENT, b"event: response.created", b"event: response.in_progress", b"event: error"),
+    *(b"event: response.failed", b'data: {"error"', b"data: [DONE]"),
+)
 # The last event of a stream, as each API has it.
 _MARKS = (b"event: message_stop", b"event: response.completed")
 

@@ -65,8 +65,8 @@ class Use:
         """Look at what goes to the client; this is done for each event of a stream."""
         if message["type"] == "http.response.body":
             body = message.get("body")
-            if body:
-                if self.first is None:
+            if body and not (self.stream and body.startswith(counting.COMMENT)):
+                if self.first is None and not body.startswith(counting.WITHOUT_TOKEN):
                     self.first = time.monotonic()
                 self.pieces.append(body)
             if not message.get("more_body") and not self.left:
