@@ -136,6 +136,7 @@ class Backend:
     Body {"tokens": n, "pause": s, "stream": bool}: n pieces, `pause` seconds apart. With "gated" the answer, or each
     piece of it, waits for a turn: `turns.release()`. `gone` counts the requests whose client hung up; `last` is path
     and body of the newest request, `headers` its headers, `all_headers` with those that stand twice.
+    Its answers have the headers `says`, too.
     With "comments" a comment follows each piece of a stream, as with vLLM's `sse-keep-alive-interval`. A
     `broken` one hangs up instead of answering, an `ill` one answers checks with 503.
     """
@@ -143,6 +144,7 @@ class Backend:
     def __init__(self, name: str, port: int | None = None) -> None:
         self.name, self.gone, self.last = name, 0, ("", b"")
         self.headers: dict[str, str] = {}
+        self.says: dict[str, str] = {}
         self.all_headers: list[tuple[str, str]] = []
         self.broken = self.ill = False
         self.turns = threading.Semaphore(0)
@@ -225,8 +227,10 @@ class _Handler(BaseHTTPRequestHandler):
         if wanted.get("gated"):
             self.server.backend.turns.acquire(timeout=60)
 
-    def _let_every_page(self) -> None:
-        """Do what vLLM does for a request of a page, wherever it comes from."""
+    def _say_more(self) -> None:
+        """Say what a replica adds to its head, and let every page read it, as vLLM does."""
+        for name, value in self.server.backend.says.items():
+            self.send_header(name, value)
         if self.headers["Origin"]:
             self.send_header("Access-Control-Allow-Origin", "*")
             self.send_header("Access-Control-Allow-Credentials", "true")
@@ -236,7 +240,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
-        self._let_every_page()
+        self._say_more()
         self.end_headers()
         for _ in range(wanted["tokens"]):
             self._wait_for_turn(wanted)
@@ -265,7 +269,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
-        self._let_every_page()
+        self._say_more()
         self.end_headers()
         self.wfile.write(body)
 

@@ -120,7 +120,7 @@ def test_a_release_is_named_by_the_host_that_has_it_and_a_key_stays_at_the_door(
     key = "tk-" + "a" * 40
     for router in pair.routers.values():
         router.give(with_key(KeyRing(), "ann", key, now=1.0))
-    _name_releases(pair)
+    name_releases(pair)
     asked = [
         pair.routers["a"].ask(PATH, {"model": "tiny"}, Authorization=f"Bearer {key}")[2]
         for _ in range(20)
@@ -164,7 +164,7 @@ def test_a_request_that_a_relay_handed_to_no_replica_goes_to_another_host(pair: 
 
 
 def test_a_replica_of_another_host_that_hung_is_told_so_at_the_door(pair: Pair) -> None:
-    _name_releases(pair)
+    name_releases(pair)
     pair.apply(with_weights(pair.routes, "tiny", {"a.blue": 0}))
     told: list[Any] = []
 
@@ -206,7 +206,7 @@ def test_what_no_relay_could_hand_on_is_told_in_the_clients_api(
 
 
 def test_an_error_of_a_slot_on_another_host_has_the_label_of_that_slot(pair: Pair) -> None:
-    _name_releases(pair)
+    name_releases(pair)
     pair.engines["b"].broken = True
     pair.apply(with_weights(pair.routes, "tiny", {"a.blue": 0}))
     status, _, headers = pair.routers["a"].ask(PATH, {"model": "tiny"})
@@ -247,7 +247,7 @@ def test_a_request_has_one_id_on_both_hosts(pair: Pair) -> None:
 def test_a_host_that_falls_silent_has_its_requests_cut_within_two_seconds(
     pair: Pair, pace: Pace
 ) -> None:
-    _name_releases(pair)
+    name_releases(pair)
     pair.apply(with_weights(pair.routes, "tiny", {"a.blue": 0}))
     with _stream(pair.routers["a"]) as answer:
         workers = _workers(pair.routers["b"])
@@ -291,7 +291,7 @@ def _stream(router: Lab, tokens: int = 10_000) -> Iterator[http.client.HTTPRespo
             yield answer
 
 
-def _name_releases(pair: Pair) -> None:
+def name_releases(pair: Pair) -> None:
     """Give each host's slot blue a release of its own."""
     for name, router in pair.routers.items():
         directory = router.root / "slots" / "tiny-blue"

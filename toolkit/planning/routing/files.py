@@ -26,6 +26,10 @@ _HEAD = "# Written by the toolkit from routes.json; the router's base is haproxy
 # A connection that is refused takes a server out of rotation at once, until its next check passes.
 _REFUSED = " observe layer4 error-limit 1 on-error mark-down"
 
+# The toolkit alone labels answers: a replica that was taken over could name another release, and write into the log.
+# The labels of another host's router are kept.
+_NO_LABELS = "    http-response del-header x-toolkit- -m beg"
+
 # Requests of one conversation, or of one application, share their first message. A replica that is 1.5 times as busy as
 # the average passes requests on to the next.
 _BY_PREFIX = (
@@ -91,6 +95,7 @@ class Rendering:
                 parts.append(
                     f"\nbackend {relay_name(route.model, target)}\n"
                     "    retries 0\n"
+                    f"{_NO_LABELS}\n"
                     f"    server {target.name} {target.address(at)}{_REFUSED}\n"
                 )
             parts += [indicator for _, indicator in seen if at]
@@ -115,12 +120,21 @@ def _head(route: Route, at: str) -> list[str]:
         "    option allbackups\n",
         # HAProxy waits this long before it gives a refused request to the last server that is left.
         "    timeout connect 500ms\n",
+        _unlabelled(route, at),
         _drawing(route, at),
         # For a worker that a reload left behind, see slots.map in haproxy.cfg.
         "    use-server %[var(txn.slot)] if { var(txn.slot) -m found }\n",
         "    use-server %[var(txn.canary)] if { var(txn.canary) -m found }\n",
         "    force-persist if { stopping }\n",
     ]
+
+
+def _unlabelled(route: Route, at: str) -> str:
+    """Take the toolkit's headers from the answers of this host's own replicas."""
+    if not at:
+        return f"{_NO_LABELS}\n"
+    names = " ".join(target.name for target in route.on(at))
+    return f"{_NO_LABELS} if {{ srv_name,regsub(^{TWIN},) -m str {names} }}\n" if names else ""
 
 
 def _indicated(model: str, target: Target, at: str) -> str:
