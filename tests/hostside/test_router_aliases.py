@@ -95,3 +95,27 @@ def test_a_change_of_weights_alone_reloads_nothing(router: Lab) -> None:
     before = router_socket.processes(router.directory)["current"]
     router.apply(with_weights(router.routes, "tiny", {"blue": 50}))
     assert router_socket.processes(router.directory)["current"] == before
+
+
+@pytest.mark.parametrize("new", ["alpha", "zeta"])
+def test_a_name_leads_to_the_model_that_got_it_last_and_is_listed_once(
+    router: Lab, blue: Backend, new: str
+) -> None:
+    target = Target("blue", blue.port, 100, aliases=("tiny", "former"))
+    router.apply(with_model(router.routes, new, (target,), created=9))
+    router.up(new, "blue")
+    for name in ("tiny", "former"):
+        assert router.ask(CHAT, {"model": name})[0] == 200
+        assert router.ask(f"/v1/models/{name}")[1]["root"] == new
+    listed = [(each["id"], each["root"]) for each in router.ask("/v1/models")[1]["data"]]
+    mine = [(new, new), ("tiny", new), ("former", new)]
+    assert sorted(listed) == sorted([*mine, (NAME, "tiny")])
+    assert router.ask(CHAT, {"model": NAME})[0] == 200
+    asked = until(
+        lambda: (
+            len(found := [each for each in router.requests() if each["path"] == CHAT]) == 3
+            and found
+        )
+    )
+    assert sorted(each["model"] for each in asked) == sorted([new, new, "tiny"])
+    assert router.observe()["drift"] == []

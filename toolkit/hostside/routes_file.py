@@ -96,6 +96,7 @@ def _is_route(route: object) -> bool:
         isinstance(route, dict)
         and _is_name(_MODEL, route.get("model"))
         and _is_count(route.get("created"))
+        and _is_count(route.get("named", 0))
         and isinstance(route.get("routing", ""), str)
         and _is_time(route.get("took_over", 0.0))
         and _is_count(route.get("hold", 0), _MOST_SECONDS)

@@ -9,6 +9,7 @@ from toolkit.domain.deployment.release import Release
 from toolkit.domain.files.capabilities import Capabilities
 from toolkit.domain.gates.golden import Kind
 from toolkit.errors import InputError
+from toolkit.planning.routing.names import claimed
 from toolkit.planning.routing.routes import LEAST, Alternate, Route, Routes, Sleep, Target
 
 
@@ -48,7 +49,8 @@ def with_model(
     hold = former.hold if former and not any(target.weight for target in targets) else 0
     since = former.created if former else created
     sleep = former.sleep if former and any(target.asleep for target in targets) else None
-    route = Route(model, targets, since, routing or kept, hold=hold, sleep=sleep)
+    named = former.named if former else 0
+    route = Route(model, targets, since, routing or kept, hold=hold, sleep=sleep, named=named)
     return _with_route(routes, route)
 
 
@@ -218,7 +220,8 @@ def with_adapters(
 def _with_route(routes: Routes, route: Route) -> Routes:
     """Return `routes` with `route` in place of its model's former one, ordered by model."""
     others = [each for each in routes.routes if each.model != route.model]
-    return replace(routes, routes=tuple(sorted([*others, route], key=lambda each: each.model)))
+    found = [*others, claimed(routes, route)]
+    return replace(routes, routes=tuple(sorted(found, key=lambda each: each.model)))
 
 
 def _route_with(routes: Routes, model: str, names: Collection[str]) -> Route:

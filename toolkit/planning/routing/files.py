@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
+from toolkit.planning.routing.listing import (
+    render_aliases,
+    render_described_map,
+    render_models_json,
+)
 from toolkit.planning.routing.routes import (
     ADAPTER_HOLD,
     PREFIX,
@@ -338,11 +342,6 @@ def _indicator(model: str) -> str:
     return f"{INDICATOR}{model.replace('/', ':')}:"
 
 
-def render_aliases(routes: Routes) -> str:
-    """Return `aliases.map`: another name of a model -> the model."""
-    return "".join(f"{name} {route.model}\n" for route in routes.routes for name in route.aliases)
-
-
 def render_kinds(routes: Routes) -> str:
     """Return `kinds.map`: model or adapter -> what it answers; a model whose files nobody read has no line."""
     return "".join(
@@ -351,44 +350,3 @@ def render_kinds(routes: Routes) -> str:
         if (target := route.described) and target.kind
         for name in (route.model, *route.adapters)
     )
-
-
-def render_described_map(routes: Routes) -> str:
-    """Return `models-described.map`: model or adapter -> the answer to `GET /v1/models/NAME`."""
-    return "".join(
-        f"{each['id']} {json.dumps(each, separators=(',', ':'))}\n"
-        for route in routes.routes
-        for each in _described(route)
-    )
-
-
-def render_models_json(routes: Routes) -> str:
-    """Return `models.json`: the answer to `GET /v1/models` in OpenAI's shape."""
-    data = [each for route in routes.routes for each in _described(route)]
-    listed = {"object": "list", "data": data}
-    return json.dumps(listed, separators=(",", ":")) + "\n"
-
-
-def _described(route: Route) -> list[dict[str, Any]]:
-    """Return a model, its other names with the model as their root, and its adapters with the model as their parent.
-
-    `max_model_len` is the field by which vLLM itself tells clients the size of a request, in tokens; `root` is in
-    each of its entries too.
-    """
-    target = route.described
-    model: dict[str, Any] = {
-        "id": route.model,
-        "object": "model",
-        "created": route.created,
-        "owned_by": "toolkit",
-    }
-    if target and target.context:
-        model["max_model_len"] = target.context
-    if target and target.kind:
-        model["kind"] = target.kind
-    model["root"] = route.model
-    aliases = [{**model, "id": name} for name in route.aliases]
-    adapters = [
-        {**model, "id": name, "root": name, "parent": route.model} for name in route.adapters
-    ]
-    return [model, *aliases, *adapters]

@@ -158,7 +158,8 @@ class Route:
     the same first message before. While no target has a weight, requests wait for one for `hold` seconds; with 0
     they are refused. For the adapters that are `waiting`, requests wait for up to `ADAPTER_HOLD` seconds.
     `took_over` is the time at which a standby took the traffic over by itself, in seconds since the epoch; 0 where
-    a command gave the traffic. Each host notes it by its own clock. `sleep` is there while targets are asleep.
+    a command gave the traffic. Each host notes it by its own clock. `sleep` is there while targets are asleep. Among
+    routes with a name in common, the one with the highest `named` got it last, see `names.py`.
     """
 
     model: str
@@ -168,6 +169,7 @@ class Route:
     took_over: float = field(default=0.0, compare=False)
     hold: int = 0
     sleep: Sleep | None = None
+    named: int = 0
 
     def __post_init__(self) -> None:
         """Refuse a name that fits no URL, map or configuration line; raises InputError."""
@@ -265,6 +267,7 @@ class Routes:
                     **({"took_over": route.took_over} if route.took_over else {}),
                     **({"hold": route.hold} if route.hold else {}),
                     **({"sleep": _sleep_json(route.sleep)} if route.sleep else {}),
+                    **({"named": route.named} if route.named else {}),
                     **({"adapters": [*route.adapters]} if route.adapters else {}),
                     **(
                         {"waiting": dict.fromkeys(route.waiting, ADAPTER_HOLD)}
@@ -290,6 +293,7 @@ class Routes:
                     each.get("took_over", 0.0),
                     each.get("hold", 0),
                     _sleep(each["sleep"]) if each.get("sleep") else None,
+                    int(each.get("named", 0)),
                 )
                 for each in data.get("routes", ())
             ),

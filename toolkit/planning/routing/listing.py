@@ -1,0 +1,69 @@
+"""The router's files that say under which names clients find which model: each name once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from toolkit.planning.routing.names import owners
+from toolkit.planning.routing.routes import Route, Routes
+
+
+def render_aliases(routes: Routes) -> str:
+    """Return `aliases.map`: another name of a model -> the model."""
+    names = owners(routes)
+    return "".join(
+        f"{name} {route.model}\n"
+        for route in routes.routes
+        for name in route.aliases
+        if names[name].model == route.model
+    )
+
+
+def render_described_map(routes: Routes) -> str:
+    """Return `models-described.map`: model or adapter -> the answer to `GET /v1/models/NAME`."""
+    names = owners(routes)
+    return "".join(
+        f"{each['id']} {json.dumps(each, separators=(',', ':'))}\n"
+        for route in routes.routes
+        for each in _described(route, names)
+    )
+
+
+def render_models_json(routes: Routes) -> str:
+    """Return `models.json`: the answer to `GET /v1/models` in OpenAI's shape."""
+    names = owners(routes)
+    data = [each for route in routes.routes for each in _described(route, names)]
+    listed = {"object": "list", "data": data}
+    return json.dumps(listed, separators=(",", ":")) + "\n"
+
+
+def _described(route: Route, names: Mapping[str, Route]) -> list[dict[str, Any]]:
+    """Return a model, its other names with the model as their root, and its adapters with the model as their parent.
+
+    What `names` give to another route is left out.
+    `max_model_len` is the field by which vLLM itself tells clients the size of a request, in tokens; `root` is in
+    each of its entries too.
+    """
+    target = route.described
+    model: dict[str, Any] = {
+        "id": route.model,
+        "object": "model",
+        "created": route.created,
+        "owned_by": "toolkit",
+    }
+    if target and target.context:
+        model["max_model_len"] = target.context
+    if target and target.kind:
+        model["kind"] = target.kind
+    model["root"] = route.model
+    own = [
+        {**model, "id": name}
+        for name in (route.model, *route.aliases)
+        if names[name].model == route.model
+    ]
+    adapters = [
+        {**model, "id": name, "root": name, "parent": route.model} for name in route.adapters
+    ]
+    return [*own, *adapters]

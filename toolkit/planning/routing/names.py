@@ -1,0 +1,42 @@
+"""Which model a name of the clients leads to, where two routes have it: after a rename, or after an alias moved."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from toolkit.planning.routing.routes import Route, Routes
+
+
+def owners(routes: Routes) -> dict[str, Route]:
+    """Return {model or alias: its one owner}.
+
+    A registry gives each name to one model, and routes follow it model by model. A name goes to the route that got it
+    last, once that has traffic; where nobody knows which was the last, an alias comes before the name of a model.
+    """
+    found: dict[str, Route] = {}
+    for route in routes.routes:
+        for name in (route.model, *route.aliases):
+            former = found.get(name)
+            if former is None or _rank(route, name) > _rank(former, name):
+                found[name] = route
+    return found
+
+
+def claimed(routes: Routes, route: Route) -> Route:
+    """Return `route`, noted as the last one that got a name where it takes one that another route has."""
+    former = routes.of(route.model)
+    gained = _all_names(route) - (_all_names(former) if former else set())
+    others = [each for each in routes.routes if each.model != route.model]
+    if not any(gained & _all_names(each) for each in others):
+        return route
+    return replace(route, named=1 + max(each.named for each in routes.routes))
+
+
+def _rank(route: Route, name: str) -> tuple[bool, int, bool]:
+    has_traffic = any(each.weight or each.share for each in route.targets)
+    return has_traffic or bool(route.hold or route.sleep), route.named, name != route.model
+
+
+def _all_names(route: Route) -> set[str]:
+    """Return the names of the model, those of targets without traffic too: with these it gets them later."""
+    return {route.model, *(name for each in route.targets for name in each.aliases)}
