@@ -135,6 +135,28 @@ def test_a_file_too_many_is_a_fault(ground: Ground) -> None:
     assert ground.check()["faults"] == ["its files do not have the digest that it is named by"]
 
 
+@pytest.mark.parametrize("place", [".", "sub"])
+def test_a_link_to_a_directory_too_many_is_a_fault(
+    ground: Ground, tmp_path: Path, place: str
+) -> None:
+    ground.check()
+    (tmp_path / "elsewhere").mkdir()
+    (ground.top / place / "more").symlink_to(tmp_path / "elsewhere")
+    path = str(Path(place) / "more")
+    assert tree_check.hash_files(ground.request(), _silent)["faults"].keys() == {path}
+    faults = ground.check()["faults"]
+    assert faults[0].startswith(f"{path}: ")
+    assert faults[1:] == ["its files do not have the digest that it is named by"]
+
+
+def test_a_directory_that_was_replaced_by_a_link_is_named(ground: Ground, tmp_path: Path) -> None:
+    (ground.top / "sub").rename(tmp_path / "elsewhere")
+    (ground.top / "sub").symlink_to(tmp_path / "elsewhere")
+    faults = ground.check()["faults"]
+    assert faults[0].startswith("sub: ")
+    assert faults[1:] == ["sub/model.safetensors: missing"]
+
+
 def test_a_snapshot_from_the_store_needs_no_list_of_its_files(ground: Ground) -> None:
     shutil.rmtree(ground.root / "snapshots/.digests")
     assert ground.check()["faults"] == []
@@ -197,6 +219,43 @@ def test_an_engine_is_compared_with_its_installation(tmp_path: Path) -> None:
         "bin/new: was not installed with it",
         "bin/python: was changed",
     ]
+
+
+def test_links_to_directories_are_compared_with_the_installation(tmp_path: Path) -> None:
+    engine = tmp_path / "engines/e"
+    for name in ("lib/packages", "lib/other"):
+        (engine / name).mkdir(parents=True)
+    (engine / "lib/run").write_text("run")
+    # uv leaves the first one.
+    for name in ("lib64", "moved", "gone"):
+        (engine / name).symlink_to("lib")
+    request = {"root": str(tmp_path), "name": "e"}
+    assert tree_check.seal_engine(request, _silent) == {"files": 4}
+    assert tree_check.check_engine(request, _silent)["faults"] == []
+    (engine / "lib/packages/evil.dist-info").symlink_to(tmp_path)
+    (engine / "moved").unlink()
+    (engine / "moved").symlink_to("lib/other")
+    (engine / "gone").unlink()
+    assert tree_check.check_engine(request, _silent)["faults"] == [
+        "gone: missing",
+        "lib/packages/evil.dist-info: was not installed with it",
+        "moved: was changed",
+    ]
+
+
+@pytest.mark.parametrize(("target", "faults"), [("lib", 0), ("bin", 1)])
+def test_an_engine_that_was_sealed_without_its_links_to_directories_stays_whole(
+    tmp_path: Path, target: str, faults: int
+) -> None:
+    engine = tmp_path / "engines/e"
+    (engine / "lib").mkdir(parents=True)
+    (engine / "bin").mkdir()
+    (engine / "lib/run").write_text("run")
+    request = {"root": str(tmp_path), "name": "e"}
+    assert tree_check.seal_engine(request, _silent) == {"files": 1}
+    (engine / "lib64").symlink_to(target)
+    found = tree_check.check_engine(request, _silent)["faults"]
+    assert found == ["lib64: was not installed with it"] * faults
 
 
 def _pin(path: str, data: bytes) -> FileDigest:

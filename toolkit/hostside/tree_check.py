@@ -22,6 +22,8 @@ from wire import Document, Report
 
 _HASHERS = 4
 _DIGEST = re.compile("[0-9a-f]{64}")
+# Each environment of Python has this link to its own directory. Seals of older toolkits lack links to directories.
+_OWN_LINK = ("lib64", "lib")
 
 
 def hash_files(request: Document, report: Report) -> Document:
@@ -101,7 +103,8 @@ def check_engine(request: Document, report: Report) -> Document:
         if path not in tree.files:
             faults[path] = "missing"
         elif path not in known:
-            faults[path] = "was not installed with it"
+            if (path, tree.files[path]["sha256"]) != _OWN_LINK:
+                faults[path] = "was not installed with it"
         elif known[path][-1] != tree.files[path]["sha256"]:
             faults[path] = "was changed"
     return {
@@ -176,12 +179,14 @@ class _Tree:
             seals.write(self.root, self.seal_name, self._states)
 
     def _walk(self) -> Iterator[str]:
-        """Yield the path of each file in the tree, and note faults of directories."""
-        for folder, _, names in os.walk(self.top):
+        """Yield the path of each file and each link in the tree, and note faults of directories."""
+        for folder, below, names in os.walk(self.top):
             with contextlib.suppress(OSError):
                 if words := seals.fault(os.lstat(folder), readable=not self._is_engine):
                     self.faults[os.path.relpath(folder, self.top)] = words
-            for name in names:
+            # os.walk lists a link to a directory among the directories and does not enter it.
+            links = [name for name in below if os.path.islink(os.path.join(folder, name))]
+            for name in links + names:
                 yield os.path.relpath(os.path.join(folder, name), self.top)
 
     def _read(self, path: str, trusting: bool) -> int:
