@@ -86,6 +86,23 @@ def test_a_damaged_bundle_is_refused_in_both_languages(office: Office, tmp_path:
     assert list(site.contents()) == ["home/audit/log.jsonl"]
 
 
+def test_no_text_of_a_bundle_commands_the_terminal(office: Office, tmp_path: Path) -> None:
+    target, site = tmp_path / "bundle", Office(tmp_path / "site")
+    site.place.mkdir()
+    assert create(office, target, "--python", "3.11").code == 0
+    (target / "more\x1b[8m\nfingerprint").touch()
+    loaded = bundle(site, "load", str(target), "--dry-run")
+    assert loaded.code == 0, loaded.err
+    assert r"'more\x1b[8m\nfingerprint' is not of the bundle and is left alone" in loaded.err
+    manifest = target / "manifest.json"
+    manifest.write_text(
+        manifest.read_text().replace('"toolkit": "', r'"toolkit": "1\nfingerprint \u001b[8m')
+    )
+    shown = bundle(site, "show", str(target))
+    assert (shown.code, shown.out) == (6, "")
+    assert r"'1\nfingerprint \x1b[8m" in shown.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

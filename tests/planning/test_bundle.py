@@ -102,6 +102,11 @@ def with_file(**more: Any) -> str:
     return changed(files=[*files, {"path": "x", "size": 1, "sha256": A, **more}])
 
 
+def with_version(**more: Any) -> str:
+    (about,) = json.loads(manifest_text(WHOLE))["versions"]
+    return changed(versions=[{**about, **more}])
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -120,11 +125,24 @@ def with_file(**more: Any) -> str:
         (with_file(size="1"), "'1' is no size"),
         (with_file(path=README), "it does not name each file once"),
         (manifest_text(manifest(WEIGHTS)), r"it does not name wheels/p\.whl"),
+        (
+            changed(toolkit=f"0.1.0\nfingerprint {A}\x1b[8m"),
+            "fingerprint a.* is not one line of text",
+        ),
+        (changed(toolkit="0.1.0" + " " * 60 + "fingerprint"), "does not tell when it was made"),
+        (changed(toolkit=""), "does not tell when it was made"),
+        (changed(created_at="yesterday"), "does not tell when it was made"),
+        (changed(**{"more\x1b[8m": 1}), "is not one line of text"),
+        (with_version(licence="mit\x9b8m"), "is not one line of text"),
+        (with_version(title="tiny@v1\u202e"), "is not one line of text"),
+        (with_version(**{"more\n": 1}), "is not one line of text"),
+        (with_file(path="a\x1b[8m"), "is not one line of text"),
     ],
 )
 def test_what_is_no_manifest_is_refused(text: str, message: str) -> None:
-    with pytest.raises(IntegrityError, match=message):
+    with pytest.raises(IntegrityError, match=message) as caught:
         parse_manifest(text)
+    assert caught.value.message.isprintable()
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,8 @@ from toolkit.planning.release.engine_choice import choose_lock
 
 FORMAT = 1
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_TOOLKIT = re.compile(r"[0-9][0-9A-Za-z.+!-]{0,39}\Z")
+_CREATED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\Z")
 _LICENCE = re.compile(r"(LICEN[CS]E|NOTICE|COPYING|USE_POLICY)([._-].*)?\Z", re.IGNORECASE)
 
 
@@ -146,9 +148,13 @@ def sums_text(manifest: Manifest, manifest_sha256: str) -> str:
 
 
 def parse_manifest(text: str) -> Manifest:
-    """Return the manifest in `text`; raises IntegrityError where it is no manifest, or has a path that leads out."""
+    """Return the manifest in `text`; raises IntegrityError where it is no manifest, or has a path that leads out.
+
+    Every text in a manifest is one line that a terminal can print, so that none can pass for the fingerprint.
+    """
     try:
         data = parse_json(text, BUNDLE)
+        _require_lines(data)
         if data["format"] != FORMAT:
             raise _bad(f"it has format {shown(data['format'])}, not {FORMAT}")
         manifest = checked(
@@ -165,6 +171,9 @@ def parse_manifest(text: str) -> Manifest:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise _bad(f"{type(error).__name__}: {error}") from None
+    for pattern, value in ((_TOOLKIT, manifest.toolkit), (_CREATED, manifest.created_at)):
+        if not pattern.match(value):
+            raise _bad(f"{shown(value)} does not tell when it was made, and by which toolkit")
     for file in manifest.files:
         _check_file(file)
     named = {path for engine in manifest.engines for path in (engine.lock, *engine.wheels)}
@@ -223,6 +232,20 @@ def contradictions(
         if (words := tree.fault())
     ]
     return tuple(faults)
+
+
+def _require_lines(data: Any) -> None:
+    """Raise ValueError where a text in a document, or a name of a field, is not one printable line."""
+    if isinstance(data, str):
+        if not data.isprintable():
+            raise ValueError(f"{shown(data)} is not one line of text")
+    elif isinstance(data, dict):
+        for name, value in data.items():
+            _require_lines(name)
+            _require_lines(value)
+    elif isinstance(data, list):
+        for value in data:
+            _require_lines(value)
 
 
 def _file(entry: dict[str, Any]) -> BundleFile:

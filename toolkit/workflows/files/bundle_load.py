@@ -192,7 +192,9 @@ def check_bundle(bundle: Bundle, report: PullReport) -> None:
         faults += [] if same else [f"{SUMS}: does not say what {MANIFEST} says"]
     _refuse(bundle.root, sorted(faults))
     for path in disk.strays(bundle.root, {*manifest.by_path(), MANIFEST, SUMS}):
-        report.note(f"{path} is not of the bundle and is left alone")
+        # Any program may have put a file there, with control characters in its name.
+        name = path if path.isprintable() else ascii(path)
+        report.note(f"{name} is not of the bundle and is left alone")
 
 
 def plan_load(bundle: Bundle, site: Site) -> LoadPlan:
