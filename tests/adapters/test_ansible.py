@@ -146,6 +146,17 @@ def test_a_playbook_with_a_password_for_sudo_shows_it_nowhere(
     assert list(lab.scratch.iterdir()) == []
 
 
+def test_the_operators_own_settings_of_ansible_do_not_reach_a_playbook(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Ansible would ask for passwords at a terminal that nobody sees.
+    lab.place.joinpath(".ansible.cfg").write_text(
+        "[privilege_escalation]\nbecome_ask_pass = True\n[defaults]\nask_vault_pass = True\n"
+    )
+    monkeypatch.setenv("HOME", str(lab.place))
+    assert lab.run("well") == ("Change something", "Keep what was seen")
+
+
 def test_a_failed_task_is_told_in_its_own_words(lab: Lab) -> None:
     with pytest.raises(HostError) as caught:
         lab.run("bad")

@@ -127,6 +127,17 @@ def test_templates_of_many_hosts_are_evaluated(tmp_path: Path) -> None:
     assert {each["ansible_host"] for each in found.values()} == {f"{name}.lan" for name in found}
 
 
+def test_the_operators_form_of_results_does_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = tmp_path / "own.cfg"
+    settings.write_text("[defaults]\ncallback_result_format = yaml\n")
+    monkeypatch.setenv("ANSIBLE_CONFIG", str(settings))
+    inventory = tmp_path / "fleet.yaml"
+    inventory.write_text('all:\n  hosts:\n    gpu1: {base: 10.0.0, ansible_host: "{{ base }}.1"}\n')
+    assert read_inventory(inventory, is_known)["gpu1"]["ansible_host"] == "10.0.0.1"
+
+
 def test_a_list_of_names_is_an_inventory() -> None:
     assert read_inventory(Path("gpu-1,gpu-2,"), is_known) == {"gpu-1": {}, "gpu-2": {}}
 

@@ -77,8 +77,15 @@ def _become_settings(private: Path, password: str) -> Iterator[dict[str, str]]:
 
 
 def ansible_settings(private: Path) -> dict[str, str]:
-    """Return Ansible's settings, with `private` as the place of its files."""
+    """Return Ansible's settings, with `private` as the place of its files.
+
+    An empty configuration stands before those of the operator and of the machine: a question for a password, which they
+    may ask for, would wait at a terminal that nobody sees.
+    """
+    configuration = private / "ansible.cfg"
+    configuration.touch()
     return {
+        "ANSIBLE_CONFIG": str(configuration),
         "ANSIBLE_PIPELINING": "1",
         "ANSIBLE_HOST_KEY_CHECKING": "1",
         "ANSIBLE_LOCALHOST_WARNING": "0",

@@ -108,6 +108,8 @@ def _environment() -> dict[str, str]:
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_FORCE_COLOR": "0",
         "ANSIBLE_VERBOSITY": "0",
+        # The evaluated variables are read as JSON.
+        "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
         "ANSIBLE_DEPRECATION_WARNINGS": "0",
         "ANSIBLE_LOCALHOST_WARNING": "0",
         "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1",
