@@ -201,7 +201,7 @@ def test_an_empty_host(shell: Shell) -> None:
     host = seen["hosts"]["localhost"]
     assert (host["name"], host["converged"], host["held_by"]) == ("localhost", "", None)
     assert shell("verify") == Said(0, "no snapshots on the host or in the store\n", "")
-    assert shell("prune").out == "nothing to remove: everything on the host is in use or recent\n"
+    assert shell("prune").out == "nothing to remove: everything is in use or recent\n"
     assert shell.untouched()
 
 

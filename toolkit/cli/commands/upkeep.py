@@ -166,7 +166,7 @@ def prune(
     if as_json:
         print_json({"removed": _leavings_json(unused), "freed": freed})
     elif unused.empty:
-        say("nothing to remove: everything on the host is in use or recent")
+        say("nothing to remove: everything is in use or recent")
     else:
         say(f"removed; {format_size(freed)} of files on the host")
 

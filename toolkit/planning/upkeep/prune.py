@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.hosts.facts import HostFacts
+from toolkit.errors import RefusedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +24,36 @@ class Prune:
         return not self.snapshots and not self.engines
 
 
+def held_by(facts: HostFacts) -> list[tuple[Release, str]]:
+    """Return the releases whose files the host needs, each with the reason: in a slot, or to end an open deployment."""
+    found = [(slot.release, "in a slot") for slot in facts.slots if slot.release]
+    running = [release for release, _ in found]
+    for each in facts.open_deployments:
+        ends_with = (each.release, each.previous)
+        found += [(one, "of an open deployment") for one in ends_with if one and one not in running]
+    return found
+
+
+def require_known(facts: Iterable[HostFacts]) -> None:
+    """Raise RefusedError where a damaged file hides which release a slot or an open deployment needs."""
+    for each in facts:
+        for path in each.damaged:
+            if path.startswith(("slots/", "deployment")):
+                raise RefusedError(
+                    f"{each.name}: {path} cannot be read, so what the host needs is not known; nothing was removed",
+                    hint="toolkit repair",
+                )
+
+
 def plan_prune(facts: HostFacts, recent: Iterable[Release]) -> Prune:
-    """Plan to remove everything that neither a slot of the host nor one of the `recent` releases uses."""
-    running = [slot.release for slot in facts.slots if slot.release]
-    keep = [*running, *recent]
-    snapshots = {digest for release in keep for digest in release.snapshots}
-    engines = {release.engine for release in keep}
-    kept = [f"{release.title}: in a slot" for release in running]
-    kept += [f"{release.title}: recent" for release in recent if release not in running]
+    """Plan to remove everything that neither the host itself nor one of the `recent` releases needs."""
+    held = held_by(facts)
+    needed = [release for release, _ in held]
+    kept = [*held, *((each, "recent") for each in recent if each not in needed)]
+    snapshots = {digest for release, _ in kept for digest in release.snapshots}
+    engines = {release.engine for release, _ in kept}
     return Prune(
         tuple(each for each in facts.snapshots if each not in snapshots),
         tuple(each for each in facts.engines if each not in engines),
-        tuple(kept),
+        tuple(f"{release.title}: {why}" for release, why in kept),
     )

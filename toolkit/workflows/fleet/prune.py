@@ -10,7 +10,7 @@ from toolkit.adapters.store.store import Leftover, Store
 from toolkit.domain.deployment.release import Outcome, Release
 from toolkit.domain.files.snapshot import Snapshot
 from toolkit.errors import RefusedError
-from toolkit.planning.upkeep.prune import Prune, plan_prune
+from toolkit.planning.upkeep.prune import Prune, held_by, plan_prune, require_known
 from toolkit.workflows.fleet.look import lock_all, look
 from toolkit.workflows.tools import Tools
 
@@ -88,10 +88,10 @@ def find_unused(
     if seen.errors:
         more = "nothing was removed: the files that such a host uses are not known"
         raise seen.failure(hint="toolkit status", more=more)
+    require_known(seen.facts.values())
     used = {digest for release in recent for digest in release.snapshots}
     for facts in seen.facts.values():
-        for slot in facts.slots:
-            used |= slot.release.snapshots if slot.release else set()
+        used |= {digest for release, _ in held_by(facts) for digest in release.snapshots}
     stored = tuple(
         each.snapshot
         for each in store.list()
