@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from toolkit.adapters.store import store as stored
 from toolkit.adapters.store.copying import copy_file
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.adapters.store.store import KEEP, Store
@@ -144,6 +147,24 @@ def test_a_withdrawn_snapshot_gives_up_its_bad_files_alone(store: Store) -> None
     assert not store.has(snapshot)
     with store.stage(snapshot) as staging:
         assert [each.path for each in staging.link_present()] == ["model.safetensors"]
+
+
+def test_a_file_that_no_disk_gives_back_is_withdrawn_like_a_bad_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = add(store, FILES)
+    lost = next(each for each in snapshot.files if each.path == "model.safetensors")
+
+    def read(path: Path, name: str, *rest: Any) -> FileDigest:
+        if path.name in (lost.path, lost.sha256):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return digest_file(path, name, *rest)
+
+    monkeypatch.setattr(stored, "digest_file", read)
+    assert store.verify(snapshot) == ("model.safetensors: Input/output error",)
+    (kept,) = store.withdraw(snapshot)
+    assert kept.name.endswith("model.safetensors")
+    assert not store.has(snapshot)
 
 
 def test_a_pin_that_changed_is_another_snapshot(store: Store) -> None:

@@ -88,11 +88,7 @@ class Store:
         directory = self.path(snapshot)
 
         def compare(file: FileDigest) -> str:
-            try:
-                found = digest_file(directory / file.path, file.path, checked)
-            except OSError as error:
-                return f"{file.path}: {error.strerror}"
-            return difference(file, found)
+            return _fault_of(directory / file.path, file, checked)
 
         with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as threads:
             return tuple(line for line in threads.map(compare, snapshot.files) if line)
@@ -105,7 +101,7 @@ class Store:
         moved: list[Path] = []
         for file in snapshot.files:
             blob = self.blobs / file.sha256
-            if blob.exists() and difference(file, digest_file(blob, file.path)):
+            if blob.exists() and _fault_of(blob, file):
                 moved.append(self.quarantine(file, blob))
         self._drop(self._home_of(snapshot))
         return tuple(moved)
@@ -271,3 +267,12 @@ class Store:
         shutil.rmtree(trash, ignore_errors=True)
         with suppress(OSError):
             directory.parent.rmdir()
+
+
+def _fault_of(path: Path, file: FileDigest, checked: Callable[[int], None] | None = None) -> str:
+    """Return how the content at `path` differs from the pin of `file`, or why it cannot be read; empty otherwise."""
+    try:
+        found = digest_file(path, file.path, checked)
+    except OSError as error:
+        return f"{file.path}: {error.strerror}"
+    return difference(file, found)

@@ -45,6 +45,7 @@ from toolkit.workflows.fleet.verify import (
     verify_engines,
     verify_host,
     verify_store,
+    withdraw_damaged,
 )
 
 
@@ -79,9 +80,11 @@ def verify(
         _verified_table(found)
     if faults and repair:
         trail_now().begin({"repair": faults})
+        for line in withdraw_damaged(store, found):
+            note(line)
         for host in there:
             with lock_all([host], lock_owner(), patience_now(note)):
-                for line in put_aside(host, store, found):
+                for line in put_aside(host, found):
                     note(line)
     failure = _verify_failure(faults, drift, seen, repair=repair)
     if as_json:

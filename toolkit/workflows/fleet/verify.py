@@ -62,8 +62,8 @@ def verify_store(store: Store, say: Say) -> tuple[Verified, ...]:
     return tuple(found)
 
 
-def put_aside(host: HostPort, store: Store, found: Iterable[Verified]) -> tuple[str, ...]:
-    """Take damaged snapshots out of use, so that the next deployment brings whole ones.
+def put_aside(host: HostPort, found: Iterable[Verified]) -> tuple[str, ...]:
+    """Take damaged snapshots of a host out of use, so that the next deployment brings whole ones.
 
     A replica that runs has its weights in memory and goes on. Returns what was done, a line each.
     """
@@ -72,7 +72,14 @@ def put_aside(host: HostPort, store: Store, found: Iterable[Verified]) -> tuple[
         if each.faults and each.where == host.name:
             host.remove("snapshots", each.digest)
             done.append(f"removed snapshot {each.digest[:12]} from {each.where}")
-        elif each.faults and each.where == STORE:
+    return tuple(done)
+
+
+def withdraw_damaged(store: Store, found: Iterable[Verified]) -> tuple[str, ...]:
+    """Take damaged snapshots out of the store, so that the next pull brings whole files; return a line for each."""
+    done = []
+    for each in found:
+        if each.faults and each.where == STORE:
             for stored in store.list():
                 if stored.snapshot.digest == each.digest:
                     store.withdraw(stored.snapshot)
