@@ -276,6 +276,21 @@ def test_only_a_breach_says_more_of_a_share_that_has_passed(
     assert (quick.found()["verdict"]["verdict"], quick.found()["withdrawn"]) == ("passed", "")
 
 
+def test_an_order_that_is_begun_anew_between_two_looks_has_a_guard_of_its_own(
+    quick: Guarded,
+) -> None:
+    quick.begin(seconds=0.1)
+    assert quick.verdict()["verdict"] == "passed"
+    quick.tick = 3.0
+    looks = quick.looks
+    until(lambda: quick.looks > looks)
+    quick.forget()
+    quick.begin()
+    quick.tick = 0.1
+    guard_order.wish(quick.root, "tiny", "abort", "ann")
+    assert quick.verdict()["reason"] == "aborted by ann"
+
+
 def test_an_order_of_which_no_guard_can_be_made_leaves_the_others_at_work(
     quick: Guarded, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -139,9 +139,9 @@ class Guard:
         self._over = bool(kept.get("settled")) and self._is_last and done
 
     def is_of(self, order: Document) -> bool:
-        """Whether this guard watches the phase of the order."""
-        mine = (self.order["rollout"], self.order["number"])
-        return mine == (order["rollout"], order["number"])
+        """Whether this guard watches the phase of the order, and not one of the same rollout that was begun anew."""
+        same = ("rollout", "number", "since")
+        return all(self.order.get(name) == order.get(name) for name in same)
 
     @property
     def worried(self) -> bool:
