@@ -315,7 +315,7 @@ class World:
 
 
 class _Interruption(Interruption):
-    """One whose waits pass in the time of `world`, and take none."""
+    """One whose waits pass in the time of `world`, and take none; those of `AGES` last until an interruption begins."""
 
     def __init__(self, world: World) -> None:
         super().__init__()
@@ -324,7 +324,8 @@ class _Interruption(Interruption):
     def sleep(self, seconds: float) -> None:
         with self._world.tick:
             self._world.time += seconds
-        super().sleep(0)
+        # The main thread may take a while to notice that somebody pressed Ctrl-C.
+        super().sleep(seconds if seconds == AGES else 0)
 
 
 def _table(host: FakeHost) -> list[tuple[str, str, str, int]]:
