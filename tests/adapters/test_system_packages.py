@@ -22,8 +22,8 @@ class Ended(BaseException):
 class Host:
     """A host whose packages `apt-get` installs; `said` are its commands, `killed_at` the word of the last one."""
 
-    def __init__(self, library: Any, place: Path, patch: pytest.MonkeyPatch) -> None:
-        self.library, self.policy, self.patch = library, place / "policy-rc.d", patch
+    def __init__(self, code: Any, place: Path, patch: pytest.MonkeyPatch) -> None:
+        self.code, self.policy, self.patch = code, place / "policy-rc.d", patch
         self.there: set[str] = set()
         self.said: list[str] = []
         self.killed_at = ""
@@ -50,11 +50,11 @@ class Host:
             run_command=self.run_command,
             exit_json=found.update,
         )
-        self.patch.setattr(self.library, "AnsibleModule", lambda **_: module)
+        self.patch.setattr(self.code, "AnsibleModule", lambda **_: module)
         with self.patch.context() as context:
             if self.killed_at:
-                context.setattr(self.library.os, "unlink", lambda path: None)
-            self.library.main()
+                context.setattr(self.code.os, "unlink", lambda path: None)
+            self.code.main()
         return found
 
 

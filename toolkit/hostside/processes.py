@@ -43,7 +43,7 @@ def boot() -> str:
 
 def _ticks_of_first() -> str:
     """Return the ticks at the start of the first process: a container that starts again keeps its kernel's boot."""
-    return (_fields(1) or ["0"] * 20)[19]
+    return str(_ticks(1) or 0)
 
 
 def started(pid: int) -> str:
@@ -71,12 +71,9 @@ def tree(pid: int) -> list[int]:
     children: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat", "rb") as file:
-                    parent = int(file.read().rpartition(b")")[2].split()[1])
-            except (OSError, IndexError, ValueError):
-                continue
-            children.setdefault(parent, []).append(int(name))
+            fields = _fields(int(name))
+            if len(fields) > 1:
+                children.setdefault(int(fields[1]), []).append(int(name))
     found, rest = [], [pid] if pid else []
     while rest:
         each = rest.pop()
@@ -181,8 +178,5 @@ def _started_at(pid: int) -> float | None:
 
 def _ticks(pid: int) -> int | None:
     """Return the ticks from the boot to the start of the process (proc(5): field 22 of stat)."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[19])
-    except (OSError, IndexError, ValueError):
-        return None
+    fields = _fields(pid)
+    return int(fields[19]) if len(fields) > 19 else None

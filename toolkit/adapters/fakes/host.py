@@ -264,8 +264,9 @@ class FakeHost(Guarded):
         if self.opened and self.opened.rollout == rollout:
             self.opened = None
         self.left_to_guards = [each for each in self.left_to_guards if each.rollout != rollout]
-        sound = (each for each in self.facts.damaged if not each.startswith("deployment"))
-        self.facts = replace(self.facts, damaged=tuple(sound))
+        lost = self.facts.lost_records
+        sound = tuple(each for each in self.facts.damaged if each not in lost)
+        self.facts = replace(self.facts, damaged=sound)
 
     def apply_routes(
         self, files: Mapping[str, str], edits: Mapping[str, Any] = MappingProxyType({})

@@ -10,12 +10,14 @@ from toolkit.domain.bounds import TEXT
 from toolkit.domain.deployment.release import OpenDeployment, Release
 from toolkit.domain.gates.guard import Figure, GateResult, GuardPhase
 from toolkit.domain.hosts.facts import (
+    RECORD,
     Device,
     GuardFacts,
     HostFacts,
     ProcessState,
     RouterFacts,
     SlotFacts,
+    left_record,
 )
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.outside import checked, shown, whole
@@ -48,10 +50,7 @@ def _facts(name: str, data: Mapping[str, Any]) -> HostFacts:
     router = data["router"]
     slots, unread = _slots(data["slots"])
     opened, guards = _opened(data["opened"], unread), _guards(data["guards"], unread)
-    left = (
-        _opened(each, unread, f"deployments/{each['rollout']}.json")
-        for each in data["left_to_guards"]
-    )
+    left = (_opened(each, unread, left_record(each["rollout"])) for each in data["left_to_guards"])
     left_to_guards = tuple(filter(None, left))
     return HostFacts(
         name=name,
@@ -170,7 +169,7 @@ def _slots(data: Sequence[Mapping[str, Any]]) -> tuple[tuple[SlotFacts, ...], li
 
 
 def _opened(
-    data: Mapping[str, Any] | None, unread: list[str], path: str = "deployment.json"
+    data: Mapping[str, Any] | None, unread: list[str], path: str = RECORD
 ) -> OpenDeployment | None:
     """Return a deployment that has not ended; the `path` of one that cannot be read is added to `unread`."""
     try:

@@ -69,12 +69,12 @@ def _number(model: str, target: str, history: History) -> int:
         return number
     versions = {each.number: each.version for each, _ in history.releases(model)}
     named = [each for each, version in versions.items() if version == target]
-    if number is None or (named and number not in versions):
-        if not named:
-            raise InputError(
-                f"{model} has no release of version {target!r}", hint=f"toolkit releases {model}"
-            )
+    if named and number not in versions:
         return max(named)
+    if number is None:
+        raise InputError(
+            f"{model} has no release of version {target!r}", hint=f"toolkit releases {model}"
+        )
     if named and number not in named:
         raise InputError(
             f"{target} is release #{number} ({versions[number]}) and a version, which has #{max(named)}",

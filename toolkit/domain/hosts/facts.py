@@ -28,6 +28,16 @@ class ProcessState(StrEnum):
     ABSENT = "absent"
 
 
+# Below a host's directory: the record of the last command's deployment, and those that were left to their guards.
+RECORD = "deployment.json"
+_LEFT = "deployments/"
+
+
+def left_record(rollout: str) -> str:
+    """Return the path of the record of a deployment that was left to its guard."""
+    return f"{_LEFT}{rollout}.json"
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """One accelerator; memory in bytes, `temperature` in degrees Celsius.
@@ -232,6 +242,16 @@ class HostFacts:
     def open_deployments(self) -> tuple[OpenDeployment, ...]:
         """All deployments that have not ended on the host, the oldest first."""
         return (*self.left_to_guards, *filter(None, [self.opened]))
+
+    @property
+    def lost_records(self) -> tuple[str, ...]:
+        """The records of open deployments that cannot be read."""
+        return tuple(each for each in self.damaged if each.startswith((RECORD, _LEFT)))
+
+    @property
+    def lost_manifests(self) -> tuple[str, ...]:
+        """The manifests of slots that cannot be read."""
+        return tuple(each for each in self.damaged if each.startswith("slots/"))
 
     def slots_of(self, model: str) -> tuple[SlotFacts, ...]:
         """Return the slots that belong to `model`."""

@@ -39,8 +39,10 @@ def shown_pair(name: str, old: str, new: str) -> tuple[str, str]:
     if _SECRET.search(name):
         return _digest(old), _digest(new)
     plain = printable(old), printable(new)
-    # Values that differ in spaces or in what no terminal shows.
-    return excerpts(*plain) if plain[0] != plain[1] else (marked_as(old), marked_as(new))
+    if plain[0] != plain[1]:
+        return excerpts(*plain)
+    # They differ in spaces or in what no terminal shows.
+    return _marked(old), _marked(new)
 
 
 def printable(value: str) -> str:
@@ -48,7 +50,7 @@ def printable(value: str) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in " ".join(value.split()))
 
 
-def marked_as(value: str) -> str:
+def _marked(value: str) -> str:
     """Return a value in one line, with its digest."""
     return marked(printable(value), value) if value else ""
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 
 from toolkit.planning.routing.listing import (
+    described,
     render_aliases,
     render_described_map,
     render_models_json,
 )
+from toolkit.planning.routing.names import owners
 from toolkit.planning.routing.routes import (
     ADAPTER_HOLD,
     PREFIX,
@@ -56,15 +58,17 @@ class Rendering:
 
     def __init__(self, routes: Routes) -> None:
         self.routes = routes
+        names = owners(routes)
+        found = described(routes, names)
         self._common = {
             "models.map": render_map(routes),
-            "models-described.map": render_described_map(routes),
+            "models-described.map": render_described_map(found),
             "shares.map": render_shares(routes),
             "holds.map": render_holds(routes),
             "asleep.map": render_asleep(routes),
-            "aliases.map": render_aliases(routes),
+            "aliases.map": render_aliases(routes, names),
             "kinds.map": render_kinds(routes),
-            "models.json": render_models_json(routes),
+            "models.json": render_models_json(found),
         }
         self._document = json.dumps(routes.as_json(_SOMEWHERE), indent=2) + "\n"
         # As another host sees a target, by model and target.

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from toolkit.planning.routing.names import owners
 from toolkit.planning.routing.routes import Route, Routes
 
+# An entry of `GET /v1/models`.
+Description = dict[str, Any]
 
-def render_aliases(routes: Routes) -> str:
-    """Return `aliases.map`: another name of a model -> the model."""
-    names = owners(routes)
+
+def render_aliases(routes: Routes, names: Mapping[str, Route]) -> str:
+    """Return `aliases.map`: another name of a model -> the model; `names` has the owner of each, see `owners`."""
     return "".join(
         f"{name} {route.model}\n"
         for route in routes.routes
@@ -21,25 +22,23 @@ def render_aliases(routes: Routes) -> str:
     )
 
 
-def render_described_map(routes: Routes) -> str:
+def described(routes: Routes, names: Mapping[str, Route]) -> list[Description]:
+    """Return what clients are told of each name, in the order of `routes`; `names` has the owner of each."""
+    return [each for route in routes.routes for each in _described(route, names)]
+
+
+def render_described_map(found: Iterable[Description]) -> str:
     """Return `models-described.map`: model or adapter -> the answer to `GET /v1/models/NAME`."""
-    names = owners(routes)
-    return "".join(
-        f"{each['id']} {json.dumps(each, separators=(',', ':'))}\n"
-        for route in routes.routes
-        for each in _described(route, names)
-    )
+    return "".join(f"{each['id']} {json.dumps(each, separators=(',', ':'))}\n" for each in found)
 
 
-def render_models_json(routes: Routes) -> str:
+def render_models_json(found: Sequence[Description]) -> str:
     """Return `models.json`: the answer to `GET /v1/models` in OpenAI's shape."""
-    names = owners(routes)
-    data = [each for route in routes.routes for each in _described(route, names)]
-    listed = {"object": "list", "data": data}
+    listed = {"object": "list", "data": found}
     return json.dumps(listed, separators=(",", ":")) + "\n"
 
 
-def _described(route: Route, names: Mapping[str, Route]) -> list[dict[str, Any]]:
+def _described(route: Route, names: Mapping[str, Route]) -> list[Description]:
     """Return a model, its other names with the model as their root, and its adapters with the model as their parent.
 
     What `names` give to another route is left out.
@@ -47,7 +46,7 @@ def _described(route: Route, names: Mapping[str, Route]) -> list[dict[str, Any]]
     each of its entries too.
     """
     target = route.described
-    model: dict[str, Any] = {
+    model: Description = {
         "id": route.model,
         "object": "model",
         "created": route.created,

@@ -82,12 +82,12 @@ def require_slots(facts: Mapping[str, HostFacts]) -> None:
     if not routes_are_lost(list(facts.values())):
         return
     for name, each in facts.items():
-        for path in each.damaged:
-            if path.startswith("slots/"):
-                raise RefusedError(
-                    f"{name}: {path} cannot be read and the routes are lost: whether the slot has traffic is not known",
-                    hint=f"on {name}, put {path} back, or remove it to give up what runs there; then toolkit repair",
-                )
+        if each.lost_manifests:
+            path = each.lost_manifests[0]
+            raise RefusedError(
+                f"{name}: {path} cannot be read and the routes are lost: whether the slot has traffic is not known",
+                hint=f"on {name}, put {path} back, or remove it to give up what runs there; then toolkit repair",
+            )
 
 
 def require_readable(model: str, facts: Collection[HostFacts]) -> None:

@@ -37,12 +37,11 @@ def held_by(facts: HostFacts) -> list[tuple[Release, str]]:
 def require_known(facts: Iterable[HostFacts]) -> None:
     """Raise RefusedError where a damaged file hides which release a slot or an open deployment needs."""
     for each in facts:
-        for path in each.damaged:
-            if path.startswith(("slots/", "deployment")):
-                raise RefusedError(
-                    f"{each.name}: {path} cannot be read, so what the host needs is not known; nothing was removed",
-                    hint="toolkit repair",
-                )
+        if lost := (*each.lost_records, *each.lost_manifests):
+            raise RefusedError(
+                f"{each.name}: {lost[0]} cannot be read, so what the host needs is not known; nothing was removed",
+                hint="toolkit repair",
+            )
 
 
 def plan_prune(facts: HostFacts, recent: Iterable[Release]) -> Prune:

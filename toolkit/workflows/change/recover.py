@@ -15,7 +15,7 @@ from toolkit.domain.deployment.release import (
     StepRecord,
 )
 from toolkit.domain.gates.guard import Verdict
-from toolkit.domain.hosts.facts import FleetFacts, GuardFacts, HostFacts
+from toolkit.domain.hosts.facts import RECORD, FleetFacts, GuardFacts, HostFacts, left_record
 from toolkit.domain.hosts.fleet import Host
 from toolkit.planning.change.judged import baking, guard_of
 from toolkit.planning.change.recovery import Recovery, plan_recovery, until_returned
@@ -86,8 +86,8 @@ def _end_cut(
 
 def _keeps(facts: HostFacts, deployment: Deployment) -> bool:
     """Whether the host still has the deployment, or a record that cannot be read."""
-    unread = {"deployment.json", f"deployments/{deployment.rollout}.json"}
-    return bool(unread & {*facts.damaged}) or any(
+    unread = {RECORD, left_record(deployment.rollout)}
+    return bool(unread & {*facts.lost_records}) or any(
         each.rollout == deployment.rollout for each in facts.open_deployments
     )
 

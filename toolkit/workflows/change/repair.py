@@ -93,25 +93,23 @@ def _repair_routes(there: Sequence[Tools], facts: Mapping[str, HostFacts]) -> Ro
 
 def _repair_records(tools: Tools, facts: HostFacts) -> None:
     """Forget records of open deployments that cannot be read, unless this history knows what they are of."""
-    lost = [each for each in facts.damaged if each.startswith(("deployment.json", "deployments/"))]
+    lost, name = facts.lost_records, tools.host.name
     if not lost:
         return
     known = open_on(tools.host.host, tools.history.unfinished())
     for each in known:
         tools.say(
-            f"{tools.host.name}: the deployment of {each.model} is open; toolkit deploy {each.model} ends it"
+            f"{name}: the deployment of {each.model} is open; toolkit deploy {each.model} ends it"
         )
     if not known:
         tools.host.drop_deployment("")
         tools.say(
-            f"{tools.host.name}: {', '.join(lost)} cannot be read and is forgotten; toolkit status shows what runs"
+            f"{name}: {', '.join(lost)} cannot be read and is forgotten; toolkit status shows what runs"
         )
 
 
 def _repair_slots(tools: Tools, facts: HostFacts, routes: Routes) -> None:
-    for path in facts.damaged:
-        if not path.startswith("slots/"):
-            continue
+    for path in facts.lost_manifests:
         program = path.split("/")[1]
         model, _, slot = program.rpartition("-")
         label = tools.host.label
