@@ -9,11 +9,19 @@ from pathlib import Path
 import pytest
 
 from tests.hostside.router_lab import REPO, lab
-from tests.hostside.router_site import Site
+from tests.hostside.router_site import Clients, Site
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
 import use_carry
+
+
+@pytest.fixture(autouse=True)
+def no_clients_left() -> Iterator[None]:
+    """A test that fails leaves no clients to the next one, whose router may be the same."""
+    yield
+    for clients in [*Clients.running]:
+        clients.stop()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.hostside.router_lab import ROLE, Backend, Lab, router, router_socket
 from toolkit.planning.routing.edits import with_model, with_weights
@@ -54,7 +54,10 @@ class Site:
 class Clients:
     """Short requests on kept connections and long streams, counted by what came of them."""
 
+    running: ClassVar[list[Clients]] = []
+
     def __init__(self, port: int, short: int, streams: int) -> None:
+        self.running.append(self)
         self.port, self.results, self.stopped = port, Counter[str](), threading.Event()
         self.threads = [threading.Thread(target=self._short, daemon=True) for _ in range(short)]
         self.threads += [threading.Thread(target=self._stream, daemon=True) for _ in range(streams)]
@@ -62,6 +65,8 @@ class Clients:
             thread.start()
 
     def stop(self) -> Counter[str]:
+        if self in self.running:
+            self.running.remove(self)
         self.stopped.set()
         for thread in self.threads:
             thread.join(30)

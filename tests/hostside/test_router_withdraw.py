@@ -46,6 +46,16 @@ def shifted(routes: Routes) -> Routes:
     return with_model(replace(routes, serial=routes.serial + 1), "tiny", targets, created=1)
 
 
+def _all_that_answer(port: int, count: int) -> set[str]:
+    """Return the replicas that answer 40 requests or more, until `count` of them have answered.
+
+    While streams keep one replica busy, the other one may answer every short request.
+    """
+    found = set[str]()
+    until(lambda: found.update(answers(port, 40)) or len(found) >= count)
+    return found
+
+
 def own_routes(lab: Lab) -> Routes:
     return Routes.from_json(lab.observe()["routes"])
 
@@ -212,7 +222,7 @@ def test_every_router_follows_a_withdrawal_at_once_and_with_no_command(
     assert own_routes(fleet.routers["a"]) == own_routes(fleet.routers["b"])
     assert own_routes(fleet.routers["a"]).serial == fleet.routes.serial + 1
     for lab in fleet.routers.values():
-        assert answers(lab.port, 40).keys() == {"a.green", "b.blue"}
+        assert _all_that_answer(lab.port, 2) == {"a.green", "b.blue"}
         assert lab.observe()["drift"] == []
     assert [watches["a"].look() for _ in range(5)] == [[]] * 5
     for each in clients:
@@ -232,7 +242,7 @@ def test_two_hosts_that_withdraw_at_once_agree_afterwards(
     for thread in threads:
         thread.join()
     for lab in fleet.routers.values():
-        assert answers(lab.port, 40).keys() == {"a.blue", "b.blue"}
+        assert _all_that_answer(lab.port, 2) == {"a.blue", "b.blue"}
     # an ops machine that looks now finds both, though each router knows of its own alone
     known = {name: own_routes(lab) for name, lab in fleet.routers.items()}
     agreed = settled(known)
@@ -256,11 +266,10 @@ def test_a_canary_of_another_host_that_was_withdrawn_is_drawn_no_more(
     clients = Clients(fleet.routers["a"].port, short=4, streams=2)
     until(lambda: clients.results["short"] > 20)
     assert withdraw.withdraw(str(fleet.routers["b"].root), "tiny", "green")["to"] == "blue"
-    # While both streams are at one replica, short requests may all get to the other one.
-    assert answers(fleet.routers["a"].port, 200).keys() == {"a.blue", "b.blue"}
+    assert _all_that_answer(fleet.routers["a"].port, 2) == {"a.blue", "b.blue"}
     until(watches["a"].look)
     assert own_routes(fleet.routers["a"]).routes[0].targets[3].share == 0
-    assert answers(fleet.routers["a"].port, 200).keys() == {"a.blue", "b.blue"}
+    assert _all_that_answer(fleet.routers["a"].port, 2) == {"a.blue", "b.blue"}
     assert set(clients.stop()) == {"short", "stream"}
 
 
