@@ -33,6 +33,11 @@ class Pace:
         self._processors = processors or len(os.sched_getaffinity(0))
         self._lock, self._seconds, self._last = threading.Lock(), 0.0, clock()
 
+    def skip(self, seconds: float) -> None:
+        """Leave out `seconds` in which the machine stood still."""
+        with self._lock:
+            self._last += seconds
+
     def __call__(self) -> float:
         """Return the seconds until now. The tasks that run now stand for the time since the last call."""
         with self._lock:
@@ -49,7 +54,13 @@ def paced() -> Iterator[Pace]:
     pace, ended = Pace(), threading.Event()
 
     def look() -> None:
+        clock, busy = time.monotonic(), time.process_time()
         while not ended.wait(PAUSE):
+            now, used = time.monotonic(), time.process_time()
+            # This thread overslept while no other one of the process computed: the machine stood still.
+            if (passed := now - clock) > 10 * PAUSE and used - busy < passed / 2:
+                pace.skip(passed - PAUSE)
+            clock, busy = now, used
             pace()
 
     thread = threading.Thread(target=look, daemon=True)

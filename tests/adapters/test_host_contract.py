@@ -130,7 +130,8 @@ def test_a_wait_ends_with_an_interruption_and_the_host_answers_on(lab: HostLab, 
         lab.host.wait_ready(program, lab.ports["blue"], 60, lambda _: lab.interruption.begin())
     with pytest.raises(HostError, match="interrupted"):
         lab.host.observe()
-    assert pace() - started < 5
+    # Ansible's start is in it; the wait that goes on would take a minute.
+    assert pace() - started < 20
     lab.interruption.over()
     assert [slot.healthy for slot in lab.host.observe().slots] == [False]
 
@@ -141,7 +142,8 @@ def test_a_playbook_ends_with_an_interruption_and_can_be_played_again(
     started = pace()
     with pytest.raises(HostError, match="interrupted"):
         lab.start("blue", watch=lambda _: lab.interruption.begin())
-    assert pace() - started < 5
+    # Ansible's start is in it; the wait that goes on would take a minute.
+    assert pace() - started < 20
     lab.interruption.over()
     program = lab.start("blue")
     assert lab.host.wait_ready(program, lab.ports["blue"], 120, silent).ok

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.hostside.router_lab import until
 from tests.pace import Pace
 from toolkit.adapters.ansible import inventory
 from toolkit.adapters.ansible.inventory import read_inventory
@@ -217,13 +218,24 @@ def test_what_ansible_cannot_read_is_told_in_its_words(
 def test_a_script_that_hangs_ends_with_all_that_it_started(tmp_path: Path, pace: Pace) -> None:
     mark = tmp_path / "child"
     lay(tmp_path, {"slow.sh": f"#!/bin/sh\nsleep 300 &\necho $! > {mark}\nwait\n"})
-    began = pace()
-    with pytest.raises(InputError, match="has not read it within 2 seconds"):
-        read_inventory(tmp_path / "slow.sh", is_known, seconds=2)
-    assert pace() - began < 10
-    state = Path(f"/proc/{mark.read_text().strip()}/stat")
-    # An ended child that nobody has waited for yet is a zombie.
-    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+    # Ansible itself takes its time on a busy machine, so that the script may not have begun within the first limit.
+    for seconds in (2, 20):
+        began = pace()
+        with pytest.raises(InputError, match=f"has not read it within {seconds} seconds"):
+            read_inventory(tmp_path / "slow.sh", is_known, seconds=seconds)
+        assert pace() - began < seconds + 10
+        if mark.exists() and mark.read_text().endswith("\n"):
+            break
+    child = int(mark.read_text())
+    until(lambda: _ended(child))
+
+
+def _ended(pid: int) -> bool:
+    """Whether a process has ended; one that nobody has waited for yet is a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def test_an_inventory_without_an_end_is_refused(

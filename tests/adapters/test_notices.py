@@ -288,11 +288,11 @@ def test_a_hook_s_last_words_begin_at_a_whole_word_where_earlier_ones_are_lost(
 def test_a_hook_that_takes_too_long_is_killed_with_its_children(tmp_path: Path, pace: Pace) -> None:
     begun = pace()
     # Time enough to say so and to have a child, on a busy machine too.
-    slow = hook(tmp_path, f"echo thinking; sleep 600 & echo $! > {tmp_path}/child; wait", 2.0)
+    slow = hook(tmp_path, f"echo thinking; sleep 600 & echo $! > {tmp_path}/child; wait", 10.0)
     called = call_hook(slow, {})
-    assert pace() - begun < 10
+    assert pace() - begun < 30
     assert not called.agreed
-    assert "took longer than 2 s; it said: thinking" in called.words
+    assert "took longer than 10 s; it said: thinking" in called.words
     child = int((tmp_path / "child").read_text())
     until(lambda: not _runs(child), 60)
 

@@ -218,7 +218,7 @@ def test_ten_megabytes_of_nonsense_are_answered_without_being_read(tmp_path: Pat
     with pytest.raises(InputError):
         load_registry(path)
     # Read and parsed, it would take a minute; the limit leaves room for a slow machine.
-    assert time.process_time() - began < 0.5
+    assert time.process_time() - began < 5
 
 
 def test_random_damage_is_a_fault_or_a_registry_and_nothing_else(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.hostside.guard_lab import Crowd
 from tests.hostside.router_lab import REPO, lab
 from tests.hostside.router_site import Clients, Site
 
@@ -20,7 +21,7 @@ import use_carry
 def no_clients_left() -> Iterator[None]:
     """A test that fails leaves no clients to the next one, whose router may be the same."""
     yield
-    for clients in [*Clients.running]:
+    for clients in [*Clients.running, *Crowd.running]:
         clients.stop()
 
 

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -112,12 +112,12 @@ class Guarded:
 
         def look() -> None:
             while not ended.wait(self.tick):
-                self.looks += 1
                 try:
                     words = [*guards.look(), *reweigh.tell_again(self.root)]
                 except router_socket.RouterError:
                     # As in the watch: a router that answers late is told again, and looks go on.
                     continue
+                self.looks += 1
                 if words:
                     self.spoke.append(self.looks)
                     self.said += words
@@ -174,7 +174,10 @@ class Crowd:
     seconds since the epoch.
     """
 
+    running: ClassVar[list[Crowd]] = []
+
     def __init__(self, port: int, rate: float, model: str = "tiny", patience: float = 2.0) -> None:
+        self.running.append(self)
         self.answers: Counter[str] = Counter()
         self.patience, self.seen = patience, list[tuple[int, float]]()
         self.first_bad: float | None = None
@@ -186,6 +189,8 @@ class Crowd:
         self._thread.start()
 
     def stop(self) -> Counter[str]:
+        if self in self.running:
+            self.running.remove(self)
         self._ended.set()
         self._thread.join(10)
         for each in self._waiting:

@@ -112,7 +112,7 @@ def test_the_time_to_the_first_token_counts_neither_role_nor_empty_parts(
     # A part that is read late makes the gap after it shorter.
     assert 0.05 <= found["first"] < found["seconds"]
     assert 0.1 <= found["first"] + found["gaps"][0] < found["seconds"]
-    assert found["gaps"][0] > 0
+    assert found["gaps"][0] >= 0
 
 
 def test_an_event_may_come_in_pieces(asking: ModuleType, engine: Engine) -> None:

@@ -21,6 +21,7 @@ from tests.hostside.guard_lab import (
     takeover,
 )
 from tests.hostside.router_lab import router_socket, until
+from tests.pace import Pace
 
 BACK = {"blue": 100, "green": 0}
 STAYS = {"blue": 0, "green": 100}
@@ -61,7 +62,7 @@ def quick(lab: Guarded, monkeypatch: pytest.MonkeyPatch) -> Guarded:
 
 
 def test_errors_under_traffic_are_withdrawn_within_five_seconds_with_nobody_there(
-    lab: Guarded,
+    lab: Guarded, pace: Pace
 ) -> None:
     # On a busy machine good answers may come late; only those of the fault count here.
     crowd = Crowd(lab.router.port, 20, patience=20.0)
@@ -70,7 +71,9 @@ def test_errors_under_traffic_are_withdrawn_within_five_seconds_with_nobody_ther
     began = crowd.answers["good"]
     until(lambda: crowd.answers["good"] > began + 20)
     lab.fault("500")
+    first = pace()
     verdict = lab.verdict()
+    assert pace() - first <= 5.5
     assert (verdict["gate"], verdict["verdict"]) == ("bake", "failed")
     assert "in a row failed, none of the serving release in the same time" in verdict["reason"]
     assert lab.weights() == BACK
@@ -79,7 +82,7 @@ def test_errors_under_traffic_are_withdrawn_within_five_seconds_with_nobody_ther
     shown = {each["name"]: each for each in verdict["figures"]}
     assert shown["requests"]["new"] > 20
     assert shown["failed"]["new"] > 10
-    assert crowd.stop()["bad"] <= 5.5 * 20
+    assert crowd.stop()["bad"] > 0
     until(lambda: lab.said[-1:] == ["tiny-green is withdrawn, blue takes its traffic"], 60)
 
 
@@ -123,8 +126,8 @@ def test_a_share_goes_back_within_a_second_of_the_end_of_its_lease(quick: Guarde
     quick.begin(phase="share", share=100)
     until(lambda: quick.found()["looked_at"])
     assert quick.found()["verdict"] is None
-    looks = quick.looks
     quick.held.update(owner={"token": "another"})
+    looks = quick.looks
     verdict = quick.verdict()
     # At once, but for looks that are under way; on hosts one comes every half second.
     until(lambda: quick.spoke, 60)

@@ -22,6 +22,7 @@ from tests.hostside.guard_lab import (
     processes,
 )
 from tests.hostside.router_lab import router, router_socket, until
+from tests.pace import Pace
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.routes import Routes, Target
 
@@ -104,12 +105,14 @@ def weights(lab: Guarded) -> dict[str, str]:
     return found
 
 
-def test_a_breach_gives_the_former_weights_back_with_nobody_there(lab: Guarded) -> None:
+def test_a_breach_gives_the_former_weights_back_with_nobody_there(lab: Guarded, pace: Pace) -> None:
     until(lambda: lab.found()["probes"] > 4, 60)
     assert lab.found()["verdict"] is None
     crowd = Crowd(lab.router.port, 20, "sql", PATIENCE)
     lab.fault("500", "blue")
+    began = pace()
     verdict = lab.verdict()
+    assert pace() - began <= 5.5
     assert (verdict["gate"], verdict["verdict"]) == ("bake", "failed")
     # The guard says so after the routes are in place.
     until(lambda: lab.said[-1:] == ["law, sql of tiny-blue is what it was before"], 60)
@@ -121,8 +124,7 @@ def test_a_breach_gives_the_former_weights_back_with_nobody_there(lab: Guarded) 
     until(lambda: len(after.seen) >= 10, 60)
     answers, before = after.stop(), crowd.stop()
     assert answers["bad"] == 0, after.seen
-    # At 20 requests a second, so many come in five and a half seconds. On a busy machine they are fewer.
-    assert before["bad"] <= 20 * 5.5, crowd.seen
+    assert before["bad"] > 0, crowd.seen
     assert {status for status, _ in crowd.seen} == {200, 500}
     assert Path(lab.router.directory, "holds.map").read_text() == ""
 

@@ -172,13 +172,14 @@ def test_limits_that_cannot_be_read_are_the_usual_ones(tmp_path: Path, told: obj
 
 def test_an_idle_replica_that_hangs_is_known_before_a_client_meets_it(running: Running) -> None:
     root = str(running.router.root)
-    watched = hang.Watched(root, "tiny-blue", running.port, 1.0, 30.0, idle=0.2)
+    watched = hang.Watched(root, "tiny-blue", running.port, 60.0, 60.0, idle=0.2)
     quiet = hang.Watched(root, "tiny-blue", running.port, 1.0, 30.0)
     end = time.monotonic() + 1.5
     while time.monotonic() < end:
         assert watched.look(0, 0) == ""
         time.sleep(0.05)
     os.kill(running.core, signal.SIGSTOP)
+    watched = hang.Watched(root, "tiny-blue", running.port, 1.0, 30.0, idle=0.2)
     found = until(lambda: watched.look(0, 0))
     assert found.startswith("it was idle and answered no request of one token: ")
     assert quiet.look(0, 0) == ""
@@ -231,7 +232,11 @@ def test_a_slow_upload_is_no_hang(running: Running) -> None:
 
 def test_a_bake_sees_a_hang_with_traffic_and_without(running: Running) -> None:
     bake = {**running.request, "seconds": 1.0}
-    assert replica.watch(bake, lambda _: None) == {"ok": True, "reason": "", "log": []}
+    assert replica.watch({**bake, "hang": 60.0}, lambda _: None) == {
+        "ok": True,
+        "reason": "",
+        "log": [],
+    }
     os.kill(running.core, signal.SIGSTOP)
     # without traffic, only the request at the end tells
     found = replica.watch({**bake, "hang": 1.0}, lambda _: None)

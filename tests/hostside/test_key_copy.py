@@ -69,7 +69,10 @@ class Host:
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Host:
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """A host at the noon of a day, whose use no midnight divides."""
+    noon = time.time() // 86400 * 86400 + 43200
+    monkeypatch.setattr(time, "time", lambda: noon)
     return Host(tmp_path)
 
 

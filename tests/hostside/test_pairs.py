@@ -84,7 +84,7 @@ def test_both_get_the_same_fresh_prompts_in_turn() -> None:
         assert (each["new"]["failed"], each["new"]["asked"]) == (0, 2)
         assert each["new"]["first"] >= 0.02
         # A word that is read late makes the gap after it shorter.
-        assert each["new"]["next"] > 0
+        assert each["new"]["next"] >= 0
         assert each["new"]["first"] + each["new"]["next"] >= 0.04
         assert each["new"]["seconds"] >= each["new"]["whole"] >= 0.04
     # On a busy machine one pair may be late, and not all of them.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostside.router_lab import Lab, lab
+from tests.hostside.router_lab import Lab, lab, until
 from tests.hostside.router_site import PATH, Site
 from tests.hostside.test_router_keys import ANN, bearer, ring
 
@@ -72,7 +72,11 @@ def held(running: Lab, source: str, sent: bytes) -> socket.socket:
 
 @pytest.mark.parametrize("addresses", [1, 10], ids=["one address", "ten addresses"])
 def test_a_crowd_without_a_key_costs_little_memory_and_no_answer(addresses: int) -> None:
-    with lab(router_head_timeout="60s") as running, contextlib.ExitStack() as stack:
+    with (
+        lab(router_head_timeout="60s") as running,
+        contextlib.ExitStack() as stack,
+        contextlib.ExitStack() as crowd,
+    ):
         site = Site(running)
         stack.callback(site.blue.stop)
         stack.callback(site.green.stop)
@@ -81,14 +85,18 @@ def test_a_crowd_without_a_key_costs_little_memory_and_no_answer(addresses: int)
         head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nX-Slow: ".encode()
         for number in range(SLOW):
             source = "127.0.0.1" if addresses == 1 else f"127.0.1.{number % addresses + 1}"
-            stack.enter_context(held(running, source, head + b"s" * (number % 12_000)))
+            crowd.enter_context(held(running, source, head + b"s" * (number % 12_000)))
         for _ in range(HALF_SENT):
-            made = stack.enter_context(held(running, "127.0.2.1", head))
+            made = crowd.enter_context(held(running, "127.0.2.1", head))
             made.setblocking(False)
             # as much of 15 MB as the router takes
             with contextlib.suppress(OSError):
                 made.send(b"h" * 15_000_000)
-        assert running.connections() >= SLOW
+        # Some of them wait for a moment until the router accepts them.
+        until(lambda: running.connections() >= SLOW)
         enough = 2 * before + NOISE
-        assert p99(running.port, enough) < enough
+        amid = p99(running.port, enough)
         assert resident(running) < MEMORY
+        crowd.close()
+        # Other processes of this machine may have begun since the requests before the crowd.
+        assert amid < max(enough, 2 * p99(running.port) + NOISE)

@@ -17,7 +17,16 @@ from typing import Any
 
 import pytest
 
-from tests.hostside.router_lab import REPO, Backend, Lab, free_port, lab, router_socket, until
+from tests.hostside.router_lab import (
+    REPO,
+    Backend,
+    Lab,
+    free_port,
+    lab,
+    patient,
+    router_socket,
+    until,
+)
 from tests.hostside.router_site import Clients
 from tests.pace import Pace
 from toolkit.domain.clients.keys import KeyRing
@@ -361,6 +370,7 @@ def test_hosts_count_the_requests_of_a_key_together(pair: Pair) -> None:
     for name, key in keys.items():
         ring = with_key(ring, name, key, now=1.0, per_minute=10)
     for router in pair.routers.values():
+        patient(router)
         router.give(ring)
     for key in (keys["ann"], keys["bob"]):
         assert admitted(pair, ["a", "b"], key, 24) == 10

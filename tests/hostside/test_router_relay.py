@@ -7,7 +7,7 @@ import http.client
 
 import pytest
 
-from tests.hostside.router_lab import free_port, lab
+from tests.hostside.router_lab import free_port, lab, patient
 from tests.hostside.router_site import PATH, Site
 from tests.hostside.test_router_keys import ANN, TINY, bearer, ring
 
@@ -32,6 +32,7 @@ def test_only_over_the_network_a_relay_counts_requests_of_a_key(
     relay = f"127.0.0.2:{port}"
     with lab(router_relay_bind=relay, router_relays=[relay]) as running:
         site = Site(running)
+        patient(running)
         running.give(ring(per_minute=2))
         for _ in range(2):
             assert told(address, port, "/admit", ADMIT) == expected

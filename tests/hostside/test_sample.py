@@ -94,6 +94,13 @@ def no_supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may let an engine answer late."""
+    monkeypatch.setattr(sample, "_TIMEOUT", 60.0)
+
+
+@pytest.mark.usefixtures("patient")
 def test_an_engine_is_read_by_the_signs_of_its_manifest(tmp_path: Path, engine: Engine) -> None:
     manifest(tmp_path, "blue", engine.server_address[1])
     (found,) = HostSample.from_json(json.loads(json.dumps(sample.sample(str(tmp_path))))).replicas
@@ -108,6 +115,7 @@ def test_an_engine_is_read_by_the_signs_of_its_manifest(tmp_path: Path, engine: 
     assert found.between is None
 
 
+@pytest.mark.usefixtures("patient")
 def test_the_names_of_metrics_are_those_that_the_manifest_says(
     tmp_path: Path, engine: Engine
 ) -> None:
@@ -118,8 +126,9 @@ def test_the_names_of_metrics_are_those_that_the_manifest_says(
 
 
 def test_an_engine_that_hangs_keeps_no_other_back(
-    tmp_path: Path, engine: Engine, pace: Pace
+    tmp_path: Path, engine: Engine, pace: Pace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sample, "_TIMEOUT", 4.0)
     slow = [Engine() for _ in range(3)]
     for number, each in enumerate(slow):
         each.hangs = True
@@ -127,7 +136,8 @@ def test_an_engine_that_hangs_keeps_no_other_back(
     manifest(tmp_path, "blue", engine.server_address[1])
     began = pace()
     found = {each["slot"]: each["answers"] for each in sample.sample(str(tmp_path))["replicas"]}
-    assert pace() - began < 2.5
+    # One after the other, they would take twelve.
+    assert pace() - began < 8
     assert found == {"blue": True, "slot0": False, "slot1": False, "slot2": False}
     for each in slow:
         each.shutdown()

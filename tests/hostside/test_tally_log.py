@@ -205,10 +205,11 @@ def test_more_kinds_than_a_line_may_have_are_counted_without_release_and_reason(
 
 @pytest.mark.parametrize("at", ["01/Jan/1970:00:00:09 +0000", "01/Jan/2099:00:00:09 +0000"])
 def test_a_time_that_cannot_be_counts_as_now(log: Log, at: str) -> None:
+    before = int(time.time() // 3600)
     log.write(line(at=at))
     log.counting.look()
     (part,) = handed_out(log.root)
-    assert HOUR <= part["tallies"][0][0] <= HOUR + 1
+    assert before <= part["tallies"][0][0] <= before + 1
 
 
 def test_the_time_watched_is_told_by_the_hour_and_a_clock_put_back_adds_none(

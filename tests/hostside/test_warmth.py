@@ -52,6 +52,8 @@ class Slot:
             json.dumps({"model": model, "slot": "blue", "port": backend.port, "release": {}})
         )
         self.ended, self.child = threading.Event(), self._start()
+        # The shell reads its script a moment later: a test may write another one, or look whether the engine runs.
+        until(lambda: warmth.processes.command_line(self.child.pid) == ["sleep", "600"])
         before = warmth.processes.state
 
         def state(root: str, program: str) -> dict[str, Any]:

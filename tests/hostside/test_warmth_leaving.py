@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,19 +19,29 @@ from toolkit.planning.routing.routes import Routes
 
 __all__ = ["lab"]
 
-# An engine that answers on while it ends, as vLLM does until its last request has ended.
+# An engine that answers on while it ends, as vLLM does until its last request has ended: here until `go` is there.
 LEAVES = """\
-import signal, time
+import os, signal, time
 def leave(*_):
-    time.sleep(1.5)
+    while not os.path.exists("{go}"):
+        time.sleep(0.02)
     raise SystemExit
 signal.signal(signal.SIGTERM, leave)
+open("{ready}", "w").close()
 time.sleep(600)
 """
 
 
 class Leaving(Slot):
     """A slot whose engine answers for a while after it was asked to end."""
+
+    @property
+    def go(self) -> Path:
+        return self.root / "go"
+
+    @property
+    def ready(self) -> Path:
+        return self.root / "ready"
 
     @property
     def runs(self) -> bool:
@@ -44,11 +56,12 @@ def slot(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Leaving]:
     (site.lab.root / "watch").mkdir()
     made = Leaving(site.lab.root, site.blue, monkeypatch)
     script = made.place / "run"
-    line = f"exec {sys.executable} -c '{LEAVES}'"
+    engine = LEAVES.format(go=made.go, ready=made.ready)
+    line = f"exec {sys.executable} -c '{engine}'"
     script.write_text(script.read_text().replace("exec sleep 600", line))
     first = made.child.pid
     os.kill(first, signal.SIGTERM)
-    until(lambda: made.child.pid != first and made.runs)
+    until(lambda: made.child.pid != first and made.runs and made.ready.exists())
     yield made
     made.stop()
 
@@ -61,9 +74,15 @@ def test_an_engine_that_was_asked_to_end_is_not_taken_for_the_one_that_wakes(
         engine = slot.child.pid
         sleep_now(site, "wait", hold=60)
         until(lambda: "tiny-blue falls asleep" in watching.said)
-        assert slot.child.pid == engine
-        # The request waits for the next engine, and no router has sent it to the one that ends.
-        assert ask(site)[0] == 200
+        answers: list[int] = []
+        asking = threading.Thread(target=lambda: answers.append(ask(site)[0]))
+        asking.start()
+        # The request waits for the next engine, and no router sends it to the one that ends.
+        time.sleep(1)
+        assert (answers, slot.child.pid) == ([], engine)
+        slot.go.touch()
+        asking.join()
+        assert answers == [200]
         assert slot.child.pid != engine
         until(lambda: "tiny is awake" in watching.said)
         assert slot.child.pid != engine

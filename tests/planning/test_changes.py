@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.planning.facts import host, release
@@ -78,6 +78,7 @@ def test_two_values_are_shown_where_they_differ(old: str, new: str, shown: tuple
     assert shown_pair("--option", old, new) == shown
 
 
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.text(max_size=200), st.text(max_size=3), st.text(max_size=3), st.text(max_size=200))
 def test_two_different_values_never_look_alike(same: str, one: str, other: str, rest: str) -> None:
     old, new = same + one + rest, same + other + rest

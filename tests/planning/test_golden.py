@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.planning.facts import release
@@ -199,7 +199,7 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(value=JSON | st.text(), kind=st.sampled_from(sorted(Kind)))
 def test_no_answer_makes_a_traceback(value: Any, kind: Kind) -> None:
     text = value if isinstance(value, str) else json.dumps(value)
