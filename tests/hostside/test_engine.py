@@ -27,10 +27,11 @@ engine = load()
 
 def test_only_stamped_engines_count(tmp_path: Path) -> None:
     assert engine.engines(str(tmp_path)) == []
-    for name in ("vllm-2", "vllm-1", "vllm-cut-short"):
+    # A removal that was cut short may leave the stamp.
+    for name in ("vllm-2", "vllm-1", "vllm-cut-short", ".vllm-3.removed"):
         (tmp_path / "engines" / name).mkdir(parents=True)
     (tmp_path / "engines" / ".cache").mkdir()
-    for name in ("vllm-2", "vllm-1"):
+    for name in ("vllm-2", "vllm-1", ".vllm-3.removed"):
         (tmp_path / "engines" / name / ".complete").write_text(f"{name}\n")
     assert engine.engines(str(tmp_path)) == ["vllm-1", "vllm-2"]
 

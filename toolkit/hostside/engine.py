@@ -26,6 +26,8 @@ def engines(root: str) -> list[str]:
         names = os.listdir(top)
     except OSError:
         return []
+    # A leading dot is that of an engine on its way in or out.
+    names = [name for name in names if not name.startswith(".")]
     return sorted(name for name in names if os.path.exists(os.path.join(top, name, ".complete")))
 
 
