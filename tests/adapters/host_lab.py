@@ -115,6 +115,23 @@ class HostLab:
         )
         return program
 
+    def install_beside(self) -> None:
+        """Have the present engine lie beside itself, as the role `engine` installs it for a repair."""
+        if isinstance(self.host, FakeHost):
+            self.play("engine", {"engine_id": ENGINE, "engine_beside": True})
+            return
+        top = f"{self.host.host.root}/engines"
+        self.run("cp", "-a", f"{top}/{ENGINE}", f"{top}/.{ENGINE}.anew")
+        self.run("touch", f"{top}/.{ENGINE}.anew/.complete")
+
+    def change_engine(self) -> None:
+        """Change the program of the present engine."""
+        if isinstance(self.host, FakeHost):
+            self.host.damaged[ENGINE] = ("bin/vllm: was changed",)
+        else:
+            path = f"{self.host.host.root}/engines/{ENGINE}/bin/vllm"
+            self.run("sh", "-c", 'echo "# changed" >>"$1"', "sh", path)
+
     def route(self, routes: Routes) -> None:
         """Make the router follow `routes`."""
         self.host.apply_routes(render_files(routes))

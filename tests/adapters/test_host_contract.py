@@ -94,6 +94,24 @@ def test_what_lies_on_the_host_is_compared_with_what_was_put_there(lab: HostLab)
     assert lab.host.observe().changed_files == ()
 
 
+def test_an_engine_that_was_installed_beside_takes_the_place_of_a_changed_one(
+    lab: HostLab, program: str
+) -> None:
+    lab.host.seal_engine(ENGINE, silent)
+    with pytest.raises(HostError, match="no engine that could replace"):
+        lab.host.swap_engine(ENGINE, silent)
+    lab.install_beside()
+    lab.change_engine()
+    assert lab.host.check_engine(ENGINE, silent).faults == ("bin/vllm: was changed",)
+    lab.host.swap_engine(ENGINE, silent)
+    found = lab.host.check_engine(ENGINE, silent)
+    assert (found.sealed, found.faults) == (True, ())
+    assert lab.host.observe().engines == (ENGINE,)
+    # The replica of before runs on, and another one starts.
+    assert lab.ask("blue").startswith("hello from")
+    assert lab.host.wait_ready(lab.start("green"), lab.ports["green"], 120, silent).ok
+
+
 def test_a_host_keeps_the_heads_of_audit_logs(lab: HostLab) -> None:
     log = os.urandom(16).hex()
     heads = [Head(log, "ops:/home/ops", number, f"{number:064x}") for number in (1, 2)]

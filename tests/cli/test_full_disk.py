@@ -198,7 +198,7 @@ def test_prune_frees_what_a_full_disk_holds(
     full: FullHome, gone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "toolkit.cli.commands.upkeep.open_members",
+        "toolkit.cli.commands.prune.open_members",
         lambda home, hosts, pins, **options: _members(full, home, **options),
     )
     store = Store(full.home / "store")

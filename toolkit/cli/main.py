@@ -90,11 +90,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Start the replicas of a model that sleeps; returns once it serves.",
     ),
     "verify": (
-        "toolkit.cli.commands.upkeep:verify",
+        "toolkit.cli.commands.verify:verify",
         "Compare hosts and store with what was pinned and deployed; hashes all snapshots again.",
     ),
     "prune": (
-        "toolkit.cli.commands.upkeep:prune",
+        "toolkit.cli.commands.prune:prune",
         "Remove snapshots and engines that nothing uses any more.",
     ),
     "provision": (

@@ -106,6 +106,7 @@ COMMANDS = {
     "hand-out-compiled": Command("compiled", "hand_out", ("root", "name", "offset"), brief=True),
     "seal-engine": Command("tree_check", "seal_engine"),
     "check-engine": Command("tree_check", "check_engine"),
+    "swap-engine": Command("engine_swap", "swap"),
     "remove": Command("snapshots", "remove", ("request",)),
     "tree-survey": Command("trees", "survey"),
     "tree-receive": Command(

@@ -77,15 +77,28 @@ def wrong_tree(root: str, kind: str, name: str) -> list[str]:
 
 def seal_engine(request: Document, report: Report) -> Document:
     """Note the digests of an engine's files, right after its installation. Result: {"files": count}."""
-    tree = _Tree(request["root"], "engines", request["name"])
+    root, name = request["root"], tree_name(request["name"])
+    seal = engine_seal(root, name, os.path.join(root, "engines", name), report)
+    keep_engine_seal(root, name, seal)
+    return {"files": len(seal)}
+
+
+def engine_seal(root: str, name: str, top: str, report: Report) -> Document:
+    """Return the digests of the files of the engine `name` as it lies at `top`."""
     # The installer leaves a lock that every user may write to.
-    permit(tree.top)
+    permit(top)
+    tree = _Tree(root, "engines", name, top)
     tree.read(report, trusting=False)
-    tree.seal()
+    return tree.states
+
+
+def keep_engine_seal(root: str, name: str, seal: Document) -> None:
+    """Write down the digests of an engine that was just installed, and that of its installer."""
+    if seal:
+        seals.write(root, f"engines-{name}", seal)
     # Each installation puts the installer there anew.
-    if os.path.exists(os.path.join(request["root"], "bin", "uv")):
-        seals.seal_program(request["root"], "bin/uv")
-    return {"files": len(tree.files)}
+    if os.path.exists(os.path.join(root, "bin", "uv")):
+        seals.seal_program(root, "bin/uv")
 
 
 def check_engine(request: Document, report: Report) -> Document:
@@ -139,16 +152,20 @@ def digest_of(files: dict[str, Document]) -> str:
 
 
 class _Tree:
-    """The files of a tree as they are: `files` is path -> {"size", "sha256"}, `faults` path -> words."""
+    """The files of a tree as they are: `files` is path -> {"size", "sha256"}, `faults` path -> words.
 
-    def __init__(self, root: str, kind: str, name: str) -> None:
+    `states` is path -> what its seal notes of a file, without those that changed while they were read.
+    """
+
+    def __init__(self, root: str, kind: str, name: str, top: str = "") -> None:
+        """`top` is where it lies, if not in its own place."""
         self.root, self.seal_name = root, f"{kind}-{tree_name(name)}"
-        self.top = os.path.join(root, kind, name)
+        self.top = top or os.path.join(root, kind, name)
         self._is_engine = kind == "engines"
         self.known: dict[str, list[Any]] = seals.read(root, self.seal_name)
         self.files: dict[str, Document] = {}
         self.faults: dict[str, str] = {}
-        self._states: dict[str, list[Any]] = {}
+        self.states: dict[str, list[Any]] = {}
         self._guard = threading.Lock()
 
     def read(self, report: Report, *, trusting: bool) -> int:
@@ -175,8 +192,8 @@ class _Tree:
 
     def seal(self) -> None:
         """Note the digests with what shows a change of a file."""
-        if self._states != self.known and os.path.isdir(self.top):
-            seals.write(self.root, self.seal_name, self._states)
+        if self.states != self.known and os.path.isdir(self.top):
+            seals.write(self.root, self.seal_name, self.states)
 
     def _walk(self) -> Iterator[str]:
         """Yield the path of each file and each link in the tree, and note faults of directories."""
@@ -198,12 +215,12 @@ class _Tree:
                 if words := seals.fault(before, readable=not self._is_engine):
                     self.faults[path] = words
                 if trusting and known and known[:-1] == seals.state(before):
-                    entry["sha256"], self._states[path] = known[-1], known
+                    entry["sha256"], self.states[path] = known[-1], known
                     return 0
                 summary = seals.summary(file)
                 entry["sha256"] = summary
                 if seals.state(os.fstat(file.fileno())) == seals.state(before):
-                    self._states[path] = [*seals.state(before), summary]
+                    self.states[path] = [*seals.state(before), summary]
                 return before.st_size
         except OSError as error:
             entry["sha256"] = self._unread(path, error)
@@ -215,7 +232,7 @@ class _Tree:
         """Note that a file cannot be read; return the target of a link, which an engine may have."""
         full = os.path.join(self.top, path)
         if self._is_engine and os.path.islink(full):
-            self._states[path] = [os.readlink(full)]
+            self.states[path] = [os.readlink(full)]
             return os.readlink(full)
         self.faults[path] = error.strerror or "it is no regular file"
         return ""

@@ -47,6 +47,8 @@ class FakeConverge:
                 settings=settings_of(host, ""),
                 router=RouterFacts(True, host.router_bind, "2.6", 1),
             )
+        elif playbook == "engine" and variables.get("engine_beside"):
+            self.target.beside.add(variables["engine_id"])
         elif playbook == "engine":
             engines = (*self.target.facts.engines, variables["engine_id"])
             self.target.facts = replace(self.target.facts, engines=engines)

@@ -49,6 +49,7 @@ from toolkit.domain.replicas.probe import (
     Waited,
 )
 from toolkit.domain.trail.audit import Head, KeptHead
+from toolkit.errors import HostError
 from toolkit.hostside.routes_file import edited, is_sound, needs_reload, parsed, targets_of
 from toolkit.hostside.sleeping import awake, sleepers
 from toolkit.hostside.splices import Stale, spliced
@@ -70,10 +71,11 @@ class FakeHost(Guarded):
 
     The host calls `before` with the name of each operation; it may raise to play a crash at that point. `owner` has
     the lock; `holder` is this command, which loses the lock where another owner is set. `damaged` has the faults of
-    snapshots, `requests` and `logged` are its access log, `recorded` its ledger, `listeners` what listens besides its
-    router, `way_out` how replicas' tries to leave end, `sealed` the engines whose digests are kept, `compiled` the
-    trees of what engines have compiled for its `machine`, `homes` the programs whose homes are there. `says` is what
-    a version answers to a payload, `refuses` why it takes none, empty where it takes it.
+    snapshots and engines, `requests` and `logged` are its access log, `recorded` its ledger, `listeners` what listens
+    besides its router, `way_out` how replicas' tries to leave end, `sealed` the engines whose digests are kept,
+    `beside` those that were installed beside the present ones, `compiled` the trees of what engines have compiled for
+    its `machine`, `homes` the programs whose homes are there. `says` is what a version answers to a payload, `refuses`
+    why it takes none, empty where it takes it.
     """
 
     host: Host = field(default_factory=lambda: Host("localhost"))
@@ -112,6 +114,7 @@ class FakeHost(Guarded):
     ring: KeyRing = field(default_factory=KeyRing)
     damaged: dict[str, tuple[str, ...]] = field(default_factory=dict)
     sealed: set[str] = field(default_factory=set)
+    beside: set[str] = field(default_factory=set)
     compiled: set[str] = field(default_factory=set)
     machine: str = "cpu"
     homes: set[str] = field(default_factory=set)
@@ -467,7 +470,17 @@ class FakeHost(Guarded):
         self.sealed.add(engine)
 
     def check_engine(self, engine: str, report: Report) -> CheckedEngine:
-        return CheckedEngine(engine in self.sealed, 0, 0, ())
+        return CheckedEngine(engine in self.sealed, 0, 0, self.damaged.get(engine, ()))
+
+    def swap_engine(self, engine: str, report: Report) -> None:
+        self.happens(f"swap engine {engine}")
+        if engine not in self.beside:
+            raise HostError(f"{self.name}: no engine that could replace {engine} was installed")
+        self.beside.discard(engine)
+        self.damaged.pop(engine, None)
+        self.sealed.add(engine)
+        engines = (*(each for each in self.facts.engines if each != engine), engine)
+        self.facts = replace(self.facts, engines=engines)
 
     def remove(self, kind: str, name: str) -> int:
         self.happens(f"remove {kind} {name[:8]}")

@@ -342,6 +342,9 @@ class RealHost(Named):
             faults=tuple(answer["faults"]),
         )
 
+    def swap_engine(self, engine: str, report: Report) -> None:
+        self._ask("swap-engine", report, name=engine)
+
     def remove(self, kind: str, name: str) -> int:
         return int(self._ask("remove", kind=kind, name=name)["freed"])
 

@@ -266,5 +266,8 @@ class HostPort(Named, Protocol):
     def check_engine(self, engine: str, report: Report) -> CheckedEngine:
         """Hash the files of an engine and compare them with those of its installation."""
 
+    def swap_engine(self, engine: str, report: Report) -> None:
+        """Put the engine that was installed beside the present one in its place, and note its digests."""
+
     def remove(self, kind: str, name: str) -> int:
         """Remove one of the `snapshots` or `engines`; return the bytes freed."""

@@ -24,6 +24,12 @@ def drift_of(facts: HostFacts) -> tuple[str, ...]:
     return tuple(found)
 
 
+def missing_engines(facts: HostFacts) -> tuple[str, ...]:
+    """Return the engines that the slots of a host need and that are not on it."""
+    needed = [slot.release.engine for slot in facts.slots if slot.release]
+    return tuple(each for each in dict.fromkeys(needed) if each not in facts.engines)
+
+
 def _missing(slot: SlotFacts, facts: HostFacts) -> tuple[str, ...]:
     """Return what the next start of the slot lacks; its running process needs none of it."""
     words = []

@@ -35,17 +35,18 @@ def verify_host(
     return tuple(_verify(host, facts, digest, pinned(digest), say) for digest in facts.snapshots)
 
 
-def verify_engines(host: HostPort, say: Say) -> tuple[str, ...]:
-    """Return in words what differs from the installation of each engine on the host."""
-    differing = []
+def verify_engines(host: HostPort, say: Say) -> Mapping[str, tuple[str, ...]]:
+    """Return in words what differs from the installation of each engine on the host, by its id; none for whole ones."""
+    differing = {}
     for engine in host.observe().engines:
         say(f"hashing engine {engine} on {host.name}")
         found = host.check_engine(engine, lambda event: None)
         if not found.sealed:
             say(f"{host.name}: no digests of the installation of {engine}; those of today are kept")
             host.seal_engine(engine, lambda event: None)
-        differing += [f"{host.name} engine {engine}: {fault}" for fault in found.faults]
-    return tuple(differing)
+        if found.faults:
+            differing[engine] = found.faults
+    return differing
 
 
 def verify_store(store: Store, say: Say) -> tuple[Verified, ...]:

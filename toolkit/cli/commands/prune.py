@@ -1,0 +1,119 @@
+"""`toolkit prune`: tidy what is on the hosts and in the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from toolkit.cli.arguments.numbers import Whole
+from toolkit.cli.arguments.options import (
+    dry_run_option,
+    fleet_option,
+    home_option,
+    json_option,
+    registry_option,
+    yes_option,
+)
+from toolkit.cli.arguments.waiting import wait_option
+from toolkit.cli.changing.members import open_members
+from toolkit.cli.opening.context import (
+    home_directory,
+    open_fleet,
+    open_store,
+)
+from toolkit.cli.opening.trail import changing
+from toolkit.cli.terminal.output import note, print_json, say
+from toolkit.cli.views.dry_run import DryRun
+from toolkit.cli.views.plan import go_ahead
+from toolkit.config.registry.lock_file import read_lock
+from toolkit.domain.quantity import format_size
+from toolkit.workflows.fleet.prune import Unused
+from toolkit.workflows.fleet.prune import prune as prune_host
+
+
+@click.command()
+@changing(goes_on=True)
+@click.option(
+    "--keep",
+    type=Whole(0),
+    default=2,
+    show_default=True,
+    help="Live releases of each model to keep.",
+)
+@yes_option()
+@wait_option()
+@dry_run_option("Show what would be removed and stop.")
+@registry_option()
+@fleet_option()
+@home_option()
+@json_option()
+def prune(
+    keep: int,
+    yes: bool,
+    dry_run: bool,
+    registry_path: str,
+    fleet: str | None,
+    home: str | None,
+    as_json: bool,
+) -> None:
+    """Remove snapshots and engines that nothing uses any more."""
+    from toolkit.config.registry.reading import load_registry
+
+    place = home_directory(home)
+
+    def confirm(unused: Unused) -> bool:
+        for line in _leavings_lines(unused):
+            note(line)
+        if dry_run:
+            if as_json:
+                print_json({"remove": _leavings_json(unused), "dry_run": True})
+            else:
+                say("dry run: nothing was removed")
+            raise DryRun
+        return go_ahead({"remove": _leavings_json(unused)}, yes=yes, question="remove them?")
+
+    # In a directory without the registry everything in the store would look unused.
+    load_registry(Path(registry_path))
+    locked = frozenset(each.digest for each in read_lock(Path(registry_path)).snapshots.values())
+    store = open_store(place)
+    # First of all: on a full disk the history needs the room of what killed commands left.
+    if not dry_run:
+        store.sweep()
+    members = open_members(place, open_fleet(fleet).hosts, None, history_needed=False)
+    if members[0].history.fault:
+        note("the hosts keep everything: what their releases need is in the history")
+    unused, freed = prune_host(members, store, locked, keep, confirm)
+    if as_json:
+        print_json({"removed": _leavings_json(unused), "freed": freed})
+    elif unused.empty:
+        say("nothing to remove: everything is in use or recent")
+    else:
+        say(f"removed; {format_size(freed)} of files on the host")
+
+
+def _leavings_lines(unused: Any) -> list[str]:
+    lines = []
+    for name, found in unused.hosts.items():
+        lines += [f"remove snapshot {digest[:12]} on {name}" for digest in found.snapshots]
+        lines += [f"remove engine {engine} on {name}" for engine in found.engines]
+    lines += [f"remove {each.source}@{each.revision[:12]} in the store" for each in unused.stored]
+    lines += [
+        f"remove {each.kind} {each.path.name[:40]} in the store, {format_size(max(each.size, 0))}"
+        for each in unused.leftovers
+    ]
+    kept = dict.fromkeys(line for found in unused.hosts.values() for line in found.kept)
+    return [*lines, *(f"keep {line}" for line in kept)]
+
+
+def _leavings_json(unused: Any) -> dict[str, Any]:
+    hosts = {
+        name: {"snapshots": list(found.snapshots), "engines": list(found.engines)}
+        for name, found in unused.hosts.items()
+    }
+    return {
+        "hosts": hosts,
+        "store": [f"{each.source}@{each.revision}" for each in unused.stored],
+        "leftovers": [each.path.name for each in unused.leftovers],
+    }

@@ -1,0 +1,186 @@
+"""`toolkit verify`: compare hosts and store with what was pinned and deployed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from toolkit.cli.arguments.options import fleet_option, home_option, json_option, registry_option
+from toolkit.cli.arguments.waiting import patience_now, wait_option
+from toolkit.cli.changing.members import open_members
+from toolkit.cli.opening.context import (
+    home_directory,
+    lock_owner,
+    open_fleet,
+    open_hosts,
+    open_store,
+)
+from toolkit.cli.opening.trail import changing, trail_now
+from toolkit.cli.terminal.output import note, print_json, say, table
+from toolkit.config.registry.lock_file import read_lock
+from toolkit.domain.hosts.facts import FleetFacts
+from toolkit.domain.quantity import format_size
+from toolkit.errors import IntegrityError, ToolkitError
+from toolkit.planning.change.drift import drift_of, missing_engines
+from toolkit.workflows.change.engine_repair import repair_engines
+from toolkit.workflows.fleet.look import each_at_once, lock_all, look
+from toolkit.workflows.fleet.verify import (
+    Verified,
+    pinned_in,
+    put_aside,
+    verify_engines,
+    verify_host,
+    verify_store,
+    withdraw_damaged,
+)
+
+if TYPE_CHECKING:
+    from toolkit.adapters.store.store import Store
+    from toolkit.workflows.tools import Tools
+
+
+@click.command()
+@changing(goes_on=True)
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Take damaged snapshots out of use, and install changed engines anew.",
+)
+@wait_option()
+@registry_option()
+@fleet_option()
+@home_option()
+@json_option()
+def verify(
+    repair: bool, registry_path: str, fleet: str | None, home: str | None, as_json: bool
+) -> None:
+    """Compare hosts and store with what was pinned and deployed; hashes all snapshots again."""
+
+    locked = {each.digest: each for each in read_lock(Path(registry_path)).snapshots.values()}
+    place = home_directory(home)
+    store = open_store(place)
+    members: Sequence[Tools] = ()
+    if repair:
+        members = open_members(place, open_fleet(fleet).hosts, None, history_needed=False)
+    hosts = [each.host for each in members] if repair else open_hosts(fleet, place)
+    seen = look(hosts)
+    there = [host for host in hosts if host.name in seen.facts]
+    pinned = pinned_in(store, locked)
+    on_hosts = each_at_once(there, lambda host: verify_host(host, pinned, note)) if there else []
+    found = [*(each for of_host in on_hosts for each in of_host), *verify_store(store, note)]
+    differing = each_at_once(there, lambda host: verify_engines(host, note)) if there else []
+    engines = {host.name: each for host, each in zip(there, differing, strict=True) if each}
+    if not as_json:
+        _verified_table(found)
+    faults = [
+        f"{each.where} {each.digest[:12]}: {fault}" for each in found for fault in each.faults
+    ]
+    changed = _engine_lines(engines)
+    lacking = {name for name, facts in seen.facts.items() if missing_engines(facts)}
+    done: list[str] = []
+    if repair and (faults or changed or lacking):
+        trail_now().begin({"repair": [*faults, *changed]})
+        of_there = [each for each in members if each.host in there]
+        done = _take_out_of_use(of_there, store, found) if faults else []
+        to_do = [each for each in of_there if each.host.name in {*engines, *lacking}]
+        repaired, changed = _bring_engines(to_do, engines)
+        done += repaired
+        again = look(there)
+        seen = FleetFacts({**seen.facts, **again.facts}, {**seen.errors, **again.errors})
+    drift = [words for facts in seen.facts.values() for words in drift_of(facts)]
+    failure = _failure(faults, drift, changed, seen, repair=repair)
+    if as_json:
+        snapshots = [asdict(each) for each in found]
+        document = {"snapshots": snapshots, "drift": [*drift, *changed], "repaired": done}
+        print_json({**document, "unreachable": seen.unreachable}, failure)
+    elif failure:
+        raise failure
+    elif done:
+        say("hosts and store are as they were pinned and deployed again")
+
+
+def _take_out_of_use(
+    members: Sequence[Tools], store: Store, found: Sequence[Verified]
+) -> list[str]:
+    done = list(withdraw_damaged(store, found))
+    for line in done:
+        note(line)
+    for tools in members:
+        with lock_all([tools.host], lock_owner(), patience_now(note)):
+            for line in put_aside(tools.host, found):
+                note(line)
+                done.append(line)
+    return done
+
+
+def _bring_engines(
+    members: Sequence[Tools], engines: Mapping[str, Mapping[str, tuple[str, ...]]]
+) -> tuple[list[str], list[str]]:
+    """Return what was done, and what still differs, a line each."""
+    done, left = [], []
+    for tools in members:
+        changed = engines.get(tools.host.name, {})
+        repaired, failed = repair_engines(tools, changed)
+        for line in repaired:
+            note(line)
+        done += repaired
+        left += failed
+    return done, left
+
+
+def _engine_lines(engines: Mapping[str, Mapping[str, tuple[str, ...]]]) -> list[str]:
+    return [
+        f"{name} engine {engine}: {fault}"
+        for name, changed in engines.items()
+        for engine, faults in changed.items()
+        for fault in faults
+    ]
+
+
+def _failure(
+    faults: Sequence[str],
+    drift: Sequence[str],
+    engines: Sequence[str],
+    seen: FleetFacts,
+    *,
+    repair: bool,
+) -> ToolkitError | None:
+    """Return what is not whole as an error; `engines` are the lines about engines."""
+    again, deploy = "toolkit verify --repair", "toolkit deploy MODEL"
+    if faults:
+        return IntegrityError(
+            "files differ from what was pinned:\n  " + "\n  ".join([*faults, *drift, *engines]),
+            hint=f"find out who wrote there; then: {deploy if repair else again}",
+        )
+    if drift or engines:
+        ways = [again] if engines else []
+        ways += [f"toolkit provision --force, and {deploy}"] if drift else []
+        return IntegrityError(
+            "hosts differ from what was deployed:\n  " + "\n  ".join([*drift, *engines]),
+            hint=f"find out who did it; then: {', '.join(ways)}",
+        )
+    return seen.failure() if seen.errors else None
+
+
+def _verified_table(found: Sequence[Verified]) -> None:
+    if not found:
+        say("no snapshots on the host or in the store")
+        return
+    table(
+        ("WHERE", "SNAPSHOT", "FILES", "SIZE", "USED BY", "RESULT"),
+        [
+            (
+                each.where,
+                each.digest[:12],
+                each.files,
+                format_size(each.size),
+                ", ".join(each.used_by) or "-",
+                f"{len(each.faults)} differ" if each.faults else "as pinned",
+            )
+            for each in found
+        ],
+    )
