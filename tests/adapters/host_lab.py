@@ -28,6 +28,7 @@ from toolkit.adapters.interruption import Interruption
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.hosts.facts import ProcessState, SlotFacts
 from toolkit.domain.hosts.fleet import Host
+from toolkit.domain.hosts.leftover import Leftover, LeftoverKind
 from toolkit.planning.change.process import process_variables, seat_of
 from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Routes
@@ -131,6 +132,16 @@ class HostLab:
         else:
             path = f"{self.host.host.root}/engines/{ENGINE}/bin/vllm"
             self.run("sh", "-c", 'echo "# changed" >>"$1"', "sh", path)
+
+    def cut_short(self, path: str) -> None:
+        """Leave four bytes at a path of `engines` below the root, an hour ago."""
+        if isinstance(self.host, FakeHost):
+            name = path.rpartition("/")[2]
+            self.host.left.append(Leftover(path, LeftoverKind.INSTALLATION, name, 4, 3600.0))
+        else:
+            place = f"{self.host.host.root}/{path}"
+            self.run("sh", "-c", _WRITE, "sh", place, "file", "data", "644")
+            self.run("touch", "-d", "1 hour ago", f"{place}/file", place)
 
     def route(self, routes: Routes) -> None:
         """Make the router follow `routes`."""

@@ -15,11 +15,13 @@ from tests.adapters.host_lab import ENGINE, Behaviour, HostLab, release
 from tests.pace import Pace
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.hosts.client import silent
+from toolkit.adapters.hosts.port import RemovedLeftovers
 from toolkit.domain.clients.keys import HostKeys, KeyRing
 from toolkit.domain.deployment.release import OpenDeployment
 from toolkit.domain.engines.fit import Actual
 from toolkit.domain.gates.guard import GuardOrder, GuardPhase, PairedProbe, Verdict
 from toolkit.domain.hosts.facts import ProcessState
+from toolkit.domain.hosts.leftover import LeftoverKind
 from toolkit.domain.replicas.probe import LockOwner, PairsWanted
 from toolkit.domain.trail.audit import Head
 from toolkit.errors import BusyError, HostError
@@ -460,6 +462,21 @@ def test_a_snapshot_can_be_removed_and_placed_again(lab: HostLab) -> None:
     source = f"{lab.host.host.root}/sources/good"
     lab.host.place(source, "good", ["behaviour"], silent)
     assert "good" in lab.host.observe().snapshots
+
+
+def test_what_was_cut_short_is_listed_and_goes_under_the_lock_alone(lab: HostLab) -> None:
+    path = "engines/vllm-cut-short"
+    assert path not in {each.path for each in lab.host.leftovers()}
+    lab.cut_short(path)
+    (found,) = [each for each in lab.host.leftovers() if each.path == path]
+    assert (found.kind, found.of) == (LeftoverKind.INSTALLATION, "vllm-cut-short")
+    assert (found.size, found.busy) == (4, "")
+    assert 3600 <= found.age < 7200
+    with pytest.raises(HostError, match="the deployment lock was lost"):
+        lab.host.remove_leftovers([path])
+    with lab.host.lock(OWNER):
+        assert lab.host.remove_leftovers([path, "engines/none"]) == RemovedLeftovers(4, {})
+    assert path not in {each.path for each in lab.host.leftovers()}
 
 
 def _targets(lab: HostLab, serving: str) -> tuple[Target, ...]:

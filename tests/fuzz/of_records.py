@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.fuzz.parser import A, B, hostside, words
 from toolkit import check_evidence
-from toolkit.adapters.hosts.answers import kept_head_of, perimeter_of
+from toolkit.adapters.hosts.answers import kept_head_of, leftover_of, perimeter_of
 from toolkit.adapters.hosts.dialog import parse_answer
 from toolkit.adapters.hosts.facts import understood
 from toolkit.adapters.hosts.use import chunk_from_json, sums_from_json
@@ -18,6 +18,7 @@ from toolkit.domain.clients.evidence import Answered
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.outside import checked, parse_json, parse_mapping
+from toolkit.domain.quantity import format_age, format_size
 from toolkit.domain.trail.audit import next_line, release_digest
 from toolkit.domain.trail.notice import Notice
 from toolkit.planning.evidence.claim import claim_of
@@ -132,6 +133,18 @@ def tried(data: bytes) -> Any:
     with understood("gpu1"):
         found = checked(perimeter_of(parse_answer(data)["result"]))
         return judge_perimeter(Host("gpu1"), HostFacts("gpu1", 0.0), found).as_json()
+
+
+LEFTOVERS = {"leftovers": [
+    {"path": "snapshots/.a.partial", "kind": "transfer", "of": "a", "bytes": 5, "age": 60.5, "busy": ""},
+]}  # fmt: skip
+
+
+def left_over(data: bytes) -> Any:
+    answer = parse_answer(data)["result"]
+    with understood("gpu1"):
+        found = [leftover_of(each) for each in answer["leftovers"]]
+    return [[each.as_json(), format_age(each.age), format_size(each.size)] for each in found]
 
 
 def claimed(data: bytes) -> Any:

@@ -9,6 +9,7 @@ import pytest
 from tests.planning.facts import ENGINE, host, release, slot
 from toolkit.domain.deployment.release import OpenDeployment, Release, ReleaseAdapter
 from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.hosts.leftover import Leftover, LeftoverKind
 from toolkit.errors import RefusedError
 from toolkit.planning.upkeep.prune import plan_prune, require_known
 
@@ -58,6 +59,56 @@ def test_a_prune_keeps_what_slots_and_recent_releases_use(
     assert plan.snapshots == tuple(f"{number:064x}" for number in snapshots)
     assert (list(plan.engines), list(plan.kept)) == (engines, kept)
     assert plan.empty == (not snapshots and not engines)
+
+
+S1, S2 = R1.snapshot, R2.snapshot
+TRANSFER, PACKAGES = LeftoverKind.TRANSFER, LeftoverKind.PACKAGES
+RESUMED = "the next deployment goes on with it"
+
+
+@pytest.mark.parametrize(
+    ("facts", "recent", "left", "kept"),
+    [
+        # nothing needs it
+        (host(snapshots=(), engines=()), [], Leftover(f"snapshots/.{S1}.partial", TRANSFER, S1), ""),
+        (host(snapshots=(), engines=()), [], Leftover(f"wheelhouse/{ENGINE}", PACKAGES, ENGINE), ""),
+        (host(snapshots=(), engines=()), [], Leftover(f"engines/{ENGINE}", LeftoverKind.INSTALLATION, ENGINE), ""),
+        # an open deployment goes on with what has come, and back to what it left
+        (replace(host(snapshots=(1,)), opened=OPENED), [], Leftover(f"snapshots/.{S2}.partial", TRANSFER, S2), RESUMED),
+        (replace(host(snapshots=(2,)), opened=OPENED), [], Leftover(f"snapshots/.{S1}.partial", TRANSFER, S1), RESUMED),
+        (replace(host(engines=()), opened=OPENED), [], Leftover(f"wheelhouse/{ENGINE}", PACKAGES, ENGINE), RESUMED),
+        (replace(host(engines=()), opened=OPENED), [],
+         Leftover(f"wheelhouse/.{ENGINE}.partial", TRANSFER, ENGINE), RESUMED),
+        # so does a recent release
+        (host(snapshots=()), [R1], Leftover(f"snapshots/.{S1}.partial", TRANSFER, S1), RESUMED),
+        # what is there already needs no rest of its way
+        (replace(host(snapshots=(1, 2)), opened=OPENED), [], Leftover(f"snapshots/.{S2}.partial", TRANSFER, S2), ""),
+        (replace(host(), opened=OPENED), [], Leftover(f"wheelhouse/{ENGINE}", PACKAGES, ENGINE), ""),
+        # an installation begins anew each time; but a replica may run with one that has lost its stamp
+        (replace(host(engines=()), opened=OPENED), [],
+         Leftover(f"engines/{ENGINE}", LeftoverKind.INSTALLATION, ENGINE), ""),
+        (host(slot("blue", R1, weight=100), engines=()), [],
+         Leftover(f"engines/{ENGINE}", LeftoverKind.INSTALLATION, ENGINE),
+         "a slot runs with it; toolkit verify --repair installs it anew"),
+        (host(slot("blue", R1, weight=100)), [],
+         Leftover(f"engines/.{ENGINE}.anew", LeftoverKind.INSTALLATION, ENGINE), ""),
+        # what is on its way out goes, whose ever it was
+        (replace(host(snapshots=()), opened=OPENED), [R1],
+         Leftover(f"snapshots/.{S1}.removed", LeftoverKind.REMOVAL, S1), ""),
+        (host(), [], Leftover("compiled/.tiny-blue.partial", TRANSFER, "tiny-blue"), ""),
+        # a process works on it
+        (host(snapshots=()), [], Leftover(f"snapshots/.{S1}.partial", TRANSFER, S1, busy="it runs"), "it runs"),
+    ],
+)  # fmt: skip
+def test_a_prune_keeps_of_what_was_cut_short_what_will_go_on(
+    facts: HostFacts, recent: list[Release], left: Leftover, kept: str
+) -> None:
+    plan = plan_prune(facts, recent, [left])
+    assert plan.leftovers == (() if kept else (left,))
+    assert [each for each in plan.kept if each.startswith(left.path)] == (
+        [f"{left.path}: {kept}"] if kept else []
+    )
+    assert not (plan.leftovers and plan.empty)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from toolkit.adapters.store.store import Store
 from toolkit.cli.views.dry_run import DryRun
 from toolkit.domain.deployment.release import Outcome
 from toolkit.domain.files.snapshot import FileDigest, Snapshot
+from toolkit.domain.hosts.leftover import Leftover, LeftoverKind
 from toolkit.errors import HostError, RefusedError
 from toolkit.planning.change.rollout import RolloutPlan
 from toolkit.workflows.fleet.prune import Unused, prune
@@ -216,6 +217,52 @@ def _keep_in(store: Store, revision: str) -> None:
         data.write_bytes(content)
         staging.adopt(file, data)
         staging.commit("mit", 0.0)
+
+
+LEFT = Leftover("engines/.cache", LeftoverKind.INSTALLATION, size=7, age=60.0)
+
+
+def test_prune_removes_what_was_cut_short_on_hosts(world: World, tmp_path: Path) -> None:
+    world.deploy(release(1))
+    transfer = replace(LEFT, path="snapshots/.a.partial", kind=LeftoverKind.TRANSFER, of="a")
+    running = replace(transfer, path="snapshots/.b.partial", of="b", busy="a transfer is running")
+    for each in world.hosts.values():
+        each.left = [LEFT, transfer, running]
+    shown: list[Unused] = []
+
+    def confirm(unused: Unused) -> bool:
+        shown.append(unused)
+        return True
+
+    _, freed = prune(world.command(), Store(tmp_path / "store"), frozenset(), 1, confirm)
+    assert freed == 14 * world.count
+    (unused,) = shown
+    for name, each in world.hosts.items():
+        assert unused.hosts[name].leftovers == (LEFT, transfer)
+        assert "snapshots/.b.partial: a transfer is running" in unused.hosts[name].kept
+        assert each.left == [running]
+        assert each.events == ["remove 2 leftovers"]
+    again, _ = prune(world.command(), Store(tmp_path / "store"), frozenset(), 1, yes)
+    assert (again.empty, world.events) == (True, [])
+
+
+def test_prune_says_what_has_begun_to_work_since_it_looked(world: World, tmp_path: Path) -> None:
+    world.deploy(release(1))
+    busy = replace(LEFT, busy="it is still changing")
+
+    def begin(event: str) -> None:
+        if event == "remove 1 leftovers":
+            for each in world.hosts.values():
+                each.left = [busy]
+
+    for each in world.hosts.values():
+        each.left = [LEFT]
+    world.before(begin)
+    _, freed = prune(world.command(), Store(tmp_path / "store"), frozenset(), 1, yes)
+    assert freed == 0
+    assert [line for line in world.said if "stays" in line] == [
+        f"{name}: engines/.cache stays: it is still changing" for name in world.hosts
+    ]
 
 
 # verify

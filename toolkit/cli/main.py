@@ -95,7 +95,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "prune": (
         "toolkit.cli.commands.prune:prune",
-        "Remove snapshots and engines that nothing uses any more.",
+        "Remove snapshots and engines that nothing uses any more, and what was cut short.",
     ),
     "provision": (
         "toolkit.cli.commands.provision:provision",

@@ -108,6 +108,8 @@ COMMANDS = {
     "check-engine": Command("tree_check", "check_engine"),
     "swap-engine": Command("engine_swap", "swap"),
     "remove": Command("snapshots", "remove", ("request",)),
+    "leftovers": Command("leftovers", "find", ("root",)),
+    "remove-leftovers": Command("leftovers", "remove", ("root", "paths", "holder")),
     "tree-survey": Command("trees", "survey"),
     "tree-receive": Command(
         "trees_receive", "receive", ("request", "stream", "report"), streams=True

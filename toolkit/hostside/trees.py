@@ -20,6 +20,7 @@ import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -77,11 +78,20 @@ class Arrival:
         """Make and lock the staging directory; raises ValueError while another process holds it."""
         make_own(self.root, self.kind, f".{self.name}.partial")
         with open(os.path.join(self.staging, "lock"), "w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            if not _taken(lock):
                 raise ValueError(f"another command is bringing {self.name} to this host")
             yield
+
+
+def _taken(lock: IO[str]) -> bool:
+    # A look for leftovers takes the lock for an instant.
+    for _ in range(3):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            time.sleep(0.02)
+    return False
 
 
 def survey(request: Document, report: Report) -> Document:

@@ -17,7 +17,7 @@ from toolkit.adapters.fakes.guard import FakeGuards, Guarded
 from toolkit.adapters.hosts.client import Report
 from toolkit.adapters.hosts.facts import asleep_of, own_routes, share_of
 from toolkit.adapters.hosts.host import busy, lock_lost
-from toolkit.adapters.hosts.port import CheckedEngine, FoundCompiled, KeptCompiled
+from toolkit.adapters.hosts.port import CheckedEngine, FoundCompiled, KeptCompiled, RemovedLeftovers
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.clients.evidence import Answered
 from toolkit.domain.clients.keys import HostKeys, KeyRing
@@ -36,6 +36,7 @@ from toolkit.domain.hosts.facts import (
     SlotFacts,
 )
 from toolkit.domain.hosts.fleet import Host
+from toolkit.domain.hosts.leftover import Leftover
 from toolkit.domain.hosts.load import HostSample, ReplicaCount, TargetCount
 from toolkit.domain.hosts.perimeter import Listener, Perimeter, ReplicaTries, Try
 from toolkit.domain.replicas.probe import (
@@ -73,9 +74,9 @@ class FakeHost(Guarded):
     the lock; `holder` is this command, which loses the lock where another owner is set. `damaged` has the faults of
     snapshots and engines, `requests` and `logged` are its access log, `recorded` its ledger, `listeners` what listens
     besides its router, `way_out` how replicas' tries to leave end, `sealed` the engines whose digests are kept,
-    `beside` those that were installed beside the present ones, `compiled` the trees of what engines have compiled for
-    its `machine`, `homes` the programs whose homes are there. `says` is what a version answers to a payload, `refuses`
-    why it takes none, empty where it takes it.
+    `beside` those that were installed beside the present ones, `left` what was cut short, `compiled` the trees of what
+    engines have compiled for its `machine`, `homes` the programs whose homes are there. `says` is what a version
+    answers to a payload, `refuses` why it takes none, empty where it takes it.
     """
 
     host: Host = field(default_factory=lambda: Host("localhost"))
@@ -115,6 +116,7 @@ class FakeHost(Guarded):
     damaged: dict[str, tuple[str, ...]] = field(default_factory=dict)
     sealed: set[str] = field(default_factory=set)
     beside: set[str] = field(default_factory=set)
+    left: list[Leftover] = field(default_factory=list)
     compiled: set[str] = field(default_factory=set)
     machine: str = "cpu"
     homes: set[str] = field(default_factory=set)
@@ -490,6 +492,20 @@ class FakeHost(Guarded):
         }
         self.facts = replace(self.facts, **{kind: without[kind]})  # type: ignore[arg-type]
         return 1
+
+    def leftovers(self) -> tuple[Leftover, ...]:
+        self.before("leftovers")
+        return tuple(self.left)
+
+    def remove_leftovers(self, paths: Sequence[str]) -> RemovedLeftovers:
+        if self.holder is None or self.owner is not self.holder:
+            raise lock_lost()
+        self.happens(f"remove {len(paths)} leftovers")
+        named = [each for each in self.left if each.path in paths]
+        gone = [each for each in named if not each.busy]
+        self.left = [each for each in self.left if each not in gone]
+        kept = {each.path: each.busy for each in named if each.busy}
+        return RemovedLeftovers(sum(each.size for each in gone), kept)
 
     # The playbooks call these.
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from toolkit.domain.outside import checked
+from toolkit.domain.outside import checked, whole
 from toolkit.domain.replicas.probe import Pair, Times
 
 # What few commands ask a host for is loaded where it is read: a rollback must start at once.
 if TYPE_CHECKING:
+    from toolkit.domain.hosts.leftover import Leftover
     from toolkit.domain.hosts.perimeter import Listener, Perimeter, ReplicaTries, Try
     from toolkit.domain.trail.audit import KeptHead
 
@@ -44,6 +45,15 @@ def perimeter_of(answer: Mapping[str, Any]) -> Perimeter:
             for each in answer["replicas"]
         ),
     )
+
+
+def leftover_of(found: Mapping[str, Any]) -> Leftover:
+    """Return a leftover in an answer; raises ValueError, KeyError."""
+    from toolkit.domain.hosts.leftover import Leftover, LeftoverKind
+
+    size, age = whole(found["bytes"], "bytes"), float(found["age"])
+    kind = LeftoverKind(found["kind"])
+    return checked(Leftover(found["path"], kind, found["of"], size, age, found["busy"]))
 
 
 def _fields(kind: type[Listener | ReplicaTries | Try], found: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from toolkit.adapters.hosts import heartbeat
-from toolkit.adapters.hosts.answers import kept_head_of, pair_of, perimeter_of
+from toolkit.adapters.hosts.answers import kept_head_of, leftover_of, pair_of, perimeter_of
 from toolkit.adapters.hosts.client import HostClient, Report
 from toolkit.adapters.hosts.facts import (
     asleep_of,
@@ -22,7 +22,13 @@ from toolkit.adapters.hosts.facts import (
     understood,
 )
 from toolkit.adapters.hosts.heartbeat import Heartbeat, beating
-from toolkit.adapters.hosts.port import CheckedEngine, FoundCompiled, KeptCompiled, Named
+from toolkit.adapters.hosts.port import (
+    CheckedEngine,
+    FoundCompiled,
+    KeptCompiled,
+    Named,
+    RemovedLeftovers,
+)
 from toolkit.domain.gates.guard import GateResult, GuardOrder, GuardPhase
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.outside import checked, whole
@@ -47,6 +53,7 @@ if TYPE_CHECKING:
     from toolkit.domain.costs.energy import EnergyCount
     from toolkit.domain.deployment.release import OpenDeployment
     from toolkit.domain.files.snapshot import FileDigest
+    from toolkit.domain.hosts.leftover import Leftover
     from toolkit.domain.hosts.load import HostSample
     from toolkit.domain.hosts.perimeter import Perimeter
     from toolkit.domain.trail.audit import Head, KeptHead
@@ -347,6 +354,17 @@ class RealHost(Named):
 
     def remove(self, kind: str, name: str) -> int:
         return int(self._ask("remove", kind=kind, name=name)["freed"])
+
+    def leftovers(self) -> tuple[Leftover, ...]:
+        answer = self._ask("leftovers")
+        with understood(self.name):
+            return tuple(leftover_of(each) for each in answer["leftovers"])
+
+    def remove_leftovers(self, paths: Sequence[str]) -> RemovedLeftovers:
+        answer = self._ask("remove-leftovers", paths=list(paths), holder=self._holder())
+        with understood(self.name):
+            kept = {str(path): str(why) for path, why in answer["kept"].items()}
+            return RemovedLeftovers(whole(answer["freed"], "bytes"), kept)
 
     def _holder(self) -> str:
         self.require_lock()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from toolkit.domain.gates.guard import GateResult, GuardOrder, GuardPhase
     from toolkit.domain.hosts.facts import HostFacts
     from toolkit.domain.hosts.fleet import Host
+    from toolkit.domain.hosts.leftover import Leftover
     from toolkit.domain.hosts.load import HostSample
     from toolkit.domain.hosts.perimeter import Perimeter
     from toolkit.domain.replicas.probe import (
@@ -68,6 +69,14 @@ class FoundCompiled:
 
     kind: str
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedLeftovers:
+    """The bytes that the removal of leftovers freed, and the paths of those that stay, each with the reason."""
+
+    freed: int
+    kept: Mapping[str, str]
 
 
 class Named(Protocol):
@@ -271,3 +280,9 @@ class HostPort(Named, Protocol):
 
     def remove(self, kind: str, name: str) -> int:
         """Remove one of the `snapshots` or `engines`; return the bytes freed."""
+
+    def leftovers(self) -> tuple[Leftover, ...]:
+        """Return what commands that were cut short left on the host."""
+
+    def remove_leftovers(self, paths: Sequence[str]) -> RemovedLeftovers:
+        """Remove leftovers by their paths; this command must hold the host's lock. One that is busy stays."""

@@ -28,7 +28,8 @@ from toolkit.cli.terminal.output import note, print_json, say
 from toolkit.cli.views.dry_run import DryRun
 from toolkit.cli.views.plan import go_ahead
 from toolkit.config.registry.lock_file import read_lock
-from toolkit.domain.quantity import format_size
+from toolkit.domain.hosts.leftover import LeftoverKind
+from toolkit.domain.quantity import format_age, format_size
 from toolkit.workflows.fleet.prune import Unused
 from toolkit.workflows.fleet.prune import prune as prune_host
 
@@ -58,7 +59,7 @@ def prune(
     home: str | None,
     as_json: bool,
 ) -> None:
-    """Remove snapshots and engines that nothing uses any more."""
+    """Remove snapshots and engines that nothing uses any more, and what was cut short."""
     from toolkit.config.registry.reading import load_registry
 
     place = home_directory(home)
@@ -93,11 +94,25 @@ def prune(
         say(f"removed; {format_size(freed)} of files on the host")
 
 
+# What a person reads of a leftover, before its age.
+_WORDS = {
+    LeftoverKind.TRANSFER: "a transfer that ended",
+    LeftoverKind.REMOVAL: "a removal that was cut short",
+    LeftoverKind.PACKAGES: "packages that came",
+    LeftoverKind.INSTALLATION: "an installation that was cut short",
+    LeftoverKind.COPY: "a copy that was cut short",
+}
+
+
 def _leavings_lines(unused: Any) -> list[str]:
     lines = []
     for name, found in unused.hosts.items():
         lines += [f"remove snapshot {digest[:12]} on {name}" for digest in found.snapshots]
         lines += [f"remove engine {engine} on {name}" for engine in found.engines]
+        lines += [
+            f"remove {each.path} on {name}, {format_size(each.size)}, {_WORDS[each.kind]} {format_age(each.age)} ago"
+            for each in found.leftovers
+        ]
     lines += [f"remove {each.source}@{each.revision[:12]} in the store" for each in unused.stored]
     lines += [
         f"remove {each.kind} {each.path.name[:40]} in the store, {format_size(max(each.size, 0))}"
@@ -109,7 +124,11 @@ def _leavings_lines(unused: Any) -> list[str]:
 
 def _leavings_json(unused: Any) -> dict[str, Any]:
     hosts = {
-        name: {"snapshots": list(found.snapshots), "engines": list(found.engines)}
+        name: {
+            "snapshots": list(found.snapshots),
+            "engines": list(found.engines),
+            "leftovers": [each.as_json() for each in found.leftovers],
+        }
         for name, found in unused.hosts.items()
     }
     return {

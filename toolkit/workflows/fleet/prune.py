@@ -1,4 +1,4 @@
-"""Remove snapshots and engines that nothing uses from the hosts and from the store."""
+"""Remove snapshots and engines that nothing uses, and what was cut short, from the hosts and from the store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from toolkit.domain.deployment.release import Outcome, Release
 from toolkit.domain.files.snapshot import Snapshot
 from toolkit.errors import RefusedError
 from toolkit.planning.upkeep.prune import Prune, held_by, plan_prune, require_known
-from toolkit.workflows.fleet.look import lock_all, look
+from toolkit.workflows.fleet.look import each_at_once, lock_all, look
 from toolkit.workflows.tools import Tools
 
 # A disk with less, in bytes or in files, is nearly full.
@@ -21,7 +21,7 @@ FEW_FILES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Unused:
-    """Unused files: snapshots and engines by the name of their host, and snapshots in the store.
+    """Unused files: snapshots, engines and leftovers by the name of their host, and snapshots in the store.
 
     `leftovers` are what pulls left in the store; they go only where its disk is nearly full.
     """
@@ -67,6 +67,7 @@ def prune(
                 freed += tools.host.remove("snapshots", digest)
             for engine in found.engines:
                 freed += tools.host.remove("engines", engine)
+            freed += _clear(tools, [each.path for each in found.leftovers])
         for snapshot in unused.stored:
             store.remove(snapshot)
         store.clear(unused.leftovers)
@@ -100,8 +101,20 @@ def find_unused(
     leftovers = store.leftovers() if _nearly_full(store) else ()
     if history.fault:
         return Unused({}, stored if recent else (), leftovers)
-    hosts = {name: plan_prune(facts, recent) for name, facts in seen.facts.items()}
+    left = each_at_once(members, lambda tools: tools.host.leftovers())
+    of_host = {tools.host.name: each for tools, each in zip(members, left, strict=True)}
+    hosts = {name: plan_prune(facts, recent, of_host[name]) for name, facts in seen.facts.items()}
     return Unused(hosts, stored, leftovers)
+
+
+def _clear(tools: Tools, paths: Sequence[str]) -> int:
+    """Remove leftovers of a host; return the bytes freed."""
+    if not paths:
+        return 0
+    removed = tools.host.remove_leftovers(paths)
+    for path, why in removed.kept.items():
+        tools.say(f"{tools.host.name}: {path} stays: {why}")
+    return removed.freed
 
 
 def _nearly_full(store: Store) -> bool:
