@@ -133,6 +133,15 @@ class HostLab:
             path = f"{self.host.host.root}/engines/{ENGINE}/bin/vllm"
             self.run("sh", "-c", 'echo "# changed" >>"$1"', "sh", path)
 
+    def damage_order(self, model: str) -> None:
+        """Damage the order of a model's guard."""
+        if isinstance(self.host, FakeHost):
+            damaged = (*self.host.facts.damaged, f"guard/{model}.json")
+            self.host.facts = replace(self.host.facts, damaged=damaged)
+        else:
+            path = f"{self.host.host.root}/guard/{model}.json"
+            self.run("sh", "-c", 'echo "{" >"$1"', "sh", path)
+
     def cut_short(self, path: str) -> None:
         """Leave four bytes at a path of `engines` below the root, an hour ago."""
         if isinstance(self.host, FakeHost):

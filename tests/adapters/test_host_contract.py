@@ -411,6 +411,24 @@ def test_a_guard_passes_the_phase_that_a_person_promotes_and_is_forgotten_at_its
         lab.host.guard_follow("tiny", heard.append)
 
 
+def test_a_damaged_order_is_named_while_its_guard_goes_on_and_a_repair_mends_it(
+    lab: HostLab, program: str
+) -> None:
+    with lab.host.lock(OWNER):
+        lab.host.guard_begin(_order(lab, GuardPhase.BAKE, 600.0))
+    lab.damage_order("tiny")
+    seen = lab.host.observe()
+    assert seen.lost_guards == ("guard/tiny.json",)
+    assert [each.rollout for each in seen.guards] == ["r1"]
+    assert lab.host.repair_guards() == ()
+    seen = lab.host.observe()
+    assert (seen.lost_guards, len(seen.guards)) == ((), 1)
+    lab.host.guard_end("tiny", "r1")
+    lab.damage_order("other")
+    assert lab.host.repair_guards() == ("guard/other.json",)
+    assert lab.host.observe().lost_guards == ()
+
+
 def test_a_guard_withdraws_what_a_person_aborts_and_goes_on_with_nothing(
     lab: HostLab, program: str
 ) -> None:

@@ -84,6 +84,24 @@ def test_a_damaged_file_is_named_and_hides_nothing_else(tmp_path: Path) -> None:
             (tmp_path / path).write_bytes(whole)
 
 
+def test_a_damaged_order_of_a_guard_is_named_and_made_anew(tmp_path: Path) -> None:
+    furnish(tmp_path)
+    order, copy = tmp_path / "guard/tiny.json", tmp_path / "guard/tiny%copy"
+    order.parent.mkdir()
+    for each in (order, copy):
+        each.write_text(json.dumps(GUARDED))
+    with talk(tmp_path) as ask:
+        assert ask("observe", label="")["result"]["damaged"] == []
+        order.write_bytes(b"{")
+        assert ask("observe", label="")["result"]["damaged"] == ["guard/tiny.json"]
+        assert ask("repair-guards")["result"] == {"lost": []}
+        assert json.loads(order.read_text()) == GUARDED
+        for each in (order, copy):
+            each.write_bytes(b"{")
+        assert ask("repair-guards")["result"] == {"lost": ["guard/tiny.json"]}
+        assert ask("observe", label="")["result"]["damaged"] == []
+
+
 # All documents that an observation reads but those of `furnish`.
 OTHERS = (
     "deployment.json", "deployments/x.json", "deployment.lock", "settings.json", "slots/tiny-blue/files.json",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -264,6 +265,29 @@ def test_a_person_in_a_hurry_is_obeyed_at_once(
     found = quick.verdict()
     assert (found["verdict"], found["reason"]) == (verdict, f"{wish.rstrip('e')}ed by ann@ops")
     assert quick.weights() == weights
+
+
+def test_a_damaged_order_leaves_its_release_watched(quick: Guarded) -> None:
+    quick.begin()
+    looks = quick.looks
+    until(lambda: quick.looks > looks + 3, 60)
+    Path(quick.root, "guard/tiny.json").write_text("{")
+    looks = quick.looks
+    until(lambda: quick.looks > looks + 3, 60)
+    quick.fault("500")
+    assert quick.verdict()["verdict"] == "failed"
+    assert quick.weights() == BACK
+
+
+def test_a_verdict_whose_file_is_damaged_is_written_anew(quick: Guarded) -> None:
+    quick.begin(seconds=0.5)
+    verdict = quick.verdict()
+    looks = quick.looks
+    until(lambda: quick.looks > looks + 3, 60)
+    Path(quick.root, "guard/tiny.found.json").write_text("{")
+    assert quick.verdict() == verdict
+    words = "what the guard of tiny found was damaged and is written anew"
+    until(lambda: quick.said[-1:] == [words], 60)
 
 
 def test_only_a_breach_says_more_of_a_share_that_has_passed(

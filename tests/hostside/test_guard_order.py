@@ -137,20 +137,22 @@ def test_a_guard_ends_with_its_own_rollout_only(root: str) -> None:
 
 def test_the_files_are_for_root_alone_and_stay_in_their_directory(root: str) -> None:
     guard_order.begin(root, {**ORDER, "model": "../out/of"}, "t1")
-    (path,) = (Path(root) / "guard").iterdir()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    order, copy = (Path(root) / "guard").iterdir()
+    assert {stat.S_IMODE(each.stat().st_mode) for each in (order, copy)} == {0o600}
     assert facts(root)["order"]["model"] == "../out/of"
 
 
 def test_an_order_that_cannot_be_read_is_no_guard_and_goes_with_the_next_end(root: str) -> None:
     guard_order.begin(root, ORDER, "t1")
-    path = Path(root) / "guard/tiny.json"
+    path, copy = Path(root) / "guard/tiny.json", Path(root) / "guard/tiny%copy"
     for text in ("", "[]", "{", '{"rollout": "r1"}'):
         path.write_text(text)
+        copy.write_text(text)
         assert guard_order.facts(root) == []
         assert guard_order.wish(root, "tiny", "abort", "ann") == {"taken": False}
     guard_order.end(root, "tiny", "any")
     assert not path.exists()
+    assert not copy.exists()
 
 
 def test_a_wish_is_one_of_two(root: str) -> None:
@@ -167,3 +169,65 @@ def test_who_follows_a_guard_that_no_watch_runs_hears_that_nobody_can_tell(root:
     assert (verdict["gate"], verdict["verdict"]) == ("canary", "could not tell")
     assert verdict["reason"].startswith("the watch of this host does not run")
     assert events[0]["seconds_left"] == 60.0
+
+
+DAMAGED = ["", "{", "[]", '{"rollout": "r1"}', "\0" * 99]
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_a_release_whose_order_is_damaged_stays_watched_by_its_copy(root: str, text: str) -> None:
+    guard_order.begin(root, ORDER, "t1")
+    guard_order.enter(root, "tiny", BAKE, "t1")
+    before = (guard_order.orders(root), guard_order.facts(root), guard_order.read(root, "tiny"))
+    path = Path(root, "guard/tiny.json")
+    path.write_text(text)
+    after = (guard_order.orders(root), guard_order.facts(root), guard_order.read(root, "tiny"))
+    assert after == before
+    assert guard_order.damaged(root) == ["guard/tiny.json"]
+    assert guard_order.repair(root) == {"lost": []}
+    assert guard_order.damaged(root) == []
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    Path(root, "guard/tiny%copy").unlink()
+    assert guard_order.orders(root) == before[0]
+
+
+def test_the_next_phase_mends_a_damaged_order(root: str) -> None:
+    guard_order.begin(root, ORDER, "t1")
+    Path(root, "guard/tiny.json").write_text("{")
+    guard_order.enter(root, "tiny", BAKE, "t1")
+    assert guard_order.damaged(root) == []
+    assert [each["phase"] for each in guard_order.orders(root)] == ["bake"]
+
+
+def test_an_order_whose_copy_is_damaged_too_is_forgotten_by_a_repair_alone(root: str) -> None:
+    guard_order.begin(root, ORDER, "t1")
+    for name in ("tiny.json", "tiny%copy"):
+        Path(root, "guard", name).write_text("{")
+    assert (guard_order.orders(root), guard_order.damaged(root)) == ([], ["guard/tiny.json"])
+    assert guard_order.repair(root) == {"lost": ["guard/tiny.json"]}
+    assert (guard_order.damaged(root), guard_order.repair(root)) == ([], {"lost": []})
+
+
+def test_a_guard_that_has_ended_does_not_come_back_from_a_copy(root: str) -> None:
+    guard_order.begin(root, ORDER, "t1")
+    copy = Path(root, "guard/tiny%copy")
+    text = copy.read_text()
+    guard_order.end(root, "tiny", "r1")
+    assert list(Path(root, "guard").iterdir()) == []
+    # A kill between two of the removals leaves it.
+    copy.write_text(text)
+    assert (guard_order.orders(root), guard_order.read(root, "tiny")) == ([], None)
+    guard_order.begin(root, {**ORDER, "rollout": "r2"}, "t1")
+    Path(root, "guard/tiny.json").write_text("{")
+    assert [each["rollout"] for each in guard_order.orders(root)] == ["r2"]
+
+
+@pytest.mark.parametrize("kind", ["found", "wish"])
+def test_a_damaged_finding_or_wish_is_named_and_leaves_with_a_repair(root: str, kind: str) -> None:
+    guard_order.begin(root, ORDER, "t1")
+    path = f"guard/tiny.{kind}.json"
+    Path(root, path).write_text("{")
+    assert guard_order.damaged(root) == [path]
+    assert guard_order.repair(root) == {"lost": []}
+    assert not Path(root, path).exists()
+    assert len(guard_order.orders(root)) == 1

@@ -123,6 +123,13 @@ def test_a_well_host_has_nothing_to_tell() -> None:
             [("warn", "system libraries", "missing: libnuma.so.1, libgomp.so.1")],
         ),
         (
+            host(damaged=("guard/tiny.json", "router/keys.json")),
+            [
+                ("fail", "guard/tiny.json", "cannot be read"),
+                ("fail", "router/keys.json", "cannot be read"),
+            ],
+        ),
+        (
             host(slot("blue", R1, weight=100, well=False)),
             [("fail", "tiny blue", "its process is failed")],
         ),

@@ -111,7 +111,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "repair": (
         "toolkit.cli.commands.repair:repair_files",
-        "Make damaged files on hosts anew: routes, maps, keys.",
+        "Make damaged files on hosts anew: routes, maps, keys, orders of guards.",
     ),
     "usage": (
         "toolkit.cli.commands.usage:usage",

@@ -77,6 +77,7 @@ COMMANDS = {
     "guard-end": Command(
         "guard_order", "end", ("root", "model", "rollout"), brief=True, carried_through=True
     ),
+    "repair-guards": Command("guard_order", "repair", ("root",), brief=True, carried_through=True),
     "guard-follow": Command("guard_follow", "follow"),
     "keep-head": Command("audit_heads", "keep", ("root", "head"), brief=True, carried_through=True),
     "audit-heads": Command("audit_heads", "read", ("root",), brief=True),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+import guard_order
 import open_deployment
 import router_keys
 import routes_file
@@ -34,4 +35,4 @@ def damaged(root: str, routing: Document) -> list[str]:
         # A slot without a manifest is being filled or emptied.
         if text is not None and not slot_manifest.is_sound(slot_manifest.parsed(text)):
             found.append(os.path.relpath(path, root))
-    return found
+    return found + guard_order.damaged(root)

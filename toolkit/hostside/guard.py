@@ -156,7 +156,7 @@ class Guard:
     def look(self, traffic: dict[tuple[str, str], Traffic] | None) -> list[str]:
         """Look once; `traffic` is None between two looks at figures. Return what was done, in words."""
         if self._over:
-            return self._keep_back() if traffic is not None else []
+            return [*self._told_again(), *self._keep_back()] if traffic is not None else []
         if self._verdict and not self._kept.get("settled"):
             # This guard was ended between its verdict and the withdrawal, or the router did not answer.
             return self._settle()
@@ -359,6 +359,13 @@ class Guard:
             withdrawn=reason or "withdrawn", withdrawn_at=time.time(), process=process
         )
         return [f"{named} is what it was before"]
+
+    def _told_again(self) -> list[str]:
+        """Write the verdict anew where its file cannot be read any more. Before the end each look writes it."""
+        if not guard_order.found_is_damaged(self.root, self.order["model"]):
+            return []
+        guard_order.keep(self.root, self.order, self._kept, durable=True)
+        return [f"what the guard of {self.order['model']} found was damaged and is written anew"]
 
     def _keep_back(self) -> list[str]:
         """Give adapters back once more, where their replica has started again: its slot names the new ones."""

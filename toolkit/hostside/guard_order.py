@@ -1,9 +1,10 @@
 """The order to the guard of a model on this host, its findings, and the wish of a person.
 
-Three files for each model, for root alone, so that commands and the watch never write the same one:
+Files of each model, for root alone, so that commands and the watch never write the same one:
 
 - MODEL.json: the order of the command that changes the release. `number` counts its phases, `token` is that of the
   deployment lock, on which a canary's share depends, `process` the identity of the replica's process at the beginning.
+- MODEL%copy: the same, for a guard whose order a disk or an editor has damaged: its release stays watched.
 - MODEL.found.json: the watch's figures, withdrawal and verdict, with the `rollout` and `number` they belong to. A
   verdict is shown once it is `settled`: once the target is withdrawn where it must be.
 - MODEL.wish.json: `promote` or `abort`.
@@ -26,7 +27,8 @@ SHARE, BAKE = "share", "bake"
 _ROOT_ONLY = 0o600
 _OF_ORDER = {"rollout", "model", "slot", "former", "phase", "number", "token"}
 _WORDS_OF_ORDER = ("rollout", "model", "slot", "phase")
-ORDER, FOUND, WISH = ".json", ".found.json", ".wish.json"
+# No escape in a name is written like that of the copy, see `_name`.
+ORDER, FOUND, WISH, COPY = ".json", ".found.json", ".wish.json", "%copy"
 LEASE = "the lease ended: the command that held the deployment lock is gone"
 EMPTIED = "its slot was emptied or has another release"
 
@@ -45,8 +47,8 @@ def begin(root: str, order: Document, holder: str) -> Document:
     process = processes.started(processes.state(root, f"{model}-{order['slot']}")["pid"])
     kept = {**order, "process": process, "token": holder, "number": 1, "since": time.time()}
     with _files(root) as opened:
-        opened.remove(_name(model, FOUND))
-        opened.remove(_name(model, WISH))
+        for kind in (FOUND, WISH, COPY):
+            opened.remove(_name(model, kind))
         _write(opened, model, kept)
     return {}
 
@@ -103,26 +105,48 @@ def end(root: str, model: str, rollout: str) -> Document:
     order = read(root, model)
     if order is None or order["rollout"] == rollout:
         with _files(root) as opened:
-            for kind in (ORDER, FOUND, WISH):
+            # The order first: without it, its copy is none.
+            for kind in (ORDER, FOUND, WISH, COPY):
                 opened.remove(_name(model, kind))
             opened.sync()
     return {}
 
 
+def damaged(root: str) -> list[str]:
+    """Return the paths, below `root`, of files that cannot be read."""
+    return [os.path.join(GUARD, name) for name in _names(root) if _is_damaged(root, name)]
+
+
+def repair(root: str) -> Document:
+    """Write damaged orders anew from their copies; forget those without one, and other files that cannot be read.
+
+    Return {"lost": [path...]} of the orders that were forgotten, below `root`: their releases are watched no more.
+    """
+    lost = []
+    with _files(root) as opened:
+        for name in _names(root):
+            if not _is_damaged(root, name):
+                continue
+            order = _order_in(root, name) if _is_order(name) else None
+            if order:
+                opened.write(name, json.dumps(order) + "\n", _ROOT_ONLY)
+                continue
+            opened.remove(name)
+            if _is_order(name):
+                lost.append(os.path.join(GUARD, name))
+        opened.sync()
+    return {"lost": lost}
+
+
 def orders(root: str) -> list[Document]:
     """Return the orders of all guards of this host."""
-    try:
-        names = sorted(os.listdir(os.path.join(root, GUARD)))
-    except OSError:
-        return []
-    kept = (each for each in names if not each.endswith((FOUND, WISH)))
-    seen = (_sound(_document(root, each)) for each in kept if each[0] != ".")
+    seen = (_order_in(root, each) for each in _names(root) if _is_order(each))
     return [each for each in seen if each is not None]
 
 
 def read(root: str, model: str) -> Document | None:
     """Return the order of a model's guard; None where there is none, or no sound one."""
-    return _sound(_read(root, model, ORDER))
+    return _order_in(root, _name(model, ORDER))
 
 
 def found(root: str, order: Document) -> Document:
@@ -135,6 +159,11 @@ def found(root: str, order: Document) -> Document:
         return {}
     lasts = seen.get("withdrawn") or must_go(order, seen)
     return seen if lasts or seen.get("number") == order["number"] else {}
+
+
+def found_is_damaged(root: str, model: str) -> bool:
+    """Whether what the guard of `model` found is there and cannot be read."""
+    return _is_damaged(root, _name(model, FOUND))
 
 
 def learned(root: str, order: Document) -> Document:
@@ -189,12 +218,44 @@ def published(seen: Document) -> Document:
     }
 
 
+def _names(root: str) -> list[str]:
+    """Return the names of all files of guards; those with a leading dot are still being written."""
+    try:
+        names = sorted(os.listdir(os.path.join(root, GUARD)))
+    except OSError:
+        return []
+    return [each for each in names if not each.startswith(".")]
+
+
+def _is_order(name: str) -> bool:
+    return name.endswith(ORDER) and not name.endswith((FOUND, WISH))
+
+
+def _is_damaged(root: str, name: str) -> bool:
+    text = read_text(os.path.join(root, GUARD, name))
+    if text is None or name.endswith(COPY):
+        # Of a copy nothing is missed while its order is there.
+        return False
+    found = mapping(text)
+    return _sound(found) is None if _is_order(name) else not found
+
+
+def _order_in(root: str, name: str) -> Document | None:
+    """Return the order in a file, or in its copy where that cannot be read."""
+    text = read_text(os.path.join(root, GUARD, name))
+    if text is None:
+        return None
+    return _sound(mapping(text)) or _sound(_document(root, name[: -len(ORDER)] + COPY))
+
+
 def _files(root: str) -> Directory:
     return Directory(make_own(root, GUARD))
 
 
 def _write(opened: Directory, model: str, order: Document) -> None:
-    opened.write(_name(model, ORDER), json.dumps(order) + "\n", _ROOT_ONLY)
+    text = json.dumps(order) + "\n"
+    opened.write(_name(model, ORDER), text, _ROOT_ONLY)
+    opened.write(_name(model, COPY), text, _ROOT_ONLY)
     opened.sync()
 
 

@@ -272,6 +272,11 @@ class RealHost(Named):
     def guard_end(self, model: str, rollout: str) -> None:
         self._ask("guard-end", model=model, rollout=rollout)
 
+    def repair_guards(self) -> tuple[str, ...]:
+        answer = self._ask("repair-guards")
+        with understood(self.name):
+            return tuple(str(each) for each in answer["lost"])
+
     def drain(self, model: str, slot: str, port: int, timeout: float, report: Report) -> Waited:
         name = f"{self.label}.{slot}" if self.label else slot
         request = {"model": model, "slot": name, "port": port, "timeout": timeout, **self._limits}

@@ -231,6 +231,12 @@ class HostPort(Named, Protocol):
     def guard_end(self, model: str, rollout: str) -> None:
         """Forget the guard of this rollout and its verdict."""
 
+    def repair_guards(self) -> tuple[str, ...]:
+        """Write orders of guards that cannot be read anew, and forget those of which no copy is left.
+
+        Return the paths of the forgotten ones, below the host's directory: no guard watches their releases any more.
+        """
+
     def drain(self, model: str, slot: str, port: int, timeout: float, report: Report) -> Waited:
         """Wait until nothing runs on the slot any more, at most `timeout` seconds.
 

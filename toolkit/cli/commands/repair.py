@@ -31,7 +31,7 @@ from toolkit.workflows.change.repair import Repair, repair
 def repair_files(
     yes: bool, dry_run: bool, fleet: str | None, home: str | None, as_json: bool
 ) -> None:
-    """Make damaged files on hosts anew: routes, maps, keys."""
+    """Make damaged files on hosts anew: routes, maps, keys, orders of guards."""
     members = open_members(
         home_directory(home), open_fleet(fleet).hosts, None, history_needed=False
     )

@@ -253,6 +253,11 @@ class HostFacts:
         """The manifests of slots that cannot be read."""
         return tuple(each for each in self.damaged if each.startswith("slots/"))
 
+    @property
+    def lost_guards(self) -> tuple[str, ...]:
+        """The files of guards that cannot be read."""
+        return tuple(each for each in self.damaged if each.startswith("guard/"))
+
     def slots_of(self, model: str) -> tuple[SlotFacts, ...]:
         """Return the slots that belong to `model`."""
         return tuple(slot for slot in self.slots if slot.model == model)

@@ -53,6 +53,7 @@ def diagnose_host(facts: HostFacts, provision_digest: str) -> tuple[Finding, ...
         *_log(facts),
         *_door(facts),
         *_fence(facts),
+        *_damaged(facts),
         *_replicas(facts),
     )
 
@@ -215,6 +216,11 @@ def _fence(facts: HostFacts) -> tuple[Finding, ...]:
     hint = "the next upgrade replaces it, or: toolkit stop MODEL, then toolkit deploy MODEL"
     running = unfenced_replicas(facts)
     return (host, *(Finding(Level.WARN, "fence", each, hint) for each in running))
+
+
+def _damaged(facts: HostFacts) -> tuple[Finding, ...]:
+    hint = "toolkit repair makes it anew"
+    return tuple(Finding(Level.FAIL, each, "cannot be read", hint) for each in facts.damaged)
 
 
 def _replicas(facts: HostFacts) -> tuple[Finding, ...]:

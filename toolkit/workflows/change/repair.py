@@ -8,12 +8,14 @@ from functools import reduce
 from typing import Any
 
 from toolkit.domain.clients.keys import KeyRing
+from toolkit.domain.gates.guard import GateResult, Verdict
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.hosts.failures import joined
 from toolkit.errors import HostError, RefusedError, ToolkitError
 from toolkit.planning.routing.keys import made_anew
 from toolkit.planning.routing.rebuild import KEYS, rebuilt, require_slots, routes_are_lost
 from toolkit.planning.routing.routes import Routes
+from toolkit.workflows.change.guarding import keep_result
 from toolkit.workflows.change.recover import open_on
 from toolkit.workflows.fleet.look import lock_all, look
 from toolkit.workflows.tools import Tools
@@ -38,9 +40,9 @@ def repair(members: Sequence[Tools], confirm: Callable[[Repair], bool]) -> Repai
     """Write routes, maps and keys of all hosts that answer anew; return what was damaged.
 
     Routers are told their routes in any case, which repairs maps and backends too. A slot without traffic whose
-    manifest is damaged is emptied. Raises RefusedError where `confirm` says no, and where neither routes nor manifest
-    tell whether a slot has traffic; and the errors of hosts that could not be repaired or do not answer, once the
-    others are.
+    manifest is damaged is emptied. Orders of guards come back from their copies. Raises RefusedError where `confirm`
+    says no, and where neither routes nor manifest tell whether a slot has traffic; and the errors of hosts that could
+    not be repaired or do not answer, once the others are.
     """
     seen = look([each.host for each in members])
     if not seen.facts:
@@ -61,6 +63,7 @@ def repair(members: Sequence[Tools], confirm: Callable[[Repair], bool]) -> Repai
             try:
                 _repair_records(tools, again.facts[tools.host.name])
                 _repair_slots(tools, again.facts[tools.host.name], routes)
+                _repair_guards(tools, again.facts[tools.host.name])
             except ToolkitError as error:
                 failures[tools.host.name] = error
         failures.update(_repair_keys(there, again.facts))
@@ -126,6 +129,25 @@ def _repair_slots(tools: Tools, facts: HostFacts, routes: Routes) -> None:
         tools.converge.run(
             "replica", tools.host.host, {"toolkit_init": facts.init, **variables}, lambda _: None
         )
+
+
+def _repair_guards(tools: Tools, facts: HostFacts) -> None:
+    """Make orders of guards anew. Record of a release whose order is lost that nobody could judge it."""
+    lost = tools.host.repair_guards() if facts.lost_guards else ()
+    for path in lost:
+        model = path.removeprefix("guard/").removesuffix(".json")
+        watched = next((each for each in facts.open_deployments if each.model == model), None)
+        release = watched.release if watched else None
+        tools.say(
+            f"{tools.host.name}: {path} and its copy cannot be read: no guard watches "
+            f"{release.title if release else model} any more; toolkit deploy {model} keeps it, "
+            f"toolkit rollback {model} goes back"
+        )
+        if watched and release:
+            shares = [each.share for each in facts.slots_of(model) if each.slot == watched.slot]
+            gate = "canary" if any(shares) else "bake"
+            result = GateResult(gate, Verdict.UNKNOWN, "the order of its guard could not be read")
+            keep_result(tools, release, watched.rollout, result)
 
 
 def _repair_keys(there: Sequence[Tools], facts: Mapping[str, HostFacts]) -> dict[str, ToolkitError]:
