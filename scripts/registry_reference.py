@@ -118,6 +118,9 @@ A name is free, needs a permission, or is reserved. What loads code, weights or 
 endpoints, or lets clients choose what is loaded, needs the version's permission by name, and so does what this toolkit
 has not judged. The plan and `toolkit registry show` say what was permitted.
 
+`enable-sleep-mode: true` also lets a former release [doze](upgrades.md#dozing) after a swap, so that a rollback takes
+seconds. It is for CUDA alone: elsewhere the version is refused, since its engine would not start.
+
 ```yaml
 permission: {options: [kv-transfer-config], reason: the cache is shared in the rack; reviewed by Ada}
 ```

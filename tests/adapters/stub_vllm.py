@@ -60,7 +60,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 "",
             )
             self.answer(200, "\n".join(lines).encode())
-        elif behaviour == "never ready":
+        elif behaviour == "never ready" or use.dozes():
             self.answer(503, b"")
         elif self.path == "/v1/models":
             cards = [
@@ -74,8 +74,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.path in ADAPTER_CALLS:
-            status, words = ADAPTER_CALLS[self.path](request)
+        if use.dozes() or self.path in ADAPTER_CALLS:
+            call = dozing if use.dozes() else ADAPTER_CALLS[self.path]
+            status, words = call(request)
             self.answer(status, json.dumps({"error": {"message": words}}).encode())
             return
         asked = request.get("model")
@@ -172,9 +173,15 @@ class Use:
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
         self.life = asyncio.Queue()
+        engine = double.Engine({"never sleeps": "sleep", "never wakes": "wake"}.get(behaviour, ""))
         self.living = asyncio.run_coroutine_threadsafe(
-            self.recorder({"type": "lifespan"}, self.life.get, self.deaf), self.loop
+            self.recorder(double.living(engine), self.life.get, self.deaf), self.loop
         )
+        self.loop.call_soon_threadsafe(self.life.put_nowait, {"type": "lifespan.startup"})
+
+    def dozes(self):
+        """Whether the recorder answers in the engine's place."""
+        return self.recorder is not None and self.recorder.doze.dozes
 
     async def deaf(self, message):
         """Throw a part of the double's answer away: the client gets the stub's own."""
@@ -249,6 +256,11 @@ def unload_adapter(request):
         return 404, f"The lora adapter '{request['lora_name']}' cannot be found."
     del adapters[request["lora_name"]], places[request["lora_name"]]
     return 200, ""
+
+
+def dozing(request):
+    """Answer in the place of an engine that dozes."""
+    return 503, "this replica dozes"
 
 
 ADAPTER_CALLS = {"/v1/load_lora_adapter": load_adapter, "/v1/unload_lora_adapter": unload_adapter}

@@ -17,6 +17,7 @@ from toolkit.domain.files.snapshot import FileDigest, Snapshot
 from toolkit.domain.hosts.facts import Device
 from toolkit.domain.quantity import parse_size
 from toolkit.domain.registry.model import Adapter, Check, HubSource, Lora, Permission
+from toolkit.errors import NothingSuitableError
 from toolkit.planning.engines import engine_named
 from toolkit.planning.release.build import build_release
 
@@ -212,6 +213,18 @@ def test_over_several_hosts_each_holds_its_part_of_the_weights() -> None:
 
 LOCK = EngineLock("vllm", "0.32.0", CPU, "3.11", "ab" * 32, "/locks/x.lock", 147)
 FILES = Snapshot("demo/tiny", "1" * 40, (FileDigest("w.safetensors", GB, "c" * 64),))
+
+
+def test_an_engine_on_the_cpu_is_refused_the_sleep_that_it_lacks() -> None:
+    asks = version(serving={"enable-sleep-mode": True})
+    assert "--enable-sleep-mode" in VLLM.arguments(asks, CUDA, ON_GPU)
+    with pytest.raises(NothingSuitableError) as refused:
+        VLLM.arguments(asks, CPU, host())
+    assert refused.value.message == (
+        "tiny@v1 has enable-sleep-mode in its serving options, and on cpu engines cannot sleep"
+    )
+    off = version(serving={"enable-sleep-mode": False})
+    assert "--no-enable-sleep-mode" in VLLM.arguments(off, CPU, host())
 
 
 def test_a_release_is_exactly_what_runs() -> None:

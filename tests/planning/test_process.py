@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.planning.facts import release
+from toolkit.domain.deployment.release import Span
 from toolkit.planning.change.process import compiles, process_variables, seat_of
 from toolkit.planning.engines.port import Seat
 
@@ -82,6 +83,28 @@ def test_what_follows_from_the_accelerator(
     assert {name: found[name] for name in expected} == expected
     chosen = ",".join(map(str, devices)) or None
     assert found["replica_env"].get("CUDA_VISIBLE_DEVICES") == chosen
+
+
+@pytest.mark.parametrize(
+    ("more", "dozes"),
+    [
+        ({}, True),
+        ({"args": ()}, False),
+        ({"accelerator": "cpu"}, False),
+        ({"devices": 2}, False),
+        ({"span": Span(2, HOSTS, 28000)}, False),
+        ({"args": ("--enable-sleep-mode", "--api-server-count", "2")}, False),
+        ({"args": ("--enable-sleep-mode", "--data-parallel-size", "2")}, False),
+        ({"args": ("--enable-lora", "--enable-sleep-mode")}, False),
+    ],
+)
+def test_only_a_replica_that_can_doze_is_told_where_it_is_asked_to(
+    more: dict[str, Any], dozes: bool
+) -> None:
+    able = replace(release(1, gpu=True), args=("--enable-sleep-mode",))
+    seat = Seat("/opt/tk", 8100, HOME, compiling="/opt/tk/compiling/here")
+    env = process_variables(replace(able, **more), "blue", seat, (0,))["replica_env"]
+    assert env.get("TOOLKIT_DOZE") == (f"{HOME}/doze.sock" if dozes else None)
 
 
 def test_the_releases_own_environment_is_last() -> None:

@@ -105,6 +105,36 @@ def install() -> OutputProcessor:
     return processor
 
 
+class Engine:
+    """The client of an engine that can sleep. `broken` says at which word it raises."""
+
+    def __init__(self, broken: str = "") -> None:
+        self.broken, self.asleep, self.heard = broken, False, list[str]()
+
+    async def sleep(self, level: int = 1, mode: str = "abort") -> None:
+        self.hear(f"sleep {level}")
+        self.asleep = True
+
+    async def wake_up(self, tags: object = None) -> bool:
+        self.hear("wake_up")
+        self.asleep = False
+        return True
+
+    async def is_sleeping(self) -> bool:
+        return self.asleep
+
+    def hear(self, word: str) -> None:
+        self.heard.append(word)
+        if self.broken and word.startswith(self.broken):
+            raise RuntimeError("CUDA out of memory")
+
+
+def living(engine: Engine) -> dict[str, Any]:
+    """Return the scope of a server's life whose application has this engine."""
+    state = types.SimpleNamespace(engine_client=engine)
+    return {"type": "lifespan", "app": types.SimpleNamespace(state=state)}
+
+
 @dataclass
 class Request:
     request_id: str

@@ -196,6 +196,9 @@ class Engine(Protocol):
     def surroundings(self, release: Release, seat: Seat) -> Mapping[str, str]:
         """Return the environment that every process of the engine gets in such a seat."""
 
+    def can_doze(self, release: Release) -> bool:
+        """Return whether a replica of the release can give its device back and keep its weights in memory."""
+
     def shaping(self, release: Release) -> tuple[str, ...]:
         """Return the words of arguments and environment that what the engine compiles may depend on."""
 

@@ -20,6 +20,7 @@ from toolkit.domain.registry.model import ServingValue, Version
 from toolkit.planning.engines import (
     vllm_check,
     vllm_devices,
+    vllm_doze,
     vllm_encoders,
     vllm_kernels,
     vllm_log,
@@ -74,6 +75,7 @@ class Vllm:
         from toolkit.planning.engines import vllm_table
 
         flags = names(version.engine.version).flags
+        vllm_doze.require_device(version, accelerator, flags)
         options: dict[str, ServingValue] = {
             # The first name is the one in answers and metrics.
             flags.served_name: (version.model, *version.aliases)
@@ -189,6 +191,11 @@ class Vllm:
         return {
             **talking,
             **_recorded(release, seat),
+            **(
+                {"TOOLKIT_DOZE": f"{seat.home}/{vllm_doze.SOCKET}"}
+                if self.can_doze(release)
+                else {}
+            ),
             # The directory in which the processes start is the model's, and no place of Python modules.
             "PYTHONSAFEPATH": "1",
             "HF_HUB_OFFLINE": "1",
@@ -205,6 +212,9 @@ class Vllm:
             "CUDA_CACHE_PATH": f"{seat.compiling}/cuda",
             "FLASHINFER_WORKSPACE_BASE": f"{seat.compiling}/flashinfer",
         }
+
+    def can_doze(self, release: Release) -> bool:
+        return vllm_doze.can_doze(release, _names(release).flags)
 
     def shaping(self, release: Release) -> tuple[str, ...]:
         flags = _names(release).flags

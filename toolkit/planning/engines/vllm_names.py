@@ -44,6 +44,9 @@ class Flags:
     kept_loras: str = "max-cpu-loras"
     lora_rank: str = "max-lora-rank"
     lora_modules: str = "lora-modules"
+    sleep: str = "enable-sleep-mode"
+    servers: str = "api-server-count"
+    data_parallel: str = "data-parallel-size"
 
 
 @dataclass(frozen=True, slots=True)

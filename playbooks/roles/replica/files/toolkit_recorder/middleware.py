@@ -19,6 +19,8 @@ from typing import Any
 from toolkit_recorder import counting, states
 from toolkit_recorder.book import Book
 from toolkit_recorder.counting import Count
+from toolkit_recorder.doze import VARIABLE as DOZE
+from toolkit_recorder.doze import Doze
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -117,6 +119,7 @@ class Recorder:
         self._looked = 0.0
         self._told: tuple[Any, ...] = ()
         self._planned = self._watched = False
+        self.doze = Doze()
         try:
             given = json.loads(os.environ[VARIABLE])
             directory = given.pop("directory")
@@ -128,11 +131,11 @@ class Recorder:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a connection."""
-        if self.book is None or scope["type"] not in ("http", "lifespan"):
-            await self.app(scope, receive, send)
+        if self.doze.refuses(scope):
+            await self.doze.refuse(send)
         elif scope["type"] == "lifespan":
             await self._live(scope, receive, send)
-        elif scope["method"] != "POST":
+        elif self.book is None or scope["type"] != "http" or scope["method"] != "POST":
             await self.app(scope, receive, send)
         else:
             await self._serve(scope, receive, send)
@@ -177,10 +180,17 @@ class Recorder:
                 self._fault(error)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the server's own life, and write the last counters at its end."""
+        """Serve the server's own life: listen for who lets it doze, and write the last counters at its end."""
 
         async def sent(message: Message) -> None:
-            if message["type"].startswith("lifespan.shutdown."):
+            if message["type"] == "lifespan.startup.complete" and DOZE in os.environ:
+                try:
+                    await self.doze.listen(os.environ[DOZE], scope["app"].state.engine_client)
+                except Exception as error:
+                    words = f"{type(error).__name__}: {error}"
+                    sys.stderr.write(f"toolkit: this replica cannot doze: {words}\n")
+            elif message["type"].startswith("lifespan.shutdown."):
+                self.doze.end()
                 self._guarded(self._end)
             await send(message)
 
