@@ -94,13 +94,19 @@ class HostLab:
         watch: Callable[[str], None] = lambda _: None,
         fences: Sequence[str] | None = None,
         snapshot: str = "",
+        *,
+        sleepy: bool = False,
     ) -> str:
         """Start a replica; return its program's name. `watch` hears of each task.
 
-        It gets these `fences`, by default all that the host has, and this `snapshot`, by default the behaviour's.
+        It gets these `fences`, by default all that the host has, and this `snapshot`, by default the behaviour's. A
+        `sleepy` one can doze, as on a GPU.
         """
         wanted, program, root = release(behaviour), f"tiny-{slot}", self.host.host.root
         wanted = replace(wanted, snapshot=snapshot or wanted.snapshot)
+        if sleepy:
+            args = (*wanted.args, "--enable-sleep-mode")
+            wanted = replace(wanted, accelerator="cuda", args=args)
         fences = self.host.observe().fences if fences is None else fences
         seat = seat_of(root, program, self.ports[slot], {}, fences)
         self.play(
@@ -317,11 +323,11 @@ def supply(lab: HostLab) -> None:
 _DISCARD = {
     "systemd": (
         'unit="${1##*/}-$2.service"; systemctl disable --quiet --now "$unit"; rm "/etc/systemd/system/$unit" && '
-        'systemctl daemon-reload && rm -r "$1/slots/$2"'
+        'systemctl daemon-reload && rm -rf "$1/slots/$2" "$1/watch/asleep/$2" "$1/watch/dozing/$2"'
     ),
     "supervisord": (
         'rm "$1/supervisor/conf.d/$2.conf" && supervisorctl -s "unix://$1/supervisor/supervisor.sock" update && '
-        'rm -r "$1/slots/$2"'
+        'rm -rf "$1/slots/$2" "$1/watch/asleep/$2" "$1/watch/dozing/$2"'
     ),
 }
 _WRITE = 'umask 022; mkdir -p "$1"; printf %s "$3" >"$1/$2"; chmod "$4" "$1/$2"'

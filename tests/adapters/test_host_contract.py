@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.adapters.host_lab import ENGINE, Behaviour, HostLab, release
+from tests.hostside.router_lab import until
 from tests.pace import Pace
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.hosts.client import silent
@@ -22,7 +23,7 @@ from toolkit.domain.engines.fit import Actual
 from toolkit.domain.gates.guard import GuardOrder, GuardPhase, PairedProbe, Verdict
 from toolkit.domain.hosts.facts import ProcessState
 from toolkit.domain.hosts.leftover import LeftoverKind
-from toolkit.domain.replicas.probe import LockOwner, PairsWanted
+from toolkit.domain.replicas.probe import LockOwner, PairsWanted, Waited
 from toolkit.domain.trail.audit import Head
 from toolkit.errors import BusyError, HostError
 from toolkit.planning.engines.vllm_log import read_actual
@@ -300,6 +301,54 @@ def test_a_standby_that_hangs_is_told_from_a_good_one(lab: HostLab, program: str
         False,
         "it hangs: it did not answer a request of one token within 2 s",
     )
+
+
+def fall_asleep(lab: HostLab, behaviour: Behaviour = Behaviour.GOOD) -> Waited:
+    """Have a replica in blue that can doze do so."""
+    program = lab.start("blue", behaviour, sleepy=True)
+    assert lab.host.wait_ready(program, lab.ports["blue"], 120, silent).ok
+    return lab.host.doze(program, 1, 60)
+
+
+def states(lab: HostLab) -> tuple[ProcessState, bool, bool, bool]:
+    """Return the process of the replica in blue, and whether it is healthy, dozes, rests."""
+    (slot,) = lab.host.observe().slots
+    return slot.process, slot.healthy, slot.dozes, slot.rests
+
+
+RUNS = ProcessState.RUNNING
+
+
+def test_a_replica_dozes_and_wakes(lab: HostLab) -> None:
+    assert fall_asleep(lab).ok
+    assert states(lab) == (RUNS, False, True, False)
+    assert not lab.host.complete(lab.ports["blue"], {"messages": []}, 60).text
+    waited = lab.host.rouse("tiny-blue", lab.ports["blue"], 60)
+    assert (waited.ok, waited.reason) == (True, "")
+    assert states(lab) == (RUNS, True, False, False)
+    assert lab.ask("blue").startswith("hello from")
+
+
+def test_a_replica_that_does_not_wake_says_why(lab: HostLab) -> None:
+    assert fall_asleep(lab, Behaviour.NEVER_WAKES).ok
+    waited = lab.host.rouse("tiny-blue", lab.ports["blue"], 60)
+    assert not waited.ok
+    assert waited.reason.startswith("its engine does not wake: RuntimeError: ")
+    assert states(lab) == (RUNS, False, True, False)
+
+
+def test_what_ends_while_it_dozes_rests_and_the_next_start_in_its_slot_is_a_start(
+    lab: HostLab,
+) -> None:
+    waited = fall_asleep(lab, Behaviour.NEVER_SLEEPS)
+    assert waited.reason.startswith("its engine does not sleep: RuntimeError: ")
+    until(lambda: states(lab) == (RUNS, False, False, True), pause=0.2)
+    waited = lab.host.rouse("tiny-blue", lab.ports["blue"], 60)
+    assert (waited.ok, waited.reason) == (False, "its process has ended since it fell asleep")
+    lab.stop("blue")
+    lab.start("blue", sleepy=True)
+    assert lab.host.wait_ready("tiny-blue", lab.ports["blue"], 120, silent).ok
+    assert states(lab) == (RUNS, True, False, False)
 
 
 def test_a_removed_replica_leaves_nothing(lab: HostLab, program: str) -> None:

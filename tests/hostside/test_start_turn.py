@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import threading
 import time
@@ -143,6 +145,26 @@ def test_a_claim_of_before_the_boot_is_none(
     monkeypatch.setattr(processes, "boot", lambda: "this boot")
     ground.start("b-blue").join(60)
     assert ground.began == ["a-blue", "b-blue"]
+
+
+def test_nobody_waits_for_what_waits_in_the_place_of_a_replica_that_rests(ground: Ground) -> None:
+    """After a boot it has taken its turn, and runs without ever getting ready."""
+    ground.slot("a-blue", 1, 0)
+    ground.slot("b-blue", 2, 0)
+    mark = ground.root / "watch/asleep/a-blue"
+    mark.parent.mkdir(parents=True)
+    ended = subprocess.Popen(["true"])
+    mark.write_text(processes.identity(ended.pid))
+    ended.wait()
+    ground.start("a-blue").join(60)
+    ground.start("b-blue").join(60)
+    assert ground.began == ["a-blue", "b-blue"]
+    # One that has been marked and still runs may still measure.
+    ground.slot("c-blue", 3, 0)
+    ground.ready.add(2)
+    mark.write_text(processes.identity(os.getpid()))
+    claims = start_turn._claims(str(ground.root), "c-blue")
+    assert start_turn.before(ONE, time.clock_gettime(time.CLOCK_BOOTTIME), claims) == "a-blue"
 
 
 @pytest.mark.parametrize(

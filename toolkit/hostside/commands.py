@@ -96,6 +96,9 @@ COMMANDS = {
     "watch": Command("replica", "watch"),
     "probe": Command("replica", "probe", ("request",), brief=True),
     "drain": Command("replica", "drain"),
+    # Carried through: half asleep it would serve nobody, and keep its device.
+    "doze": Command("doze", "doze", ("root", "program", "needs", "timeout"), carried_through=True),
+    "rouse": Command("doze", "rouse", ("root", "program", "port", "timeout"), carried_through=True),
     "logs": Command("logs", "follow"),
     "place": Command("snapshots", "place"),
     "hash": Command("tree_check", "hash_files"),

@@ -13,6 +13,7 @@ import completion
 import damage
 import deployment_lock
 import disks
+import doze
 import drift
 import engine
 import fence
@@ -20,6 +21,7 @@ import guard_order
 import hang
 import host_settings
 import listening
+import memory
 import open_deployment
 import processes
 import router_keys
@@ -58,8 +60,8 @@ def observe(root: str, label: str = "") -> Document:
         "fences": fence.of_host(root),
         "confines": os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
         "python": _system_python(),
-        "memory": _meminfo("MemTotal"),
-        "memory_available": _meminfo("MemAvailable"),
+        "memory": memory.total(),
+        "memory_available": memory.available(),
         "disk_free": disk.free,
         "disk_total": disk.total,
         "files_free": disk.files,
@@ -105,7 +107,12 @@ def _slot(
     names = [f"{host}.{slot}" if host else slot for host in (label, at, "")]
     server: Document = next((servers[name] for name in names if name in servers), {})
     # The router checks each second; where its check passed, do not ask a busy replica again.
-    healthy = process["state"] == "running" and (server.get("up") or completion.healthy(port, path))
+    dozing = doze.dozes(root, f"{model}-{slot}")
+    healthy = (
+        process["state"] == "running"
+        and not dozing
+        and (server.get("up") or completion.healthy(port, path))
+    )
     return {
         "model": model,
         "slot": slot,
@@ -127,6 +134,7 @@ def _slot(
         "hung": hang.recorded(root, f"{model}-{slot}"),
         "rests": warmth.rests(root, f"{model}-{slot}"),
         "can_rest": warmth.can_rest(root, f"{model}-{slot}"),
+        "dozes": dozing,
     }
 
 
@@ -140,13 +148,6 @@ def _adapter_drift(root: str, manifest: Document) -> list[str]:
     import loaded_adapters
 
     return loaded_adapters.drift(manifest, path)
-
-
-def _meminfo(field: str) -> int:
-    for line in _read("/proc/meminfo").splitlines():
-        if line.startswith(field + ":"):
-            return int(line.split()[1]) * 1024
-    return 0
 
 
 def _os_release() -> dict[str, str]:

@@ -17,6 +17,7 @@ import time
 from typing import NamedTuple
 
 import completion
+import doze
 import processes
 import signs
 import slot_manifest
@@ -98,7 +99,8 @@ def _claims(root: str, program: str) -> list[Claim]:
     """Return the claims of all other programs since the host has booted."""
     found = []
     for other, manifest in slot_manifest.each(root):
-        if other != program:
+        # One that dozes or rests measures nothing, and never gets ready.
+        if other != program and not doze.made_way(root, other):
             # A slot that cannot be read keeps no other from starting.
             with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
                 found += _claim(root, other, manifest)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 
+import doze
 import reweigh
 import router_view
 import routes_file
@@ -60,8 +61,22 @@ def _promoted(route: Document, now: float) -> Document:
 
 
 def seen_up(root: str) -> dict[str, dict[str, bool]]:
-    """Return {model: {target: whether the newest worker's checks say that it is up}}; empty without a router."""
+    """Return {model: {target: whether the newest worker's checks say that it is up}}; empty without a router.
+
+    A replica of this host that dozes is not up, although the last check may be older than its sleep.
+    """
+    seen = router_view.observe(root)
+    dozing = {each for each in doze.marked(root) if doze.dozes(root, each)}
+    at = seen["routes"].get("at", "") if dozing else ""
+    asleep = {f"{each.rpartition('-')[0]}/{_own(at, each.rpartition('-')[2])}" for each in dozing}
     return {
-        model: {name: bool(each.get("up")) for name, each in servers.items()}
-        for model, servers in router_view.observe(root)["servers"].items()
+        model: {
+            name: bool(each.get("up")) and f"{model}/{name}" not in asleep
+            for name, each in servers.items()
+        }
+        for model, servers in seen["servers"].items()
     }
+
+
+def _own(at: str, slot: str) -> str:
+    return routes_file.name_of({"host": at, "slot": slot})

@@ -24,6 +24,7 @@ import time
 
 import alternates
 import completion
+import doze
 import hang
 import processes
 import reweigh
@@ -82,6 +83,7 @@ class Warmth:
         wished, up = (_wished(self._directory), takeover.seen_up(self.root)) if found else ({}, {})
         for route in found:
             model, sleep = route["model"], route["sleep"]
+            done += self._end_dozing(model)
             checks = up.get(model, {})
             seen = self._steady(routes, route, checks)
             self._note_down(routes, route, checks)
@@ -150,6 +152,14 @@ class Warmth:
             self._rested[program] = now
             return [f"{program} sleeps"] if self._told.pop(program, None) else []
         return [f"{program} falls asleep"] if self._bid(program) else []
+
+    def _end_dozing(self, model: str) -> list[str]:
+        """End former replicas of a model that sleeps: they hold memory, and a rollback can start them."""
+        found = [each for each in doze.marked(self.root) if each.rpartition("-")[0] == model]
+        ended = [each for each in found if doze.dozes(self.root, each)]
+        for program in ended:
+            hang.end(self.root, program)
+        return [f"{program} dozes no more" for program in ended]
 
     def _bid(self, program: str) -> bool:
         """Ask the engine of a slot to end, once, and end it where it does not; whether it was asked now."""
@@ -244,11 +254,18 @@ class Warmth:
         return True
 
     def _clear(self, routes: Document, marked: list[str]) -> None:
-        """Let replicas run that a former sleep has left: their model's route says nothing of a sleep any more."""
+        """Let replicas run that a former sleep has left: their model's route says nothing of a sleep any more.
+
+        One that dozes sleeps on, and so does what waits in its place since it has ended: its successor has the device.
+        """
         models = {route["model"] for route in routes.get("routes", ()) if not route.get("sleep")}
+        dozing = set(doze.marked(self.root))
         for program in marked:
             slot = os.path.join(self.root, "slots", program)
-            if program.rpartition("-")[0] in models or not os.path.isdir(slot):
+            gone = not os.path.isdir(slot)
+            if gone:
+                doze.forget(self.root, program)
+            if gone or (program.rpartition("-")[0] in models and program not in dozing):
                 self._runs_again(program)
 
 

@@ -17,6 +17,9 @@ class Behaviour(StrEnum):
     HANGS = "hangs"
     DIES_SAMPLING = "dies sampling"
     DIES_AT_ONCE = "dies at its first request"
+    # Where they are to doze: the first one does not fall asleep, the second one not wake.
+    NEVER_SLEEPS = "never sleeps"
+    NEVER_WAKES = "never wakes"
     SLOW = "is slow"
     # The next ones pass every gate: only the requests of clients show them, or begin them.
     ERRORS_TO_CLIENTS = "answers errors to clients"

@@ -317,6 +317,8 @@ class FakeHost(Guarded):
         slot = self._slot(program)
         report({"seconds": 1.0, "line": ""})
         self.interruption.check()
+        if slot.rests:
+            return Waited(False, f"it was not ready within {timeout:.0f} s")
         behaviour = self._behaves(slot)
         if behaviour is Behaviour.DIES_AT_START:
             self._set(replace(slot, process=ProcessState.FAILED, memory=0))
@@ -433,6 +435,28 @@ class FakeHost(Guarded):
         self._set(replace(slot, healthy=False))
         return Waited(False, "it hangs: it did not answer a request of one token within 2 s")
 
+    def doze(self, program: str, needs: int, timeout: float) -> Waited:
+        self.happens(f"doze {program}")
+        slot = self._slot(program)
+        if needs > self.observe().memory_available:
+            return Waited(False, "its weights may need more than the host's free memory")
+        if self._behaves(slot) is Behaviour.NEVER_SLEEPS:
+            self._set(replace(slot, healthy=False, rests=True, memory=0))
+            return Waited(False, "its engine does not sleep: RuntimeError: out of memory")
+        self._set(replace(slot, healthy=False, dozes=True, memory=0))
+        return Waited(True)
+
+    def rouse(self, program: str, port: int, timeout: float) -> Waited:
+        self.happens(f"rouse {program}")
+        slot = self._slot(program)
+        if not slot.dozes:
+            return Waited(False, "its process has ended since it fell asleep")
+        if self._behaves(slot) is Behaviour.NEVER_WAKES:
+            return Waited(False, "its engine does not wake: RuntimeError: out of memory")
+        taken = slot.release.memory if slot.release else 0
+        self._set(replace(slot, healthy=True, dozes=False, memory=taken))
+        return Waited(True)
+
     def drain(self, model: str, slot: str, port: int, timeout: float, report: Report) -> Waited:
         self.happens(f"drain {model}-{slot}")
         found = self._slot(f"{model}-{slot}")
@@ -536,6 +560,10 @@ class FakeHost(Guarded):
             memory=release.memory,
             started_at=0.0,
         )
+        for there in self.facts.slots:
+            # Its start finds the mark of one that dozes, and waits.
+            if _program(there) == _program(slot) and (there.dozes or there.rests):
+                slot = replace(slot, rests=True, memory=0)
         self.adapters.begin(slot.port, release)
         self._set(slot)
 
@@ -551,7 +579,10 @@ class FakeHost(Guarded):
         )
 
     def kill(self, program: str) -> None:
-        """End a replica's process as a crash would."""
+        """End a replica's process as a crash would. What starts in the place of one that dozes waits."""
+        if self._slot(program).dozes:
+            self._set(replace(self._slot(program), dozes=False, rests=True))
+            return
         self._set(
             replace(self._slot(program), process=ProcessState.FAILED, healthy=False, memory=0)
         )

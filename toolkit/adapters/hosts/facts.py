@@ -210,6 +210,7 @@ def _slot(data: Mapping[str, Any]) -> SlotFacts:
         hung=data["hung"].get("why", ""),
         rests=data["rests"],
         can_rest=data["can_rest"],
+        dozes=data["dozes"],
     )
 
 

@@ -252,6 +252,14 @@ class RealHost(Named):
     def probe(self, program: str, port: int) -> Waited:
         return self._waited(self._ask("probe", program=program, port=port, **self._limits), "ok")
 
+    def doze(self, program: str, needs: int, timeout: float) -> Waited:
+        asked = {"program": program, "needs": int(needs), "timeout": timeout}
+        return self._waited(self._ask("doze", **asked), "ok")
+
+    def rouse(self, program: str, port: int, timeout: float) -> Waited:
+        asked = {"program": program, "port": port, "timeout": timeout}
+        return self._waited(self._ask("rouse", **asked), "ok")
+
     def guard_begin(self, order: GuardOrder) -> None:
         self._ask("guard-begin", order=order.as_json(), holder=self._holder())
 

@@ -211,6 +211,15 @@ class HostPort(Named, Protocol):
     def probe(self, program: str, port: int) -> Waited:
         """Ask a replica without traffic for one token. One that hangs is ended, and its host starts it again."""
 
+    def doze(self, program: str, needs: int, timeout: float) -> Waited:
+        """Let a replica without requests doze, within `timeout` seconds; its weights are `needs` bytes at most.
+
+        It stays as it is where the host's memory is too small for them. One that does not fall asleep is ended.
+        """
+
+    def rouse(self, program: str, port: int, timeout: float) -> Waited:
+        """Wake a replica that dozes and have it answer, within `timeout` seconds."""
+
     def guard_begin(self, order: GuardOrder) -> None:
         """Let the host's guard watch a release under traffic; this command must hold the host's lock.
 

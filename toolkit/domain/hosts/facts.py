@@ -67,7 +67,8 @@ class SlotFacts:
     longer as its deployment left it, in words; `fences` what keeps its process in its place, all of FENCES where none
     runs.
     `asleep` is `asleep` or `waking` where its model sleeps or wakes; the replica `rests` once its engine has ended for
-    that. A slot `can_rest` whose start knows of sleep.
+    that. A slot `can_rest` whose start knows of sleep. A replica `dozes` whose weights wait in the host's memory for a
+    rollback; it is not `healthy` until it wakes.
     `hung_at` is when a replica in the slot last hung and was restarted, in seconds since the epoch; `hung` says how
     that showed.
     """
@@ -92,6 +93,7 @@ class SlotFacts:
     asleep: str = ""
     rests: bool = False
     can_rest: bool = False
+    dozes: bool = False
 
     @property
     def serving(self) -> bool:
