@@ -9,7 +9,7 @@ import pytest
 
 from tests.planning.facts import GB, gpu, host, kinds, release, slot, wanted
 from toolkit.domain.deployment.plan import StepKind
-from toolkit.domain.hosts.facts import HostFacts, ProcessState, RouterFacts
+from toolkit.domain.hosts.facts import HostFacts, ProcessState, RouterFacts, SlotFacts
 from toolkit.errors import NothingSuitableError
 from toolkit.planning.change.deploy import Wanted, plan_deploy
 
@@ -31,6 +31,16 @@ def on_gpu(*devices: Any, running: Any = None, at: tuple[int, ...] = (0,)) -> Ho
     """Return a host with these devices, and `running` in blue with all traffic."""
     slots = [slot("blue", running, weight=100, devices=at, memory=GB)] if running else []
     return host(*slots, snapshots=(1, 2), devices=devices)
+
+
+def sleepy(number: int, size: int = 15) -> Any:
+    """Return a release for the GPU whose engine can sleep."""
+    return replace(big(number, size), args=("--enable-sleep-mode",))
+
+
+def dozing(number: int, **more: Any) -> SlotFacts:
+    """Return the slot of a release that dozes, and holds little of the device."""
+    return slot("blue", sleepy(number), healthy=False, devices=(0,), memory=GB, dozes=True, **more)
 
 
 CASES: dict[str, tuple[Wanted, HostFacts, str, list[str], str]] = {
@@ -215,6 +225,94 @@ CASES: dict[str, tuple[Wanted, HostFacts, str, list[str], str]] = {
         on_gpu(gpu(0, 24, 4), gpu(1, 24, 4), running=big(1, 40, devices=2), at=(0, 1)), "swap",
         ["hold blue", "drain blue", "stop blue", *START], "about 1 min 00 s",
     ),
+    # former releases that doze
+    "a release whose engine can sleep dozes, and is not stopped": (
+        wanted(big(2)), on_gpu(gpu(0, 24, 9), running=sleepy(1)), "swap",
+        ["hold blue", "drain blue", "doze blue", *START], "about 1 min 00 s",
+    ),
+    "a new one that needs what stays with it has it stopped": (
+        wanted(big(2, 22)), on_gpu(gpu(0, 24, 9), running=sleepy(1)), "swap",
+        ["hold blue", "drain blue", "stop blue", *START], "about 1 min 00 s",
+    ),
+    "a host whose memory is too small for its weights has it stopped": (
+        wanted(big(2)),
+        replace(on_gpu(gpu(0, 24, 9), running=sleepy(1)), memory_available=15 * GB), "swap",
+        ["hold blue", "drain blue", "stop blue", *START], "about 1 min 00 s",
+    ),
+    "without a standby nothing dozes": (
+        wanted(big(2), keep_standby=False), on_gpu(gpu(0, 24, 9), running=sleepy(1)), "swap",
+        ["hold blue", "drain blue", "stop blue", *START], "about 1 min 00 s",
+    ),
+    "what has drifted is no good for a rollback": (
+        wanted(big(2)),
+        host(slot("blue", sleepy(1), weight=100, devices=(0,), memory=GB, drift=("other words",)),
+             snapshots=(2,), devices=(gpu(0, 24, 9),)),
+        "swap", ["hold blue", "drain blue", "stop blue", *START], "about 1 min 00 s",
+    ),
+    "another model on the device may want it": (
+        wanted(big(2)),
+        host(slot("blue", sleepy(1, 12), weight=100, devices=(0,), memory=GB),
+             slot("red", big(5, 3), model="other", weight=100, devices=(0,), memory=GB),
+             snapshots=(2,), devices=(gpu(0, 24, 6),)),
+        "swap", ["hold blue", "drain blue", "stop blue", *START], "about 1 min 00 s",
+    ),
+    "two that fit beside each other sleep never": (
+        wanted(big(2, 8)), on_gpu(gpu(0, 24, 14), running=sleepy(1, 8)), "side-by-side",
+        [*START, *KEEP], "",
+    ),
+    "a rollback wakes what dozes": (
+        wanted(sleepy(1), "rollback"),
+        host(dozing(1), slot("green", sleepy(2), weight=100, devices=(0,), memory=GB),
+             devices=(gpu(0, 24, 7),)),
+        "swap",
+        ["hold green", "drain green", "stop green", "wake blue", "gate blue", "shift blue"],
+        "about 5 s",
+    ),
+    "an upgrade to what dozes wakes it and watches it": (
+        wanted(sleepy(1)),
+        host(dozing(1), slot("green", sleepy(2), weight=100, devices=(0,), memory=GB),
+             devices=(gpu(0, 24, 7),)),
+        "swap",
+        ["hold green", "drain green", "stop green", "wake blue", "gate blue", "shift blue",
+         "bake blue"],
+        "about 5 s",
+    ),
+    "where nothing serves, what dozes wakes": (
+        wanted(sleepy(1)), host(dozing(1), devices=(gpu(0, 24, 22),)), "switch",
+        ["wake blue", "gate blue", "shift blue"], "about 5 s",
+    ),
+    "the next release has the oldest stopped first, and the former one dozes": (
+        wanted(sleepy(3)),
+        host(dozing(1), slot("green", sleepy(2), weight=100, devices=(0,), memory=GB),
+             snapshots=(3,), devices=(gpu(0, 24, 7),)),
+        "swap",
+        ["stop blue", "hold green", "drain green", "doze green", "start blue", "gate blue",
+         "shift blue", "bake blue"],
+        "about 1 min 00 s",
+    ),
+    "what dozes and has drifted starts anew": (
+        wanted(sleepy(1), "rollback"),
+        host(dozing(1, drift=("other words",)),
+             slot("green", big(2), weight=100, devices=(0,), memory=GB), devices=(gpu(0, 24, 7),)),
+        "swap",
+        ["stop blue", "hold green", "drain green", "stop green", "start blue", "gate blue",
+         "shift blue", "bake blue"],
+        "about 1 min 00 s",
+    ),
+    "what ended while it dozed starts anew": (
+        wanted(sleepy(1), "rollback"),
+        host(slot("blue", sleepy(1), healthy=False, devices=(0,), rests=True, memory=0),
+             slot("green", sleepy(2), weight=100, devices=(0,), memory=GB), devices=(gpu(0, 24, 9),)),
+        "swap",
+        ["stop blue", "hold green", "drain green", "stop green", "start blue", "gate blue",
+         "shift blue", "bake blue"],
+        "about 1 min 00 s",
+    ),
+    "nothing that dozes keeps another release from its device": (
+        wanted(big(3, 23)),
+        host(dozing(1), snapshots=(3,), devices=(gpu(0, 24, 22),)), "side-by-side",
+        ["stop blue", "start green", "gate green", "shift green"], "",
+    ),
 }  # fmt: skip
 
 
@@ -272,6 +370,23 @@ def test_a_swap_says_why() -> None:
         "requests wait at the router meanwhile, each for 2 min 00 s at most",
     )
     assert [step.seconds for step in plan.steps if step.kind is StepKind.HOLD] == [120.0]
+
+
+def test_a_swap_says_what_becomes_of_a_release_that_can_doze() -> None:
+    lies_down = plan_deploy(wanted(big(2)), on_gpu(gpu(0, 24, 9), running=sleepy(1)))
+    assert lies_down.notes[0] == (
+        "both replicas do not fit at once: the old one falls asleep before the new one starts"
+    )
+    facts = replace(on_gpu(gpu(0, 24, 9), running=sleepy(1)), memory_available=10 * GB)
+    assert plan_deploy(wanted(big(2)), facts).notes[0] == (
+        "release tiny #1 (v1) cannot doze, so it stops: its weights may need 15 GB of the host's "
+        "memory, 9.46 GB are free"
+    )
+    tight = plan_deploy(wanted(big(2, 22)), on_gpu(gpu(0, 24, 9), running=sleepy(1)))
+    assert tight.notes[0] == (
+        "release tiny #1 (v1) cannot doze, so it stops: tiny #2 (v2) needs 22 GB on 1 device(s), "
+        "21.9 GB free on the emptiest beside what stays of it"
+    )
 
 
 def test_the_reason_of_a_stop_is_the_real_one() -> None:

@@ -141,6 +141,8 @@ def test_a_well_host_has_nothing_to_tell() -> None:
             host(slot("blue", R1, weight=100, healthy=False)),
             [("warn", "tiny blue", "runs but does not answer: it starts, or hangs")],
         ),
+        (host(slot("blue", R1, healthy=False, dozes=True)), []),
+        (host(slot("blue", R1, healthy=False, rests=True)), []),
     ],
 )
 def test_what_is_wrong_with_a_host(facts: HostFacts, findings: list[tuple[str, str, str]]) -> None:

@@ -45,7 +45,12 @@ def deployment(
     )
 
 
+DOZES = slot("blue", R1, healthy=False, dozes=True)
+ENDED = slot("blue", R1, healthy=False, rests=True)
+WOKEN = ["wake blue", "gate blue", "shift blue"]
+
 UPGRADE = deployment("start green")
+BACK = deployment(action="rollback", number=1, previous=2, into="blue")
 ROLLBACK = deployment("gate green", action="rollback")
 FIRST = deployment("start blue", number=1, previous=None, into="blue")
 AGAIN = ["gate blue", "shift blue"]
@@ -85,6 +90,33 @@ CASES: dict[str, tuple[Deployment, HostFacts, bool, list[str]]] = {
     ),
     "the old one stopped, the new one died": (
         UPGRADE, host(slot("green", R2, well=False)), False, ["stop green", "start blue", *AGAIN],
+    ),
+    # swap beside a former release that dozes
+    "it dozes, the new one is not there yet": (UPGRADE, host(DOZES), False, WOKEN),
+    "it dozes, the new one starts": (
+        UPGRADE, host(DOZES, replace(NEW_AT_REST, healthy=False)), False, ["stop green", *WOKEN],
+    ),
+    "it dozes, the new one has the traffic": (UPGRADE, host(DOZES, NEW), True, ["shift green"]),
+    "it dozes, the new one has died since": (
+        UPGRADE, host(DOZES, slot("green", R2, weight=100, well=False)), False,
+        ["hold green", "stop green", *WOKEN],
+    ),
+    "its engine has ended, the new one has the traffic": (
+        UPGRADE, host(ENDED, NEW), True, ["shift green"],
+    ),
+    "its engine has ended, and the new one does not answer": (
+        UPGRADE, host(ENDED, replace(NEW_AT_REST, healthy=False)), False,
+        ["stop green", "stop blue", "start blue", *AGAIN],
+    ),
+    # rollbacks to what dozes
+    "a rollback before the newer one was stopped": (BACK, host(DOZES, NEW), False, []),
+    "a rollback after the newer one was stopped goes on": (BACK, host(DOZES), True, WOKEN),
+    "a rollback whose release has woken, before its shift": (
+        replace(BACK, steps=deployment("wake blue").steps), host(OLD_AT_REST), False,
+        ["stop blue", "start green", "gate green", "shift green"],
+    ),
+    "a rollback whose release has woken, after its shift": (
+        replace(BACK, steps=deployment("wake blue").steps), host(OLD), True, ["shift blue"],
     ),
     # rollbacks to a standby
     "a rollback before its shift leaves the standby": (
@@ -135,6 +167,10 @@ def test_the_end_of_an_open_deployment(name: str) -> None:
         (UPGRADE, host(OLD_AT_REST, replace(NEW, sessions=3)),
          ["shift blue", "drain green", "stop green"]),
         (UPGRADE, host(NEW), ["stop green", "start blue", *AGAIN]),
+        (UPGRADE, host(DOZES, NEW), ["hold green", "stop green", *WOKEN]),
+        (BACK, host(DOZES), ["start green", "gate green", "shift green"]),
+        (replace(BACK, steps=deployment("wake blue").steps), host(DOZES),
+         ["stop blue", "start green", "gate green", "shift green"]),
         (ROLLBACK, host(OLD_AT_REST, NEW), ["shift blue"]),
         (FIRST, host(OLD), ["remove blue", "stop blue"]),
         # the release that serves was there before the deployment that failed

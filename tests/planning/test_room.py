@@ -64,6 +64,11 @@ MIXED = host(devices=(gpu(0, 24, 24), gpu(1, 80, 80), gpu(2, 80, 30)))
         (cuda(60), MIXED, [], True, (1,)),
         (cuda(40, devices=2), MIXED, [], True, (1, 2)),
         (cuda(1), host(), [], False, ()),
+        # one that dozes has little left to give back, one whose engine has ended nothing
+        (cuda(11), ONE, [replace(held(15, 0), dozes=True)], True, (0,)),
+        (cuda(12), ONE, [replace(held(15, 0), dozes=True)], False, ()),
+        (cuda(12), ONE, [replace(measured(15, 3), dozes=True)], True, (0,)),
+        (cuda(10), ONE, [replace(held(15, 0), rests=True)], False, ()),
         # a device that is gone gives nothing back
         (cuda(10), ONE, [held(15, 7)], False, ()),
     ],
@@ -73,6 +78,12 @@ def test_a_replica_fits_where_memory_and_devices_are_free(
 ) -> None:
     room = find_room(wants, facts, stopped)
     assert (room.fits, room.devices) == (fits, devices)
+
+
+def test_one_that_falls_asleep_keeps_two_gibibytes_of_its_device() -> None:
+    assert find_room(cuda(21), ONE, [], dozing=[held(15, 0)]).fits
+    assert not find_room(cuda(22), ONE, [], dozing=[held(15, 0)]).fits
+    assert find_room(cuda(22), ONE, [held(15, 0)]).fits
 
 
 def test_what_was_compared_is_said() -> None:

@@ -75,6 +75,15 @@ def first() -> Deployment:
                      release=1, previous=2)],
          [(1, 100, 161, False), (1, 161, 370, True), (1, 370, 510, False), (1, 510, 1000, True),
           (2, 300, 370, False), (2, 370, 510, True), (2, 510, 1000, False)]),
+        # One that dozes holds nothing until it wakes.
+        ([deployment("upgrade", "green", [("doze", "blue", 300, 320), ("start", "green", 320, 350),
+                                          ("gate", "green", 350, 360), ("shift", "green", 360, 370)],
+                     release=2, previous=1),
+          deployment("rollback", "blue", [("stop", "green", 500, 510), ("wake", "blue", 510, 511),
+                                          ("gate", "blue", 511, 512), ("shift", "blue", 512, 513)],
+                     release=1, previous=2)],
+         [(1, 100, 161, False), (1, 161, 320, True), (1, 510, 513, False), (1, 513, 1000, True),
+          (2, 320, 370, False), (2, 370, 510, True)]),
         # An upgrade whose gate fails holds the host until it is undone.
         ([deployment("upgrade", "green", [("start", "green", 300, 350), ("gate", "green", 350, 400),
                                           ("stop", "green", 400, 410)],

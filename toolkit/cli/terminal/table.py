@@ -26,7 +26,7 @@ _WORD = 14
 _NUMBER = re.compile(r"[-+]?(?:0|[1-9][0-9,]*)(?:\.[0-9]+)?")
 _TONES = {
     "green": {"ok", "serving", "live", "yes", "fits", "done", "passed", "succeeded"},
-    "yellow": {"warn", "starting", "canary", "standby", "drifted", "running", "waiting"},
+    "yellow": {"warn", "starting", "canary", "standby", "dozing", "drifted", "running", "waiting"},
     "red": {"fail", "failed", "error", "no", "missing", "stopped", "unreachable", "damaged"},
 }
 _TONE_OF = {word: tone for tone, words in _TONES.items() for word in words}

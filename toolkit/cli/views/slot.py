@@ -7,12 +7,15 @@ from toolkit.domain.hosts.facts import SlotFacts
 
 
 def state_words(slot: SlotFacts) -> str:
-    """Return serving, standby, starting or asleep, or what the process of the slot is, and whether it has drifted."""
+    """Return serving, standby, starting, asleep or dozing, or what its process is, and whether it has drifted."""
     if slot.asleep:
         # Its requests end first.
         return slot.asleep if slot.rests or slot.asleep == "waking" else "draining"
     if slot.process != "running":
         return str(slot.process)
+    if slot.dozes or slot.rests:
+        # The engine of the second has ended while it dozed.
+        return "dozing" if slot.dozes else "resting"
     if not slot.healthy:
         return "starting"
     if slot.share:

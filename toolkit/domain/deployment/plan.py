@@ -23,6 +23,8 @@ class StepKind(StrEnum):
     INSTALL_ENGINE = "install-engine"
     DISTRIBUTE = "distribute"
     STOP = "stop"
+    DOZE = "doze"
+    WAKE = "wake"
     START = "start"
     GATE = "gate"
     ADAPT = "adapt"

@@ -21,6 +21,16 @@ from toolkit.planning.change.adapters import (
 )
 from toolkit.planning.change.canary import Watching, bake_step, watching
 from toolkit.planning.change.difference import release_changes
+from toolkit.planning.change.doze import (
+    DOZE_NOTE,
+    WAKE_DOWNTIME,
+    can_lie_down,
+    doze_step,
+    dozes_as,
+    falls_asleep,
+    in_the_way,
+    wake_step,
+)
 from toolkit.planning.change.preflight import reason_to_provision
 from toolkit.planning.change.room import Room, find_room
 
@@ -101,6 +111,8 @@ def _ordered(wanted: Wanted, facts: HostFacts) -> Plan:
         )
         plan = _plan(wanted, target, current, Strategy.SWITCH, steps)
         return replace(plan, notes=_notes(watched))
+    if dozes_as(target, wanted.release):
+        return _wake(wanted, facts, current, target)
     return _start_new(wanted, facts, current, target)
 
 
@@ -119,6 +131,24 @@ def _adapt(wanted: Wanted, facts: HostFacts, current: SlotFacts) -> Plan:
         return replace(plan, notes=(*plan.notes, note))
     watched = Watching((), guard.bake)
     return replace(plan, steps=(*steps, *bake_step(watched, current.slot)), guard=guard)
+
+
+def _wake(wanted: Wanted, facts: HostFacts, current: SlotFacts | None, target: SlotFacts) -> Plan:
+    """Plan for a release that dozes: what serves stops, because its device is needed, and the other one wakes."""
+    watched = Watching()
+    if current and wanted.action != "rollback":
+        watched = _watched(wanted, facts, target.slot, beside=None)
+    steps = (
+        *_preparation(wanted, facts, live=True),
+        *(_evict_serving(current, wanted.hold_seconds, dozes=False) if current else ()),
+        wake_step(target),
+        Step(StepKind.GATE, "it must answer its checks before it takes traffic", target.slot),
+        *_switch(wanted, None, target, watched),
+    )
+    plan = _plan(wanted, target, current, Strategy.SWAP if current else Strategy.SWITCH, steps)
+    hold = f"{HOLD_NOTE} {format_seconds(wanted.hold_seconds)} at most"
+    notes = (*_notes(watched), *((hold,) if current else ()))
+    return replace(plan, downtime=WAKE_DOWNTIME, devices=target.devices, notes=notes)
 
 
 def _told_again(facts: HostFacts, current: SlotFacts) -> tuple[Step, ...]:
@@ -166,7 +196,7 @@ def _may_still_start(wanted: Wanted, facts: HostFacts, slot: SlotFacts) -> bool:
 def _start_new(
     wanted: Wanted, facts: HostFacts, current: SlotFacts | None, target: SlotFacts
 ) -> Plan:
-    occupied = [target] if target.process is not ProcessState.ABSENT else []
+    occupied = in_the_way(wanted.release.model, facts, target, current)
     running = [current] if current else []
     beside = find_room(wanted.release, facts, occupied)
     instead = find_room(wanted.release, facts, [*occupied, *running])
@@ -178,13 +208,17 @@ def _start_new(
         )
     swap = not beside.fits
     room = instead if swap else beside
+    dozes, why_not = False, ""
+    # What a rollback leaves was not good, and its first sleep would take longer than its end.
+    if swap and current and wanted.keep_standby and wanted.action != "rollback":
+        dozes, why_not = can_lie_down(wanted.release, facts, current, occupied)
     watched = Watching()
     if current:
         watched = _watched(wanted, facts, target.slot, beside=None if swap else current)
     steps = (
         *_preparation(wanted, facts, live=False),
         *_evict_standby(occupied),
-        *(_evict_serving(running, wanted.hold_seconds) if swap else ()),
+        *(_evict_serving(current, wanted.hold_seconds, dozes=dozes) if swap and current else ()),
         Step(
             StepKind.START, f"{wanted.release.title} in {target.slot}: {room.reason}", target.slot
         ),
@@ -194,7 +228,9 @@ def _start_new(
     plan = _plan(
         wanted, target, current, Strategy.SWAP if swap and current else Strategy.SIDE_BY_SIDE, steps
     )
-    plan = replace(plan, notes=(*_notes(watched), *_no_room_for_adapters(wanted, current)))
+    why_not_words = (why_not,) if why_not else ()
+    notes = (*_notes(watched), *_no_room_for_adapters(wanted, current), *why_not_words)
+    plan = replace(plan, notes=notes)
     return _with_room(plan, room, wanted, swap=swap and current is not None)
 
 
@@ -235,7 +271,7 @@ def _with_room(plan: Plan, room: Room, wanted: Wanted, *, swap: bool) -> Plan:
         return replace(plan, devices=room.devices)
     downtime = f"about {format_seconds(wanted.ready_seconds)}"
     hold = f"{HOLD_NOTE} {format_seconds(wanted.hold_seconds)} at most"
-    notes = (*plan.notes, SWAP_NOTE, hold)
+    notes = (*plan.notes, DOZE_NOTE if falls_asleep(plan) else SWAP_NOTE, hold)
     return replace(plan, devices=room.devices, downtime=downtime, notes=notes)
 
 
@@ -278,16 +314,14 @@ def _evict_standby(occupied: Sequence[SlotFacts]) -> tuple[Step, ...]:
     )
 
 
-def _evict_serving(running: Sequence[SlotFacts], hold: float) -> tuple[Step, ...]:
-    steps = []
-    for slot in running:
-        why = "no new requests to it; they wait where no other replica takes them"
-        steps.append(Step(StepKind.HOLD, why, slot.slot, seconds=hold))
-        steps.append(Step(StepKind.DRAIN, "its running requests end first", slot.slot))
-        steps.append(
-            Step(StepKind.STOP, f"{_held_by(slot)} makes way: its memory is needed", slot.slot)
-        )
-    return tuple(steps)
+def _evict_serving(slot: SlotFacts, hold: float, *, dozes: bool) -> tuple[Step, ...]:
+    why = "no new requests to it; they wait where no other replica takes them"
+    stop = Step(StepKind.STOP, f"{_held_by(slot)} makes way: its memory is needed", slot.slot)
+    return (
+        Step(StepKind.HOLD, why, slot.slot, seconds=hold),
+        Step(StepKind.DRAIN, "its running requests end first", slot.slot),
+        doze_step(slot) if dozes else stop,
+    )
 
 
 def _switch(
@@ -316,8 +350,9 @@ def _target_slot(wanted: Wanted, facts: HostFacts, current: SlotFacts | None) ->
     slots = {slot.slot: slot for slot in facts.slots_of(wanted.release.model)}
     free = [name for name in SLOTS if current is None or name != current.slot]
     ready = [name for name in free if name in slots and _ready_in(slots[name], wanted.release)]
+    dozing = [name for name in free if name in slots and dozes_as(slots[name], wanted.release)]
     empty = [name for name in free if name not in slots]
-    name = (ready or empty or free)[0]
+    name = (ready or dozing or empty or free)[0]
     return slots.get(name) or SlotFacts(wanted.release.model, name, 0)
 
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 from toolkit.domain.deployment.plan import Step, StepKind
 from toolkit.domain.deployment.release import Deployment, Release
-from toolkit.domain.hosts.facts import HostFacts, ProcessState, SlotFacts
+from toolkit.domain.hosts.facts import HostFacts, SlotFacts
+from toolkit.domain.registry.model import DEFAULT_HOLD
 from toolkit.planning.change.adapters import was_adapted
+from toolkit.planning.change.doze import is_cold, made_way, wake_step
 from toolkit.planning.change.judged import guard_of
 
 
@@ -47,6 +49,8 @@ def plan_recovery(
         return _adapted(deployment, new, may_complete=may_complete and not withdrawn)
     if may_complete and not withdrawn and _is_live(new, deployment.release):
         return Recovery(True, *_complete(deployment, old))
+    if may_complete and deployment.action == "rollback" and old is None and new and new.dozes:
+        return Recovery(True, *_woken(deployment, new))
     return Recovery(False, *_undo(deployment, previous, new, old, withdrawn=withdrawn))
 
 
@@ -94,11 +98,22 @@ def _complete(
     deployment: Deployment, old: SlotFacts | None
 ) -> tuple[str, tuple[Step, ...], str, str]:
     steps = [Step(StepKind.SHIFT, "all traffic to the new release", deployment.slot)]
-    if old is not None:
+    # One that dozes or rests made way before, and stays so.
+    if old is not None and not made_way(old):
         steps.append(Step(StepKind.DRAIN, "its running requests end first", old.slot))
         steps.append(Step(StepKind.STANDBY, "stays for a rollback", old.slot))
     reason = "the traffic had been shifted and the new release answers"
     return reason, tuple(steps), deployment.slot, old.slot if old else ""
+
+
+def _woken(deployment: Deployment, new: SlotFacts) -> tuple[str, tuple[Step, ...], str, str]:
+    """Return how to complete a rollback whose release dozes, and whose predecessor has been stopped for it."""
+    steps = (
+        wake_step(new),
+        Step(StepKind.GATE, "it must answer before it takes traffic", deployment.slot),
+        Step(StepKind.SHIFT, "all traffic to the release that has woken", deployment.slot),
+    )
+    return "its release dozes here, and nothing else is left", steps, deployment.slot, ""
 
 
 def _undo(
@@ -117,12 +132,21 @@ def _undo(
     ended = _emptied(deployment, new)
     if previous is None:
         steps.append(Step(StepKind.REMOVE, "no release served before", deployment.slot))
-    elif old is None or old.process is not ProcessState.RUNNING:
-        # The former replica was stopped to free its memory: the new one must end before it can start again.
+    elif old is None or is_cold(old):
+        # The former replica made way for its memory: the new one must end before it can start again, or wake.
         old_slot = old_slot or _other(deployment.slot)
+        if old and old.dozes and new and new.weight:
+            why = "no new requests to it; they wait until the former release has woken"
+            steps.append(Step(StepKind.HOLD, why, deployment.slot, seconds=DEFAULT_HOLD))
         steps.extend(ended)
         ended = ()
-        steps.append(Step(StepKind.START, f"{previous.title} had been stopped", old_slot))
+        if old and old.dozes:
+            steps.append(wake_step(old))
+        else:
+            if old and made_way(old):
+                why = f"the engine of {previous.title} has ended while it dozed"
+                steps.append(Step(StepKind.STOP, why, old_slot))
+            steps.append(Step(StepKind.START, f"{previous.title} had been stopped", old_slot))
         steps.append(Step(StepKind.GATE, "it must answer before it takes traffic", old_slot))
         steps.append(Step(StepKind.SHIFT, f"traffic back to {previous.title}", old_slot))
     elif withdrawn or old.weight == 0 or (new is not None and (new.weight or new.share)):
@@ -143,11 +167,12 @@ def _emptied(deployment: Deployment, new: SlotFacts | None) -> tuple[Step, ...]:
 
 
 def _stays(deployment: Deployment, new: SlotFacts) -> bool:
-    """Whether the slot holds a healthy standby from before the deployment, which an undo leaves alone."""
+    """Whether the slot holds a replica from before the deployment, ready or dozing, which an undo leaves alone."""
+    begun = (StepKind.START, StepKind.WAKE)
     started_here = any(
-        step.kind == StepKind.START and step.detail == deployment.slot for step in deployment.steps
+        step.kind in begun and step.detail == deployment.slot for step in deployment.steps
     )
-    return not started_here and new.healthy and new.release is not None
+    return not started_here and (new.healthy or new.dozes) and new.release is not None
 
 
 def _is_live(new: SlotFacts | None, number: int) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from toolkit.domain.deployment.plan import WHOLE, Plan, StepKind, Strategy
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.quantity import format_seconds
+from toolkit.planning.change.doze import falls_asleep, wakes
 
 
 def traffic_words(
@@ -49,7 +50,9 @@ def _held(model: str, swaps: Sequence[Plan]) -> str:
     """Return how long requests wait where the former release stops before the new one starts."""
     holds = [step for plan in swaps for step in plan.steps if step.kind is StepKind.HOLD]
     most = max((step.seconds for step in holds), default=0.0)
-    meanwhile = f"while {_former(swaps)} stops and {_new(swaps)} starts ({swaps[0].downtime})"
+    leaves = "falls asleep" if all(map(falls_asleep, swaps)) else "stops"
+    comes = "wakes" if all(map(wakes, swaps)) else "starts"
+    meanwhile = f"while {_former(swaps)} {leaves} and {_new(swaps)} {comes} ({swaps[0].downtime})"
     if not most:
         return f"Requests for {model} do not wait {meanwhile}: they go to other hosts, which are not known to serve."
     wait = format_seconds(most)

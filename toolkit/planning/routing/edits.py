@@ -129,6 +129,19 @@ def with_hold(routes: Routes, model: str, seconds: int) -> Routes:
     return _with_route(routes, replace(route, hold=seconds))
 
 
+def withheld(routes: Routes, model: str, name: str, seconds: int) -> Routes:
+    """Return `routes` in which the model's target `name` gets nothing, and is the former one of a change.
+
+    Where no other target serves or stands by, requests wait for up to `seconds`: until a target gets a weight again, be
+    it the new one or, in an undo, the former.
+    """
+    # The new release gets the other slot, so nothing else can be up under this name.
+    found = with_former(with_weights(routes, model, {name: 0}), model, name)
+    route = found.of(model)
+    others = route and any(each.weight or each.standby for each in route.targets)
+    return found if others else with_hold(found, model, seconds)
+
+
 def with_sleep(routes: Routes, model: str, sleep: Sleep, hold: int) -> Routes:
     """Return `routes` in which the model's targets fall asleep, and requests wait for up to `hold` seconds.
 

@@ -233,6 +233,10 @@ def _replicas(facts: HostFacts) -> tuple[Finding, ...]:
         elif slot.asleep:
             words = "sleeps" if slot.asleep == "asleep" else "wakes"
             findings.append(Finding(Level.OK, name, words))
+        elif slot.dozes or slot.rests:
+            words = "dozes until a rollback wakes it"
+            words = words if slot.dozes else "has ended while it dozed; a rollback starts it anew"
+            findings.append(Finding(Level.OK, name, words))
         elif slot.process is ProcessState.RUNNING:
             words = "runs but does not answer: it starts, or hangs"
             findings.append(Finding(Level.WARN, name, words, f"toolkit logs {slot.model} -f"))

@@ -17,15 +17,14 @@ from toolkit.planning.change.gate import gate_ways, way_fault
 from toolkit.planning.change.room import find_room
 from toolkit.planning.routing.edits import (
     told,
-    with_former,
-    with_hold,
     with_targets,
-    with_weights,
+    withheld,
     without_standby,
     without_targets,
 )
 from toolkit.planning.routing.ports import slot_ports
 from toolkit.planning.routing.routes import Routes, Target
+from toolkit.workflows.change.dozing import fell_asleep, woke
 from toolkit.workflows.change.failures import failed, logs_of, refused
 from toolkit.workflows.change.guarding import Guarding, keep_result
 from toolkit.workflows.change.routers import Edit
@@ -42,8 +41,9 @@ if TYPE_CHECKING:
 FULL_WEIGHT = 100
 _WATCHED = (StepKind.CANARY, StepKind.BAKE)
 
-# The steps that run a playbook.
-PLAYED = frozenset({StepKind.PROVISION, StepKind.INSTALL_ENGINE, StepKind.START, StepKind.STOP})
+# The steps that run a playbook; a replica that does not wake starts anew.
+_REPLICA = (StepKind.START, StepKind.STOP, StepKind.WAKE)
+PLAYED = frozenset({StepKind.PROVISION, StepKind.INSTALL_ENGINE, *_REPLICA})
 
 
 class Act:
@@ -88,7 +88,8 @@ class Act:
     def perform(self, steps: Iterable[Step]) -> None:
         """Perform `steps` in order; the first that fails raises and is recorded as failed."""
         steps = list(steps)
-        self._stopping = {step.slot for step in steps if step.kind is StepKind.STOP}
+        leaving = (StepKind.STOP, StepKind.DOZE)
+        self._stopping = {step.slot for step in steps if step.kind in leaving}
         self._started |= {step.slot for step in steps if step.kind is StepKind.START}
         self._watched = {step.slot for step in steps if step.kind in _WATCHED}
         for step in steps:
@@ -236,15 +237,7 @@ class Act:
         if self._proving:
             self._proving.record_former(model, step.slot)
 
-        def held(routes: Routes) -> Routes:
-            # The new release gets the other slot, so nothing else can be up under this name.
-            found = with_former(with_weights(routes, model, {name: 0}), model, name)
-            route = found.of(model)
-            others = route and any(each.weight or each.standby for each in route.targets)
-            # Until a target gets a weight again, be it the new one or, in an undo, the former.
-            return found if others else with_hold(found, model, int(step.seconds))
-
-        self._route(held)
+        self._route(lambda routes: withheld(routes, model, name, int(step.seconds)))
 
     def _canary(self, step: Step) -> None:
         if self._promoted:
@@ -347,6 +340,18 @@ class Act:
             },
         )
 
+    def _doze(self, step: Step) -> None:
+        self._stopped.add(step.slot)
+        if not fell_asleep(self._tools, self._facts, step.slot, self._release_of_plan()):
+            self._stop(step)
+
+    def _wake(self, step: Step) -> None:
+        release, port = self._change.releases[step.slot], self._ports[step.slot]
+        if not woke(self._tools, release, step.slot, port):
+            self._stop(step)
+            self._stopped.discard(step.slot)
+            self._start(step)
+
     def _remove(self, step: Step) -> None:
         self._route(lambda routes: without_targets(routes, self._change.model, self._label))
 
@@ -366,6 +371,8 @@ class Act:
         StepKind.DRAIN: _drain,
         StepKind.STANDBY: _standby,
         StepKind.STOP: _stop,
+        StepKind.DOZE: _doze,
+        StepKind.WAKE: _wake,
         StepKind.REMOVE: _remove,
     }
 

@@ -188,7 +188,7 @@ class Rollout:
             f"{label}.{step.slot}".lstrip(".")
             for name, label in labels.items()
             for step in self._plan.plans[name].steps
-            if step.kind in (StepKind.STOP, StepKind.START)
+            if step.kind in (StepKind.STOP, StepKind.START, StepKind.DOZE)
         }
         known = Routes.from_json(self._facts[batch[0]].routes)
         if without_standby(known, model, retired) != known:

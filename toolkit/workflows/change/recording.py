@@ -24,7 +24,7 @@ def keep_on_host(tools: Tools, plan: Plan, rollout: str) -> bool:
 
     Return false where the host cannot: then only the history has it. This comes before `begin_deployment`.
     """
-    starts = any(step.kind is StepKind.START for step in plan.steps)
+    starts = any(step.kind in (StepKind.START, StepKind.WAKE) for step in plan.steps)
     opened = OpenDeployment(
         rollout=rollout,
         action=plan.action,
