@@ -35,7 +35,9 @@ CHANGES = {
 IN_ROOTS_OWN = {
     "compiled.py": "make_own",
     "deployment_lock.py": "the root itself",
+    "engine_swap.py": "make_own",
     "inside.py": "the kernel's own files",
+    "leftovers.py": "require_own",
     "open_deployment.py": "the root itself",
     "router_check.py": "require_own",
     "snapshots.py": "make_own",
