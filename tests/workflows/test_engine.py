@@ -261,6 +261,23 @@ def test_no_leaves_every_host_as_it_is(world: World) -> None:
     assert {each.facts.engines for each in world.hosts.values()} == {()}
 
 
+def test_an_engine_that_is_removed_while_it_is_asked_for_libraries_comes_whole(
+    fleet: World,
+) -> None:
+    fleet.see(python="3.11", engines=(LOCK.id,), missing_libraries=("libnuma.so.1",))
+
+    def meanwhile(_: Installation) -> bool:
+        fleet.hosts["gpu1"].remove("engines", LOCK.id)
+        return True
+
+    install_engine(fleet.command(), [LOCK], LOCK.id, meanwhile)
+    assert {name: each.sealed for name, each in fleet.hosts.items()} == {
+        "gpu1": {LOCK.id},
+        "gpu2": set(),
+        "gpu3": set(),
+    }
+
+
 def test_a_version_that_nobody_locked_is_the_users_fault(world: World) -> None:
     with pytest.raises(InputError, match=r"no engine '9\.9'; versions with a lock: 0\.32\.0"):
         install(world, "9.9")

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflows.world import TIMING, World, fleet_host, release
-from toolkit.domain.deployment.release import Attempt
+from tests.workflows.world import TIMING, Killed, World, fleet_host, release
+from toolkit.domain.deployment.release import Attempt, Span
+from toolkit.domain.replicas.warmth import WhenAsleep
 from toolkit.errors import HostError, InputError, RefusedError
 from toolkit.planning.routing.agreement import agreed
-from toolkit.workflows.change.leave import drain_host, forget_host
+from toolkit.planning.routing.edits import with_weights
+from toolkit.workflows.change.leave import Leaving, drain_host, forget_host
+from toolkit.workflows.change.sleep import put_to_sleep
+from toolkit.workflows.change.stop import StopPlan, stop_model
 from toolkit.workflows.fleet.look import look
 from toolkit.workflows.fleet.members import hosts_that_left
 
@@ -78,6 +82,116 @@ def test_a_host_that_alone_serves_a_model_is_not_drained(fleet: World) -> None:
     assert fleet.serving() == {"gpu3": "v1"}
 
 
+def test_the_last_host_of_a_model_that_sleeps_is_not_drained(fleet: World) -> None:
+    fleet.deploy(release(1), named=("gpu2", "gpu3"))
+    put_to_sleep(fleet.command(), "tiny", WhenAsleep.WAIT, lambda _: True, TIMING)
+    assert drain_host(fleet.command(), "gpu2", lambda _: True, TIMING).models == ("tiny",)
+    with pytest.raises(RefusedError, match="no other host has tiny") as caught:
+        drain_host(fleet.command(), "gpu3", lambda _: True, TIMING)
+    assert caught.value.hint.startswith("toolkit wake tiny, then toolkit deploy tiny --host OTHER")
+    route = fleet.routes("gpu1").of("tiny")
+    assert route is not None
+    assert {each.host for each in route.targets if each.asleep} == {"gpu3"}
+    assert [slot.model for slot in fleet.hosts["gpu3"].facts.slots] == ["tiny"]
+
+
+def test_a_host_whose_replica_alone_could_serve_again_is_not_drained(fleet: World) -> None:
+    fleet.deploy(release(1), named=("gpu3",))
+    fleet.deploy(release(2), named=("gpu3",))
+    # The host has withdrawn what had the traffic.
+    first = fleet.command()[0]
+    first.routers.observed(look(list(fleet.hosts.values())).by_label)
+    first.routers.change(
+        lambda routes: with_weights(routes, "tiny", {"gpu3.blue": 0, "gpu3.green": 0}), set()
+    )
+    with pytest.raises(RefusedError, match="no other host serves tiny"):
+        drain_host(fleet.command(), "gpu3", lambda _: True, TIMING)
+    assert len(fleet.hosts["gpu3"].facts.slots) == 2
+
+
+def test_of_two_hosts_that_are_drained_at_once_the_last_one_goes_on(fleet: World) -> None:
+    fleet.deploy(release(1), named=("gpu1", "gpu2"))
+    other = fleet.command()
+
+    def meanwhile(_: Leaving) -> bool:
+        drain_host(other, "gpu1", lambda _: True, TIMING)
+        return True
+
+    with pytest.raises(RefusedError, match="no other host serves tiny"):
+        drain_host(fleet.command(), "gpu2", meanwhile, TIMING)
+    assert fleet.serving() == {"gpu2": "v1"}
+
+
+def test_the_end_of_an_interrupted_stop_elsewhere_leaves_a_host_its_model(fleet: World) -> None:
+    fleet.deploy(release(1), named=("gpu1", "gpu2"))
+    fleet.raise_at("routes reload", Killed)
+    stop = fleet.command()
+    with pytest.raises(Killed):
+        stop_model(stop, "tiny", lambda _: True, named=["gpu1"], timing=TIMING)
+    fleet.go_on()
+    with pytest.raises(RefusedError, match="no other host serves tiny"):
+        drain_host(fleet.command(), "gpu2", lambda _: True, TIMING)
+    assert fleet.serving() == {"gpu2": "v1"}
+
+
+def test_a_model_that_comes_to_a_host_while_it_is_asked_for_is_not_stopped(fleet: World) -> None:
+    def meanwhile(_: Leaving) -> bool:
+        fleet.deploy(release(1))
+        return True
+
+    fleet.deploy(replace(release(1), model="other"))
+    with pytest.raises(RefusedError, match="tiny came to gpu3 meanwhile; nothing was changed"):
+        drain_host(fleet.command(), "gpu3", meanwhile, TIMING)
+    assert [slot.model for slot in fleet.hosts["gpu3"].facts.slots] == ["other", "tiny"]
+
+
+def test_a_host_of_a_model_that_runs_over_several_is_refused_before_anybody_is_asked(
+    fleet: World,
+) -> None:
+    fleet.deploy(release(2))
+    fleet.deploy(replace(release(1), model="wide", span=Span(2)))
+    asked: list[Leaving] = []
+    with pytest.raises(InputError, match="gpu1 runs wide together with gpu2"):
+        drain_host(fleet.command(), "gpu1", lambda each: not asked.append(each), TIMING)  # type: ignore[func-returns-value]
+    assert asked == []
+    assert [slot.model for slot in fleet.hosts["gpu1"].facts.slots] == ["tiny", "wide"]
+
+
+def test_a_drain_goes_on_where_another_host_does_not_answer(fleet: World) -> None:
+    fleet.deploy(release(1))
+    fleet.deploy(replace(release(1), model="other"))
+
+    def gone() -> None:
+        raise HostError("gpu1: no route to host")
+
+    fleet.hosts["gpu1"].observe = gone  # type: ignore[method-assign, assignment]
+    with pytest.raises(
+        HostError, match="gpu3 serves nothing, but not all routers follow"
+    ) as caught:
+        drain_host(fleet.command(), "gpu3", lambda _: True, TIMING)
+    assert caught.value.hint.startswith("toolkit repair")
+    assert fleet.hosts["gpu3"].facts.slots == ()
+
+
+def test_a_stop_on_one_host_asks_again_where_the_other_was_stopped_meanwhile(fleet: World) -> None:
+    fleet.deploy(release(1), named=("gpu1", "gpu2"))
+    other, asked = fleet.command(), list[str]()
+
+    def confirm(plan: StopPlan) -> bool:
+        asked.append(plan.traffic)
+        if len(asked) == 1:
+            stop_model(other, "tiny", lambda _: True, named=["gpu1"], timing=TIMING)
+        return len(asked) == 1
+
+    with pytest.raises(RefusedError, match="not confirmed"):
+        stop_model(fleet.command(), "tiny", confirm, named=["gpu2"], timing=TIMING)
+    assert asked == [
+        "Traffic of tiny leaves gpu2; the other hosts take it.",
+        "Requests for tiny are refused from now on, until it is deployed again.",
+    ]
+    assert fleet.serving() == {"gpu2": "v1"}
+
+
 def test_status_names_a_host_that_was_taken_out_until_it_is_forgotten(
     fleet: World, tmp_path: Path
 ) -> None:
@@ -118,6 +232,23 @@ def test_a_member_that_is_gone_for_good_can_be_forgotten(fleet: World) -> None:
         drain_host(fleet.command(), "gpu3", lambda _: True, TIMING)
     forget_host(fleet.command(), "gpu3", lambda _: True)
     assert {tuple(served(fleet)[name]) for name in ("gpu1", "gpu2")} == {("gpu1", "gpu2")}
+
+
+def test_a_member_that_answers_again_while_it_is_asked_for_is_not_forgotten(fleet: World) -> None:
+    fleet.deploy(release(1))
+    observe = fleet.hosts["gpu3"].observe
+
+    def gone() -> None:
+        raise HostError("gpu3: no route to host")
+
+    def back(_: Leaving) -> bool:
+        fleet.hosts["gpu3"].observe = observe  # type: ignore[method-assign]
+        return True
+
+    fleet.hosts["gpu3"].observe = gone  # type: ignore[method-assign, assignment]
+    with pytest.raises(InputError, match="gpu3 is in the fleet file and answers"):
+        forget_host(fleet.command(), "gpu3", back)
+    assert set(fleet.serving()) == {"gpu1", "gpu2", "gpu3"}
 
 
 def test_what_was_cut_short_on_a_forgotten_host_is_closed(fleet: World, tmp_path: Path) -> None:

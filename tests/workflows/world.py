@@ -254,7 +254,7 @@ class World:
 
         timing = replace(TIMING, bake=None) if self.guard else TIMING
         return self.order(
-            Order("deploy", "tiny", want, self.version, timing, limits or self.limits, **more)
+            Order("deploy", wanted.model, want, self.version, timing, limits or self.limits, **more)
         )
 
     def rollback(self, number: int | None = None) -> RolledOut:

@@ -25,7 +25,6 @@ class HostInstall:
 
     engine: str = ""
     reasons: tuple[str, ...] = ()
-    there: bool = False
     error: ToolkitError | None = None
 
     @property
@@ -95,12 +94,11 @@ def plan_install(lock: EngineLock, facts: HostFacts) -> HostInstall:
             f"--python {facts.python}",
         )
     reasons = []
-    there = lock.id in facts.engines
-    if not there:
+    if lock.id not in facts.engines:
         reasons.append(f"{lock.packages} packages of {lock.id} are not on the host")
     if lock.accelerator is facts.accelerator and facts.missing_libraries:
         reasons.append(f"the host lacks {', '.join(facts.missing_libraries)}")
-    return HostInstall(lock.id, tuple(reasons), there)
+    return HostInstall(lock.id, tuple(reasons))
 
 
 def _plan(found: Sequence[EngineLock], wanted: str, tools: Tools) -> HostInstall:
@@ -124,9 +122,11 @@ def _lock_for(facts: HostFacts, found: Sequence[EngineLock], wanted: str) -> Eng
 def _install(tools: Tools, plan: HostInstall) -> HostInstall:
     try:
         with lock_all([tools.host], tools.owner, tools.patience):
-            variables = engine_on_host(tools, plan.engine, there=plan.there)
+            # Another command may have removed it while this one asked.
+            there = plan.engine in tools.host.observe().engines
+            variables = engine_on_host(tools, plan.engine, there=there)
             tools.converge.run("engine", tools.host.host, variables, tools.say)
-            if not plan.there:
+            if not there:
                 tools.host.seal_engine(plan.engine, lambda _: None)
     except InterruptionError:
         raise

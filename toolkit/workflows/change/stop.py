@@ -79,37 +79,17 @@ def stop_model(
     if not plan.plans and not opened:
         where = members[0].host.name if len(members) == 1 else "any of these hosts"
         raise InputError(f"{model} is not deployed on {where}", hint="toolkit status")
-    if not confirm(plan):
-        raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
+    _require_yes(plan, confirm)
     there = [each for each in members if each.host.name not in plan.unreachable]
+
+    def agreed_to(found: StopPlan, _: Mapping[str, HostFacts]) -> None:
+        if plan.others and found.plans and not found.others:
+            there[0].say("the fleet changed since the plan was shown; this is the new one")
+            _require_yes(found, confirm)
+
     with lock_all([each.host for each in there], there[0].owner, there[0].patience):
-        routers, interruption = there[0].routers, there[0].interruption
-        found = look([each.host for each in there])
-        routers.observed(found.by_label)
-        ending = Ending(timing, failed_rollouts(found.facts.values()), ends_bake=model)
-        # An interrupted stop of this model may be among them, and leave nothing to do.
-        each_at_once(there, lambda tools: end_unfinished(tools, ending), interruption.begin)
-        done, facts, _ = _plan(there, model, named)
-        stopping = [each for each in there if each.host.name in done.plans]
-        meeting = one_change_of_routes(routers, len(stopping))
-        rollout, failures = str(uuid.uuid4()), dict[str, ToolkitError]()
-
-        def stop(tools: Tools) -> None:
-            try:
-                _stop(
-                    replace(tools, routers=RendezvousRouters(meeting)), done, facts, timing, rollout
-                )
-            except ToolkitError as error:
-                failures[tools.host.name] = error
-            finally:
-                meeting.leave()
-
-        # All at once, since each host waits for the others before routes change.
-        at_once(len(stopping), stopping, stop, interruption.begin)
-        behind = missed(routers.catch_up())
-    if failures:
-        hint = f"toolkit status; toolkit stop {model} goes on with it"
-        raise joined(failures, hint=hint, alone=len(members) == 1, more="\n  ".join(behind))
+        stop_held(there, model, named, timing, agreed_to, again=f"toolkit stop {model}")
+        behind = missed(there[0].routers.catch_up())
     if plan.unreachable or behind:
         rows = [f"{name}: unreachable, {why}" for name, why in plan.unreachable.items()]
         raise HostError(
@@ -117,6 +97,54 @@ def stop_model(
             hint=f"toolkit stop {model}, once they answer" if plan.unreachable else TELL,
         )
     return plan
+
+
+def stop_held(
+    there: Sequence[Tools],
+    model: str,
+    named: Sequence[str],
+    timing: Timing,
+    agreed_to: Callable[[StopPlan, Mapping[str, HostFacts]], None],
+    *,
+    again: str,
+) -> None:
+    """Stop the model on all hosts of `there` that have it, or on those `named`, under the locks of all of `there`.
+
+    What was cut short is ended first. `agreed_to` gets the plan that follows from that and the facts of all hosts, and
+    raises where it must not be carried out any more; then nothing is stopped. `again` is the command that goes on
+    after a failure. Raises the `joined` errors of the hosts that failed, once the others are done.
+    """
+    routers, interruption = there[0].routers, there[0].interruption
+    found = look([each.host for each in there])
+    routers.observed(found.by_label)
+    ending = Ending(timing, failed_rollouts(found.facts.values()), ends_bake=model)
+    # An interrupted stop of this model may be among them, and leave nothing to do.
+    each_at_once(there, lambda tools: end_unfinished(tools, ending), interruption.begin)
+    done, facts, _ = _plan(there, model, named)
+    agreed_to(done, facts)
+    stopping = [each for each in there if each.host.name in done.plans]
+    meeting = one_change_of_routes(routers, len(stopping))
+    rollout, failures = str(uuid.uuid4()), dict[str, ToolkitError]()
+
+    def stop(tools: Tools) -> None:
+        try:
+            _stop(replace(tools, routers=RendezvousRouters(meeting)), done, facts, timing, rollout)
+        except ToolkitError as error:
+            failures[tools.host.name] = error
+        finally:
+            meeting.leave()
+
+    # All at once, since each host waits for the others before routes change.
+    at_once(len(stopping), stopping, stop, interruption.begin)
+    if failures:
+        behind = missed(routers.catch_up())
+        hint = f"toolkit status; {again} goes on with it"
+        raise joined(failures, hint=hint, alone=not there[0].host.label, more="\n  ".join(behind))
+
+
+def _require_yes(plan: StopPlan, confirm: Callable[[StopPlan], bool]) -> None:
+    if not confirm(plan):
+        raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
 
 
 def _stop(
