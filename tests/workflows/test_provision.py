@@ -11,7 +11,7 @@ import pytest
 from toolkit.adapters.ansible.converge import Progress
 from toolkit.adapters.fakes.converge import FakeConverge
 from toolkit.adapters.fakes.host import FakeHost
-from toolkit.domain.clients.keys import KeyRing
+from toolkit.domain.clients.keys import HostKeys, KeyRing
 from toolkit.domain.hosts.facts import HostFacts, RouterFacts
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.replicas.probe import LockOwner
@@ -110,6 +110,75 @@ def test_a_bare_host_has_the_keys_of_the_fleet_before_its_router_starts() -> Non
     fleet.provision(fleet=(bare, other))
     assert bare.events == ["apply keys", "provision"]
     assert bare.ring == other.ring == ring
+
+
+class Keyless(Machine):
+    """A host that takes no keys; `mute` is one that does not tell its own either."""
+
+    mute = False
+
+    def keys(self) -> HostKeys:
+        if self.mute:
+            raise HostError(f"{self.host.name}: no route to host", hint="ping")
+        return super().keys()
+
+    def apply_keys(self, ring: KeyRing) -> KeyRing:
+        self.happens("apply keys")
+        raise HostError(f"{self.host.name}: keys-apply: the disk is full")
+
+
+def keyless(name: str, *, mute: bool = False) -> Keyless:
+    made = Keyless(host=Host(name))
+    made.facts, made.mute = machine(name).facts, mute
+    return made
+
+
+@pytest.mark.parametrize(
+    ("mute", "why"), [(False, "keys-apply: the disk is full"), (True, "no route to host")]
+)
+def test_a_bare_host_that_cannot_get_the_keys_of_the_fleet_does_not_go_live(
+    mute: bool, why: str
+) -> None:
+    bare, other, third = keyless("a", mute=mute), ready("b"), machine("c")
+    other.ring = with_key(KeyRing(), "ann", "tk-" + "a" * 40, now=1.0)
+    if mute:
+        # Nobody else lags behind.
+        third.ring = other.ring
+    fleet = Fleet([bare, third])
+    first, second = fleet.provision(fleet=(bare, other, third))
+    assert first.result is Result.FAILED and first.fault is not None
+    assert first.fault.message == (
+        "a: it would serve requests without a key, since it could not get the keys of the fleet: "
+        + why
+    )
+    assert first.fault.hint == (
+        "ping" if mute else "toolkit keys sync, then the same command again"
+    )
+    assert "provision" not in bare.events
+    assert (second.result, third.ring) == (Result.CONVERGED, other.ring)
+
+
+def test_where_no_host_tells_its_keys_no_bare_one_goes_live() -> None:
+    hosts = [keyless("a", mute=True), keyless("b", mute=True)]
+    outcomes = Fleet(hosts).provision(fleet=hosts)
+    assert [each.fault and each.fault.message for each in outcomes] == [
+        "a: no route to host", "b: no route to host",
+    ]  # fmt: skip
+    assert [each.events for each in hosts] == [[], []]
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_a_host_without_keys_is_made_ready_where_requests_need_none_or_it_asks_for_keys_already(
+    locked: bool,
+) -> None:
+    bare, other = keyless("a"), ready("b")
+    if locked:
+        bare.ring = with_key(KeyRing(), "bob", "tk-" + "b" * 40, now=1.0)
+        other.ring = with_key(KeyRing(), "ann", "tk-" + "a" * 40, now=1.0)
+    else:
+        other.ring = KeyRing(locked=1, opened=1)
+    (outcome,) = Fleet([bare]).provision(fleet=(bare, other))
+    assert outcome.result is Result.CONVERGED
 
 
 def test_bare_hosts_become_ready_and_are_left_alone_from_then_on() -> None:

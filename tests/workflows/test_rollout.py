@@ -65,6 +65,25 @@ def test_a_host_that_joins_has_the_keys_of_the_others_before_it_is_touched(
     assert "apply keys" not in [each for host in fleet.hosts.values() for each in host.events]
 
 
+def test_a_host_that_cannot_get_the_keys_of_the_others_does_not_go_live(fleet: World) -> None:
+    ring = with_key(KeyRing(), "ann", "tk-" + "a" * 40, now=1.0)
+    for name in ("gpu1", "gpu2"):
+        fleet.hosts[name].ring = ring
+
+    def refuse(event: str) -> None:
+        if event == "apply keys":
+            raise HostError("gpu3: keys-apply: the disk is full")
+
+    fleet.hosts["gpu3"].before = refuse
+    with pytest.raises(HostError, match="gpu3: it would serve requests without a key") as caught:
+        fleet.deploy(release(1))
+    assert caught.value.hint == "toolkit keys sync, then the same command again"
+    assert fleet.serving() == {}
+    assert [each.facts.slots for each in fleet.hosts.values()] == [()] * 3
+    fleet.deploy(release(1), named=("gpu1", "gpu2"))
+    assert fleet.serving() == {"gpu1": "v1", "gpu2": "v1"}
+
+
 def test_an_upgrade_goes_host_by_host(fleet: World) -> None:
     fleet.deploy(release(1))
     done = fleet.deploy(release(2))

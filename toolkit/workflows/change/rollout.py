@@ -14,6 +14,7 @@ from toolkit.domain.accelerator import driver_package
 from toolkit.domain.deployment.plan import StepKind
 from toolkit.domain.deployment.release import Deployment
 from toolkit.domain.hosts.facts import FleetFacts, HostFacts
+from toolkit.domain.hosts.failures import joined
 from toolkit.errors import HostError, InputError, NothingSuitableError, RefusedError
 from toolkit.planning.change.deploy import Wanted, plan_deploy
 from toolkit.planning.change.fence import fenced
@@ -76,7 +77,7 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
         if differs(plan, shown):
             first.say("the fleet changed since the plan was shown; this is the new one")
             _require_yes(plan, confirm)
-        _bring_keys(there, facts)
+        _bring_keys(there, facts, plan)
         taking_part = [each for each in there if each.host.name in plan.plans]
         states = Rollout(taking_part, plan, facts, order, str(uuid.uuid4())).perform()
         behind_now = first.routers.catch_up()
@@ -133,13 +134,22 @@ def _require_yes(plan: RolloutPlan, confirm: Confirm) -> None:
         raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
 
 
-def _bring_keys(there: Sequence[Tools], facts: Mapping[str, HostFacts]) -> None:
-    """Give each host the keys of the others before it may serve: without keys it would let everybody in."""
-    if len({each.router.ring_digest for each in facts.values()}) > 1:
-        # Here and not above: a fleet of one host has one ring, and its rollback must start at once.
-        from toolkit.workflows.fleet.keys import sync_keys
+def _bring_keys(there: Sequence[Tools], facts: Mapping[str, HostFacts], plan: RolloutPlan) -> None:
+    """Give each host the keys of the others before it may serve: without keys it would let everybody in.
 
-        sync_keys([each.host for each in there])
+    Raises the `joined` errors of hosts of the plan that did not get them. What a rollback goes back to has served
+    there before, and must not wait for keys.
+    """
+    if len({each.router.ring_digest for each in facts.values()}) < 2:
+        return
+    # Here and not above: a fleet of one host has one ring, and its rollback must start at once.
+    from toolkit.workflows.fleet.keys import sync_keys
+
+    keys = sync_keys([each.host for each in there])
+    unlocked = [name for name in plan.plans if not facts[name].router.locked]
+    found = {name: keys.fault_of(name) for name in unlocked if plan.action != "rollback"}
+    if faults := {name: fault for name, fault in found.items() if fault}:
+        raise joined(faults, hint="toolkit keys sync, then the same command again")
 
 
 def _behind(seen: FleetFacts) -> bool:

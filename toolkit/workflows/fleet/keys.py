@@ -11,7 +11,7 @@ from typing import TypeVar
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.clients.keys import KeyRing
 from toolkit.domain.hosts.failures import joined, own_words
-from toolkit.errors import ToolkitError
+from toolkit.errors import HostError, ToolkitError
 
 T = TypeVar("T")
 
@@ -40,6 +40,17 @@ class FleetKeys:
     def whole(self) -> bool:
         """Whether every host has these keys."""
         return not self.behind and not self.errors
+
+    def fault_of(self, name: str) -> ToolkitError | None:
+        """Return why the host must not begin to serve: requests need a key of the fleet's, and it has not got them."""
+        if not self.ring.is_locked or not (name in self.errors or name in self.behind):
+            return None
+        error = self.errors.get(name)
+        why = own_words(name, error.message) if error else "they change all the time"
+        return HostError(
+            f"{name}: it would serve requests without a key, since it could not get the keys of the fleet: {why}",
+            hint=(error.hint if error else "") or "toolkit keys sync, then the same command again",
+        )
 
 
 def read_keys(hosts: Sequence[HostPort]) -> FleetKeys:

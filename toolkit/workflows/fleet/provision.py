@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -139,12 +138,33 @@ def provision(
     if wanted and not confirm(intents):
         raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
     if wanted and len(how.fleet) > 1 and not how.check:
-        # An unreachable target has a fault in its own outcome.
-        with suppress(HostError):
-            sync_keys(how.fleet)
+        keyless = _bring_keys(wanted, how.fleet, seen)
+        intents = [
+            replace(each, fault=keyless.get(each.target.name, each.fault)) for each in intents
+        ]
+        wanted = [each for each in wanted if each.target.name not in keyless]
     outcomes = at_once(CONVERGING, wanted, lambda each: _Run(how, each).outcome(), how.stop.set)
     done = {each.name: each for each in outcomes}
     return tuple(done.get(each.target.name) or _not_touched(each) for each in intents)
+
+
+def _bring_keys(
+    wanted: Sequence[Intent], fleet: Sequence[HostPort], seen: FleetFacts
+) -> dict[str, ToolkitError]:
+    """Give the fleet's keys to all its hosts; return why targets would let everybody in, by name.
+
+    A target whose router asks for keys already may be converged, which can be what its router needs to take more.
+    """
+    unlocked = [
+        each.target.name for each in wanted if not seen.facts[each.target.name].router.locked
+    ]
+    try:
+        keys = sync_keys(fleet)
+    except ToolkitError as error:
+        # No host told its keys, or none took them.
+        return {name: error.hosts.get(name, error) for name in unlocked}
+    found = {name: keys.fault_of(name) for name in unlocked}
+    return {name: fault for name, fault in found.items() if fault}
 
 
 def _intend(target: Target, how: Provisioning, seen: FleetFacts) -> Intent:
