@@ -145,13 +145,13 @@ def test_prune_keeps_what_runs_and_what_a_rollback_needs(world: World, tmp_path:
     for number in (1, 2, 3, 4):
         world.deploy(release(number))
     store = Store(tmp_path / "store")
-    unused, freed = prune(world.command(), store, frozenset(), 3, yes)
+    unused, freed = prune(world.command(), store, frozenset, 3, yes)
     assert {
         name: [digest.lstrip("0") for digest in found.snapshots]
         for name, found in unused.hosts.items()
     } == {name: ["1"] for name in world.hosts}
     assert freed == world.count
-    again, freed = prune(world.command(), store, frozenset(), 3, yes)
+    again, freed = prune(world.command(), store, frozenset, 3, yes)
     assert (again.empty, freed) == (True, 0)
 
 
@@ -160,8 +160,35 @@ def test_prune_removes_nothing_without_a_yes(world: World, tmp_path: Path) -> No
         world.deploy(release(number))
     before = [each.facts for each in world.hosts.values()]
     with pytest.raises(RefusedError):
-        prune(world.command(), Store(tmp_path / "store"), frozenset(), 0, lambda unused: False)
+        prune(world.command(), Store(tmp_path / "store"), frozenset, 0, lambda unused: False)
     assert [each.facts for each in world.hosts.values()] == before
+
+
+def test_what_comes_into_use_while_prune_asks_stays(world: World, tmp_path: Path) -> None:
+    for number in (1, 2, 3, 4):
+        world.deploy(release(number))
+    store = Store(tmp_path / "store")
+    for name in "ab":
+        _keep_in(store, name * 40)
+    pinned: set[str] = set()
+    other = world.command()
+
+    def meanwhile(shown: Unused) -> bool:
+        assert {each.snapshots for each in shown.hosts.values()} == {(f"{1:064x}",)}
+        # Another command pins one of the shown snapshots, pins and pulls a new one, and replicas change places.
+        pinned.add(store.list()[0].snapshot.digest)
+        _keep_in(store, "c" * 40)
+        for each in world.hosts.values():
+            each.facts = replace(each.facts, snapshots=(*each.facts.snapshots, "f" * 64))
+            each.left = [LEFT]
+        return True
+
+    unused, _ = prune(other, store, lambda: frozenset(pinned), 3, meanwhile)
+    assert [each.revision for each in unused.stored] == ["b" * 40]
+    assert [each.revision for each in store.list()] == ["a" * 40, "c" * 40]
+    for each in world.hosts.values():
+        assert "f" * 64 in each.facts.snapshots and f"{1:064x}" not in each.facts.snapshots
+        assert each.left == [LEFT]
 
 
 def test_prune_keeps_what_an_interrupted_deployment_would_go_back_to(
@@ -175,7 +202,7 @@ def test_prune_keeps_what_an_interrupted_deployment_would_go_back_to(
     with pytest.raises(Killed):
         world.deploy(release(2, memory=15 * 10**9))
     world.go_on()
-    unused, _ = prune(world.command(), Store(tmp_path / "store"), frozenset(), 0, yes)
+    unused, _ = prune(world.command(), Store(tmp_path / "store"), frozenset, 0, yes)
     assert unused.empty
     world.deploy(release(1, memory=15 * 10**9))
     assert world.table() == [("blue", "v1", "healthy", 100)]
@@ -196,18 +223,18 @@ def test_prune_without_a_history_leaves_the_hosts_and_an_unknown_store_alone(
     )
     assert lost.fault
     unused, freed = prune(
-        [replace(each, history=lost) for each in members], store, frozenset(), 0, yes
+        [replace(each, history=lost) for each in members], store, frozenset, 0, yes
     )
     assert (unused.empty, freed) == (True, 0)
     assert len(store.list()) == 1
     # With the history it goes, and so do the files of old releases.
-    unused, _ = prune(members, store, frozenset(), 3, yes)
+    unused, _ = prune(members, store, frozenset, 3, yes)
     assert [each.revision for each in unused.stored] == ["9" * 40]
     assert not store.list()
 
 
 def _keep_in(store: Store, revision: str) -> None:
-    content = b"old"
+    content = revision.encode()
     file = FileDigest("model.safetensors", len(content), hashlib.sha256(content).hexdigest())
     with (
         store.stage(Snapshot("acme/old", revision, (file,))) as staging,
@@ -234,7 +261,7 @@ def test_prune_removes_what_was_cut_short_on_hosts(world: World, tmp_path: Path)
         shown.append(unused)
         return True
 
-    _, freed = prune(world.command(), Store(tmp_path / "store"), frozenset(), 1, confirm)
+    _, freed = prune(world.command(), Store(tmp_path / "store"), frozenset, 1, confirm)
     assert freed == 14 * world.count
     (unused,) = shown
     for name, each in world.hosts.items():
@@ -242,7 +269,7 @@ def test_prune_removes_what_was_cut_short_on_hosts(world: World, tmp_path: Path)
         assert "snapshots/.b.partial: a transfer is running" in unused.hosts[name].kept
         assert each.left == [running]
         assert each.events == ["remove 2 leftovers"]
-    again, _ = prune(world.command(), Store(tmp_path / "store"), frozenset(), 1, yes)
+    again, _ = prune(world.command(), Store(tmp_path / "store"), frozenset, 1, yes)
     assert (again.empty, world.events) == (True, [])
 
 
@@ -258,7 +285,7 @@ def test_prune_says_what_has_begun_to_work_since_it_looked(world: World, tmp_pat
     for each in world.hosts.values():
         each.left = [LEFT]
     world.before(begin)
-    _, freed = prune(world.command(), Store(tmp_path / "store"), frozenset(), 1, yes)
+    _, freed = prune(world.command(), Store(tmp_path / "store"), frozenset, 1, yes)
     assert freed == 0
     assert [line for line in world.said if "stays" in line] == [
         f"{name}: engines/.cache stays: it is still changing" for name in world.hosts

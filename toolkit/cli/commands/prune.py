@@ -77,7 +77,11 @@ def prune(
 
     # In a directory without the registry everything in the store would look unused.
     load_registry(Path(registry_path))
-    locked = frozenset(each.digest for each in read_lock(Path(registry_path)).snapshots.values())
+
+    def locked() -> frozenset[str]:
+        pinned = read_lock(Path(registry_path)).snapshots.values()
+        return frozenset(each.digest for each in pinned)
+
     store = open_store(place)
     # First of all: on a full disk the history needs the room of what killed commands left.
     if not dry_run:

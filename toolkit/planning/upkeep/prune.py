@@ -25,6 +25,16 @@ class Prune:
         """Whether there is nothing to remove."""
         return not self.snapshots and not self.engines and not self.leftovers
 
+    def among(self, other: Prune) -> Prune:
+        """Return what both remove."""
+        paths = {each.path for each in other.leftovers}
+        return Prune(
+            tuple(each for each in self.snapshots if each in other.snapshots),
+            tuple(each for each in self.engines if each in other.engines),
+            self.kept,
+            tuple(each for each in self.leftovers if each.path in paths),
+        )
+
 
 def held_by(facts: HostFacts) -> list[tuple[Release, str]]:
     """Return the releases whose files the host needs, each with the reason: in a slot, or to end an open deployment."""

@@ -41,13 +41,14 @@ class Unused:
 def prune(
     members: Sequence[Tools],
     store: Store,
-    locked: frozenset[str],
+    locked: Callable[[], frozenset[str]],
     keep: int,
     confirm: Callable[[Unused], bool],
 ) -> tuple[Unused, int]:
     """Remove everything that neither the hosts' slots nor each model's last `keep` live releases use.
 
-    A snapshot of the store stays as well if the registry's lock has its digest (`locked`).
+    A snapshot of the store stays as well if the registry's lock has its digest (`locked`, which reads it). So does
+    what came into use while `confirm` asked: what is removed was shown, and is unused under the locks.
     Where the history cannot be opened or read in full, nothing is removed from the hosts, and the store keeps every
     snapshot that any known release uses; without any known release it keeps all.
     Returns what was removed and the bytes freed on the hosts. Raises RefusedError, BusyError, and HostError where a
@@ -60,7 +61,7 @@ def prune(
         raise RefusedError("not confirmed; nothing was removed", hint="add --yes to go ahead")
     freed = 0
     with lock_all([each.host for each in members], members[0].owner, members[0].patience):
-        unused = find_unused(members, store, locked, keep)
+        unused = _both(unused, find_unused(members, store, locked, keep))
         for tools in members:
             found = unused.hosts.get(tools.host.name) or Prune((), (), ())
             for digest in found.snapshots:
@@ -75,7 +76,7 @@ def prune(
 
 
 def find_unused(
-    members: Sequence[Tools], store: Store, locked: frozenset[str], keep: int
+    members: Sequence[Tools], store: Store, locked: Callable[[], frozenset[str]], keep: int
 ) -> Unused:
     """Return everything that nothing uses; nothing is removed."""
     history = members[0].history
@@ -93,11 +94,10 @@ def find_unused(
     used = {digest for release in recent for digest in release.snapshots}
     for facts in seen.facts.values():
         used |= {digest for release, _ in held_by(facts) for digest in release.snapshots}
-    stored = tuple(
-        each.snapshot
-        for each in store.list()
-        if each.snapshot.digest not in locked and each.snapshot.digest not in used
-    )
+    listed = [each.snapshot for each in store.list()]
+    # What is pinned first and pulled then must not be seen without its pin.
+    used |= locked()
+    stored = tuple(each for each in listed if each.digest not in used)
     leftovers = store.leftovers() if _nearly_full(store) else ()
     if history.fault:
         return Unused({}, stored if recent else (), leftovers)
@@ -115,6 +115,16 @@ def _clear(tools: Tools, paths: Sequence[str]) -> int:
     for path, why in removed.kept.items():
         tools.say(f"{tools.host.name}: {path} stays: {why}")
     return removed.freed
+
+
+def _both(shown: Unused, now: Unused) -> Unused:
+    """Return what is unused `now` and was `shown` as such."""
+    nothing = Prune((), (), ())
+    return Unused(
+        {name: each.among(shown.hosts.get(name, nothing)) for name, each in now.hosts.items()},
+        tuple(each for each in now.stored if each in shown.stored),
+        tuple(each for each in now.leftovers if each in shown.leftovers),
+    )
 
 
 def _nearly_full(store: Store) -> bool:
