@@ -126,7 +126,10 @@ def test_a_host_that_another_command_holds_keeps_its_engine(fleet: Fleet) -> Non
     _change(fleet)
     with fleet.world.host.lock(fleet.world.command()[0].owner):
         said = fleet("verify --repair")
-    assert (said.code, fleet.world.host.events) == (4, [])
+    assert (said.code, fleet.world.host.events) == (6, [])
+    changed, why = said.json()["drift"]
+    assert changed == f"gpu1 engine {_engine(fleet)}: bin/vllm: was changed"
+    assert why.startswith("gpu1: no engine was brought back: gpu1 is held by ")
 
 
 def test_a_snapshot_that_is_served_leaves_and_comes_back_under_its_replica(

@@ -23,23 +23,22 @@ from toolkit.cli.opening.trail import changing, trail_now
 from toolkit.cli.terminal.output import note, print_json, say, table
 from toolkit.config.registry.lock_file import read_lock
 from toolkit.domain.hosts.facts import FleetFacts
+from toolkit.domain.hosts.failures import own_words
 from toolkit.domain.quantity import format_size
-from toolkit.errors import IntegrityError, ToolkitError
+from toolkit.errors import IntegrityError, InterruptionError, ToolkitError
 from toolkit.planning.change.drift import drift_of, missing_engines
 from toolkit.workflows.change.engine_repair import repair_engines
 from toolkit.workflows.fleet.look import each_at_once, lock_all, look
 from toolkit.workflows.fleet.verify import (
     Verified,
     pinned_in,
-    put_aside,
+    take_out_of_use,
     verify_engines,
     verify_host,
     verify_store,
-    withdraw_damaged,
 )
 
 if TYPE_CHECKING:
-    from toolkit.adapters.store.store import Store
     from toolkit.workflows.tools import Tools
 
 
@@ -82,17 +81,25 @@ def verify(
     changed = _engine_lines(engines)
     lacking = {name for name, facts in seen.facts.items() if missing_engines(facts)}
     done: list[str] = []
+    kept: Mapping[str, ToolkitError] = {}
     if repair and (faults or changed or lacking):
         trail_now().begin({"repair": [*faults, *changed]})
         of_there = [each for each in members if each.host in there]
-        done = _take_out_of_use(of_there, store, found) if faults else []
+        done, kept = take_out_of_use(
+            there,
+            store,
+            found,
+            lambda host: lock_all([host], lock_owner(), patience_now(note)),
+            pinned,
+            note,
+        )
         to_do = [each for each in of_there if each.host.name in {*engines, *lacking}]
         repaired, changed = _bring_engines(to_do, engines)
         done += repaired
         again = look(there)
         seen = FleetFacts({**seen.facts, **again.facts}, {**seen.errors, **again.errors})
     drift = [words for facts in seen.facts.values() for words in drift_of(facts)]
-    failure = _failure(faults, drift, changed, seen, repair=repair)
+    failure = _failure(faults, drift, changed, seen, kept, repair=repair)
     if as_json:
         snapshots = [asdict(each) for each in found]
         document = {"snapshots": snapshots, "drift": [*drift, *changed], "repaired": done}
@@ -103,28 +110,24 @@ def verify(
         say("hosts and store are as they were pinned and deployed again")
 
 
-def _take_out_of_use(
-    members: Sequence[Tools], store: Store, found: Sequence[Verified]
-) -> list[str]:
-    done = list(withdraw_damaged(store, found))
-    for line in done:
-        note(line)
-    for tools in members:
-        with lock_all([tools.host], lock_owner(), patience_now(note)):
-            for line in put_aside(tools.host, found):
-                note(line)
-                done.append(line)
-    return done
-
-
 def _bring_engines(
     members: Sequence[Tools], engines: Mapping[str, Mapping[str, tuple[str, ...]]]
 ) -> tuple[list[str], list[str]]:
     """Return what was done, and what still differs, a line each."""
     done, left = [], []
     for tools in members:
-        changed = engines.get(tools.host.name, {})
-        repaired, failed = repair_engines(tools, changed)
+        name = tools.host.name
+        changed = engines.get(name, {})
+        try:
+            repaired, failed = repair_engines(tools, changed)
+        except InterruptionError:
+            raise
+        except ToolkitError as error:
+            left += [
+                *_engine_lines({name: changed}),
+                f"{name}: no engine was brought back: {error.message}",
+            ]
+            continue
         for line in repaired:
             note(line)
         done += repaired
@@ -146,16 +149,27 @@ def _failure(
     drift: Sequence[str],
     engines: Sequence[str],
     seen: FleetFacts,
+    kept: Mapping[str, ToolkitError],
     *,
     repair: bool,
 ) -> ToolkitError | None:
-    """Return what is not whole as an error; `engines` are the lines about engines."""
+    """Return what is not whole as an error; `engines` are the lines about engines.
+
+    `kept` says why hosts keep damaged snapshots.
+    """
     again, deploy = "toolkit verify --repair", "toolkit deploy MODEL"
     if faults:
-        return IntegrityError(
-            "files differ from what was pinned:\n  " + "\n  ".join([*faults, *drift, *engines]),
-            hint=f"find out who wrote there; then: {deploy if repair else again}",
+        rows = [
+            f"{name}: not taken out of use: {own_words(name, error.message)}"
+            for name, error in kept.items()
+        ]
+        lines = [*faults, *drift, *engines, *rows]
+        found = IntegrityError(
+            "files differ from what was pinned:\n  " + "\n  ".join(lines),
+            hint=f"find out who wrote there; then: {deploy if repair and not kept else again}",
         )
+        found.hosts = kept
+        return found
     if drift or engines:
         ways = [again] if engines else []
         ways += [f"toolkit provision --force, and {deploy}"] if drift else []

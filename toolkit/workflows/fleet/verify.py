@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from toolkit.adapters.hosts.port import HostPort
@@ -10,6 +11,8 @@ from toolkit.adapters.store.store import Store
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.files.snapshot import FileDigest, Snapshot, digest_of_files
 from toolkit.domain.hosts.facts import HostFacts
+from toolkit.errors import InterruptionError, ToolkitError
+from toolkit.workflows.fleet.look import each_at_once
 from toolkit.workflows.tools import Say
 
 STORE = "the store"
@@ -63,28 +66,82 @@ def verify_store(store: Store, say: Say) -> tuple[Verified, ...]:
     return tuple(found)
 
 
-def put_aside(host: HostPort, found: Iterable[Verified]) -> tuple[str, ...]:
+def take_out_of_use(
+    hosts: Sequence[HostPort],
+    store: Store,
+    found: Sequence[Verified],
+    locked: Callable[[HostPort], AbstractContextManager[None]],
+    pinned: Callable[[str], Snapshot | None],
+    say: Say,
+) -> tuple[list[str], dict[str, ToolkitError]]:
+    """Take the damaged snapshots among `found` out of use, on all their hosts at once, under each host's lock.
+
+    `locked` holds that lock. Returns what was done, a line each, and why hosts keep theirs, by name.
+    """
+    done = list(withdraw_damaged(store, found))
+    for line in done:
+        say(line)
+    damaged = {each.where for each in found if each.faults}
+    concerned = [host for host in hosts if host.name in damaged]
+
+    def act(host: HostPort) -> ToolkitError | None:
+        try:
+            with locked(host):
+                for line in put_aside(host, found, pinned, say):
+                    say(line)
+                    done.append(line)
+        except InterruptionError:
+            raise
+        except ToolkitError as error:
+            return error
+        return None
+
+    errors = zip(concerned, each_at_once(concerned, act), strict=True)
+    return done, {host.name: error for host, error in errors if error}
+
+
+def put_aside(
+    host: HostPort,
+    found: Iterable[Verified],
+    pinned: Callable[[str], Snapshot | None],
+    say: Say,
+) -> tuple[str, ...]:
     """Take damaged snapshots of a host out of use, so that the next deployment brings whole ones.
 
-    A replica that runs has its weights in memory and goes on. Returns what was done, a line each.
+    A replica that runs has its weights in memory and goes on. A snapshot that another command brought anew since it
+    was `found` damaged stays: each is hashed again. Returns what was done, a line each.
     """
     done = []
+    facts = host.observe()
     for each in found:
-        if each.faults and each.where == host.name:
+        if not each.faults or each.where != host.name or each.digest not in facts.snapshots:
+            continue
+        title = f"snapshot {each.digest[:12]}"
+        if _verify(host, facts, each.digest, pinned(each.digest), say).faults:
             host.remove("snapshots", each.digest)
-            done.append(f"removed snapshot {each.digest[:12]} from {each.where}")
+            done.append(f"removed {title} from {each.where}")
+        else:
+            done.append(f"{title} on {each.where} is as pinned by now, and stays")
     return tuple(done)
 
 
 def withdraw_damaged(store: Store, found: Iterable[Verified]) -> tuple[str, ...]:
-    """Take damaged snapshots out of the store, so that the next pull brings whole files; return a line for each."""
+    """Take damaged snapshots out of the store, so that the next pull brings whole files; return a line for each.
+
+    One that another command pulled anew since it was `found` damaged stays: each is hashed again.
+    """
     done = []
     for each in found:
-        if each.faults and each.where == STORE:
-            for stored in store.list():
-                if stored.snapshot.digest == each.digest:
-                    store.withdraw(stored.snapshot)
+        if not each.faults or each.where != STORE:
+            continue
+        stored = [one.snapshot for one in store.list() if one.snapshot.digest == each.digest]
+        wrong = [snapshot for snapshot in stored if store.verify(snapshot)]
+        for snapshot in wrong:
+            store.withdraw(snapshot)
+        if wrong or not stored:
             done.append(f"withdrew {each.used_by[0]} from the store")
+        else:
+            done.append(f"{each.used_by[0]} in the store is as pinned by now, and stays")
     return tuple(done)
 
 
