@@ -91,6 +91,18 @@ def test_what_is_here_already_changes_nothing() -> None:
     assert (merged.added, merged.file.document.text) == ((), HERE)
 
 
+@pytest.mark.parametrize("here", [True, False])
+def test_each_site_says_itself_which_versions_are_candidates(here: bool) -> None:
+    said = {True: f'      "2": {{revision: {TWO}, candidate: true}}\n'}
+    said[False] = said[True].replace(", candidate: true", "")
+    target = registry(HERE + said[here])
+    merged = merge_registry(target, carried(said[not here]))
+    assert (merged.added, merged.file.document.text) == ((), target.document.text)
+    other = said[not here].replace("revision", "env: {TZ: x}, revision")
+    with pytest.raises(RefusedError, match=r"a@2: env$"):
+        merge_registry(target, carried(other))
+
+
 def test_where_a_directory_lies_is_no_difference() -> None:
     body = BODY.replace("{repo: acme/a}", "{path: ./a}")
     here = registry("models:\n" + model("a", f'      "1": {{revision: {ONE}}}\n', body))

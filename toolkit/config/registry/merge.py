@@ -135,7 +135,9 @@ def _refuse_changes(target: RegistryFile, incoming: RegistryFile) -> None:
         for version in model.versions:
             if version.name not in known:
                 continue
-            differing = _differing(known[version.name], version)
+            # Whether it is a candidate each site decides for itself: it is none once it was live there.
+            mine = replace(known[version.name], candidate=version.candidate)
+            differing = _differing(mine, version)
             if differing:
                 conflicts.append(f"{version.title}: {', '.join(differing)}")
     if conflicts:
