@@ -38,6 +38,7 @@ class PublishedFiles:
         *,
         licence: str = "apache-2.0",
         names: tuple[str, ...] = (),
+        candidate: bool = False,
     ) -> str:
         """Add a commit with exactly these files as the newest; returns its 40-hex id."""
         revision = commit_id(repo, files)
@@ -49,7 +50,7 @@ class PublishedFiles:
         digests = tuple(_digest(place, path) for path in sorted(files))
         snapshot = Snapshot(repo, revision, digests)
         self._repos.setdefault(repo, {})[revision] = StoredSnapshot(
-            snapshot, licence, 1e9, place, names
+            snapshot, licence, 1e9, place, names, candidate
         )
         return revision
 

@@ -122,6 +122,19 @@ def test_the_mirror_describes_a_model(serving: Serving) -> None:
     assert serving.api.model_info(REPO, revision=serving.old[:7]).sha == serving.old
 
 
+def test_a_candidate_is_had_by_its_name_alone(tmp_path: Path) -> None:
+    published = PublishedFiles(tmp_path)
+    new = published.publish("acme/next", FILES, names=("v1",), candidate=True)
+    with serve_on_thread(mirror_app(published)) as endpoint:
+        api = HfApi(endpoint=endpoint)
+        with pytest.raises(RevisionNotFoundError):
+            api.model_info("acme/next")
+        assert api.model_info("acme/next", revision="v1").sha == new
+        assert api.list_repo_refs("acme/next").branches == []
+        assert [each.id for each in api.list_models()] == ["acme/next"]
+        assert "acme/next" in httpx2.get(f"{endpoint}/").text
+
+
 def test_the_mirror_lists_files_and_trees(serving: Serving) -> None:
     assert serving.api.list_repo_files(REPO) == sorted(FILES)
     top = serving.api.list_repo_tree(REPO)

@@ -27,6 +27,7 @@ from toolkit.adapters.mirror.source import (
     find_revision,
     model_card,
     refs,
+    shown,
     tree,
 )
 from toolkit.adapters.store.manifest import StoredSnapshot
@@ -123,7 +124,7 @@ class Answers:
     async def models(self, request: Request) -> Response:
         """List the repositories."""
         try:
-            newest = [each[-1] for each in await self._all()]
+            newest = [shown(each) for each in await self._all()]
             return JSONResponse(listing(newest, request.query_params))
         except FilterError as error:
             return _error(400, "BadRequest", str(error))

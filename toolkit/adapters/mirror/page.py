@@ -7,7 +7,7 @@ from html import escape
 
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
-from toolkit.adapters.mirror.source import refs
+from toolkit.adapters.mirror.source import refs, shown
 from toolkit.adapters.store.manifest import StoredSnapshot
 from toolkit.domain.quantity import format_size
 
@@ -57,7 +57,7 @@ def git_refusal(endpoint: str, repo: str, revisions: tuple[StoredSnapshot, ...])
 
 
 def _row(revisions: tuple[StoredSnapshot, ...]) -> str:
-    newest = revisions[-1]
+    newest = shown(revisions)
     names = [tag["name"] for tag in refs(revisions)["tags"]] or [newest.revision[:12]]
     cells = (newest.source, ", ".join(names), newest.licence, format_size(newest.snapshot.size))
     return "<tr>" + "".join(f"<td>{escape(each)}" for each in cells)

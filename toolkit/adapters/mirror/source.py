@@ -16,22 +16,30 @@ class MirrorSource(Protocol):
     """The snapshots that a mirror may serve at the moment."""
 
     def revisions(self, repo: str) -> Sequence[StoredSnapshot]:
-        """Return the snapshots of a repository, the newest last; none for an unknown one."""
+        """Return the snapshots of a repository, the newest last and then candidates; none for an unknown one."""
 
     def repositories(self) -> Sequence[str]:
         """Return the repositories that have a snapshot."""
 
 
 def find_revision(revisions: Sequence[StoredSnapshot], name: str) -> StoredSnapshot | None:
-    """Return the snapshot of `main`, the newest, of a tag, or of a commit by at least seven digits; or None."""
+    """Return the snapshot of `main`, the newest, of a tag, or of a commit by at least seven digits; or None.
+
+    No candidate is `main`, since nobody gets it who has not named it.
+    """
     if name in ("main", "HEAD", "refs/heads/main"):
-        return revisions[-1] if revisions else None
+        return next((each for each in reversed(revisions) if not each.candidate), None)
     if tagged := tags(revisions).get(name):
         return tagged
     if len(name) < 7:
         return None
     found = [each for each in revisions if each.snapshot.revision.startswith(name)]
     return found[0] if len(found) == 1 else None
+
+
+def shown(revisions: Sequence[StoredSnapshot]) -> StoredSnapshot:
+    """Return the snapshot that stands for its repository in lists: `main`, else the last candidate."""
+    return find_revision(revisions, "main") or revisions[-1]
 
 
 def etag(file: FileDigest) -> str:
@@ -117,14 +125,18 @@ def commits(revisions: Sequence[StoredSnapshot], name: str) -> list[dict[str, An
 
 
 def refs(revisions: Sequence[StoredSnapshot]) -> dict[str, Any]:
-    """Return the refs: the branch `main` at the newest revision, and a tag for each version of the registry."""
-    newest = revisions[-1].snapshot.revision
-    main = {"name": "main", "ref": "refs/heads/main", "targetCommit": newest}
+    """Return the refs: the branch `main`, where there is one, and a tag for each version of the registry."""
+    newest = find_revision(revisions, "main")
+    branches = (
+        [{"name": "main", "ref": "refs/heads/main", "targetCommit": newest.revision}]
+        if newest
+        else []
+    )
     known = [
         {"name": name, "ref": f"refs/tags/{name}", "targetCommit": each.revision}
         for name, each in tags(revisions).items()
     ]
-    return {"branches": [main], "tags": known, "converts": [], "pullRequests": []}
+    return {"branches": branches, "tags": known, "converts": [], "pullRequests": []}
 
 
 def tags(revisions: Sequence[StoredSnapshot]) -> dict[str, StoredSnapshot]:

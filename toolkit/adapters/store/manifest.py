@@ -21,6 +21,7 @@ class StoredSnapshot:
     """A snapshot in the store, verified when it was pulled. `path` is the directory of its files.
 
     `pulled_at` is in seconds since the epoch. `names` are those that the registry has for it; the manifest has none.
+    It is a `candidate` where all these versions are.
     """
 
     snapshot: Snapshot
@@ -28,6 +29,7 @@ class StoredSnapshot:
     pulled_at: float
     path: Path
     names: tuple[str, ...] = ()
+    candidate: bool = False
 
     @property
     def source(self) -> str:

@@ -33,25 +33,35 @@ class PinnedSnapshots:
         self._lock: Lock = read_lock(registry_path)
 
     def revisions(self, repo: str) -> Sequence[StoredSnapshot]:
-        """Return the snapshots of a repository that may be served, in the registry's order."""
+        """Return the snapshots of a repository that may be served, in the order of their last versions in the registry.
+
+        Those of candidates alone come after the others.
+        """
         registry, lock = self._current()
         served: dict[str, StoredSnapshot] = {}
         names = _names(registry, repo)
-        for version in parts_of(registry.versions):
+        versions = (part for version in registry.versions for part in version.parts)
+        for version in versions:
+            revision = version.revision
             if version.source.key != repo or not lock.has(version):
+                continue
+            # A candidate makes a revision that others have no newer.
+            if version.candidate and revision in served:
                 continue
             snapshot = lock.snapshot_of(version)
             if licence_verdict(version, registry.policy).allowed and self._store.has(snapshot):
                 stored = self._store.find(snapshot.source, snapshot.revision)
                 pulled_at = stored.pulled_at if stored is not None else 0.0
-                served[snapshot.revision] = StoredSnapshot(
+                served.pop(revision, None)
+                served[revision] = StoredSnapshot(
                     snapshot,
                     version.licence,
                     pulled_at,
                     self._store.path(snapshot),
-                    names.get(snapshot.revision, ()),
+                    names.get(revision, ()),
+                    version.candidate,
                 )
-        return tuple(served.values())
+        return tuple(sorted(served.values(), key=lambda each: each.candidate))
 
     def served(self) -> tuple[StoredSnapshot, ...]:
         """Return all snapshots that may be served now."""
