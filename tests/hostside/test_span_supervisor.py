@@ -37,6 +37,21 @@ print("engine", os.environ.get("GLOO_SOCKET_IFNAME"), flush=True)
 http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 IDLE = "import time; print('engine', flush=True); time.sleep(600)"
+# Before Python 3.11 asyncio raises a TimeoutError of its own; so does this one.
+FORMER = """
+import asyncio, sys
+class Former(Exception): pass
+now = asyncio.wait_for
+async def wait_for(*given):
+    try:
+        return await now(*given)
+    except TimeoutError:
+        raise Former from None
+asyncio.wait_for, asyncio.TimeoutError = wait_for, Former
+del sys.argv[0]
+text = open(sys.argv[0]).read().replace("SILENCE = 15.0", "SILENCE = 3.0")
+exec(compile(text, sys.argv[0], "exec"), {"__name__": "__main__"})
+"""
 HOSTS = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
 
 
@@ -48,11 +63,12 @@ class Part:
         self.span.write_text(json.dumps({"rank": rank, "hosts": hosts, "port": port, "door": door}))
         self.door, self.engine = door, [ENGINE, str(door)] if rank == 0 else [IDLE]
         self.process: subprocess.Popen[bytes] | None = None
+        self.program = [str(PROGRAM)]
 
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, PROGRAM, self.span, sys.executable, "-c", *self.engine],
+                [sys.executable, *self.program, self.span, sys.executable, "-c", *self.engine],
                 stdout=log,
                 stderr=log,
                 env={**os.environ, "NAME": "the leader"},
@@ -125,6 +141,35 @@ def test_when_one_is_gone_all_end_and_meet_again(parts: list[Part], gone: int) -
             assert "the replica ends here: " in part.said()
     # what a host's supervisor does
     together(parts)
+
+
+@pytest.mark.parametrize("silent", [0, 1])
+def test_a_host_that_is_silent_is_lost_whatever_the_python(parts: list[Part], silent: int) -> None:
+    for part in parts:
+        part.program = ["-c", FORMER, str(PROGRAM)]
+    together(parts)
+    stopped = parts[silent].process
+    assert stopped is not None
+    os.kill(stopped.pid, signal.SIGSTOP)
+    for part in parts:
+        assert part.process is not None
+        if part is not parts[silent]:
+            assert part.process.wait(60) == 1
+    who = f"the leader {HOSTS[0]}" if silent == 0 else HOSTS[1]
+    first = parts[1] if silent == 0 else parts[0]
+    assert f"the replica ends here: {who} was silent for 3 s" in first.said()
+
+
+def test_who_connects_and_says_nothing_is_forgotten_without_a_traceback(parts: list[Part]) -> None:
+    for part in parts:
+        part.program = ["-c", FORMER, str(PROGRAM)]
+    together(parts)
+    port = json.loads(parts[0].span.read_text())["port"]
+    with socket.create_connection((HOSTS[0], port), 5, source_address=(HOSTS[1], 0)) as mute:
+        mute.settimeout(60)
+        assert mute.recv(100) == b""
+    assert parts[1].asked() == "the leader"
+    assert "Traceback" not in parts[0].said()
 
 
 def test_the_end_of_an_engine_is_the_end_of_its_supervisor(parts: list[Part]) -> None:

@@ -33,6 +33,8 @@ BEAT = 1.0
 SILENCE = 15.0
 PIECE = 65536
 SIOCGIFADDR = 0x8915
+# What asyncio raises before Python 3.11 is not the builtin one.
+TIMEOUTS = (TimeoutError, asyncio.TimeoutError)
 
 Reader = asyncio.StreamReader
 Writer = asyncio.StreamWriter
@@ -124,7 +126,7 @@ async def lead(span: dict[str, Any], together: asyncio.Future[None]) -> None:
             # Before the start nothing is lost: the host may connect again.
             if together.done() and not lost.done():
                 lost.set_exception(error)
-        except OSError:
+        except (OSError, *TIMEOUTS):
             pass
         finally:
             await close(writer)
@@ -182,7 +184,7 @@ async def beat(
     try:
         while line := await asyncio.wait_for(reader.readline(), SILENCE):
             heard(line)
-    except TimeoutError:
+    except TIMEOUTS:
         raise Lost(f"{who} was silent for {SILENCE:.0f} s") from None
     except OSError as error:
         raise Lost(f"{who}: {error.strerror}") from None
