@@ -81,21 +81,32 @@ def test_a_signed_address_is_never_shown(tmp_path: Path) -> None:
     assert "s3cret" not in caught.value.message + caught.value.hint
 
 
-def test_a_long_listing_comes_in_pages_from_the_endpoint_alone() -> None:
-    tree = f"/api/models/{REPO}/tree/{REVISION}"
+@pytest.mark.parametrize(
+    ("below", "linked"),
+    [
+        ("", ""),
+        # A server below a path names it in its links, or passes on the Hub's own.
+        ("/artifactory/hf", "/artifactory/hf"),
+        ("/artifactory/hf", ""),
+        ("/api", "/api"),
+        ("/api", ""),
+    ],
+)
+def test_a_long_listing_comes_in_pages_from_the_endpoint_alone(below: str, linked: str) -> None:
+    tree = f"{below}/api/models/{REPO}/tree/{REVISION}"
     first = [{"type": "file", "path": "b.txt", "size": 1, "oid": "b" * 40}]
     second = [
         {"type": "directory", "path": "d", "size": 0, "oid": "d" * 40},
         {"type": "file", "path": "a.txt", "size": 2, "oid": "c" * 40},
     ]
-    elsewhere = f"https://hub.example{tree}/next?cursor=2"
+    elsewhere = f"https://hub.example{linked}{tree.removeprefix(below)}/next?cursor=2"
     answers = {
         tree: (200, {"Link": f'<{elsewhere}>; rel="next"'}, json.dumps(first).encode()),
         f"{tree}/next": (200, {}, json.dumps(second).encode()),
     }
     seen: list[Any] = []
     with serve_on_thread(answering(answers, seen)) as endpoint:
-        files = HuggingFaceHub(endpoint, tries=1).files(REPO, REVISION)
+        files = HuggingFaceHub(endpoint + below, tries=1).files(REPO, REVISION)
     assert [file.path for file in files] == ["a.txt", "b.txt"]
     assert seen[1]["query_string"] == b"cursor=2"
 

@@ -82,5 +82,7 @@ def ask(
     ssh.write_text(SSH.format(place=tmp_path, refusals=times, words=words))
     ssh.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    # This ssh listens nowhere, so the path may be long.
+    monkeypatch.setattr("toolkit.adapters.disk._SOCKET_DIRECTORY", 1000)
     client = HostClient(OverSsh(Host("gpu1", "ssh", "10.0.0.5"), tmp_path / "run"))
     return client.ask("keep-head", head=None)

@@ -140,3 +140,27 @@ def test_the_key_is_forgotten_where_it_is_kept() -> None:
     host = Host("gpu1", address="10.0.0.5", ssh_options=("-o", "UserKnownHostsFile=/etc/keys"))
     hint = host_error(host, CHANGED, 255).hint
     assert hint == "ask who installed it; if it was: ssh-keygen -f /etc/keys -R 10.0.0.5"
+
+
+@pytest.mark.parametrize(
+    ("port", "said", "name"),
+    [
+        ("Port=2222", "", "'[10.0.0.5]:2222'"),
+        ("Port=22", "", "10.0.0.5"),
+        # of the user's own configuration
+        ("User=ops", "Host key for [bastion]:2200 has changed and you have", "'[bastion]:2200'"),
+        ("User=ops", "Host key for 10.0.0.5 has changed and you have requested", "10.0.0.5"),
+    ],
+)
+def test_the_key_is_forgotten_under_the_name_that_ssh_has_for_it(
+    port: str, said: str, name: str
+) -> None:
+    host = Host("gpu1", address="10.0.0.5", ssh_options=("-o", port))
+    error = host_error(host, f"{CHANGED}{said}\n", 255)
+    assert error.hint == f"ask who installed it; if it was: ssh-keygen -R {name}"
+
+
+def test_a_home_with_a_long_path_is_named() -> None:
+    error = host_error(HOST, "ControlPath too long ('/x/y' >= 108 bytes)", 255)
+    assert error.message.startswith("gpu1: the path of the toolkit's home is too long for ssh")
+    assert error.hint == "export TOOLKIT_HOME=DIR, a directory with a shorter path"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import stat
 import tempfile
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 # A command writes a history, a lock and a log in less.
 LEAST_BYTES = 2**20
 LEAST_FILES = 16
+# The path of a socket has at most 107 bytes. ssh adds "/", 40 hexadecimal digits, and 17 while it begins to listen.
+_SOCKET_DIRECTORY = 107 - 1 - 40 - 17
+_SPECIAL = re.compile(r"""[\s"'\\%$~#]""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +66,31 @@ def modules_of(home: Path) -> Path | None:
 
 def scratch_places(home: Path) -> tuple[Path, ...]:
     """Return the directories that `scratch_of` chooses from; those outside the home need not exist."""
+    return (home / "run", *_elsewhere(home))
+
+
+def sockets_of(scratch: Path) -> Path:
+    """Return the directory for ssh's sockets: `scratch`, or a private one elsewhere where ssh cannot take its name."""
+    if _takes(scratch):
+        return scratch
+    for place in _elsewhere(scratch):
+        if _takes(place) and place.parent.is_dir() and is_private(place):
+            return place
+    return scratch
+
+
+def _takes(directory: Path) -> bool:
+    """Whether ssh takes a socket there: it fits into the kernel's bytes, and ssh reads nothing else in its name."""
+    name = str(directory)
+    return len(os.fsencode(name)) <= _SOCKET_DIRECTORY and not _SPECIAL.search(name)
+
+
+def _elsewhere(path: Path) -> tuple[Path, ...]:
+    """Return directories outside the home that are private to this user and `path`; they need not exist."""
     user = os.getuid()
-    name = f"toolkit-{user}-{hashlib.sha256(os.fsencode(home)).hexdigest()[:8]}"
+    name = f"toolkit-{user}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
     tops = (Path(f"/run/user/{user}"), Path("/dev/shm"), Path(tempfile.gettempdir()))  # noqa: S108 - see is_private
-    return (home / "run", *(top / name for top in tops))
+    return tuple(top / name for top in tops)
 
 
 def is_private(directory: Path) -> bool:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import toolkit.hostside
+from toolkit.adapters.disk import sockets_of
 from toolkit.adapters.hosts.become import as_root, sudo_input
 from toolkit.adapters.hosts.refusals import pauses, refuses_for_now
 from toolkit.adapters.hosts.ssh_faults import host_error
@@ -35,7 +36,7 @@ _TUNNEL_ATTEMPTS = 3
 
 
 def master_options(host: Host, scratch: Path) -> tuple[str, ...]:
-    """Return ssh's options for `host`, with a master connection whose socket lies in `scratch`.
+    """Return ssh's options for `host`, with a master connection whose socket lies in `scratch`, see `sockets_of`.
 
     The master stays for a minute after its last use. Ten seconds of silence from the host end the connection.
     """
@@ -47,7 +48,7 @@ def master_options(host: Host, scratch: Path) -> tuple[str, ...]:
         "-o", f"ServerAliveCountMax={_ALIVE_COUNT}",
         "-o", "ControlMaster=auto",
         "-o", "ControlPersist=60",
-        "-o", f"ControlPath={scratch}/%C",
+        "-o", f"ControlPath={sockets_of(scratch)}/%C",
     )  # fmt: skip
 
 

@@ -19,6 +19,12 @@ def host_error(host: Host, words: str, code: int = 0) -> HostError:
     Unknown words are passed on unchanged.
     """
     said = words.strip()
+    if changed := re.search("REMOTE HOST IDENTIFICATION HAS CHANGED", said, _PATTERN):
+        return HostError(
+            f"{host.name}: its host key changed: it was installed anew, or somebody stands between "
+            f"({_decisive(said, changed[0])})",
+            hint=_forget_key(host, said),
+        )
     for pattern, cause, hint in _CAUSES:
         if re.search(pattern, said, _PATTERN):
             return HostError(f"{host.name}: {cause} ({_decisive(said, pattern)})", hint=hint(host))
@@ -47,9 +53,15 @@ def _ssh(host: Host, *more: str) -> str:
     return shlex.join(["ssh", *more, *host.ssh_options, host.address])
 
 
-def _forget_key(host: Host) -> str:
+def _forget_key(host: Host, said: str) -> str:
+    """Return the command that forgets the key, under the name that ssh has for the host."""
     files = [each.partition("=")[2] for each in host.ssh_options if "UserKnownHostsFile=" in each]
-    words = ["ssh-keygen", *(["-f", files[0]] if files else []), "-R", host.address]
+    ports = [each.partition("=")[2] for each in host.ssh_options if each.startswith("Port=")]
+    # The user's own configuration of ssh may say otherwise, and ssh tells.
+    told = re.search(r"^Host key for (\S+) has changed", said, _PATTERN)
+    at_port = f"[{host.address}]:{ports[0]}" if ports and ports[0] != "22" else host.address
+    name = told[1] if told else at_port
+    words = ["ssh-keygen", *(["-f", files[0]] if files else []), "-R", name]
     return f"ask who installed it; if it was: {shlex.join(words)}"
 
 
@@ -104,14 +116,13 @@ def _free_disk(host: Host) -> str:
     return f"{_ssh(host)} df -h {shlex.quote(host.root)} /tmp"
 
 
+def _shorter_home(_: Host) -> str:
+    return "export TOOLKIT_HOME=DIR, a directory with a shorter path"
+
+
 _NO_PYTHON = "it has no Python at the interpreter's place"
 # Words on standard error -> cause, and the hint. The first match wins.
 _CAUSES: tuple[tuple[str, str, Callable[[Host], str]], ...] = (
-    (
-        "REMOTE HOST IDENTIFICATION HAS CHANGED",
-        "its host key changed: it was installed anew, or somebody stands between",
-        _forget_key,
-    ),
     (
         r"No \S+ host key is known|Host key verification failed",
         "its host key is not known here",
@@ -145,6 +156,11 @@ _CAUSES: tuple[tuple[str, str, Callable[[Host], str]], ...] = (
         r"python[0-9.]*: (command )?not found|python[0-9.]*: No such file|python[0-9.]*: Permission denied",
         _NO_PYTHON,
         _install_python,
+    ),
+    (
+        "ControlPath too long|too long for Unix domain socket",
+        "the path of the toolkit's home is too long for ssh",
+        _shorter_home,
     ),
     ("No space left on device", "its disk is full", _free_disk),
     ("Read-only file system", "its disk takes no writes", _free_disk),

@@ -159,7 +159,12 @@ class HuggingFaceHub:
         if following:
             # The link may name another host, and the token must not leave this endpoint.
             parts = urlsplit(following)
-            return f"{self.endpoint}{parts.path}?{parts.query}"
+            # A server below a path of its own names that path too, or passes on the Hub's own link.
+            own = urlsplit(self.endpoint).path
+            path = (
+                parts.path.removeprefix(own) if parts.path.startswith(f"{own}/api/") else parts.path
+            )
+            return f"{self.endpoint}{path}?{parts.query}"
         return None
 
     def _read(self, address: HubAddress) -> bytes:
