@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -207,6 +208,37 @@ def test_a_wheelhouse_that_lost_a_file_is_not_complete(
     assert not house.complete(lock)
     house.fill(lock)
     assert house.complete(lock)
+
+
+def flip(wheel: Path) -> None:
+    """Change a byte of a wheel as a disk may, so that its size stays."""
+    content = bytearray(wheel.read_bytes())
+    content[10] ^= 1
+    wheel.write_bytes(content)
+
+
+@pytest.mark.parametrize("elsewhere", ["", "shared", "whole"])
+def test_a_wheel_that_was_damaged_at_its_size_is_fetched_anew_once_somebody_met_it(
+    tmp_path: Path, shelf: Path, lock: EngineLock, elsewhere: str
+) -> None:
+    house = Wheelhouse(tmp_path / "home")
+    victim = house.fill(lock) / "barge-1.0-py3-none-any.whl"
+    right = sha256(victim)
+    if elsewhere:
+        second = lock_of(tmp_path / "more", {"barge==1.0": [shelf / victim.name]})
+        other = house.fill(second) / victim.name
+        assert other.samefile(victim)
+    if elsewhere == "whole":
+        shutil.copy(other, tmp_path / "copy")
+        (tmp_path / "copy").replace(other)
+    assert house.recheck(lock) == ()
+    flip(victim)
+    assert house.complete(lock)
+    assert house.recheck(lock) == (victim.name,)
+    assert not house.complete(lock)
+    assert house.recheck(lock) == (victim.name,), "another reader that met it is told the same"
+    house.fill(lock)
+    assert (house.complete(lock), sha256(victim), house.recheck(lock)) == (True, right, ())
 
 
 def test_other_bytes_under_the_same_name_are_refused(

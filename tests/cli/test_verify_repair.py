@@ -95,6 +95,23 @@ def test_an_engine_whose_packages_cannot_be_had_stays_and_is_named(
     assert fleet.world.host.facts.engines == (engine,)
 
 
+def test_damaged_packages_are_named_and_had_anew_by_the_next_repair(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = _change(fleet)
+    with monkeypatch.context() as patch:
+        patch.setattr("tests.workflows.world.FakeSupplies.recheck_engine", lambda *_: True)
+        patch.setattr(fleet.world, "failing", "engine")
+        said = fleet("verify --repair")
+    assert said.code == 6
+    (line,) = said.json()["drift"]
+    assert line.startswith(
+        f"gpu1 engine {engine}: not brought back: packages of {engine} on this machine"
+    )
+    assert "; the same command again fetches them" in line
+    assert fleet("verify --repair").code == 0
+
+
 def test_an_engine_that_is_still_not_whole_keeps_the_command_from_success(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:

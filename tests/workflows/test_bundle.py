@@ -219,6 +219,22 @@ def test_what_cannot_be_bundled_is_named_and_no_bundle_appears(
     assert not (tmp_path / "bundle").exists()
 
 
+def test_a_damaged_package_is_had_anew_by_the_same_command(office: Office, tmp_path: Path) -> None:
+    engine = office.engine()
+    wheel = next(office.wheelhouse.directory(engine).glob("barge*.whl"))
+    right = wheel.read_bytes()
+    wheel.write_bytes(b"!" + right[1:])
+    with pytest.raises(
+        IntegrityError, match=r"barge-1\.0-py3-none-any\.whl is damaged: wheels/"
+    ) as caught:
+        office.create(tmp_path / "bundle", "tiny")
+    assert caught.value.hint == "the same command again fetches the damaged packages anew"
+    assert not office.wheelhouse.complete(engine)
+    office.wheelhouse.take_in(engine, (office.place / "shelf").glob("*.whl"), lambda _: None)
+    assert office.create(tmp_path / "bundle", "tiny").is_dir()
+    assert wheel.read_bytes() == right
+
+
 def test_room_is_counted_for_each_file_system_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -171,6 +171,23 @@ def test_what_hosts_pass_weights_on_with_travels_along(tmp_path: Path) -> None:
     assert other.load(root).libraries == ()
 
 
+def test_a_damaged_library_of_hosts_goes_once_a_bundle_met_it(tmp_path: Path) -> None:
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    wheel = make_wheel(shelf, "libtorrent", "2.1.1")
+    pins = {"3.11": hashlib.sha256(wheel.read_bytes()).hexdigest()}
+    office = Office(tmp_path / "office", libraries=pins)
+    office.stock()
+    here = Wheels(office.home, pins=pins)
+    here.take_in(wheel, pins["3.11"])
+    assert here.lacking("3.11") == ""
+    here.wheel("3.11")[0].write_bytes(b"!" + wheel.read_bytes()[1:])
+    with pytest.raises(IntegrityError, match="libtorrent") as caught:
+        office.create(tmp_path / "bundle", "tiny@v1")
+    assert caught.value.hint == "the same command again fetches the damaged packages anew"
+    assert here.wants(pins["3.11"])
+
+
 def test_loading_twice_changes_nothing(bundle: Path, site: Office) -> None:
     first = site.load(bundle)
     assert (first.empty, first.added) == (False, ("tiny@v1", "tiny@v2", "other@v1"))

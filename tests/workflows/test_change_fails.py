@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from tests.workflows.world import GB, World, release
+from tests.workflows.world import GB, FakeSupplies, World, release
 from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.adapters.fakes.converge import FakeConverge
 from toolkit.domain.replicas.probe import Completion, LockOwner
 from toolkit.errors import (
     BusyError,
     HostError,
+    IntegrityError,
     NothingSuitableError,
     ReleaseFailedError,
     ToolkitError,
@@ -221,3 +222,26 @@ def test_a_playbook_that_fails_is_undone(world: World) -> None:
         world.deploy(release(2))
     assert world.table() == [("blue", "v1", "healthy", 100)]
     assert world.outcomes()[-1] == ("deploy", 2, "failed")
+
+
+@pytest.mark.parametrize("damaged", [True, False])
+def test_packages_are_hashed_where_an_installation_failed(
+    world: World, monkeypatch: pytest.MonkeyPatch, damaged: bool
+) -> None:
+    asked: list[str] = []
+
+    def recheck(_: object, engine: str) -> bool:
+        asked.append(engine)
+        return damaged
+
+    monkeypatch.setattr(FakeSupplies, "recheck_engine", recheck)
+    world.see(engines=())
+    world.failing = "engine"
+    with pytest.raises(IntegrityError if damaged else HostError) as caught:
+        world.deploy(release(1))
+    assert asked == [release(1).engine] * world.count
+    if damaged:
+        assert "on this machine are damaged, and were removed: " in caught.value.message
+    world.failing = ""
+    world.deploy(release(1))
+    assert len(asked) == world.count

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.workflows.world import World
+from tests.workflows.world import FakeSupplies, World
 from toolkit.config.engine_locks import SHIPPED, read_locks
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.hosts.facts import Device, HostFacts
@@ -17,6 +17,7 @@ from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import (
     BusyError,
     InputError,
+    IntegrityError,
     InterruptionError,
     NothingSuitableError,
     RefusedError,
@@ -276,6 +277,18 @@ def test_an_engine_that_is_removed_while_it_is_asked_for_libraries_comes_whole(
         "gpu2": set(),
         "gpu3": set(),
     }
+
+
+def test_damaged_packages_are_named_where_an_installation_fails(
+    fleet: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeSupplies, "recheck_engine", lambda *_: True)
+    fleet.see(python="3.11", engines=())
+    fleet.failing = "engine"
+    for error in install(fleet).failures.values():
+        assert isinstance(error, IntegrityError)
+        assert error.message.startswith(f"packages of {LOCK.id} on this machine are damaged")
+        assert error.hint.startswith("the same command again fetches them")
 
 
 def test_a_version_that_nobody_locked_is_the_users_fault(world: World) -> None:

@@ -77,6 +77,9 @@ class FakeSupplies:
     def engine_packages(self, engine: str) -> tuple[FileDigest, ...]:
         return (FileDigest("vllm.whl", 8, "0" * 64),)
 
+    def recheck_engine(self, engine: str) -> bool:
+        return False
+
 
 class Killed(BaseException):
     """SIGKILL: no handler of the toolkit may run."""

@@ -73,6 +73,9 @@ class Supplies(Protocol):
     def engine_packages(self, engine: str) -> tuple[FileDigest, ...]:
         """Return the files in the directory that `engine_variables` names."""
 
+    def recheck_engine(self, engine: str) -> bool:
+        """Hash the engine's packages; whether they are damaged. `engine_variables` fetches what is from then on."""
+
 
 class Trail(Protocol):
     """The trail of a command in the audit log. Threads of a command may share it."""

@@ -73,6 +73,12 @@ class Wheels:
         """Copy the file `wheel`, for which `wants` is true, to the wheels; raises IntegrityError on other bytes."""
         self._wheelhouse.take_in(self._written(self._python_of(sha256)), [wheel], lambda _: None)
 
+    def recheck(self) -> tuple[str, ...]:
+        """Hash the wheels that are here; return the names of those that were wrong, which are removed."""
+        return tuple(
+            name for python in self._found for name in self._wheelhouse.recheck(self._lock(python))
+        )
+
     def _python_of(self, sha256: str) -> str:
         return next((each for each, digest in self._pins.items() if digest == sha256), "")
 

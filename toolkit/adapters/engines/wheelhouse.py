@@ -94,6 +94,25 @@ class Wheelhouse:
             _write_stamp(directory, _keep_locked_files(packages, directory), packages)
         return directory
 
+    def recheck(self, lock: EngineLock) -> tuple[str, ...]:
+        """Hash the lock's wheels where a reader of them met other bytes; return the names of those that are wrong.
+
+        These are removed, so that the next `fill` fetches them, and `complete` is false until then. Both trust sizes
+        otherwise: hashing gigabytes before each installation takes longer than all the rest of it.
+        """
+        directory = self.directory(lock)
+        if not directory.is_dir():
+            return ()
+        with _alone(self._root / f".{lock.id}.lock"):
+            wrong = [
+                name
+                for name, (digest, _) in read_stamp(directory / _STAMP).items()
+                if _digest_of(directory / name) != digest
+            ]
+            for name in wrong:
+                (directory / name).unlink(missing_ok=True)
+        return tuple(wrong)
+
     def files(self, lock: EngineLock) -> dict[str, tuple[str, int]]:
         """Return the lock's wheels, which must be complete: file name -> sha256 and size."""
         return read_stamp(self.directory(lock) / _STAMP)
@@ -254,13 +273,21 @@ def _keep_locked_files(packages: Sequence[LockedPackage], directory: Path) -> di
     wanted = {digest for package in packages for digest in package.sha256}
     present: dict[str, Path] = {}
     for path in sorted(directory.glob("*.whl")):
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = _digest_of(path)
         if digest in wanted:
             present[digest] = path
         else:
             path.unlink()
     return present
+
+
+def _digest_of(path: Path) -> str:
+    """Return the file's sha256; empty where no disk gives it."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 def _write_stamp(

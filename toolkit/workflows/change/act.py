@@ -28,7 +28,7 @@ from toolkit.workflows.change.dozing import fell_asleep, woke
 from toolkit.workflows.change.failures import failed, logs_of, refused
 from toolkit.workflows.change.guarding import Guarding, keep_result
 from toolkit.workflows.change.routers import Edit
-from toolkit.workflows.change.send import engine_on_host, send
+from toolkit.workflows.change.send import engine_on_host, installing, send
 from toolkit.workflows.change.slot_files import require_files, slot_variables
 from toolkit.workflows.change.starting import keep_phases, usual_starting
 from toolkit.workflows.change.subject import Change
@@ -123,14 +123,11 @@ class Act:
         self._play("provision", {"provision_digest": self._tools.provision_digest})
 
     def _install_engine(self, step: Step) -> None:
-        variables = engine_on_host(
-            self._tools,
-            self._release_of_plan().engine,
-            there=self._release_of_plan().engine in self._engines,
-        )
-        self._play("engine", variables)
         engine = self._release_of_plan().engine
-        if engine not in self._engines:
+        there = engine in self._engines
+        with installing(self._tools, engine):
+            self._play("engine", engine_on_host(self._tools, engine, there=there))
+        if not there:
             self._tools.host.seal_engine(engine, lambda _: None)
 
     def _verify(self, step: Step) -> None:

@@ -11,7 +11,7 @@ from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.registry.model import EngineSpec
 from toolkit.errors import InterruptionError, NothingSuitableError, RefusedError, ToolkitError
 from toolkit.planning.release.engine_choice import choose_lock, find_locks
-from toolkit.workflows.change.send import engine_on_host
+from toolkit.workflows.change.send import engine_on_host, installing
 from toolkit.workflows.fleet.look import each_at_once, lock_all
 from toolkit.workflows.tools import Tools
 
@@ -124,8 +124,9 @@ def _install(tools: Tools, plan: HostInstall) -> HostInstall:
         with lock_all([tools.host], tools.owner, tools.patience):
             # Another command may have removed it while this one asked.
             there = plan.engine in tools.host.observe().engines
-            variables = engine_on_host(tools, plan.engine, there=there)
-            tools.converge.run("engine", tools.host.host, variables, tools.say)
+            with installing(tools, plan.engine):
+                variables = engine_on_host(tools, plan.engine, there=there)
+                tools.converge.run("engine", tools.host.host, variables, tools.say)
             if not there:
                 tools.host.seal_engine(plan.engine, lambda _: None)
     except InterruptionError:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from toolkit.domain.hosts.facts import HostFacts, ProcessState
 from toolkit.errors import InterruptionError, ToolkitError
 from toolkit.planning.change.drift import missing_engines
-from toolkit.workflows.change.send import engine_on_host
+from toolkit.workflows.change.send import engine_on_host, installing
 from toolkit.workflows.fleet.look import lock_all
 from toolkit.workflows.tools import Tools
 
@@ -42,11 +42,12 @@ def repair_engines(tools: Tools, changed: Collection[str]) -> tuple[list[str], l
 
 
 def _install(tools: Tools, engine: str) -> None:
-    variables = engine_on_host(tools, engine, there=False)
-    tools.say(f"installing engine {engine} on {tools.host.name} beside the present one")
-    tools.converge.run(
-        "engine", tools.host.host, {**variables, "engine_beside": True}, lambda _: None
-    )
+    with installing(tools, engine):
+        variables = engine_on_host(tools, engine, there=False)
+        tools.say(f"installing engine {engine} on {tools.host.name} beside the present one")
+        tools.converge.run(
+            "engine", tools.host.host, {**variables, "engine_beside": True}, lambda _: None
+        )
     tools.host.require_lock()
     tools.host.swap_engine(engine, lambda _: None)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from toolkit.adapters.distribution.port import Progress, Tree
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.quantity import format_size
-from toolkit.errors import HostError
+from toolkit.errors import HostError, IntegrityError, InterruptionError, ToolkitError
 from toolkit.workflows.tools import Say, Tools
 
 
@@ -36,6 +37,25 @@ def engine_on_host(tools: Tools, engine: str, *, there: bool) -> Mapping[str, An
     files = tools.supplies().engine_packages(engine)
     send(tools, Tree("wheelhouse", engine, variables["engine_wheelhouse"], files))
     return {**variables, "engine_wheelhouse": f"{host.root}/wheelhouse/{engine}"}
+
+
+@contextmanager
+def installing(tools: Tools, engine: str) -> Iterator[None]:
+    """Install an engine on the host in the block. Where that fails, its packages on this machine may be damaged.
+
+    They are only hashed then. Raises IntegrityError where they are; the next command fetches them anew.
+    """
+    try:
+        yield
+    except InterruptionError:
+        raise
+    except ToolkitError as error:
+        if not tools.supplies().recheck_engine(engine):
+            raise
+        raise IntegrityError(
+            f"packages of {engine} on this machine are damaged, and were removed: {error.message}",
+            hint="the same command again fetches them; without a network, load their bundle again first",
+        ) from error
 
 
 def travels(host: Host) -> bool:

@@ -62,6 +62,10 @@ class SharedSupplies:
     def engine_packages(self, engine: str) -> tuple[FileDigest, ...]:
         return self._supplies().engine_packages(engine)
 
+    def recheck_engine(self, engine: str) -> bool:
+        with self._once:
+            return self._supplies().recheck_engine(engine)
+
     def spread(self, tree: Tree, hosts: Sequence[Host], report: Report) -> Mapping[str, str]:
         """Send `tree` to the only host of `hosts`, together with all others that wait for it."""
         (host,) = hosts

@@ -38,6 +38,7 @@ from toolkit.domain.files.bundle import (
 )
 from toolkit.domain.files.snapshot import Snapshot
 from toolkit.domain.registry.model import Version, parts_of
+from toolkit.errors import IntegrityError
 from toolkit.planning.upkeep.bundle import (
     describe_engine,
     describe_version,
@@ -99,7 +100,16 @@ def assemble(spec: BundleSpec, tools: BundleTools, root: Path) -> tuple[Manifest
     link = disk.can_link(tools.store.root, root)
     lacking = sum(each.file.size for each in placements if not (root / each.file.path).is_file())
     require_room({root: 0 if link else lacking}, f"the bundle {spec.target}")
-    _place_all(placements, root, tools.report(), spec.target.name, link=link)
+    try:
+        _place_all(placements, root, tools.report(), spec.target.name, link=link)
+    except IntegrityError as error:
+        # Nobody hashes packages before they are read.
+        wrong = [name for lock in spec.engines for name in tools.wheelhouse.recheck(lock)]
+        if not (wrong or tools.libraries.recheck()):
+            raise
+        raise IntegrityError(
+            error.message, hint="the same command again fetches the damaged packages anew"
+        ) from error
     texts = {
         version.title: tuple(licence_files(version, snapshot))
         for version, snapshot in zip(spec.parts, snapshots, strict=True)

@@ -83,6 +83,11 @@ class LocalSupplies:
     def engine_packages(self, engine: str) -> tuple[FileDigest, ...]:
         return self._wheelhouse.packages(self._lock(engine))
 
+    def recheck_engine(self, engine: str) -> bool:
+        lock = self._lock(engine)
+        # Another host's thread may have found the damage first.
+        return bool(self._wheelhouse.recheck(lock)) or not self._wheelhouse.complete(lock)
+
     def engine_variables(self, engine: str, say: Say) -> Mapping[str, Any]:
         lock = self._lock(engine)
         if not self._wheelhouse.complete(lock):
