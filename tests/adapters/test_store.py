@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -310,6 +311,63 @@ def test_what_was_put_aside_goes_after_a_week(store: Store) -> None:
     assert store.sweep(changed + KEEP - 1) == 0
     assert store.sweep(changed + KEEP + 1) == 1
     assert not kept.exists()
+
+
+def given_up(store: Store, tmp_path: Path) -> FileDigest:
+    """Bring the first of two files as a pull does that is interrupted then; return it."""
+    snapshot = pinned(tmp_path, FILES)
+    file = snapshot.file("model.safetensors")
+    assert file is not None
+    with store.stage(snapshot) as staging, store.claim(file, no_wait) as data:
+        assert data is not None
+        data.write_bytes(FILES[file.path])
+        staging.adopt(file, data)
+    return file
+
+
+def test_what_a_pull_brought_that_was_given_up_is_left_over_after_a_week(
+    store: Store, tmp_path: Path
+) -> None:
+    file = given_up(store, tmp_path)
+    blob = store.blobs / file.sha256
+    since = blob.stat().st_ctime
+    assert store.leftovers(full=False, now=since + KEEP - 1) == ()
+    assert store.leftovers([file.sha256], full=True) == (), "the same pull may go on"
+    (found,) = store.leftovers(full=False, now=since + KEEP + 1)
+    assert (found.kind, found.path, found.size) == ("the unused file", blob, file.size)
+    assert store.leftovers(full=True) == (found,)
+    # A pull links it in the meantime.
+    with store.stage(pinned(tmp_path, FILES)) as staging:
+        assert staging.link(file)
+        assert store.leftovers(full=True) == ()
+        assert store.clear([found]) == 0
+    assert store.clear([found]) == file.size
+    assert list(store.blobs.iterdir()) == []
+
+
+def test_what_a_bundle_had_links_to_is_left_over_once_the_bundle_is_gone(
+    store: Store, tmp_path: Path
+) -> None:
+    snapshot = add(store, FILES)
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    for blob in store.blobs.iterdir():
+        (bundle / blob.name).hardlink_to(blob)
+    assert store.leftovers(full=True) == ()
+    assert store.remove(snapshot) == 0
+    assert store.leftovers(full=True) == ()
+    shutil.rmtree(bundle)
+    found = store.leftovers(full=True)
+    assert sorted(each.path.name for each in found) == sorted(
+        {file.sha256 for file in snapshot.files}
+    )
+    assert store.leftovers(full=False) == (), "a link that has just gone counts like a new file"
+    assert store.clear(found) == sum(len(content) for content in FILES.values())
+
+
+def test_files_of_a_snapshot_are_never_left_over(store: Store) -> None:
+    add(store, FILES)
+    assert store.leftovers(full=True, now=9e9) == ()
 
 
 def _files(place: Path) -> list[Path]:

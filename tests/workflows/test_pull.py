@@ -11,6 +11,7 @@ import pytest
 from toolkit.adapters.fakes.hub import FakeHub
 from toolkit.adapters.hub.errors import Fault
 from toolkit.adapters.store.hashing import digest_file
+from toolkit.adapters.store.staging import Staging
 from toolkit.adapters.store.store import Store
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.files.snapshot import FileDigest, Snapshot, content_revision
@@ -193,6 +194,27 @@ def test_what_is_there_needs_no_room(world: World, monkeypatch: pytest.MonkeyPat
     world.pull()
     monkeypatch.setattr(Store, "free_space", lambda _: 0)
     assert world.pull().already_there
+
+
+def test_a_file_that_another_command_removes_once_it_was_seen_is_fetched(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, gone = Staging.link, set[str]()
+
+    def removed_before(self: Staging, file: FileDigest) -> bool:
+        (world.store.blobs / file.sha256).unlink(missing_ok=True)
+        gone.add(file.path)
+        return link(self, file)
+
+    monkeypatch.setattr(Staging, "link", removed_before)
+    has_blob = Store.has_blob
+    monkeypatch.setattr(
+        Store, "has_blob", lambda self, file: file.path not in gone or has_blob(self, file)
+    )
+    # Each file looks as if another pull had just brought it.
+    monkeypatch.setattr(Staging, "link_present", lambda self: world.snapshot.files)
+    world.pull()
+    assert world.store.verify(world.snapshot) == ()
 
 
 def test_a_changed_byte_is_put_aside_and_named(world: World) -> None:

@@ -170,25 +170,45 @@ def test_what_comes_into_use_while_prune_asks_stays(world: World, tmp_path: Path
     store = Store(tmp_path / "store")
     for name in "ab":
         _keep_in(store, name * 40)
-    pinned: set[str] = set()
+    pinned: list[Snapshot] = []
     other = world.command()
 
     def meanwhile(shown: Unused) -> bool:
         assert {each.snapshots for each in shown.hosts.values()} == {(f"{1:064x}",)}
         # Another command pins one of the shown snapshots, pins and pulls a new one, and replicas change places.
-        pinned.add(store.list()[0].snapshot.digest)
+        pinned.append(store.list()[0].snapshot)
         _keep_in(store, "c" * 40)
         for each in world.hosts.values():
             each.facts = replace(each.facts, snapshots=(*each.facts.snapshots, "f" * 64))
             each.left = [LEFT]
         return True
 
-    unused, _ = prune(other, store, lambda: frozenset(pinned), 3, meanwhile)
+    unused, _ = prune(other, store, lambda: pinned, 3, meanwhile)
     assert [each.revision for each in unused.stored] == ["b" * 40]
     assert [each.revision for each in store.list()] == ["a" * 40, "c" * 40]
     for each in world.hosts.values():
         assert "f" * 64 in each.facts.snapshots and f"{1:064x}" not in each.facts.snapshots
         assert each.left == [LEFT]
+
+
+def test_prune_removes_files_of_no_snapshot_that_nothing_pins(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "store")
+    _keep_in(store, "a" * 40)
+    (snapshot,) = [each.snapshot for each in store.list()]
+    (blob,) = store.blobs.iterdir()
+    content = blob.read_bytes()
+    store.remove(snapshot)
+    blob.write_bytes(content)
+    unused, _ = prune(world.command(), store, tuple, 2, yes)
+    assert (unused.empty, blob.exists()) == (True, True)
+    monkeypatch.setattr(Store, "free_space", lambda _: 0)
+    unused, _ = prune(world.command(), store, lambda: [snapshot], 2, yes)
+    assert (unused.empty, blob.exists()) == (True, True)
+    unused, _ = prune(world.command(), store, tuple, 2, yes)
+    assert [each.path for each in unused.leftovers] == [blob]
+    assert not blob.exists()
 
 
 def test_prune_keeps_what_an_interrupted_deployment_would_go_back_to(

@@ -16,7 +16,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -144,16 +144,27 @@ class Store:
                     removed += litter != data and remove_if_abandoned(directory, litter)
         return removed
 
-    def leftovers(self) -> tuple[Leftover, ...]:
-        """Return what `sweep` keeps for a while: beginnings of files, and quarantined files."""
+    def leftovers(
+        self, pinned: Collection[str] = (), *, full: bool, now: float | None = None
+    ) -> tuple[Leftover, ...]:
+        """Return files of no snapshot; where the disk is `full`, also what `sweep` keeps for a while.
+
+        A pull that was given up, or a bundle that had links to the files of a removed snapshot, leaves such files. They
+        count after a week, at once where the disk is full. Files with a digest in `pinned` stay: a pull may go on.
+        """
         found = [
-            Leftover("the unfinished download", directory, size_of(directory / "data"))
-            for directory in entries(self.partial)
+            Leftover("the unused file", blob, size_of(blob))
+            for blob in self._orphans(pinned, now, full)
         ]
-        found += [
-            Leftover("the quarantined file", each, size_of(each))
-            for each in entries(self.quarantined)
-        ]
+        if full:
+            found += [
+                Leftover("the unfinished download", directory, size_of(directory / "data"))
+                for directory in entries(self.partial)
+            ]
+            found += [
+                Leftover("the quarantined file", each, size_of(each))
+                for each in entries(self.quarantined)
+            ]
         return tuple(found)
 
     def clear(self, leftovers: Iterable[Leftover]) -> int:
@@ -162,10 +173,22 @@ class Store:
         for each in leftovers:
             if each.path.is_dir():
                 freed += max(each.size, 0) if remove_if_abandoned(each.path, each.path) else 0
-            else:
+            elif each.path.parent != self.blobs or _is_alone(each.path):
                 each.path.unlink(missing_ok=True)
                 freed += max(each.size, 0)
         return freed
+
+    def _orphans(self, pinned: Collection[str], now: float | None, full: bool) -> Iterator[Path]:
+        """Yield the files that no snapshot has, neither stored nor staged nor in a bundle."""
+        needed = {file.sha256 for each in self.list() for file in each.snapshot.files}
+        since = time.time() if now is None else now
+        for blob in entries(self.blobs):
+            if blob.name in needed or blob.name in pinned or not _is_alone(blob):
+                continue
+            # A link that went changes the time of the status alone.
+            about = blob.stat()
+            if full or since - max(about.st_mtime, about.st_ctime) > KEEP:
+                yield blob
 
     def free_space(self) -> int:
         """Return the bytes that an ordinary user can still write to the store's file system."""
@@ -267,6 +290,14 @@ class Store:
         shutil.rmtree(trash, ignore_errors=True)
         with suppress(OSError):
             directory.parent.rmdir()
+
+
+def _is_alone(blob: Path) -> bool:
+    """Whether a file of the store has no other link: a snapshot, a staged one or a bundle has one each."""
+    try:
+        return blob.stat().st_nlink == 1
+    except OSError:
+        return False
 
 
 def _fault_of(path: Path, file: FileDigest, checked: Callable[[int], None] | None = None) -> str:

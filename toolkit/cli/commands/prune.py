@@ -77,11 +77,6 @@ def prune(
 
     # In a directory without the registry everything in the store would look unused.
     load_registry(Path(registry_path))
-
-    def locked() -> frozenset[str]:
-        pinned = read_lock(Path(registry_path)).snapshots.values()
-        return frozenset(each.digest for each in pinned)
-
     store = open_store(place)
     # First of all: on a full disk the history needs the room of what killed commands left.
     if not dry_run:
@@ -89,7 +84,9 @@ def prune(
     members = open_members(place, open_fleet(fleet).hosts, None, history_needed=False)
     if members[0].history.fault:
         note("the hosts keep everything: what their releases need is in the history")
-    unused, freed = prune_host(members, store, locked, keep, confirm)
+    unused, freed = prune_host(
+        members, store, lambda: read_lock(Path(registry_path)).snapshots.values(), keep, confirm
+    )
     if as_json:
         print_json({"removed": _leavings_json(unused), "freed": freed})
     elif unused.empty:

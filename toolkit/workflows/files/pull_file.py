@@ -53,13 +53,10 @@ class FileFetch:
         """
         advance = counted(stop, self._report, file.path)
         try:
-            with self._store.claim(file, self._waiting(file, stop)) as data:
-                if data is None:
-                    advance(file.size)
-                    self._staging.link(file)
-                else:
-                    self._obtain(file, data, advance)
-                    self._staging.adopt(file, data)
+            while not self._bring(file, stop, advance):
+                # Another command has removed the file since it was seen in the store.
+                if stop.is_set():
+                    raise StopAskedError
         except OSError as error:
             raise SourceError(
                 f"{file.path} cannot be written to {self._store.root}: {error.strerror or error}",
@@ -68,6 +65,19 @@ class FileFetch:
                 else f"check that disk and its permissions: df -h {self._store.root}",
             ) from error
         self._report.file_done(file.path, file.size)
+
+    def _bring(
+        self, file: FileDigest, stop: threading.Event, advance: Callable[[int], None]
+    ) -> bool:
+        with self._store.claim(file, self._waiting(file, stop)) as data:
+            if data is None:
+                if not self._staging.link(file):
+                    return False
+                advance(file.size)
+            else:
+                self._obtain(file, data, advance)
+                self._staging.adopt(file, data)
+        return True
 
     def _obtain(self, file: FileDigest, data: Path, advance: Callable[[int], None]) -> None:
         resumed = self._store.partial_size(file)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from toolkit.adapters.history.history import History
@@ -23,7 +23,7 @@ FEW_FILES = 1000
 class Unused:
     """Unused files: snapshots, engines and leftovers by the name of their host, and snapshots in the store.
 
-    `leftovers` are what pulls left in the store; they go only where its disk is nearly full.
+    `leftovers` are what pulls left in the store, see `Store.leftovers`.
     """
 
     hosts: Mapping[str, Prune]
@@ -41,13 +41,13 @@ class Unused:
 def prune(
     members: Sequence[Tools],
     store: Store,
-    locked: Callable[[], frozenset[str]],
+    locked: Callable[[], Iterable[Snapshot]],
     keep: int,
     confirm: Callable[[Unused], bool],
 ) -> tuple[Unused, int]:
     """Remove everything that neither the hosts' slots nor each model's last `keep` live releases use.
 
-    A snapshot of the store stays as well if the registry's lock has its digest (`locked`, which reads it). So does
+    A snapshot of the store stays as well if the registry's lock has it (`locked` reads its snapshots). So does
     what came into use while `confirm` asked: what is removed was shown, and is unused under the locks.
     Where the history cannot be opened or read in full, nothing is removed from the hosts, and the store keeps every
     snapshot that any known release uses; without any known release it keeps all.
@@ -76,7 +76,7 @@ def prune(
 
 
 def find_unused(
-    members: Sequence[Tools], store: Store, locked: Callable[[], frozenset[str]], keep: int
+    members: Sequence[Tools], store: Store, locked: Callable[[], Iterable[Snapshot]], keep: int
 ) -> Unused:
     """Return everything that nothing uses; nothing is removed."""
     history = members[0].history
@@ -96,9 +96,11 @@ def find_unused(
         used |= {digest for release, _ in held_by(facts) for digest in release.snapshots}
     listed = [each.snapshot for each in store.list()]
     # What is pinned first and pulled then must not be seen without its pin.
-    used |= locked()
+    pinned = tuple(locked())
+    used |= {each.digest for each in pinned}
     stored = tuple(each for each in listed if each.digest not in used)
-    leftovers = store.leftovers() if _nearly_full(store) else ()
+    files = {file.sha256 for each in pinned for file in each.files}
+    leftovers = store.leftovers(files, full=_nearly_full(store))
     if history.fault:
         return Unused({}, stored if recent else (), leftovers)
     left = each_at_once(members, lambda tools: tools.host.leftovers())
