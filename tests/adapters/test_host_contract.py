@@ -478,6 +478,16 @@ def test_a_damaged_order_is_named_while_its_guard_goes_on_and_a_repair_mends_it(
     assert lab.host.observe().lost_guards == ()
 
 
+def test_wakes_are_held_off_by_the_holder_of_the_lock_alone(lab: HostLab) -> None:
+    with pytest.raises(HostError, match="deployment lock was lost"):
+        lab.host.hold_wakes(on=True)
+    with lab.host.lock(OWNER):
+        for on in (True, True, False, False, True):
+            lab.host.hold_wakes(on=on)
+    with pytest.raises(HostError, match="deployment lock was lost"):
+        lab.host.hold_wakes(on=False)
+
+
 def test_a_guard_withdraws_what_a_person_aborts_and_goes_on_with_nothing(
     lab: HostLab, program: str
 ) -> None:

@@ -96,3 +96,35 @@ def test_what_was_compared_is_said() -> None:
     assert find_room(cuda(1), host(), []).reason == (
         "needs 1 GB on 1 device(s), 0 B free on the emptiest"
     )
+
+
+def waking(taken: int, *devices: int, rests: bool = False) -> SlotFacts:
+    """Return a slot whose replica of 10 GB wakes and has taken so much."""
+    made = replace(held(10, *devices), model="other", asleep="waking", rests=rests)
+    return replace(made, device_memory=taken * GB) if devices else replace(made, memory=taken * GB)
+
+
+@pytest.mark.parametrize(
+    ("wants", "facts", "slots", "stopped", "fits"),
+    [
+        # 9 of 24 GB are free, and the one that wakes takes the rest of its 10
+        (cuda(9), ONE, [waking(10, 0)], [], True),
+        (cuda(6), ONE, [waking(7, 0)], [], True),
+        (cuda(7), ONE, [waking(7, 0)], [], False),
+        (cuda(1), ONE, [waking(0, 0)], [], False),
+        # on another device it takes nothing here
+        (cuda(20), TWO, [waking(0, 0)], [], True),
+        (cuda(12, devices=2), TWO, [waking(0, 0, 1)], [], False),
+        # one that has not begun does not begin now, and one that is stopped ends
+        (cuda(9), ONE, [waking(0, 0, rests=True)], [], True),
+        (cuda(9), ONE, [waking(0, 0)], [waking(0, 0)], True),
+        (cpu(4), host(memory_available=12 * GB), [waking(3)], [], True),
+        (cpu(5), host(memory_available=12 * GB), [waking(3)], [], False),
+        (cpu(11), host(memory_available=12 * GB), [waking(0, rests=True)], [], True),
+    ],
+)
+def test_a_replica_that_wakes_takes_its_memory_first(
+    wants: Any, facts: HostFacts, slots: list[SlotFacts], stopped: list[SlotFacts], fits: bool
+) -> None:
+    room = find_room(wants, replace(facts, slots=tuple(slots)), stopped)
+    assert room.fits == fits

@@ -134,6 +134,8 @@ def test_a_model_without_room_says_who_has_it(world: World) -> None:
     world.see(memory_available=GB)
     with pytest.raises(NothingSuitableError, match="tiny cannot wake on gpu1"):
         get_up(world)
+    (event,) = events_of(world.routes(world.host.name), [world.host.observe()])
+    assert event.endswith("; gpu1 has no room for it now: needs 3 GB of memory, 463 MB free")
 
 
 @pytest.mark.parametrize("moment", ["routes runtime"])
@@ -253,7 +255,7 @@ def test_a_model_needs_no_more_memory_than_those_leave_that_make_place_for_it(tw
     tiny, other = two.host.facts.slots
     # 1 GB is free, and 8 once other has ended; tiny needs 3.
     two.see(
-        memory_available=tiny.memory + 8 * GB,
+        memory_available=8 * GB,
         slots=(tiny, replace(other, memory=7 * GB)),
     )
     with pytest.raises(NothingSuitableError, match="with other left running"):

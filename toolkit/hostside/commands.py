@@ -79,6 +79,9 @@ COMMANDS = {
     ),
     "repair-guards": Command("guard_order", "repair", ("root",), brief=True, carried_through=True),
     "guard-follow": Command("guard_follow", "follow"),
+    "hold-wakes": Command(
+        "wake_hold", "hold", ("root", "holder", "on"), brief=True, carried_through=True
+    ),
     "keep-head": Command("audit_heads", "keep", ("root", "head"), brief=True, carried_through=True),
     "audit-heads": Command("audit_heads", "read", ("root",), brief=True),
     "hand-out-use": Command("use_hand_out", "hand_out", ("root", "place"), brief=True),

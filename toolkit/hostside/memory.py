@@ -1,8 +1,11 @@
-"""The memory of this host, as its kernel counts it."""
+"""The memory of this host, as its kernel counts it. This module imports no sibling: plans keep the same reserve."""
 
 from __future__ import annotations
 
 import contextlib
+
+# Bytes that the host keeps for itself when replicas take system memory.
+SYSTEM_RESERVE = 512 * 2**20
 
 
 def total() -> int:

@@ -35,6 +35,8 @@ import routes_file
 import signs
 import sleeping
 import takeover
+import wake_hold
+import wake_room
 from directory import Directory, make_own, read_text
 from documents import mapping
 from router_socket import RouterError
@@ -71,6 +73,9 @@ class Warmth:
         self._lost: dict[str, int] = {}
         # In how many looks in a row the target of another host was up, by model and name.
         self._seen: dict[tuple[str, str], int] = {}
+        # By sleep: why it cannot end here now, and when that was found; and when the wake began here.
+        self._kept: dict[str, tuple[str, float]] = {}
+        self._begun: dict[str, float] = {}
 
     def look(self) -> list[str]:
         """Look once; return what was done, in words."""
@@ -90,9 +95,11 @@ class Warmth:
             if sleep["due"] or self._is_woken(route, model in wished, seen):
                 ready, words = self._alternates.ready(routes, route)
                 done += words
-                if ready:
-                    done += self._wake(routes, route, seen)
-                else:
+                with wake_hold.deciding(self.root):
+                    kept, words = self._keeps(routes, route) if ready else (True, [])
+                    done += words
+                    done += [] if kept else self._wake(routes, route, seen)
+                if kept:
                     self._use_elsewhere(routes, route, seen)
                     done += self._follow_to_sleep(routes, route, seen)
             else:
@@ -101,6 +108,38 @@ class Warmth:
                     done += self._rest(model, each)
         self._clear(routes, marked)
         return done
+
+    def _keeps(self, routes: Document, route: Document) -> tuple[bool, list[str]]:
+        """Return whether something keeps a wake from its beginning here, and once why, in words.
+
+        That is a command that starts a replica here, or memory that others have taken since the model fell asleep.
+        """
+        name, now = route["sleep"]["id"], time.monotonic()
+        programs = _programs(routes, route)
+        if not programs or not all(_is_marked(self.root, each) for each in programs):
+            return False, []
+        known, found = self._kept.get(name, ("", -EACH))
+        command = wake_hold.held(self.root)
+        if command:
+            words = f"it wakes once `{command}` has started its replica"
+        elif known and now - found < EACH:
+            return True, []
+        else:
+            others = [each for each in sleeping.sleepers(routes) if each is not route]
+            starting = [
+                each
+                for other in others
+                for each in _programs(routes, other)
+                if not _is_marked(self.root, each)
+            ]
+            lacks = wake_room.lacking(self.root, programs, starting)
+            words = lacks and f"it has no room: {lacks}"
+        if not words:
+            self._kept.pop(name, None)
+            self._begun[name] = time.time()
+            return False, []
+        self._kept[name] = words, -EACH if command else now
+        return True, [] if words == known else [f"{route['model']} is wanted; {words}"]
 
     def _steady(self, routes: Document, route: Document, up: dict[str, bool]) -> dict[str, bool]:
         """Return which targets are up; one of another host only after a while."""
@@ -192,7 +231,9 @@ class Warmth:
                 gained.append(name)
         gained += _up_elsewhere(routes, route, up)
         asleep = [routes_file.name_of(each) for each in route["targets"] if each.get("asleep")]
-        late = sleep["due"] and now - sleep["due"] > max(LATE, (LATE_TIMES - 1) * sleep["starts"])
+        # A wake that was kept from its beginning here is due later than the routes say.
+        due = max(sleep["due"], self._begun.get(sleep["id"], 0.0) + sleep["starts"])
+        late = sleep["due"] and now - due > max(LATE, (LATE_TIMES - 1) * sleep["starts"])
         if late:
             gained = asleep
         if gained:
@@ -201,6 +242,7 @@ class Warmth:
                 done.append(f"{model} is not up long after its time; it counts as awake")
             elif len(gained) == len(asleep):
                 self._down.pop(sleep["id"], None)
+                self._begun.pop(sleep["id"], None)
                 done.append(f"{model} is awake")
         return done
 
@@ -273,6 +315,11 @@ def _up_elsewhere(routes: Document, route: Document, up: dict[str, bool]) -> lis
     """Return the targets of other hosts that are asleep in the routes and up."""
     names = map(routes_file.name_of, sleeping.elsewhere(routes, route))
     return [name for name in names if up.get(name)]
+
+
+def _programs(routes: Document, route: Document) -> list[str]:
+    """Return the programs of this host whose targets sleep."""
+    return [f"{route['model']}-{each['slot']}" for each in sleeping.own(routes, route)]
 
 
 def rests(root: str, program: str) -> bool:

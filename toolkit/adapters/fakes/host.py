@@ -126,6 +126,9 @@ class FakeHost(Guarded):
     interruption: Interruption = field(default_factory=Interruption)
     adapters: FakeAdapters = field(default_factory=FakeAdapters)
     sampled: int = 0
+    # The command that holds wakes off, and the models that requests want.
+    wakes_held: LockOwner | None = None
+    wished: set[str] = field(default_factory=set)
     counts_energy: EnergyCount | None = None
     guards: FakeGuards = field(init=False)
 
@@ -138,21 +141,22 @@ class FakeHost(Guarded):
 
     def observe(self) -> HostFacts:
         self.interruption.check()
-        used = sum(slot.memory for slot in self.facts.slots)
+        slots = tuple(
+            replace(
+                slot,
+                weight=self._weight(slot),
+                share=self._share(slot),
+                can_rest=True,
+                **self._asleep(slot),
+            )
+            for slot in self.facts.slots
+        )
+        used = sum(slot.memory for slot in slots)
         return replace(
             self.facts,
             memory_available=self.facts.memory_available - used,
-            devices=tuple(self._used(device) for device in self.facts.devices),
-            slots=tuple(
-                replace(
-                    slot,
-                    weight=self._weight(slot),
-                    share=self._share(slot),
-                    can_rest=True,
-                    **self._asleep(slot),
-                )
-                for slot in self.facts.slots
-            ),
+            devices=tuple(self._used(device, slots) for device in self.facts.devices),
+            slots=slots,
             routes=own_routes(parsed(self.files.get("routes.json", "")), self.host),
             damaged=(*self.facts.damaged, *self._damaged()),
             held_by=self.owner,
@@ -179,10 +183,19 @@ class FakeHost(Guarded):
             if self.owner is owner:
                 self.owner = None
             self.holder = None
+            self._wake()
 
     def require_lock(self) -> None:
         if self.holder is not None and self.owner is not self.holder:
             raise lock_lost()
+
+    def hold_wakes(self, *, on: bool) -> None:
+        self.require_lock()
+        if self.owner is None:
+            raise lock_lost()
+        self.before("hold wakes" if on else "let wakes begin")
+        self.wakes_held = self.owner if on else None
+        self._wake()
 
     def keep_deployment(self, opened: OpenDeployment, head: Head | None = None) -> bool:
         self.require_lock()
@@ -540,12 +553,17 @@ class FakeHost(Guarded):
         kept = {each.path: each.busy for each in named if each.busy}
         return RemovedLeftovers(sum(each.size for each in gone), kept)
 
-    # The playbooks call these.
+    # The playbooks and tests call these.
 
     def happens(self, event: str) -> None:
         """Note that `event` happens on the host, after what `before` does at it."""
         self.before(event)
         self.events.append(event)
+
+    def want(self, model: str) -> None:
+        """Want a model that sleeps, as a client's request does."""
+        self.wished.add(model)
+        self._wake()
 
     def start(self, manifest: Mapping[str, Any]) -> None:
         """Start the replica of a slot's manifest."""
@@ -587,10 +605,10 @@ class FakeHost(Guarded):
             replace(self._slot(program), process=ProcessState.FAILED, healthy=False, memory=0)
         )
 
-    def _used(self, device: Device) -> Device:
+    def _used(self, device: Device, slots: Sequence[SlotFacts]) -> Device:
         taken = sum(
             slot.release.memory // len(slot.devices)
-            for slot in self.facts.slots
+            for slot in slots
             if slot.release and device.index in slot.devices and slot.memory
         )
         return replace(device, memory_free=device.memory_free - taken)
@@ -616,9 +634,11 @@ class FakeHost(Guarded):
 
     def _wake(self) -> None:
         """Do what the watches of the hosts do of a model that wakes, at once."""
+        if self.wakes_held and self.wakes_held is self.owner:
+            return
         routes = json.loads(self.loaded)
         for route in sleepers(routes):
-            if route["sleep"]["due"]:
+            if route["sleep"]["due"] or route["model"] in self.wished:
                 names = targets_of(routes, route["model"])
                 routes = edited(routes, awake(route["model"], names))
                 self.loaded = self.files["routes.json"] = json.dumps(routes)

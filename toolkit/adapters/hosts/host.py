@@ -105,6 +105,9 @@ class RealHost(Named):
         if self._held and self._held[1].lost:
             raise lock_lost()
 
+    def hold_wakes(self, *, on: bool) -> None:
+        self._ask("hold-wakes", holder=self._holder(), on=on)
+
     def keep_deployment(self, opened: OpenDeployment, head: Head | None = None) -> bool:
         self.require_lock()
         request = {"deployment": opened.as_json(), "head": head.as_json() if head else None}

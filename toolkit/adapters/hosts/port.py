@@ -107,6 +107,12 @@ class HostPort(Named, Protocol):
     def require_lock(self) -> None:
         """Raise HostError where this command took the host's lock and has lost it by its own silence or its link's."""
 
+    def hold_wakes(self, *, on: bool) -> None:
+        """Have the host begin no wake, or let it again; where this command's lock ends, it may by itself.
+
+        A wake that has begun shows in the next observation. Raises HostError where the lock is lost.
+        """
+
     def keep_deployment(self, opened: OpenDeployment, head: Head | None = None) -> bool:
         """Keep a deployment on the host until it ends; return false where the host's disk takes nothing.
 

@@ -12,7 +12,8 @@ from toolkit.domain.deployment.plan import Plan, Step, StepKind
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.hosts.facts import HostFacts, ProcessState, SlotFacts
 from toolkit.domain.quantity import format_size, stated_size
-from toolkit.planning.change.room import SYSTEM_RESERVE, find_room
+from toolkit.hostside.memory import SYSTEM_RESERVE
+from toolkit.planning.change.room import find_room
 from toolkit.planning.engines import engine_of
 
 DOZE_NOTE = "both replicas do not fit at once: the old one falls asleep before the new one starts"

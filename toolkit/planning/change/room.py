@@ -9,9 +9,8 @@ from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.hosts.facts import HostFacts, ProcessState, SlotFacts
 from toolkit.domain.quantity import format_size, part_of, stated_size
+from toolkit.hostside.memory import SYSTEM_RESERVE
 
-# Bytes that the host keeps for itself when replicas take system memory.
-SYSTEM_RESERVE = 512 * 2**20
 # Bytes of a device that stay with a replica that dozes. Measured: 1,856 MiB of 22,280, on an H100 with a model of 7
 # billion parameters and vLLM 0.26 (docs/benchmarks.md).
 RESTING = 2 * 2**30
@@ -33,7 +32,10 @@ def find_room(
     dozing: Sequence[SlotFacts] = (),
 ) -> Room:
     """Return whether `release` fits once the replicas in `stopped` have given back their memory, and those in `dozing`
-    all but what stays with them."""
+    all but what stays with them.
+
+    Replicas that wake take theirs before it starts.
+    """
     if not Accelerator(release.accelerator).traits.has_devices:
         return _system_memory(release, facts, stopped)
     return _devices(release, facts, stopped, dozing)
@@ -41,6 +43,8 @@ def find_room(
 
 def _system_memory(release: Release, facts: HostFacts, stopped: Sequence[SlotFacts]) -> Room:
     free = facts.memory_available - SYSTEM_RESERVE + sum(slot.memory for slot in stopped)
+    for slot in _waking(facts, stopped):
+        free -= max(0, _needed(slot) - slot.memory) if not slot.devices else 0
     words = f"needs {stated_size(release.memory)} of memory, {format_size(max(free, 0))} free"
     return Room(release.memory <= free, words)
 
@@ -62,6 +66,11 @@ def _devices(
             if slot.release is not None and index in free:
                 taken = slot.device_memory or (RESTING if slot.dozes else slot.release.memory)
                 free[index] += max(0, taken - stays) // max(1, len(slot.devices))
+    for slot in _waking(facts, [*stopped, *dozing]):
+        for index in slot.devices:
+            if index in free:
+                coming = max(0, _needed(slot) - (slot.device_memory or 0))
+                free[index] -= coming // max(1, len(slot.devices))
     total = {device.index: device.memory for device in facts.devices}
     able = [index for index in free if min(free[index], total[index]) >= share]
     able.sort(key=lambda index: (-free[index], index))
@@ -72,3 +81,17 @@ def _devices(
     if len(able) < release.devices:
         return Room(False, words)
     return Room(True, words, tuple(sorted(able[: release.devices])))
+
+
+def _waking(facts: HostFacts, stopped: Sequence[SlotFacts]) -> list[SlotFacts]:
+    """Return the slots whose replicas have begun to wake and go on."""
+    going = {(slot.model, slot.slot) for slot in stopped}
+    return [
+        slot
+        for slot in facts.slots
+        if slot.asleep == "waking" and not slot.rests and (slot.model, slot.slot) not in going
+    ]
+
+
+def _needed(slot: SlotFacts) -> int:
+    return slot.release.memory if slot.release else 0

@@ -125,16 +125,21 @@ def require_room(
     The models in `alternates` fall asleep before it wakes.
     """
     for name, each in facts.items():
-        slots = [slot for slot in each.slots_of(model) if slot.asleep and slot.rests]
-        going = [slot for slot in each.slots if slot.model in alternates]
-        first = next((slot for slot in slots if slot.release), None)
-        if first is None or first.release is None:
-            continue
-        room = find_room(first.release, each, [*slots, *going])
-        if not room.fits:
+        if lacks := lack_of_room(model, each, alternates):
             others = sorted({slot.model for slot in each.slots if slot.model != model})
             raise NothingSuitableError(
-                f"{model} cannot wake on {name}: {room.reason}, with {', '.join(others) or 'nothing of ours'}"
+                f"{model} cannot wake on {name}: {lacks}, with {', '.join(others) or 'nothing of ours'}"
                 " left running",
                 hint="toolkit sleep OTHER, or toolkit stop OTHER",
             )
+
+
+def lack_of_room(model: str, facts: HostFacts, alternates: Collection[str]) -> str:
+    """Return why a model that sleeps cannot start on a host once its `alternates` sleep; empty where it can."""
+    slots = [slot for slot in facts.slots_of(model) if slot.asleep and slot.rests]
+    going = [slot for slot in facts.slots if slot.model in alternates]
+    first = next((slot.release for slot in slots if slot.release), None)
+    if first is None:
+        return ""
+    room = find_room(first, facts, [*slots, *going])
+    return "" if room.fits else room.reason

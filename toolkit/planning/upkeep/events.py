@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.quantity import format_seconds
 from toolkit.domain.replicas.warmth import WORDS, WhenAsleep
+from toolkit.planning.change.sleep import lack_of_room
 from toolkit.planning.routing.routes import Route, Routes, Sleep
 
 DAY = 86400.0
@@ -15,6 +16,7 @@ DAY = 86400.0
 
 def events_of(routes: Routes, facts: Iterable[HostFacts]) -> tuple[str, ...]:
     """Return each event in words: takeovers until the next change of the model, hangs for a day, sleep."""
+    facts = list(facts)
     found = [
         f"{route.model}: its standby took over by itself at {_time(route.took_over)}, "
         f"because what served before was down; toolkit deploy {route.model} chooses anew"
@@ -34,11 +36,19 @@ def events_of(routes: Routes, facts: Iterable[HostFacts]) -> tuple[str, ...]:
         if each.unlogged
     ]
     found += [
-        f"{route.model}: {_sleep_words(route.sleep, _hosts(route))}"
+        f"{route.model}: {_sleep_words(route.sleep, _hosts(route))}{_room_words(route.model, route.sleep, facts)}"
         for route in routes.routes
         if route.sleep
     ]
     return tuple(found)
+
+
+def _room_words(model: str, sleep: Sleep, facts: Iterable[HostFacts]) -> str:
+    """Return on which hosts a model that sleeps has no room to wake, in words; nothing where it has everywhere."""
+    alternates = {each.model for each in sleep.alternates}
+    lacks = ((each.name, lack_of_room(model, each, alternates)) for each in facts)
+    found = [f"{name} has no room for it now: {why}" for name, why in lacks if why]
+    return "".join(f"; {words}" for words in found)
 
 
 def _hosts(route: Route) -> str:

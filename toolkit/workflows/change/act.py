@@ -32,6 +32,7 @@ from toolkit.workflows.change.send import engine_on_host, installing, send
 from toolkit.workflows.change.slot_files import require_files, slot_variables
 from toolkit.workflows.change.starting import keep_phases, usual_starting
 from toolkit.workflows.change.subject import Change
+from toolkit.workflows.change.wakes_held import WakesHeld
 from toolkit.workflows.guard.checks import fault_of_checks
 from toolkit.workflows.tools import Tools
 
@@ -66,6 +67,7 @@ class Act:
             if change.guard and facts.watched
             else None
         )
+        self._wakes = WakesHeld(tools.host, change, facts)
         self._watched: set[str] = set()
         self._judged: set[str] = set()
         self._proving: Proving | None = None
@@ -92,14 +94,16 @@ class Act:
         self._stopping = {step.slot for step in steps if step.kind in leaving}
         self._started |= {step.slot for step in steps if step.kind is StepKind.START}
         self._watched = {step.slot for step in steps if step.kind in _WATCHED}
-        for step in steps:
+        for at, step in enumerate(steps):
             self._tools.host.require_lock()
             self._tools.say(f"{step.kind}{f' {step.slot}' if step.slot else ''}: {step.reason}")
             history = self._tools.history
             seq = history.start_step(self._deployment, str(step.kind), step.detail)
             started = self._tools.clock()
             try:
+                self._wakes.before(steps[at:])
                 self._do[step.kind](self, step)
+                self._wakes.after(steps[at:])
             except BaseException as error:
                 history.end_step(self._deployment, seq, Outcome.FAILED)
                 if isinstance(error, ReleaseFailedError):

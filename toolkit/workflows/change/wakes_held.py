@@ -1,0 +1,75 @@
+"""Let no model wake on a host while a replica starts there: each would take memory that the other counts on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from toolkit.adapters.hosts.port import HostPort
+from toolkit.domain.deployment.plan import Step, StepKind
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.errors import NothingSuitableError
+from toolkit.planning.change.room import find_room
+from toolkit.workflows.change.subject import Change
+
+# Steps that take memory, and those that make room for them.
+_TAKES = (StepKind.START, StepKind.WAKE)
+_FREES = (StepKind.STOP, StepKind.DOZE)
+
+
+class WakesHeld:
+    """Wakes on `host` are held off from the first step that makes room for a start of `change` until the last start.
+
+    `facts` are those of its plan. Where a step fails they stay so until the lock of the host ends: what is undone may
+    have to start as well.
+    """
+
+    def __init__(self, host: HostPort, change: Change, facts: HostFacts) -> None:
+        self._host, self._change, self._facts = host, change, facts
+        self._held = False
+
+    def before(self, steps: Sequence[Step]) -> None:
+        """Hold wakes off where the first of `steps`, which are those that are left, begins a start.
+
+        Raises NothingSuitableError where a model has woken since the plan, and has the memory of what is to start.
+        """
+        if self._held or steps[0].kind not in (*_FREES, *_TAKES):
+            return
+        if not any(step.kind in _TAKES for step in steps):
+            return
+        self._host.hold_wakes(on=True)
+        self._held = True
+        # What is undone served before, and there is nothing better to go back to.
+        if not self._change.proven:
+            self._require_room(steps)
+
+    def after(self, steps: Sequence[Step]) -> None:
+        """Let wakes begin again once no start is left after the first of `steps`."""
+        if self._held and not any(step.kind in _TAKES for step in steps[1:]):
+            self._host.hold_wakes(on=False)
+            self._held = False
+
+    def _require_room(self, steps: Sequence[Step]) -> None:
+        facts = self._host.observe()
+        slept = {slot.model for slot in self._facts.slots if slot.rests}
+        woken = {slot.model for slot in facts.slots if slot.model in slept and not slot.rests}
+        if not woken:
+            return
+        names = ", ".join(sorted(woken))
+        stopped, dozing = (
+            [slot for slot in facts.slots_of(self._change.model) if (kind, slot.slot) in _of(steps)]
+            for kind in _FREES
+        )
+        for slot in (slot for kind, slot in _of(steps) if kind is StepKind.START):
+            release = self._change.releases[slot]
+            room = find_room(release, facts, stopped, dozing)
+            if not room.fits:
+                raise NothingSuitableError(
+                    f"{release.title} does not fit on {facts.name} any more: {names} has woken since the plan was"
+                    f" made; {room.reason}",
+                    hint=" or ".join(f"toolkit sleep {each}" for each in sorted(woken))
+                    + ", then the same command again",
+                )
+
+
+def _of(steps: Sequence[Step]) -> list[tuple[StepKind, str]]:
+    return [(StepKind(step.kind), step.slot) for step in steps]
