@@ -10,13 +10,18 @@ from pathlib import Path
 
 def processor(root: int) -> float:
     """Return the processor seconds of all threads of a process and of what descends from it."""
-    total, todo = 0, [root]
+    return sum(threads(root).values())
+
+
+def threads(root: int) -> dict[int, float]:
+    """Return the processor seconds of each thread of a process and of what descends from it, by its number."""
+    found, todo = dict[int, float](), [root]
     while todo:
         pid = todo.pop()
         for task in Path(f"/proc/{pid}/task").glob("*"):
-            total += int((task / "schedstat").read_text().split()[0])
+            found[int(task.name)] = int((task / "schedstat").read_text().split()[0]) / 1e9
             todo += map(int, (task / "children").read_text().split())
-    return total / 1e9
+    return found
 
 
 @dataclass(frozen=True)

@@ -203,7 +203,7 @@ class Server:
         if "thoughts" in asked:
             usage["completion_tokens_details"] = {"reasoning_tokens": asked["thoughts"]}
         scope["state"]["request_metadata"] = types.SimpleNamespace(
-            final_usage_info=types.SimpleNamespace(model_dump=lambda: usage)
+            final_usage_info=types.SimpleNamespace(model_dump=lambda: usage, **usage)
         )
         if not stream:
             await self.say(send, 200, {"choices": [{"finish_reason": "stop"}], "usage": usage})

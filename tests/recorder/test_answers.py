@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import types
 from typing import Any
 
 import pytest
 from toolkit_recorder.middleware import Recorder
 
-from tests.recorder.test_middleware import REQUESTS, Lab, ask, engine_lab, run
+from tests.recorder.test_middleware import CHAT, REQUESTS, Lab, ask, engine_lab, run
 
 __all__ = ["engine_lab"]
 
@@ -44,12 +45,82 @@ def said(messages: list[dict[str, Any]]) -> tuple[dict[str, Any], bytes]:
 def test_the_mark_of_the_end_waits_for_what_follows(
     engine_lab: Lab, after: list[bytes], sent: list[bytes]
 ) -> None:
+    went = run(ask(Recorder(streaming(b"data: [DONE]\n\n", *after)), {}))
+    assert [each["body"] for each in went[1:]] == sent
+
+
+TOKEN = b'data: {"choices":[{"delta":{"content":"x"}}]}\n\n'
+ABORTED = b'data: {"choices":[{"finish_reason":"abort"}]}\n\n'
+USED = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}\n\n'
+DONE = b"data: [DONE]\n\n"
+
+
+def streaming(*bodies: bytes, usage: Any = None) -> Any:
+    """Return an app that streams `bodies`, and keeps `usage` as vLLM does."""
+
     async def app(scope: Any, receive: Any, send: Any) -> None:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        for body in (b"data: [DONE]\n\n", *after):
-            more = body != b""
-            await send({"type": "http.response.body", "body": body, "more_body": more})
+        if usage is not None:
+            kept = types.SimpleNamespace(model_dump=lambda: usage, **usage)
+            scope["state"] = {"request_metadata": types.SimpleNamespace(final_usage_info=kept)}
+        for body in bodies:
+            await send({"type": "http.response.body", "body": body, "more_body": body != b""})
 
-    went = run(ask(Recorder(app), {}))
+    return app
+
+
+@pytest.mark.parametrize(
+    ("bodies", "sent"),
+    [
+        ([TOKEN, TOKEN, DONE, b""], [TOKEN, TOKEN, DONE]),
+        # Amid a stream most events pass by the shortest way; none may pass the mark.
+        ([TOKEN, DONE, TOKEN, TOKEN, b""], [TOKEN, DONE + TOKEN, TOKEN, b""]),
+        ([TOKEN, TOKEN + DONE, b""], [TOKEN, TOKEN + DONE]),
+        ([TOKEN, DONE, DONE, TOKEN, b""], [TOKEN, DONE + DONE + TOKEN, b""]),
+        ([TOKEN, b": x\n\n", TOKEN, b""], [TOKEN, b": x\n\n", TOKEN, b""]),
+    ],
+)
+def test_events_keep_their_order_around_the_mark(
+    engine_lab: Lab, bodies: list[bytes], sent: list[bytes]
+) -> None:
+    went = run(ask(Recorder(streaming(*bodies)), {}))
     assert [each["body"] for each in went[1:]] == sent
+    assert engine_lab.records()[-1]["end"] == "whole"
+
+
+@pytest.mark.parametrize(
+    ("bodies", "end"),
+    [
+        ([TOKEN, TOKEN, USED, DONE, b""], "whole"),
+        ([TOKEN, ABORTED, USED, DONE, b""], "failed"),
+        ([TOKEN, b'data: {"error":{"message":"dead"}}\n\n', DONE, b""], "failed"),
+        ([TOKEN, b'event: error\ndata: {"type":"error"}\n\n', b""], "failed"),
+        ([TOKEN, b'data: {"type":"response.', b'failed"}\n\n', b""], "failed"),
+    ],
+)
+def test_a_stream_whose_end_says_that_it_failed_has_failed(
+    engine_lab: Lab, bodies: list[bytes], end: str
+) -> None:
+    """Also where the engine keeps the usage, so that the end need not be read for that."""
+    run(ask(Recorder(streaming(*bodies, usage={"prompt_tokens": 3})), {}))
+    assert engine_lab.records()[-1]["end"] == end
+
+
+def test_a_server_that_says_by_send_that_the_client_left_is_heard(engine_lab: Lab) -> None:
+    sent = 0
+
+    async def send(message: Any) -> None:
+        nonlocal sent
+        sent += 1
+        if sent == 4:
+            raise OSError("gone")
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    scope = {"type": "http", "method": "POST", "path": CHAT, "headers": ()}
+    scope["asgi"] = {"spec_version": "2.4"}
+    with pytest.raises(OSError, match="gone"):
+        run(Recorder(streaming(*[TOKEN] * 9, b""))(scope, receive, send))
+    assert (engine_lab.records()[-1]["end"], sent) == ("left", 4)

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,18 +122,30 @@ HEADERS = {"Content-Type": "application/json", "X-Request-Id": "r-1"}
 
 
 @contextmanager
-def started(engine: Path, model: Path, scratch: Path, *, recorded: bool) -> Iterator[Engine]:
-    """Run vLLM as the toolkit does, by its starter, and with its recorder or without."""
+def started(
+    engine: Path,
+    model: Path,
+    scratch: Path,
+    *,
+    recorded: bool,
+    middleware: str = "toolkit_recorder.Recorder",
+    modules: Sequence[Path] = (),
+    words: Sequence[str] = (),
+) -> Iterator[Engine]:
+    """Run vLLM as the toolkit does, by its starter, and with its recorder or without.
+
+    A benchmark has another `middleware` in place of the recorder, of its own `modules`, and further `words`.
+    """
     port, use = free_port(), scratch / "use" if recorded else None
-    words = ["--served-model-name", "tiny", "--enforce-eager", "--max-num-seqs", "8"]
-    words += ["--shutdown-timeout", "30", "--disable-uvicorn-access-log"]
-    words += ["--host", "127.0.0.1", "--port", str(port)]
+    given = ["--served-model-name", "tiny", "--enforce-eager", "--max-num-seqs", "8"]
+    given += ["--shutdown-timeout", "30", "--disable-uvicorn-access-log"]
+    given += ["--host", "127.0.0.1", "--port", str(port), *words]
     environment = {**os.environ, **ENVIRONMENT, "PATH": f"{engine}/bin:/usr/bin:/bin"}
-    environment["PYTHONPATH"] = str(ROLE_FILES)
+    environment["PYTHONPATH"] = os.pathsep.join(map(str, (ROLE_FILES, *modules)))
     if recorded:
         told = {"directory": str(use), "program": "tiny-blue", "model": "tiny", "version": "v1"}
         environment["TOOLKIT_USE"] = json.dumps({**told, "release": 1, "engine": engine.name})
-        words += ["--middleware", "toolkit_recorder.Recorder"]
+        given += ["--middleware", middleware]
     starter = (engine / "bin/python", "-m", "toolkit_starter", "1,1")
     log = scratch / ("recorded.log" if recorded else "plain.log")
     # An engine that is killed leaves its sockets; their paths must be short.
@@ -141,7 +153,7 @@ def started(engine: Path, model: Path, scratch: Path, *, recorded: bool) -> Iter
     environment["VLLM_RPC_BASE_PATH"] = sockets
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*starter, engine / "bin/vllm", "serve", ".", *words],
+            [*starter, engine / "bin/vllm", "serve", ".", *given],
             cwd=model,
             env=environment,
             stdout=output,

@@ -15,6 +15,8 @@ ALL = 256 * 2**20
 # Files beside the one that begins. A replica that dies at each start leaves one each time.
 FILES = 255
 
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+
 
 class Book:
     """The file `RUN.jsonl` in `directory`, and `RUN.1.jsonl` and so on after it.
@@ -52,7 +54,7 @@ class Book:
             self._file = -1
 
     def _append(self, line: Mapping[str, Any]) -> None:
-        text = json.dumps(line, separators=(",", ":")).encode() + b"\n"
+        text = _ENCODE(line).encode() + b"\n"
         # What a full disk has cut must not spoil the line after it.
         data = b"\n" + text if self._torn else text
         written = os.write(self._file, data)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 # The last pieces of an answer that are looked at, and the size up to which they are.
 LAST_PIECES = 3
 LARGEST = 256 * 1024
+
+# Where a usage says of what kinds the tokens of an answer are.
+OF_ANSWER = ("completion_tokens_details", "output_tokens_details")
 
 # Ends of a request: as far as its answer went.
 WHOLE, LEFT, FAILED, REFUSED = "whole", "left", "failed", "refused"
@@ -38,8 +41,7 @@ APIS = frozenset(
 STATING = frozenset(("/v1/responses", "/v1/audio/transcriptions", "/v1/audio/translations"))
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """What the engine computed for one of a request's sequences.
 
     `prompt` are the tokens of its prompt, 0 until they are computed, `cached` those of them that came from the cache,
@@ -54,8 +56,7 @@ class Part:
     name: str = ""
 
 
-@dataclass(frozen=True)
-class Count:
+class Count(NamedTuple):
     """Tokens of a request. None: nobody knows.
 
     `asked` are the prompt tokens that the engine computed or took from its cache, each choice for itself; `came` counts
@@ -137,8 +138,7 @@ def stated(usage: Mapping[str, Any]) -> Count:
 
 def reasoning_of(usage: Mapping[str, Any]) -> int | None:
     """Return the tokens of thoughts that a usage states; None where it states none."""
-    details = ("completion_tokens_details", "output_tokens_details")
-    return _detail(usage, details, "reasoning_tokens")
+    return _detail(usage, OF_ANSWER, "reasoning_tokens")
 
 
 def audio_of(usage: Mapping[str, Any]) -> float | None:
@@ -182,6 +182,15 @@ def ended(
     return WHOLE
 
 
+# What is in each object by which `_says_failed`, and seldom in any other.
+_FAILURE = re.compile(b"error|abort|failed")
+
+
+def may_say_failed(pieces: Iterable[bytes]) -> bool:
+    """Whether one of the last pieces of a stream may say that the engine gave the request up; read them then."""
+    return _FAILURE.search(b"".join(pieces)) is not None
+
+
 def _says_failed(answer: Mapping[str, Any]) -> bool:
     """Whether the last part of an answer says that the engine gave the request up."""
     if answer.get("error") or answer.get("type") in ("error", "response.failed"):
@@ -200,6 +209,8 @@ WITHOUT_TOKEN = (
 )
 # The last event of a stream, as each API has it.
 _MARKS = (b"event: message_stop", b"event: response.completed")
+# How an event without a name begins whose data is an object, and how it ends: it is neither of the above.
+OBJECT, OBJECT_END = b"data: {", b"}\n\n"
 
 
 def is_end_mark(body: bytes) -> bool:

@@ -13,12 +13,12 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from toolkit_recorder import counting, states
 from toolkit_recorder.book import Book
-from toolkit_recorder.counting import Count
+from toolkit_recorder.counting import OBJECT, OBJECT_END, Count
 from toolkit_recorder.doze import VARIABLE as DOZE
 from toolkit_recorder.doze import Doze
 
@@ -63,8 +63,16 @@ class Use:
         if message["type"] == "http.disconnect" and not self.whole:
             self.left = True
 
-    def give(self, message: Message) -> None:
-        """Look at what goes to the client; this is done for each event of a stream."""
+    def is_amid(self) -> bool:
+        """Whether its stream has its first token, and its server does not say by `send` that the client has left.
+
+        None does before version 2.4 of the protocol.
+        """
+        version = self.scope.get("asgi", {}).get("spec_version", "2.0")
+        return self.stream and self.first is not None and version < "2.4"
+
+    def give(self, message: Message) -> bool:
+        """Look at what goes to the client; return whether it is the last event of a stream."""
         if message["type"] == "http.response.body":
             body = message.get("body")
             if body and not (self.stream and body.startswith(counting.COMMENT)):
@@ -79,6 +87,7 @@ class Use:
                 name.lower() == b"content-type" and value.startswith(STREAM)
                 for name, value in message.get("headers", ())
             )
+        return self.stream and counting.is_end_mark(message.get("body", b""))
 
     def take_sequence(self, sequence: Callable[[], states.Sequence]) -> None:
         """Count one more sequence; where that cannot be, the request's tokens are unknown."""
@@ -96,12 +105,64 @@ class Use:
         """Return the tokens so far."""
         return counting.counted([each.part() for each in self.sequences])
 
-    def kept(self) -> dict[str, Any]:
-        """Return the usage that vLLM keeps for middleware, of a stream without usage too; empty where it keeps none."""
+    def kept(self) -> Any:
+        """Return the usage that vLLM keeps for middleware, of a stream without usage too; None where it keeps none."""
         metadata = self.scope.get("state", {}).get("request_metadata")
-        usage = getattr(metadata, "final_usage_info", None)
-        found = usage.model_dump() if usage is not None else {}
-        return found if isinstance(found, dict) else {}
+        return getattr(metadata, "final_usage_info", None)
+
+    def thoughts(self, kept: Any, usage: Mapping[str, Any]) -> int | None:
+        """Return the tokens of thoughts by what vLLM has `kept`, or else by the `usage` that the answer states."""
+        if kept is None:
+            return counting.reasoning_of(usage)
+        # Few answers have thoughts, and the whole is a document to make.
+        if not any(getattr(kept, name, None) for name in counting.OF_ANSWER):
+            return None
+        return counting.reasoning_of(kept.model_dump())
+
+
+def _looked_through(use: Use, send: Send) -> tuple[Send, Callable[[], Message | None]]:
+    """Return what sends to the client by `send` and lets `use` see it, and what returns the message that is held."""
+    held: list[Message] = []
+    # The last two pieces, amid a stream whose first token is out and whose mark is not held; None elsewhere.
+    last: bytes | None = None
+    before: bytes | None = None
+
+    def sent(message: Message) -> Awaitable[None]:
+        # For most events of a stream this is all. So it is no coroutine of its own, and touches as little as can be.
+        nonlocal last, before
+        try:
+            plain = last is not None and message["more_body"]
+            body = message["body"]
+        except KeyError:
+            return look(message)
+        if plain and body.startswith(OBJECT) and body.endswith(OBJECT_END):
+            before, last = last, body
+            return send(message)
+        return look(message)
+
+    async def look(message: Message) -> None:
+        nonlocal last, before
+        kept, marks = rest(), use.give(message)
+        if kept is not None:
+            message = counting.joined(kept, message)
+        if marks:
+            held.append(message)
+            return
+        if use.is_amid():
+            before = last = b""
+        try:
+            await send(message)
+        except OSError:
+            use.left = not use.whole
+            raise
+
+    def rest() -> Message | None:
+        nonlocal last, before
+        use.pieces.extend(filter(None, (before, last)))
+        before = last = None
+        return held.pop() if held else None
+
+    return sent, rest
 
 
 class Recorder:
@@ -148,32 +209,19 @@ class Recorder:
             use.take(message)
             return message
 
-        held: list[Message] = []
-
-        async def sent(message: Message) -> None:
-            use.give(message)
-            if use.stream and counting.is_end_mark(message.get("body", b"")):
-                held.append(message)
-                return
-            if held:
-                message = counting.joined(held.pop(), message)
-            try:
-                await send(message)
-            except OSError:
-                use.left = not use.whole
-                raise
-
+        sent, rest = _looked_through(use, send)
         self._open.add(use)
         token = _current.set(use)
         try:
             await self.app(scope, received, sent)
-            if held:
-                await send(held.pop())
+            if (held := rest()) is not None:
+                await send(held)
         except BaseException:
             use.raised = True
             raise
         finally:
             _current.reset(token)
+            rest()
             try:
                 self._settle(use, time.monotonic())
             except Exception as error:
@@ -237,7 +285,9 @@ class Recorder:
 
     def _write(self, use: Use, ended: float) -> None:
         assert self.book is not None
-        needed = use.stream or use.api in counting.STATING or not self._watched
+        kept = use.kept()
+        needed = use.api in counting.STATING or not self._watched
+        needed = needed or (use.stream and (kept is None or counting.may_say_failed(use.pieces)))
         objects = counting.last_objects(tuple(use.pieces)) if needed else []
         usage = counting.usage_of(objects)
         if use.left and counting.at_its_end(tuple(use.pieces)):
@@ -245,12 +295,13 @@ class Recorder:
         end = counting.ended(
             use.status, left=use.left, whole=use.whole, raised=use.raised, objects=objects
         )
-        told = use.kept() or usage
         parts = [each.part() for each in use.sequences]
-        count = counting.stated(told)
-        if self._watched:
-            reasoning = count.reasoning
-            count = counting.counted(parts, reasoning) if use.known else counting.UNKNOWN
+        if not self._watched:
+            count = counting.stated(usage if kept is None else kept.model_dump())
+        elif use.known:
+            count = counting.counted(parts, use.thoughts(kept, usage))
+        else:
+            count = counting.UNKNOWN
         audio = counting.audio_of(usage)
         self.book.record(
             {
