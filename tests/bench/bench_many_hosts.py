@@ -35,8 +35,10 @@ from toolkit.planning.routing.routes import Route, Routes, Target
 
 ROOT = Path(__file__).resolve().parents[2]
 USUAL_DESCRIPTORS = 1024
-# A router checks each target so often, in seconds.
-CHECKED_EACH = 0.4
+# A router asks each other host, and checks each target of its own, so often, in seconds.
+ASKED_EACH = 0.4
+# It checks each target of another host so often beside.
+CHECKED_EACH = 10
 
 
 @dataclass
@@ -208,9 +210,10 @@ def _computed(act: Callable[[], int]) -> Cost:
 
 
 def checks(count: int) -> float:
-    """Return the checks a second of all routers of so many hosts, with one model in two slots on each."""
+    """Return the questions and checks a second of all routers of so many hosts, with one model in two slots on each."""
     text = Rendering(_fleet(count, 100)).at("host000")["backends.cfg"]
-    return text.count(" check inter ") / CHECKED_EACH * count
+    own, far = text.count(" check inter 400ms "), text.count(' check inter "${TOOLKIT_CHECKS_EACH-')
+    return ((count - 1 + own) / ASKED_EACH + far / CHECKED_EACH) * count
 
 
 def _fleet(count: int, weight: int) -> Routes:

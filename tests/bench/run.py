@@ -29,6 +29,7 @@ SECTIONS = {
     "bench_change.py": ("changes", "rollback"),
     "bench_fleet_look.py": ("fleet-status", "fleet-deploy"),
     "bench_many_hosts.py": ("many-hosts",),
+    "bench_checks.py": ("checks",),
     "bench_typing.py": ("typing",),
     "bench_fleet_change.py": ("fleet-upgrade", "fleet-rollback"),
     "bench_playbooks.py": ("playbooks",),

@@ -381,7 +381,7 @@ class Lab:
         def checked() -> bool:
             pid = router_socket.processes(self.directory)["current"][-1]
             known = router_socket.servers(self.directory, pid).get(f"model.{model}", {})
-            return all(slot in known and known[slot]["check"] == "L7OK" for slot in slots)
+            return all(slot in known and router_view.is_up(known[slot]) for slot in slots)
 
         until(checked)
 

@@ -151,15 +151,11 @@ def test_a_release_is_named_by_the_host_that_has_it_and_a_key_stays_at_the_door(
 
 
 def test_a_request_that_a_relay_handed_to_no_replica_goes_to_another_host(pair: Pair) -> None:
-    # b's relay goes on, and says for a moment that its replica is up: here for as long as a does not ask again
-    directory = pair.routers["a"].directory
-    pid = router_socket.processes(directory)["current"][-1]
-    router_socket.tell(directory, pid, ["disable health model.tiny/b.blue"])
+    # b's relay goes on, and says for a moment that its replica is up
     pair.engines["b"].stop()
     assert pair.answers("a") == {"a.blue": 20}
     lines = until(lambda: len(each := pair.routers["a"].requests()) >= 20 and each)
     assert {line["retries"] for line in lines} > {"0"}
-    router_socket.tell(directory, pid, ["enable health model.tiny/b.blue"])
     # where no host is left, the client sees the router's own words
     pair.engines["a"].stop()
     asked = until(

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.hostside.router_lab import REPO, Lab, router_socket, until
+from tests.hostside.router_lab import REPO, Lab, until
 from tests.hostside.router_site import PATH, Clients, Site
 from tests.hostside.test_router_fleet import Pair
 from tests.hostside.test_router_share import a_fleet, answers
@@ -188,7 +188,8 @@ def fleet(standing: Pair) -> Pair:
     for lab in standing.routers.values():
         shutil.rmtree(lab.root / "slots")
         (lab.root / "slots").mkdir()
-        until(lambda lab=lab: {_code(lab, each.name) for each in targets} == {"200"})
+        until(lambda lab=lab: not _withdrawn(lab))
+        lab.up("tiny", *(each.name for each in targets))
     return standing
 
 
@@ -297,15 +298,15 @@ def test_a_command_that_holds_the_lock_changes_the_routes_itself(
 ) -> None:
     fleet.apply(shifted(fleet.routes))
     withdraw.withdraw(str(fleet.routers["b"].root), "tiny", "green")
-    until(lambda: _code(fleet.routers["a"], "b.green") == withdraw.CODE)
+    until(lambda: _withdrawn(fleet.routers["a"]) == {"tiny": {"b.green": withdraw.CODE}})
     monkeypatch.setattr(watch.deployment_lock, "read", lambda _: {"held": True, "owner": {}})
     assert [watches["a"].look() for _ in range(5)] == [[]] * 5
     assert own_routes(fleet.routers["a"]) == fleet.routes
 
 
-def _code(lab: Lab, name: str) -> str:
-    pid = router_socket.processes(lab.directory)["current"][-1]
-    return str(router_socket.servers(lab.directory, pid)["model.tiny"][name]["code"])
+def _withdrawn(lab: Lab) -> dict[str, dict[str, str]]:
+    """Return which targets other hosts call withdrawn, as the router learned it."""
+    return withdraw.codes_of(lab.directory)
 
 
 def test_requests_that_were_handed_on_have_a_line_where_they_were_answered(fleet: Pair) -> None:

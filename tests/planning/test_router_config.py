@@ -139,7 +139,8 @@ def test_files_of_a_host_among_several() -> None:
         "    use-server %[var(txn.slot)] if { var(txn.slot) -m found }\n"
         "    use-server %[var(txn.canary)] if { var(txn.canary) -m found }\n"
         "    force-persist if { stopping }\n"
-        "    server gpu1.blue 10.0.0.1:8090 weight 100 check inter 400ms fastinter 200ms fall 2"
+        "    server gpu1.blue 10.0.0.1:8090 weight 100"
+        ' check inter "${TOOLKIT_CHECKS_EACH-400ms}" fastinter 200ms fall 2'
         " on-marked-down shutdown-sessions tcp-ut 1900ms\n"
         "    server standby:gpu1.blue 10.0.0.1:8090 weight 0"
         " on-marked-down shutdown-sessions tcp-ut 1900ms backup"
@@ -196,8 +197,8 @@ def test_shares_are_bounds_of_a_draw_one_after_the_other() -> None:
 
 
 def test_what_the_role_starts_with_is_no_routes() -> None:
-    # these are not the routes': the keys start with an open door, and none has used up a quota
-    others = {"keys.map": "door open\n", "quotas.map": "", "versions.map": ""}
+    # these are not the routes': the keys start with an open door, none has used up a quota, no target is withdrawn
+    others = {"keys.map": "door open\n", "quotas.map": "", "versions.map": "", "withdrawn.map": ""}
     assert {path.name: path.read_text() for path in EMPTY.iterdir()} == {
         **render_files(Routes()),
         **others,

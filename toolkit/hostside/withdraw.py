@@ -17,6 +17,7 @@ target nothing take the mark away.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 
 import reweigh
@@ -30,6 +31,8 @@ from wire import Document
 
 # A relay's answer to the check of a target that was withdrawn, and whose requests the slot beside it takes.
 CODE = "299"
+# Seconds for which the word of another host counts; a router asks for it each 0.4 s.
+FRESH = 5.0
 
 
 def withdraw(root: str, model: str, slot: str) -> Document:
@@ -102,7 +105,7 @@ def follow(root: str) -> list[str]:
     routes = router_files.routes(directory)
     if not any(each.get("host") for route in routes.get("routes", ()) for each in route["targets"]):
         return []
-    found = learned(routes, _codes(directory))
+    found = learned(routes, codes_of(directory))
     if found:
         reweigh.reweigh(root, lambda present: _all_withdrawn(present, found))
     return [f"{name} of {model} was withdrawn by its host" for model, name in found]
@@ -114,11 +117,17 @@ def _all_withdrawn(routes: Document, found: list[tuple[str, str]]) -> Document:
     return routes
 
 
-def _codes(directory: str) -> dict[str, dict[str, str]]:
-    """Return the status of the relays' last answers to the newest worker, {model: {target: status}}."""
+def codes_of(directory: str) -> dict[str, dict[str, str]]:
+    """Return the status of the relays' last answers to the newest worker, {model: {target: status}}.
+
+    Of a worker that asks hosts in place of targets, see healths.lua, these are the withdrawn targets alone.
+    """
     try:
         pid = router_socket.processes(directory)["current"][-1:]
-        known = router_socket.servers(directory, pid[0]) if pid else None
+        told = router_socket.read_map(directory, pid[0], _told(directory)) if pid else {}
+        if told is not None:
+            return still_told(told, time.time())
+        known = router_socket.servers(directory, pid[0])
     except RouterDown:
         return {}
     return {
@@ -126,3 +135,22 @@ def _codes(directory: str) -> dict[str, dict[str, str]]:
         for backend, servers in (known or {}).items()
         if backend.startswith(routes_file.PREFIX)
     }
+
+
+def _told(directory: str) -> str:
+    """Return the name of the map in which healths.lua notes what other hosts call withdrawn."""
+    return os.path.join(directory, "withdrawn.map")
+
+
+def still_told(told: Mapping[str, str], now: float) -> dict[str, dict[str, str]]:
+    """Return the codes of targets that their hosts have called withdrawn within the last seconds.
+
+    `told` has BACKEND/SERVER -> when a host last did, in seconds since the epoch. A worker that no longer asks leaves
+    its last word in the map.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for place, at in told.items():
+        backend, _, name = place.partition("/")
+        if at.isdigit() and abs(now - int(at)) < FRESH and backend.startswith(routes_file.PREFIX):
+            found.setdefault(routes_file.model(backend), {})[name] = CODE
+    return found

@@ -249,9 +249,12 @@ def _relay_check(target: Target, at: str) -> str:
     A dead host must leave the rotation within two seconds, a busy engine must stay in it. Routers answer at once, from
     their own checks with longer timeouts.
     """
-    check = " check inter 400ms fastinter 200ms fall 2"
+    rest = "fastinter 200ms fall 2"
+    if target.host != at:
+        # A base that asks hosts in place of targets, see healths.lua, says how seldom HAProxy itself has to check.
+        return f' check inter "${{TOOLKIT_CHECKS_EACH-400ms}}" {rest}'
     port = target.relay.rpartition(":")[2]
-    return f"{check} addr 127.0.0.1 port {port}" if target.host == at else check
+    return f" check inter 400ms {rest} addr 127.0.0.1 port {port}"
 
 
 def render_map(routes: Routes) -> str:
