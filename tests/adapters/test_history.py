@@ -142,6 +142,33 @@ def test_the_newest_deployments_of_one_model(history: History) -> None:
     assert [each.release for each in history.deployments("other")] == [9]
 
 
+def test_all_deployments_of_a_model_are_there_with_or_without_their_steps(
+    history: History,
+) -> None:
+    for number in range(1, 61):
+        history.start_step(begin(history, number, host=f"gpu-{number}", rollout="r7"), "gate", "")
+    with_steps, without = history.deployments("tiny"), history.deployments("tiny", steps=False)
+    assert [each.release for each in with_steps] == [*range(60, 0, -1)]
+    assert {each.steps[0].kind for each in with_steps} == {"gate"}
+    assert without == [replace(each, steps=()) for each in with_steps]
+    assert history.is_recorded("tiny", "gpu-1", "r7")
+    assert not history.is_recorded("tiny", "gpu-1", "r8")
+    assert not history.is_recorded("tiny", "gpu-61", "r7")
+    assert not history.is_recorded("other", "gpu-1", "r7")
+
+
+def test_the_newest_start_that_succeeded_tells_how_long_one_takes(history: History) -> None:
+    for kind, outcome in (
+        ("start", Outcome.DONE),
+        ("gate", Outcome.DONE),
+        ("start", Outcome.FAILED),
+    ):
+        opened = begin(history, 1)
+        assert history.start_step(opened, "fetch", "") == 1
+        history.end_step(opened, history.start_step(opened, kind, "blue"), outcome)
+    assert (history.last_start("tiny"), history.last_start("other")) == (1.0, None)
+
+
 def test_the_deployments_of_one_command_share_a_rollout(history: History) -> None:
     begin(history, 1)
     for name in ("gpu-1", "gpu-2"):
@@ -272,7 +299,6 @@ def test_what_a_start_took_stands_beside_what_was_predicted(history: History) ->
     for record in records:
         history.add_fit(record)
     assert history.fits("tiny") == [records[1], records[0]]
-    assert history.fits("tiny", limit=1) == [records[1]]
     assert history.fits("unknown") == []
 
 

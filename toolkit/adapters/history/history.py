@@ -161,18 +161,38 @@ class History:
         """Return deployments without an outcome, oldest first."""
         return self._select("WHERE outcome = ? ORDER BY id", (str(Outcome.RUNNING),))
 
-    def deployments(self, model: str, limit: int = 50) -> list[Deployment]:
-        """Return the model's deployments, newest first."""
-        return self._select("WHERE model = ? ORDER BY id DESC LIMIT ?", (model, limit))
+    def deployments(
+        self, model: str, limit: int | None = None, *, steps: bool = True
+    ) -> list[Deployment]:
+        """Return the model's deployments, newest first, at most `limit` of them.
+
+        There is one for each host of a rollout and each failed attempt, so no number of the newest has what a model or
+        a host did last. All of them without their `steps` are read as fast as some with them.
+        """
+        where, values = "WHERE model = ? ORDER BY id DESC", (model,)
+        if limit is not None:
+            return self._select(f"{where} LIMIT ?", (*values, limit), steps)
+        return self._select(where, values, steps)
 
     def deployments_until(self, until: float) -> list[Deployment]:
         """Return the deployments of all models that began until then, oldest first, without their steps."""
-        rows = self._run("SELECT * FROM deployments WHERE started_at <= ? ORDER BY id", (until,))
-        return [
-            found
-            for row in rows
-            for found in self._readable(lambda row: record_of(Deployment, row, steps=()), row)
-        ]
+        return self._select("WHERE started_at <= ? ORDER BY id", (until,), steps=False)
+
+    def is_recorded(self, model: str, host: str, rollout: str) -> bool:
+        """Whether the history has a deployment of the model on `host` in `rollout`."""
+        query = "SELECT id FROM deployments WHERE model = ? AND host = ? AND rollout = ? LIMIT 1"
+        return bool(self._run(query, (model, host, rollout)))
+
+    def last_start(self, model: str) -> float | None:
+        """Return how long the newest start of a replica of the model took, in seconds; None where none succeeded."""
+        rows = self._run(
+            "SELECT steps.ended_at - steps.started_at AS seconds FROM steps"
+            " JOIN deployments ON deployments.id = steps.deployment"
+            " WHERE model = ? AND kind = ? AND steps.outcome = ? AND steps.ended_at IS NOT NULL"
+            " ORDER BY steps.deployment DESC, seq DESC LIMIT 1",
+            (model, "start", str(Outcome.DONE)),
+        )
+        return float(rows[0]["seconds"]) if rows else None
 
     # memory of replicas, predicted and actual
 
@@ -181,21 +201,13 @@ class History:
         self._run(
             "INSERT INTO fits (model, release_number, host, predicted, actual, at)"
             " VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                record.model,
-                record.release,
-                record.host,
-                json.dumps(record.predicted.as_json()),
-                json.dumps(record.actual.as_json()),
-                record.at,
-            ),
-        )
+            (record.model, record.release, record.host, json.dumps(record.predicted.as_json()),
+             json.dumps(record.actual.as_json()), record.at),
+        )  # fmt: skip
 
-    def fits(self, model: str, limit: int = 50) -> list[FitRecord]:
-        """Return the records of the model's last starts, newest first."""
-        rows = self._run(
-            "SELECT * FROM fits WHERE model = ? ORDER BY id DESC LIMIT ?", (model, limit)
-        )
+    def fits(self, model: str) -> list[FitRecord]:
+        """Return the records of the model's starts, newest first."""
+        rows = self._run("SELECT * FROM fits WHERE model = ? ORDER BY id DESC", (model,))
         return [found for row in rows for found in self._readable(fit_of, row)]
 
     # what starts took
@@ -205,15 +217,9 @@ class History:
         self._run(
             "INSERT INTO starts (model, release_number, host, engine, phases, at)"
             " VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                record.model,
-                record.release,
-                record.host,
-                record.engine,
-                json.dumps(dict(record.phases)),
-                record.at,
-            ),
-        )
+            (record.model, record.release, record.host, record.engine, json.dumps(dict(record.phases)),
+             record.at),
+        )  # fmt: skip
 
     def starts(self, model: str, limit: int = 50) -> list[StartRecord]:
         """Return the model's last starts, newest first."""
@@ -353,18 +359,21 @@ class History:
                 self._without(error)
             return []
 
-    def _select(self, where: str, values: tuple[object, ...]) -> list[Deployment]:
+    def _select(
+        self, where: str, values: tuple[object, ...], steps: bool = True
+    ) -> list[Deployment]:
         found = self._run(f"SELECT * FROM deployments {where}", values)  # noqa: S608
-        steps: dict[int, list[Row]] = {}
-        for row in self._run(
-            "SELECT * FROM steps WHERE deployment IN"  # noqa: S608
-            f" (SELECT id FROM deployments {where}) ORDER BY seq",
-            values,
-        ):
-            steps.setdefault(row["deployment"], []).append(row)
+        known: dict[int, list[Row]] = {}
+        if steps:
+            for row in self._run(
+                "SELECT * FROM steps WHERE deployment IN"  # noqa: S608
+                f" (SELECT id FROM deployments {where}) ORDER BY seq",
+                values,
+            ):
+                known.setdefault(row["deployment"], []).append(row)
 
         def read(row: Row) -> Deployment:
-            return record_of(Deployment, row, steps=tuple(map(step_of, steps.get(row["id"], ()))))
+            return record_of(Deployment, row, steps=tuple(map(step_of, known.get(row["id"], ()))))
 
         return [each for row in found for each in self._readable(read, row)]
 

@@ -29,9 +29,6 @@ from toolkit.planning.upkeep.left_candidate import left_candidate, with_outcomes
 from toolkit.workflows.change.bake import await_guards
 from toolkit.workflows.fleet.look import look
 
-# Deployments among which the last one of each host is looked for.
-_LOOK_BACK = 500
-
 
 @click.command()
 @connecting
@@ -96,7 +93,7 @@ def _left_candidate(spec: str, pins: Pins, options: ChangeOptions, home: Path) -
     if model is None or not model.candidates:
         return None
     history = open_history(home)
-    deployments = history.deployments(model.name, _LOOK_BACK)
+    deployments = history.deployments(model.name, steps=False)
     if any(each.outcome is Outcome.RUNNING for each in deployments):
         deployments = _outcomes(model.name, deployments, options, home)
     found = _live_candidate(model, deployments, history)
@@ -118,7 +115,7 @@ def _is_everywhere(version: Version, pins: Pins, home: Path) -> bool:
     if not version.candidate:
         return False
     history = open_history(home)
-    deployments = history.deployments(version.model, _LOOK_BACK)
+    deployments = history.deployments(version.model, steps=False)
     return _live_candidate(pins.registry.models[version.model], deployments, history) == version
 
 

@@ -33,8 +33,6 @@ from toolkit.workflows.schedule.desk import Ended
 
 # A directory is hashed whole; a Hub answers or fails long before.
 _SOURCE_SECONDS = 1800.0
-# Deployments that are read for the duration of the last upgrade: those of a large fleet.
-_LOOK_BACK = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +103,7 @@ class CommandDesk:
     def duration(self, model: str) -> float:
         """Return how long an upgrade of the model takes, in seconds."""
         newest = self._newest(model)
-        known = self.history.deployments(newest.adapter_of or newest.model, _LOOK_BACK)
+        known = self.history.deployments(newest.adapter_of or newest.model)
         return expected_seconds(known, newest.guard, of_adapter=bool(newest.adapter_of))
 
     def _newest(self, model: str) -> Version:

@@ -26,9 +26,6 @@ from toolkit.workflows.change.recording import end_deployment, forget_on_host, r
 from toolkit.workflows.change.subject import Change
 from toolkit.workflows.tools import Timing, Tools
 
-# Deployments of a model among which the end of one may be recorded.
-_LOOK_BACK = 500
-
 
 @dataclass(frozen=True, slots=True)
 class Ending:
@@ -118,10 +115,7 @@ def _end_foreign(
 ) -> list[Recovery]:
     """Complete or undo the deployment that the host keeps and no open one of this history is."""
     history, name = tools.history, tools.host.name
-    if any(
-        each.rollout == kept.rollout and each.host == name
-        for each in history.deployments(kept.model, _LOOK_BACK)
-    ):
+    if history.is_recorded(kept.model, name, kept.rollout):
         # Its end was recorded; the command was cut short before the host knew.
         forget_on_host(tools, kept.rollout)
         return []

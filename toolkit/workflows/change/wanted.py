@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from toolkit.domain.deployment.release import Outcome
 from toolkit.domain.gates.golden import Kind
 from toolkit.errors import InputError
 from toolkit.planning.change.deploy import Wanted
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from toolkit.domain.registry.model import Policy, Version
     from toolkit.workflows.tools import Timing
 
-# Deployments of a model that a rollback reads for each host.
-_LOOK_BACK = 50
 
 # Host facts -> what the command wants on that host.
 Want = Callable[["HostFacts"], Wanted]
@@ -165,7 +162,7 @@ def _back(
     slots = [slot for each in facts.values() for slot in each.slots_of(model)]
     known.update({slot.release.number: slot.release for slot in slots if slot.release})
     if number is None:
-        told = history.deployments(model, _LOOK_BACK * (len(facts) + len(silent)))
+        told = history.deployments(model, steps=False)
         found = former_releases(model, facts, silent, Past(told, known))
     elif number in known:
         found = dict.fromkeys(facts, known[number])
@@ -185,8 +182,5 @@ def _back(
 
 def usual_start(history: History, model: str) -> float:
     """Return how long the model's last start took, in seconds; a minute where none is known."""
-    for deployment in history.deployments(model):
-        for step in deployment.steps:
-            if step.kind == "start" and step.outcome is Outcome.DONE and step.ended_at:
-                return step.ended_at - step.started_at
-    return 60.0
+    seconds = history.last_start(model)
+    return 60.0 if seconds is None else seconds

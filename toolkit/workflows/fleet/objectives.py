@@ -15,9 +15,6 @@ from toolkit.planning.objectives.coverage import coverage
 from toolkit.planning.objectives.measured import Measured, Source
 from toolkit.planning.objectives.sampled import READ, sampled, selections, watched
 
-# The newest of a model; a window of a quarter has fewer.
-MOST_DEPLOYMENTS = 2000
-
 
 def measure(
     models: Sequence[Model], history: History, now: float, days: int | None = None
@@ -115,7 +112,7 @@ def _lived(model: str, history: History) -> tuple[Lived, ...]:
     versions = {each.number: each.version for each, _ in history.releases(model)}
     found = sorted(
         (each.ended_at or each.started_at, each.release)
-        for each in history.deployments(model, limit=MOST_DEPLOYMENTS)
+        for each in history.deployments(model, steps=False)
         if each.outcome is Outcome.LIVE
     )
     return tuple(Lived(number, versions.get(number, ""), at) for at, number in found)

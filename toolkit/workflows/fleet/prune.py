@@ -135,11 +135,10 @@ def _nearly_full(store: Store) -> bool:
 
 
 def _recent(history: History, model: str, keep: int) -> list[Release]:
-    numbers: list[int] = []
-    for deployment in history.deployments(model):
-        if deployment.outcome is Outcome.LIVE and deployment.release not in numbers:
-            numbers.append(deployment.release)
-    found = (history.release(model, number) for number in numbers[:keep])
+    """Return the `keep` releases of the model that went live last, however many deployments there are of each."""
+    told = history.deployments(model, steps=False)
+    numbers = dict.fromkeys(each.release for each in told if each.outcome is Outcome.LIVE)
+    found = (history.release(model, number) for number in list(numbers)[:keep])
     return [release for release in found if release is not None]
 
 

@@ -12,7 +12,6 @@ from toolkit.domain.costs.economics import Costs, Interval, Metered, Traffic, da
 from toolkit.planning.economics.bills import Situation
 from toolkit.planning.economics.reserved import reserved
 
-_ALL = 1_000_000
 # Two sums over the recorded use are smaller by far than its rows.
 _SUMS = ("requests", "tokens_in", "cached", "tokens_out", "unknown")
 _BY_PLACE, _BY_KEY = ("day", "host", "model", "base"), ("key", "model", "base")
@@ -40,7 +39,7 @@ def recorded(
         for model in models
         for release, _ in history.releases(model)
     }
-    deployments = [each for model in models for each in history.deployments(model, _ALL)]
+    deployments = [each for model in models for each in history.deployments(model)]
     only = next(iter(costs.hosts)) if len(costs.hosts) == 1 else ""
     # Records that are older than fleets name no host.
     deployments = [replace(each, host=each.host or only) for each in deployments]
