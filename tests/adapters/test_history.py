@@ -320,5 +320,11 @@ def test_the_results_of_gates_come_back_with_their_figures_and_say_which_release
     assert not history.add_gate(replace(records[1], at=109.0))
     history.add_gate(GateRecord("other", 1, "a", "r4", 104.0, failed))
     assert history.gates("tiny") == records[::-1]
-    assert history.gates("tiny", limit=1) == [records[2]]
+    for each in records:
+        own = [other for other in records[::-1] if other.release == each.release]
+        assert history.gates("tiny", each.release) == own
+        place = (each.host, each.rollout)
+        there = [other for other in records[::-1] if (other.host, other.rollout) == place]
+        assert history.gates_of("tiny", *place) == there
+    assert history.gates("tiny", 99) == history.gates_of("tiny", "gpu-1", "") == []
     assert [history.failure("tiny", each) for each in (1, 2, 3)] == [None, records[1], None]

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from tests.cli.evidence_site import place_of, proved
 from tests.cli.shell import Prompt
 from tests.cli.test_json import Fleet
 from tests.planning.test_bom import faults
+from toolkit.adapters.hosts.port import CheckedEngine
 from toolkit.config.engine_locks import read_locks
+from toolkit.domain.gates.guard import GateRecord, GateResult, Verdict
 
 
 @pytest.fixture
@@ -39,6 +42,31 @@ def test_a_bill_of_materials_has_the_release_and_is_valid(fleet: Fleet) -> None:
     libraries = [each for each in document["components"] if each["type"] == "library"]
     assert len(libraries) == lock.packages
     assert fleet.prompt("bom", "tiny", "--at", "2026-11-01T18:00").out == said.out
+
+
+def test_gates_of_an_old_release_are_known_on_every_host_of_a_large_fleet(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A release has a result for each host and gate: those of a few rollouts are thousands."""
+    assert fleet("deploy tiny@v1 --yes").code == 0
+    history, gates = fleet.world.history, ("checks", "golden", "speed", "memory", "canary", "bake")
+    with history._db.transaction():
+        for release in (1, 2, 3):
+            for place in (f"far{number}" for number in range(40)):
+                for gate in gates:
+                    verdict = Verdict.FAILED if (release, gate) == (1, "bake") else Verdict.PASSED
+                    result = GateResult(gate, verdict)
+                    history.add_gate(GateRecord("tiny", release, place, "", 1.0, result))
+    document = json.loads(fleet.prompt("bom", "tiny@v1").out)
+    assert {f"release 1 on far{number}" for number in range(40)} <= metrics(document)
+    for host in fleet.world.hosts.values():
+        whole = CheckedEngine(sealed=True, files=3, size=9, faults=())
+        monkeypatch.setattr(host, "check_engine", lambda *_, found=whole: found)
+    proved(fleet)
+    told = json.loads(place_of(fleet).read_text())["content"]["gates"]
+    assert {each["host"] for each in told} >= {f"far{number}" for number in range(40)}
+    shown = fleet.prompt("releases", "tiny").out.splitlines()
+    assert shown[1].split()[-1] == "bake"
 
 
 def test_a_version_without_a_release_says_what_is_left_out(fleet: Fleet) -> None:

@@ -105,10 +105,8 @@ class History:
 
     def release(self, model: str, number: int) -> Release | None:
         """Return the release, or None."""
-        rows = self._run(
-            "SELECT body FROM releases WHERE model = ? AND number = ?", (model, number)
-        )
-        found = [each for row in rows for each in self._readable(release_of, row)]
+        query = "SELECT body FROM releases WHERE model = ? AND number = ?"
+        found = self._read(release_of, query, (model, number))
         return found[0] if found else None
 
     def releases(self, model: str) -> list[tuple[Release, float]]:
@@ -169,10 +167,8 @@ class History:
         There is one for each host of a rollout and each failed attempt, so no number of the newest has what a model or
         a host did last. All of them without their `steps` are read as fast as some with them.
         """
-        where, values = "WHERE model = ? ORDER BY id DESC", (model,)
-        if limit is not None:
-            return self._select(f"{where} LIMIT ?", (*values, limit), steps)
-        return self._select(where, values, steps)
+        most, values = ("", (model,)) if limit is None else (" LIMIT ?", (model, limit))
+        return self._select(f"WHERE model = ? ORDER BY id DESC{most}", values, steps)
 
     def deployments_until(self, until: float) -> list[Deployment]:
         """Return the deployments of all models that began until then, oldest first, without their steps."""
@@ -207,8 +203,7 @@ class History:
 
     def fits(self, model: str) -> list[FitRecord]:
         """Return the records of the model's starts, newest first."""
-        rows = self._run("SELECT * FROM fits WHERE model = ? ORDER BY id DESC", (model,))
-        return [found for row in rows for found in self._readable(fit_of, row)]
+        return self._read(fit_of, "SELECT * FROM fits WHERE model = ? ORDER BY id DESC", (model,))
 
     # what starts took
 
@@ -223,10 +218,8 @@ class History:
 
     def starts(self, model: str, limit: int = 50) -> list[StartRecord]:
         """Return the model's last starts, newest first."""
-        rows = self._run(
-            "SELECT * FROM starts WHERE model = ? ORDER BY id DESC LIMIT ?", (model, limit)
-        )
-        return [found for row in rows for found in self._readable(start_of, row)]
+        query = "SELECT * FROM starts WHERE model = ? ORDER BY id DESC LIMIT ?"
+        return self._read(start_of, query, (model, limit))
 
     # what releases proved
 
@@ -245,25 +238,24 @@ class History:
         )
         return bool(added)
 
-    def gates(self, model: str, limit: int = 500) -> list[GateRecord]:
-        """Return the results of the gates of a model's releases, newest first."""
-        rows = self._run(
-            "SELECT * FROM gates WHERE model = ? ORDER BY id DESC LIMIT ?", (model, limit)
-        )
-        return [found for row in rows for found in self._readable(gate_of, row)]
+    def gates(self, model: str, release: int | None = None) -> list[GateRecord]:
+        """Return the results of the gates of a model's releases, or of one of them, newest first."""
+        one, which = ("", ()) if release is None else (" AND release_number = ?", (release,))
+        query = f"SELECT * FROM gates WHERE model = ?{one} ORDER BY id DESC"  # noqa: S608
+        return self._read(gate_of, query, (model, *which))
+
+    def gates_of(self, model: str, host: str, rollout: str) -> list[GateRecord]:
+        """Return the results of the model's gates on a host in a rollout, newest first."""
+        query = "SELECT * FROM gates WHERE model = ? AND host = ? AND rollout = ? ORDER BY id DESC"
+        return self._read(gate_of, query, (model, host, rollout))
 
     def gates_since(self, since: float) -> list[GateRecord]:
         """Return the results of all gates since then (seconds since the epoch), oldest first."""
-        rows = self._run("SELECT * FROM gates WHERE at >= ? ORDER BY id", (since,))
-        return [found for row in rows for found in self._readable(gate_of, row)]
+        return self._read(gate_of, "SELECT * FROM gates WHERE at >= ? ORDER BY id", (since,))
 
     def failure(self, model: str, number: int) -> GateRecord | None:
         """Return the latest gate that a release failed; None where it passed all, or had none."""
-        rows = self._run(
-            "SELECT * FROM gates WHERE model = ? AND release_number = ? ORDER BY id DESC",
-            (model, number),
-        )
-        found = [each for row in rows for each in self._readable(gate_of, row)]
+        found = self.gates(model, number)
         return next((each for each in found if each.result.verdict is Verdict.FAILED), None)
 
     # use
@@ -342,6 +334,11 @@ class History:
     def models(self) -> list[str]:
         """Return the names of all models that have had a release."""
         return sorted(row["model"] for row in self._run("SELECT DISTINCT model FROM releases"))
+
+    def _read(
+        self, read: Callable[[Row], _Read], query: str, values: tuple[object, ...]
+    ) -> list[_Read]:
+        return [found for row in self._run(query, values) for found in self._readable(read, row)]
 
     def _readable(self, read: Callable[[Row], _Read], row: Row) -> list[_Read]:
         """Return the record in a row, alone in a list; nothing of a damaged one that a command may go on without."""

@@ -132,9 +132,8 @@ def keep_verdict(tools: Tools, guard: GuardFacts | None) -> None:
     if guard is None or guard.verdict is None:
         return
     name, found = tools.host.name, guard.verdict
-    kind = (name, guard.rollout, found.gate, found.verdict)
-    known = tools.history.gates(guard.model)
-    if kind not in {(x.host, x.rollout, x.result.gate, x.result.verdict) for x in known}:
+    known = tools.history.gates_of(guard.model, name, guard.rollout)
+    if (found.gate, found.verdict) not in {(x.result.gate, x.result.verdict) for x in known}:
         tools.history.add_gate(gate_record(name, guard, found, tools.clock()))
         tools.trail.judged(name, found)
 

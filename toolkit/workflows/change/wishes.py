@@ -63,10 +63,9 @@ def settle_bakes(
             if guard.verdict is None:
                 continue
             record = gate_record(host.name, guard, guard.verdict, clock())
-            known = {(each.host, each.rollout, each.result) for each in history.gates(guard.model)}
-            mine = (record.host, record.rollout, record.result)
+            told = history.gates_of(guard.model, host.name, guard.rollout)
             # Another command may have recorded it in between, and tells of it.
-            if mine not in known and history.add_gate(record):
+            if record.result not in [each.result for each in told] and history.add_gate(record):
                 found.append(record)
             if facts and guard.rollout not in failed and _is_live(facts, guard):
                 # Under the host's lock: a command may have come first.

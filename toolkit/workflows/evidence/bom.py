@@ -43,7 +43,7 @@ def collect_bom(
         kind=kind_of(version, snapshot.facts),
         engine=_locked(version, engines, wanted, required=bool(engine)),
         release=release,
-        gates=tuple(history.gates(version.model)) if release else (),
+        gates=tuple(history.gates(version.model, release.number)) if release else (),
         toolkit=toolkit,
         at=at,
     )

@@ -94,7 +94,7 @@ def prove(wish: Wish, hosts: Sequence[HostPort], desk: Desk) -> Proved:
         claim=wish.claim,
         answered=answered,
         decision=desk.decide(release),
-        gates=tuple(desk.history.gates(release.model)),
+        gates=tuple(desk.history.gates(release.model, release.number)),
         hosts=tuple(
             each_at_once(chosen, lambda host: _hashed(host, seen.facts[host.name], release, say))
         ),
