@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from tests.hostside.router_lab import REPO
-from tests.hostside.use_lab import AT, Replica, ledger, numbers
+from tests.hostside.use_lab import AT, START, Replica, handed_out, ledger, numbers
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
 import use_carry
+import use_hand_out
 import use_ledger
 import use_lines
 
@@ -294,6 +295,60 @@ def test_a_full_disk_delays_and_loses_nothing(
     replica.record()
     carrier.look()
     assert numbers(tmp_path) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty file", "half of its first line"])
+def test_a_disk_that_was_full_at_the_first_look_leaves_a_ledger_with_its_name(
+    tmp_path: Path, carrier: use_carry.Carrier, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    def full(*_: object, **__: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    replica = Replica(tmp_path)
+    replica.record()
+    first = tmp_path / "use/000001.jsonl"
+    with monkeypatch.context() as patched:
+        patched.setattr(use_ledger.os, "write", full)
+        patched.setattr(use_ledger.Directory, "write", full)
+        for _ in range(2):
+            with pytest.raises(OSError, match="No space"):
+                carrier.look()
+    assert not first.exists()
+    if left != "nothing":
+        first.write_text("" if left == "an empty file" else '{"ledger": "0123')
+    carrier.look()
+    replica.record()
+    carrier.look()
+    assert numbers(tmp_path) == [1, 2]
+    name = json.loads(first.read_text().splitlines()[0])["ledger"]
+    assert use_ledger.identity(str(tmp_path / "use")) == name == carrier.ledger.id != ""
+
+
+@pytest.mark.parametrize("noted", [False, True])
+def test_a_ledger_whose_first_line_is_gone_gets_a_name_that_stays(
+    tmp_path: Path, carrier: use_carry.Carrier, noted: bool
+) -> None:
+    """Otherwise each restart of the watch would give it another one, and its use would count again for quotas."""
+    replica = Replica(tmp_path)
+    replica.record()
+    carrier.look()
+    if noted:
+        carrier._save()
+    first = tmp_path / "use/000001.jsonl"
+    first.write_text("".join(first.read_text().splitlines(keepends=True)[1:]))
+    with pytest.raises(ValueError, match="lost its first line"):
+        use_hand_out.hand_out(str(tmp_path), START)
+    names = set()
+    for _ in range(3):
+        replica.record()
+        watch = use_carry.Carrier(str(tmp_path))
+        watch.look()
+        names.add(watch.ledger.id)
+    assert names == {use_ledger.identity(str(tmp_path / "use"))}
+    assert (carrier.ledger.id in names) is noted
+    assert numbers(tmp_path) == [1, 2, 3, 4]
+    (part,) = handed_out(tmp_path)
+    assert sum(each["records"] for each in part["runs"]) == 4
 
 
 def test_before_a_home_is_removed_its_rest_is_carried(tmp_path: Path) -> None:

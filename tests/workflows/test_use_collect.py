@@ -89,6 +89,14 @@ def test_host_and_ops_machine_agree_what_a_row_is() -> None:
     assert use_hand_out.ROW == ORDER
 
 
+def test_records_of_no_ledger_are_an_error_and_not_dropped(tmp_path: Path) -> None:
+    wrote(tmp_path, 3)
+    found = use_hand_out.hand_out(str(tmp_path), asdict(Place("")))
+    with pytest.raises(ValueError, match="records of no ledger"):
+        chunk_from_json("gpu1", {**found, "ledger": ""})
+    assert chunk_from_json("gpu1", {**found, "ledger": "", "rows": [], "runs": []}).rows == ()
+
+
 def test_all_that_hosts_have_comes_in_and_nothing_twice(history: History, tmp_path: Path) -> None:
     hosts = [LedgerHost(f"gpu{number}", tmp_path / f"gpu{number}") for number in (1, 2)]
     for number, host in enumerate(hosts):

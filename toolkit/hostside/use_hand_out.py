@@ -42,11 +42,15 @@ def hand_out(root: str, place: Document, most: int = MOST_BYTES) -> Document:
     `ROW` says what a row is.
     `start` is `place`, or the beginning of the ledger where `place` is of another one; `ledger` is empty where there is
     none. `before` says how many records came before, where the ledger does not hold on to `start`; else it is None.
-    Raises ValueError where the ledger is shorter than `place`.
+    Raises ValueError where the ledger is shorter than `place`, or where nothing in it says which one it is.
     """
     folder = os.path.join(root, use_ledger.FOLDER)
     known = use_ledger.files(folder)
     ledger = use_ledger.identity(folder)
+    if known and not ledger:
+        raise ValueError(
+            "the ledger of this host has lost its first line; its watch writes another one"
+        )
     if place["ledger"] != ledger:
         place = {"ledger": ledger, "file": 0, "offset": 0}
     sums = _Sums()

@@ -127,16 +127,18 @@ class Ledger:
     def _catch_up(self, opened: Directory) -> None:
         """Make the state that of the files, whoever has written to them and wherever it was killed."""
         known = files(self.folder)
-        if known and known[-1] == self.file and _size(self.folder, self.file) == self.size:
+        # A file without its first line is none yet: a full disk may have kept nothing of it.
+        whole = self.size and known and known[-1] == self.file
+        if whole and _size(self.folder, self.file) == self.size:
             return
         opened.sweep()
         self.last, self.sources, self.spent, self.records, self.log = {}, {}, {}, 0, {}
         self.file, self.size, self._saved, self._new = 0, 0, (0, 0), {}
-        self.id = identity(self.folder) or secrets.token_hex(8)
+        named, state = identity(self.folder), _parsed(opened.read(STATE))
+        self.id = named or (known and state and state["ledger"]) or secrets.token_hex(8)
         if not known:
             self._begin(1)
             return
-        state = _parsed(opened.read(STATE))
         start, records = (known[0], 0), first_line(self.folder, known[0]).get("before", 0)
         fits = state and state["ledger"] == self.id and state["file"] in known
         if state and fits and state["size"] <= _size(self.folder, state["file"]):
@@ -150,6 +152,8 @@ class Ledger:
             self._read_on()
         if not self.size:
             self._mark()
+        elif not named:
+            self._begin(self.file + 1)
 
     def _read_on(self) -> None:
         """Read the file from the known size on; cut off a half line at its end."""
@@ -232,17 +236,20 @@ class Ledger:
             os.fsync(handle)
             os.close(handle)
         self.file, self.size = number, 0
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_APPEND
-        self._handle = os.open(_path(self.folder, number), flags, _ROOT_ONLY)
-        self._mark()
+        mark = self._first_line()
         with Directory(self.folder) as opened:
+            # Whole or not at all: records in a file without its first line belong to no ledger.
+            opened.write(os.path.basename(_path(self.folder, number)), mark, _ROOT_ONLY)
             opened.sync()
+        self.size = len(mark.encode())
         for old in files(self.folder)[:-MOST_FILES]:
             os.unlink(_path(self.folder, old))
 
     def _mark(self) -> None:
-        mark = {"ledger": self.id, "file": self.file, "before": self.records}
-        self._write((json.dumps(mark) + "\n").encode())
+        self._write(self._first_line().encode())
+
+    def _first_line(self) -> str:
+        return json.dumps({"ledger": self.id, "file": self.file, "before": self.records}) + "\n"
 
     def _write(self, text: bytes) -> None:
         if self._handle < 0:

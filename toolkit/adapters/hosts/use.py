@@ -40,6 +40,8 @@ def chunk_from_json(host: str, data: Mapping[str, Any]) -> UseChunk:
     """Return the chunk that `host` handed out; raises ValueError, TypeError or KeyError where it is none."""
     ledger = text_of(data["ledger"], "ledger", 64)
     before = data["before"]
+    if not ledger and (data["rows"] or data["runs"]):
+        raise ValueError("records of no ledger")
     return checked(
         UseChunk(
             host=host,
