@@ -37,6 +37,7 @@ _RUNNING, _STEPS = (
     replica("vllm:iteration_tokens_total_count"),
 )
 _WAITING = replica("vllm:num_requests_waiting")
+_READ = host("log_read_seconds_total")
 # What the model of the cases promises: a time that the usual objectives have too, and one more.
 OWN = Promised(
     {
@@ -109,6 +110,22 @@ CASES: dict[str, tuple[Series, float, set[tuple[str, str]]]] = {
     "requests for an adapter fail": (
         {**answered("0+80x100", "0x100"), **answered("0x100", "0x40 0+20x60", "no_replica", "lora.1")}, 60,
         {("ToolkitBudgetBurnsFast", PAGE), ("ToolkitBudgetBurnsSlow", TICKET)},
+    ),
+    # A host tells a count from its first requests on, here thousands at once.
+    "the first errors come at once": (
+        {**answered("0+600x90", "_x70 3000x20", "no_replica"), _READ: "0+60x90"}, 74,
+        {("ToolkitBudgetBurnsFast", PAGE), ("ToolkitBudgetBurnsSlow", TICKET)},
+    ),
+    "the first errors of a host come soon after it": (
+        {**answered("_x70 0+600x20", "_x72 3000x20", "no_replica"), _READ: "_x70 0+60x20"}, 76,
+        {("ToolkitBudgetBurnsFast", PAGE), ("ToolkitBudgetBurnsSlow", TICKET)},
+    ),
+    "a host with former errors is read for the first time": (
+        {**answered("_x60 9000+600x60", "_x60 3000x60", "no_replica"), _READ: "_x60 900000+60x60"}, 65, set(),
+    ),
+    "the first answers of a release are late": (
+        {**timed("first_token", 2, "_x70 0x20", "_x70 3000x20"), _READ: "0+60x90"}, 74,
+        {("ToolkitLatencyBudgetBurnsFast", PAGE), ("ToolkitLatencyBudgetBurnsSlow", TICKET)},
     ),
     "a sleeping model refuses": (answered("0+80x100", "0x40 0+20x60", "model_asleep"), 60, set()),
     "first tokens are late": (

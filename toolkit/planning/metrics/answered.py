@@ -11,7 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from toolkit.domain.clients.tally import ASLEEP, BROKE_OFF, OWN_LIMITS
 from toolkit.domain.hosts.metrics import HOST_JOB, bounds
 from toolkit.domain.registry.objective import Objective, Promise
-from toolkit.hostside.tally_names import BETWEEN_TOKENS, FIRST_TOKEN, LEFT_WAITING, REQUESTS
+from toolkit.hostside.tally_names import (
+    BETWEEN_TOKENS,
+    FIRST_TOKEN,
+    LEFT_WAITING,
+    READ_SECONDS,
+    REQUESTS,
+)
 
 # {adapter: its model}
 Adapters = Mapping[str, str]
@@ -22,6 +28,7 @@ _FAILED = (
     f'status="429",reason!~"{"|".join(OWN_LIMITS)}"',
 )
 _ANSWERED = f'status=~"[23]..",reason!="{BROKE_OFF}"'
+_SECONDS = {"m": 60, "h": 3600, "d": 86_400}
 
 
 def failed(window: str, adapters: Adapters) -> str:
@@ -29,29 +36,28 @@ def failed(window: str, adapters: Adapters) -> str:
     return _by_model(window, REQUESTS, _FAILED, adapters)
 
 
-def counted(window: str, adapters: Adapters) -> str:
-    """Return the requests that count for the availability, by model."""
-    return _by_model(window, REQUESTS, (*_FAILED, _ANSWERED), adapters)
+def answered(window: str, adapters: Adapters) -> str:
+    """Return the requests that were answered within `window`, by model: with those that failed, all that count."""
+    return _by_model(window, REQUESTS, (_ANSWERED,), adapters)
 
 
 def timed(window: str, objective: Objective, names: Sequence[str]) -> tuple[str, str]:
-    """Return the late answers and those that count for an objective about a time; `names` are the model's."""
-    mine = f'model=~"{pattern(names)}"'
-    if objective.promise is Promise.BETWEEN:
-        return _later(BETWEEN_TOKENS, window, mine, objective), _all(BETWEEN_TOKENS, window, mine)
-    late, all_of = (
-        _later(FIRST_TOKEN, window, mine, objective),
-        _all(FIRST_TOKEN, window, mine),
-    )
+    """Return the answers that count for an objective about a time, and those of them that came in time.
+
+    `names` are the model's.
+    """
+    mine, between = f'model=~"{pattern(names)}"', objective.promise is Promise.BETWEEN
+    metric = BETWEEN_TOKENS if between else FIRST_TOKEN
+    all_of, soon = _all(metric, window, mine), _soon(metric, window, mine, objective)
+    if between:
+        return all_of, soon
     # Clients that left without a token, after they had waited for longer than promised. No host may have any.
-    left = f"({_later(LEFT_WAITING, window, mine, objective)} or 0 * {all_of})"
-    return f"({late} + {left})", f"({all_of} + {left})"
+    left = f"{_all(LEFT_WAITING, window, mine)} - {_soon(LEFT_WAITING, window, mine, objective)}"
+    return f"({all_of} + ({left} or 0 * {all_of}))", soon
 
 
 def _by_model(window: str, metric: str, kinds: Sequence[str], adapters: Adapters) -> str:
-    found = " or ".join(
-        f'increase({metric}{{job="{HOST_JOB}",{each}}}[{window}])' for each in kinds
-    )
+    found = " or ".join(_grown(metric, each, window) for each in kinds)
     if not adapters:
         return f"sum by (model) ({found})"
     # Another label: the series of a model and of its adapters must not become the same before they are summed up.
@@ -68,10 +74,24 @@ def pattern(names: Iterable[str]) -> str:
 
 
 def _all(name: str, window: str, labels: str) -> str:
-    return f'sum(increase({name}_bucket{{job="{HOST_JOB}",{labels},le="+Inf"}}[{window}]))'
+    grown = _grown(f"{name}_bucket", f'{labels},le="+Inf"', window)
+    return f"sum({grown})"
 
 
-def _later(name: str, window: str, labels: str, objective: Objective) -> str:
+def _soon(name: str, window: str, labels: str, objective: Objective) -> str:
     within = pattern(bounds(objective.under))
-    soon = f'sum(increase({name}_bucket{{job="{HOST_JOB}",{labels},le=~"{within}"}}[{window}]))'
-    return f"({_all(name, window, labels)} - {soon})"
+    grown = _grown(f"{name}_bucket", f'{labels},le=~"{within}"', window)
+    return f"sum({grown})"
+
+
+def _grown(metric: str, labels: str, window: str) -> str:
+    """Return by how much counters of hosts grew within `window`.
+
+    A host tells a counter from its first count on, and `increase` knows nothing of that one. A counter that is newer
+    than `window` on a host that counted before it, or has counted since it began, grew by all that it has.
+    """
+    series, read = f'{metric}{{job="{HOST_JOB}",{labels}}}', f'{READ_SECONDS}{{job="{HOST_JOB}"}}'
+    seconds = int(window[:-1]) * _SECONDS[window[-1]]
+    counted_before = f"({read} offset {window} or {read} < {seconds})"
+    new = f"{series} unless {series} offset {window} and on (job, instance) {counted_before}"
+    return f"({new} or increase({series}[{window}]))"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from toolkit.domain.hosts.metrics import UsualObjectives
 from toolkit.domain.registry.objective import Objective, Objectives, Promise
 from toolkit.planning.engines.figures import Figures
-from toolkit.planning.metrics.answered import Adapters, counted, failed, timed
+from toolkit.planning.metrics.answered import Adapters, answered, failed, timed
 from toolkit.planning.metrics.rule import Group, Record
 from toolkit.planning.metrics.targets import REPLICA, ROUTER
 
@@ -189,12 +189,14 @@ def _decimal(number: float) -> str:
 def _windows(adapters: Adapters) -> list[Record]:
     found = []
     for window in WINDOWS:
-        all_of = f"toolkit:model:counted:increase{window}"
+        good = f"toolkit:model:answered:increase{window}"
         bad = f"toolkit:model:errors:increase{window}"
+        all_of = f"toolkit:model:counted:increase{window}"
         found += [
-            Record(all_of, counted(window, adapters)),
-            # Where nothing failed, there is no series of failures.
-            Record(bad, f"{failed(window, adapters)} or 0 * {all_of}"),
+            Record(good, answered(window, adapters)),
+            # Where nothing failed, there is no series of failures, and none of answers where all failed.
+            Record(bad, f"{failed(window, adapters)} or 0 * {good}"),
+            Record(all_of, f"({good} or 0 * {bad}) + {bad}"),
             Record(f"toolkit:model:error_ratio:{window}", f"{bad} / ({all_of} > 0)"),
         ]
     return found
@@ -211,10 +213,14 @@ def _late(promised: Promised) -> list[Record]:
                 Record("toolkit:model:late_budget", f"vector({_decimal(1 - one.target)})", labels)
             )
             for window in WINDOWS:
-                late, all_of = timed(window, one, names)
+                all_of, soon = timed(window, one, names)
+                name = f"toolkit:model:timed:increase{window}"
+                mine = f'{name}{{model="{model}",objective="{promise}"}}'
                 found += [
-                    Record(f"toolkit:model:timed:increase{window}", all_of, labels),
-                    Record(f"toolkit:model:late:increase{window}", late, labels),
+                    Record(name, all_of, labels),
+                    Record(
+                        f"toolkit:model:late:increase{window}", f"{mine} - on () {soon}", labels
+                    ),
                 ]
     ratios = [
         Record(
