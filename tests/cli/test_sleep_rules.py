@@ -113,3 +113,16 @@ def test_idle_models_are_shown_with_the_time_after_which_they_sleep(week: Prompt
     assert max(map(len, [heading, *rows])) <= 80
     held = {each["model"]: each["idle_after"] for each in week("idle", "--json").json()["held"]}
     assert (held["small"], held["large"]) == (1800.0, 0.0)
+
+
+def test_what_requests_get_changes_in_a_model_that_sleeps_where_it_is_typed(fleet: Fleet) -> None:
+    def policy() -> str:
+        route = fleet.world.routes("gpu1").of("tiny")
+        assert route and route.sleep
+        return route.sleep.policy
+
+    assert fleet("sleep tiny --when-asleep wake --yes").json()["changed"]
+    assert not fleet("sleep tiny --yes").json()["changed"]
+    assert policy() == "wake"
+    assert fleet("sleep tiny --when-asleep wait --yes").json()["changed"]
+    assert policy() == "wait"

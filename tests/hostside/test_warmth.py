@@ -204,6 +204,27 @@ def test_a_replica_that_rests_rests_on_while_a_start_finds_its_mark(site: Site, 
         watching.stop()
 
 
+def test_a_model_that_is_put_to_sleep_while_it_starts_rests_again(site: Site, slot: Slot) -> None:
+    watching = Watching(site.lab.root)
+    try:
+        sleep_now(site, "refuse")
+        wait_for_rest(site)
+        # A start that does not come to its end.
+        script = slot.place / "run"
+        script.write_text(script.read_text().replace("exec sleep 600", "exec sleep 601"))
+        site.lab.apply(with_wake(site.lab.routes, "tiny", int(time.time()) + 20))
+        starting = ["sleep", "601"]
+        until(lambda: warmth.processes.command_line(slot.child.pid) == starting)
+        site.lab.apply(with_sleep(site.lab.routes, "tiny", Sleep("b2", "refuse", 9), 0))
+        wait_for_rest(site)
+        time.sleep(0.5)
+        assert warmth.processes.command_line(slot.child.pid) == ["sleep", "infinity"]
+        (route,) = Routes.from_json(site.lab.observe()["routes"]).routes
+        assert route.sleep and (route.sleep.id, route.sleep.due) == ("b2", 0)
+    finally:
+        watching.stop()
+
+
 @pytest.mark.parametrize(
     ("path", "shape"),
     [(PATH, {"type": "server_error"}), ("/v1/messages", {"type": "overloaded_error"})],

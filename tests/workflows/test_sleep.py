@@ -23,6 +23,7 @@ from toolkit.errors import (
 )
 from toolkit.planning.change.drift import drift_of
 from toolkit.planning.change.sleep import alternates_of
+from toolkit.planning.routing.edits import with_wake
 from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Alternate, Routes
 from toolkit.planning.upkeep.diagnosis import Level, diagnose_host
@@ -73,6 +74,46 @@ def test_its_routes_say_what_requests_get(world: World, policy: str, hold: int) 
     route = world.routes(world.host.name).of("tiny")
     assert route and route.sleep
     assert (route.sleep.policy, route.hold) == (policy, hold)
+
+
+def test_a_model_that_wakes_falls_asleep_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.deploy(release(1))
+    fall_asleep(world, WhenAsleep.WAKE)
+    for each in world.hosts.values():
+        # Its start lasts.
+        monkeypatch.setattr(each, "_wake", lambda: None)
+        waking = with_wake(world.routes(each.name), "tiny", 2000)
+        each.apply_routes(render_files(waking, each.label))
+    assert set(words(world)) == {"waking"}
+    before = world.routes(world.host.name).of("tiny")
+    assert fall_asleep(world, WhenAsleep.REFUSE).plan.changes
+    after = world.routes(world.host.name).of("tiny")
+    assert before and before.sleep and after and after.sleep
+    assert after.sleep.id != before.sleep.id
+    assert (after.sleep.due, after.sleep.policy, after.hold) == (0, "refuse", 0)
+    assert after.targets == before.targets
+    assert set(words(world)) == {"asleep"}
+
+
+def test_what_requests_get_changes_in_a_model_that_sleeps(world: World) -> None:
+    def sleep_on(policy: WhenAsleep | None) -> Slept:
+        return put_to_sleep(world.command(), "tiny", policy, lambda _: True, TIMING)
+
+    world.deploy(release(1))
+    fall_asleep(world)
+    before = world.routes(world.host.name).of("tiny")
+    plan = sleep_on(WhenAsleep.REFUSE).plan
+    assert plan.words == "tiny sleeps on. From now on requests are refused, and do not wake it"
+    after = world.routes(world.host.name).of("tiny")
+    assert before and before.sleep and after
+    assert after == replace(before, hold=0, sleep=replace(before.sleep, policy="refuse"))
+    assert not sleep_on(WhenAsleep.REFUSE).plan.changes
+    # Who says nothing of it changes nothing.
+    assert not sleep_on(None).plan.changes
+    assert sleep_on(WhenAsleep.WAIT).plan.changes
+    assert world.routes(world.host.name).of("tiny") == before
 
 
 def test_what_sleeps_is_no_fault(world: World) -> None:

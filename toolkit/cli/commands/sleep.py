@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from toolkit.cli.arguments.options import (
     drain_option,
@@ -89,7 +90,7 @@ def sleep(
     done = put_to_sleep(
         members,
         model,
-        WhenAsleep(policy),
+        WhenAsleep(policy) if _is_typed("policy") else None,
         confirm,
         timing,
         Turns(options["in_turn_with"], options["apart_from"], declared),
@@ -117,6 +118,12 @@ def wake(model: str, fleet: str | None, home: str | None, as_json: bool) -> None
     for name, why in done.plan.unreachable.items():
         note(f"  {name}: unreachable, {why}")
     say(f"{model} is awake after {format_seconds(done.seconds)}")
+
+
+def _is_typed(option: str) -> bool:
+    """Whether this command was given the option: a default changes nothing of a model that sleeps already."""
+    source = click.get_current_context().get_parameter_source(option)
+    return source is not ParameterSource.DEFAULT
 
 
 def _require_undeclared(

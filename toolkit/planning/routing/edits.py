@@ -146,11 +146,11 @@ def with_sleep(routes: Routes, model: str, sleep: Sleep, hold: int) -> Routes:
     """Return `routes` in which the model's targets fall asleep, and requests wait for up to `hold` seconds.
 
     Hosts end the replicas of such targets once these have no request any more, and start them when the model wakes.
-    A model that is awake on some hosts alone sleeps on all of them then. Raises InputError where the model has no
-    route, sleeps on all hosts, or is in the midst of a change.
+    A model that is awake on some hosts alone, or wakes, sleeps on all of them then. Raises InputError where the model
+    has no route, sleeps on all hosts, or is in the midst of a change.
     """
     route = _route_with(routes, model, ())
-    if route.sleep and not route.partly_awake:
+    if route.sleep and not route.partly_awake and not route.sleep.due:
         raise InputError(f"{model} sleeps already")
     if any(each.share or each.withdrawn or each.former or each.waiting for each in route.targets):
         raise InputError(
@@ -176,6 +176,17 @@ def with_alternates(routes: Routes, model: str, alternates: tuple[Alternate, ...
     if route.sleep is None:
         raise InputError(f"{model} does not sleep")
     return _with_route(routes, replace(route, sleep=replace(route.sleep, alternates=alternates)))
+
+
+def with_policy(routes: Routes, model: str, policy: str, hold: int) -> Routes:
+    """Return `routes` in which requests of the model, which sleeps, get what `policy` says, see `WhenAsleep`.
+
+    They wait for up to `hold` seconds. Raises InputError where it is awake.
+    """
+    route = _route_with(routes, model, ())
+    if route.sleep is None:
+        raise InputError(f"{model} does not sleep")
+    return _with_route(routes, replace(route, sleep=replace(route.sleep, policy=policy), hold=hold))
 
 
 def without_turns(routes: Routes, model: str, others: Collection[str]) -> Routes:

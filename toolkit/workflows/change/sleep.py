@@ -25,9 +25,15 @@ from toolkit.planning.change.sleep import (
     route_of,
 )
 from toolkit.planning.routing.agreement import agreed
-from toolkit.planning.routing.edits import with_alternates, with_sleep, with_wake, without_turns
+from toolkit.planning.routing.edits import (
+    with_alternates,
+    with_policy,
+    with_sleep,
+    with_wake,
+    without_turns,
+)
 from toolkit.planning.routing.rebuild import require_routes
-from toolkit.planning.routing.routes import MAX_HOLD, Alternate, Sleep
+from toolkit.planning.routing.routes import MAX_HOLD, Alternate, Routes, Sleep
 from toolkit.workflows.change.routers import TELL, missed
 from toolkit.workflows.change.wanted import usual_start
 from toolkit.workflows.fleet.look import lock_all, look, look_free
@@ -42,7 +48,8 @@ class SleepPlan:
     """The plan of `toolkit sleep` or `wake` on the `hosts` with replicas of the model.
 
     A start usually takes `starts` seconds. `unreachable` are the hosts that do not answer, with the reason. The model
-    takes `alternates` with others. One that is `asleep` already changes these alone.
+    takes `alternates` with others. One that is `asleep` already changes its policy, these, or both, as `new_policy` and
+    `new_turns` say.
     """
 
     action: str
@@ -54,13 +61,17 @@ class SleepPlan:
     unreachable: Mapping[str, str] = field(default_factory=dict)
     alternates: tuple[Alternate, ...] = ()
     asleep: bool = False
+    new_policy: bool = False
+    new_turns: bool = False
 
     @property
     def words(self) -> str:
         """The effect of the plan, in a sentence."""
         where, start = ", ".join(self.hosts), format_seconds(self.starts)
         if self.changes and self.asleep:
-            return f"{self.model} sleeps on. {self._alternates or 'It takes no turns any more'}"
+            policy = f". From now on {WORDS[self.policy]}" if self.new_policy else ""
+            turns = f". {self._alternates or 'It takes no turns any more'}"
+            return f"{self.model} sleeps on{policy}{turns if self.new_turns else ''}"
         if not self.changes:
             return (
                 f"{self.model} {'sleeps' if self.action == 'sleep' else 'is awake'}; nothing to do"
@@ -130,15 +141,16 @@ _NO_TURNS = Turns()
 def put_to_sleep(
     members: Sequence[Tools],
     model: str,
-    policy: WhenAsleep,
+    policy: WhenAsleep | None,
     confirm: Confirm,
     timing: Timing,
     turns: Turns = _NO_TURNS,
 ) -> Slept:
     """Put the model to sleep on all hosts; return once its replicas have ended.
 
-    Before it wakes, its hosts put those to sleep with which it takes `turns`; these are its alternates, beside those
-    that it has so far.
+    `policy` says what requests get. Without one they wait; those of a model that sleeps already get what they got. A
+    model that wakes falls asleep again. Before it wakes, its hosts put those to sleep with which it takes `turns`: they
+    are its alternates, beside those that it has so far.
 
     Raises InputError where no host has it, RefusedError where it cannot sleep now or `confirm` says no, BusyError where
     another command holds a host, and HostError where one does not answer, or a replica goes on after its time.
@@ -155,25 +167,9 @@ def put_to_sleep(
         first.routers.observed(again.by_label)
         plan = _sleep_plan(members, model, policy, again, turns)
         labels = {each.host.label for each in members}
-        if plan.changes and plan.asleep:
-            first.routers.change(
-                lambda routes: with_alternates(
-                    without_turns(routes, model, turns.without), model, plan.alternates
-                ),
-                labels,
-            )
-        elif plan.changes:
-            now = int(first.clock())
-            sleep = Sleep(
-                secrets.token_hex(8), str(policy), plan.starts, now, alternates=plan.alternates
-            )
-            hold = patience(policy, plan.starts)
-            first.routers.change(
-                lambda routes: with_sleep(
-                    without_turns(routes, model, turns.without), model, sleep, hold
-                ),
-                labels,
-            )
+        if plan.changes:
+            now, name = int(first.clock()), secrets.token_hex(8)
+            first.routers.change(lambda routes: _slept(routes, plan, turns, name, now), labels)
     # A model that a client has woken meanwhile did sleep.
     _await(
         members,
@@ -220,7 +216,7 @@ def wake(members: Sequence[Tools], model: str, timing: Timing, begin: Confirm) -
 def _sleep_plan(
     members: Sequence[Tools],
     model: str,
-    policy: WhenAsleep,
+    asked: WhenAsleep | None,
     seen: FleetFacts,
     turns: Turns,
 ) -> SleepPlan:
@@ -239,26 +235,41 @@ def _sleep_plan(
     known = alternates_of(model, routes)
     require_turns(model, turns.without, known)
     others = sorted({*known, *here, *turns.coming(facts)} - {*turns.without})
-    policy = WhenAsleep(route.sleep.policy) if route.sleep else policy
+    # A model that wakes will serve on all hosts, so it falls asleep anew.
+    sleep = route.sleep if route.sleep and not route.sleep.due else None
+    policy = asked or (WhenAsleep(sleep.policy) if sleep else WhenAsleep.WAIT)
     alternates = tuple(
         Alternate(each, taken := _start_of(members[0], each), patience(policy, taken))
         for each in others
     )
-    if route.sleep and not route.partly_awake:
-        has = {each.model for each in route.sleep.alternates}
-        changes = {*others} != has or any(each in known for each in turns.without)
+    if sleep and not route.partly_awake:
+        has = {each.model for each in sleep.alternates}
+        new_turns = {*others} != has or any(each in known for each in turns.without)
+        new_policy = str(policy) != sleep.policy
         return SleepPlan(
             "sleep",
             model,
             having,
             policy,
-            route.sleep.starts,
-            changes,
+            sleep.starts,
+            new_turns or new_policy,
             alternates=alternates,
             asleep=True,
+            new_policy=new_policy,
+            new_turns=new_turns,
         )
     require_restful(model, facts, digests)
     return SleepPlan("sleep", model, having, policy, starts, changes=True, alternates=alternates)
+
+
+def _slept(routes: Routes, plan: SleepPlan, turns: Turns, name: str, now: int) -> Routes:
+    """Return `routes` as `plan` wants them; a new sleep is called `name`, and begins `now`."""
+    model, policy, hold = plan.model, str(plan.policy), patience(plan.policy, plan.starts)
+    routes = without_turns(routes, model, turns.without)
+    if plan.asleep:
+        return with_policy(with_alternates(routes, model, plan.alternates), model, policy, hold)
+    sleep = Sleep(name, policy, plan.starts, now, alternates=plan.alternates)
+    return with_sleep(routes, model, sleep, hold)
 
 
 def _start_of(tools: Tools, model: str) -> int:
