@@ -144,3 +144,21 @@ def test_it_is_written_every_ten_seconds(root: Path, monkeypatch: pytest.MonkeyP
         assert written is not None
         seen.append(written.group(1))
     assert seen[0] == seen[1] != seen[2]
+
+
+def test_the_disk_that_is_told_is_the_one_with_the_least_share_free(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Snapshots may lie on a disk of their own: a large one with more bytes free than the root, and nearly full."""
+    known = {"": (60, 100, 7), "snapshots": (500, 10_000, None), "engines": (50, 80, 3)}
+
+    def room(path: str) -> Any:
+        free, total, files = known["" if path.rstrip("/") == str(root) else Path(path).name]
+        return host_metrics.disks.Room(free, total, files, False)
+
+    monkeypatch.setattr(host_metrics.disks, "_of", room)
+    found = told(root)
+    assert (found["toolkit_disk_free_bytes"], found["toolkit_disk_size_bytes"]) == (500, 10_000)
+    assert found["toolkit_disk_free_files"] == 3
+    # A plan needs bytes: the least of them count.
+    assert host_metrics.disks.of_root(str(root)) == (50, 80, 3, False)

@@ -220,6 +220,14 @@ CASES: dict[str, tuple[Series, float, set[tuple[str, str]]]] = {
         {host("disk_free_bytes"): "1x60", host("disk_size_bytes"): "100x60"}, 40,
         {("ToolkitDiskLow", TICKET), ("ToolkitDiskFull", PAGE)},
     ),
+    "a disk takes few files": (
+        {host("disk_free_bytes"): "50x60", host("disk_size_bytes"): "100x60", host("disk_free_files"): "9000x60"}, 40,
+        {("ToolkitDiskLow", TICKET)},
+    ),
+    "a disk takes no files": (
+        {host("disk_free_bytes"): "50x60", host("disk_size_bytes"): "100x60", host("disk_free_files"): "9x60"}, 40,
+        {("ToolkitDiskLow", TICKET), ("ToolkitDiskFull", PAGE)},
+    ),
     "a certificate ends in ten days": (
         {host("certificate_end_timestamp_seconds"): "864000x90"}, 80, {("ToolkitCertificateEnds", TICKET)},
     ),

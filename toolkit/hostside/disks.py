@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import NamedTuple
 
 
@@ -20,10 +21,18 @@ def of_root(root: str) -> Room:
 
     Only engines are programs, so that `noexec` says nothing of a disk for snapshots alone.
     """
+    return _least(root, lambda room: room.free)
+
+
+def fullest_of_root(root: str) -> Room:
+    """Return the same with the smallest free share in place of the least room: what runs full first may be large."""
+    return _least(root, lambda room: room.free / max(1, room.total))
+
+
+def _least(root: str, of: Callable[[Room], float]) -> Room:
     rooms = {name: _of(os.path.join(root, name)) for name in ("", "engines", "snapshots")}
-    least = min(rooms.values(), key=lambda room: room.free)
     limits = [room.files for room in rooms.values() if room.files is not None]
-    return least._replace(
+    return min(rooms.values(), key=of)._replace(
         files=min(limits, default=None), noexec=rooms[""].noexec or rooms["engines"].noexec
     )
 

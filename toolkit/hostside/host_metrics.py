@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import ssl
 import time
 from collections.abc import Iterator
 
 import accelerators
 import deployment_lock
+import disks
 import drift
 import exposition
 import hang
@@ -45,8 +45,9 @@ _NAMES = {
     "toolkit_model_standbys": "The slots of a model on all hosts that stand by.",
     "toolkit_model_held_seconds": "How long requests wait at most while a model is exchanged; 0 where they do not.",
     "toolkit_model_asleep": "Whether a model sleeps or wakes, so that nothing of it is up on purpose.",
-    "toolkit_disk_size_bytes": "The disk with snapshots and engines.",
+    "toolkit_disk_size_bytes": "The disk with snapshots or engines, or of the toolkit, that has the least share free.",
     "toolkit_disk_free_bytes": "What is free of it.",
+    "toolkit_disk_free_files": "Files that can still be made on the disk that takes the fewest.",
     "toolkit_certificate_end_timestamp_seconds": "When the certificate of the router ends.",
     "toolkit_driver_absent": "Whether the host has NVIDIA devices and no driver for them is loaded.",
     "toolkit_drift_files": "Files that are not as the toolkit wrote them.",
@@ -101,9 +102,11 @@ def figures(root: str) -> Iterator[_Sample]:
     yield "toolkit_host_written_timestamp_seconds", {}, time.time()
     yield from _slots(root)
     yield from _routes(router_files.routes(os.path.join(root, "router")))
-    disk = shutil.disk_usage(root)
+    disk = disks.fullest_of_root(root)
     yield "toolkit_disk_size_bytes", {}, float(disk.total)
     yield "toolkit_disk_free_bytes", {}, float(disk.free)
+    if disk.files is not None:
+        yield "toolkit_disk_free_files", {}, float(disk.files)
     ends = certificate_end(root)
     if ends is not None:
         yield "toolkit_certificate_end_timestamp_seconds", {}, ends

@@ -7,6 +7,8 @@ from toolkit.planning.metrics.targets import DCGM, HOST
 
 # The slot of a replica, in both jobs that tell of it.
 _SLOT = "on (host, model, slot)"
+# Files that a disk must still take: an engine has tens of thousands, and records of a day some hundreds.
+LOW_FILES, FEW_FILES = 20_000, 1_000
 _HERE = "{{ $labels.model }} in {{ $labels.slot }} of {{ $labels.host }}"
 
 
@@ -109,17 +111,17 @@ def _machines() -> list[Alert]:
         ),
         Alert(
             "ToolkitDiskLow",
-            f"{free} < 0.1",
+            f"{free} < 0.1 or toolkit_disk_free_files < {LOW_FILES}",
             "15m",
             TICKET,
-            "Less than a tenth of the disk of {{ $labels.host }} is free for snapshots and engines",
+            "Little room is free for snapshots and engines on a disk of {{ $labels.host }}",
         ),
         Alert(
             "ToolkitDiskFull",
-            f"{free} < 0.02",
+            f"{free} < 0.02 or toolkit_disk_free_files < {FEW_FILES}",
             "5m",
             PAGE,
-            "The disk of {{ $labels.host }} is full",
+            "A disk of {{ $labels.host }} is full",
         ),
         Alert(
             "ToolkitCertificateEnds",
