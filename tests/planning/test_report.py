@@ -113,6 +113,30 @@ def test_a_stop_ends_a_reign_and_the_same_release_again_does_not() -> None:
     assert reigns((), 90.0) == ()
 
 
+def test_a_reign_lasts_as_long_as_a_host_has_the_model() -> None:
+    other = replace(ONE, id=3, host="b")
+    stops = [
+        replace(ONE, id=4 + at, rollout=f"s{at}", host=host, action="stop", outcome=Outcome.DONE,
+                started_at=50.0 + at, ended_at=51.0 + at)
+        for at, host in enumerate(("a", "b"))
+    ]  # fmt: skip
+    first, last = stops
+    live, over = Reign("tiny", 1, "v1", 20.0, None), Reign("tiny", 1, "v1", 20.0, 52.0)
+    assert reigns(changes([ONE, other, first], [], VERSIONS), 90.0) == (live,)
+    assert reigns(changes([ONE, other, *stops], [], VERSIONS), 90.0) == (over,)
+    # A host that left the fleet has it no more.
+    gone = replace(last, action="forget", release=0, rollout="")
+    assert reigns(changes([ONE, other, first], [], VERSIONS), 90.0, [gone]) == (over,)
+    # Deployed there again, it lives on that host alone.
+    again = replace(ONE, id=8, rollout="r8", started_at=51.5, ended_at=51.7)
+    assert reigns(changes([ONE, other, first, again, last], [], VERSIONS), 90.0) == (live,)
+    # An old record names no host.
+    everywhere = replace(first, host="")
+    assert reigns(changes([ONE, other, everywhere], [], VERSIONS), 90.0) == (
+        Reign("tiny", 1, "v1", 20.0, 51.0),
+    )
+
+
 def test_the_times_of_an_upgrade_are_medians_over_its_hosts() -> None:
     times = ((40.0, 50.0), (60.0, 52.0), (44.0, 70.0))
     first = [Figure("time to first token", new, old, "ms") for new, old in times]

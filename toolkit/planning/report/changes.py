@@ -92,21 +92,43 @@ def changes(
     return tuple(sorted(made, key=lambda each: (each.started, each.model)))
 
 
-def reigns(found: Sequence[Change], until: float) -> tuple[Reign, ...]:
-    """Return the reigns of all models up to `until`, each model's in their order."""
+def reigns(
+    found: Sequence[Change], until: float, deployments: Iterable[Deployment] = ()
+) -> tuple[Reign, ...]:
+    """Return the reigns of all models up to `until`, each model's in their order.
+
+    A reign ends with the next release, and once the model was stopped on its last host or, by `deployments`, that host
+    left the fleet. Records that are older than fleets name no host: such a stop ends it.
+    """
+    moments: list[tuple[float, str, tuple[str, ...], Change | None]] = [
+        (each.ended, each.model, each.hosts, each if each.ending is Ending.LIVE else None)
+        for each in found
+        if each.ending in (Ending.LIVE, Ending.STOPPED) and each.ended is not None
+    ]
+    moments += [
+        (each.ended_at or each.started_at, each.model, (each.host,), None)
+        for each in deployments
+        if each.action == "forget" and each.started_at <= until
+    ]
     begun: dict[str, Reign] = {}
+    there: dict[str, set[str]] = {}
     ended: list[Reign] = []
-    for each in sorted(found, key=lambda change: change.ended or until):
-        if each.ending not in (Ending.LIVE, Ending.STOPPED) or each.ended is None:
-            continue
-        former = begun.get(each.model)
-        if former and each.ending is Ending.LIVE and former.release == each.release:
-            continue
+    for at, model, hosts, change in sorted(moments, key=lambda moment: moment[0]):
+        former = begun.get(model)
+        if change is None:
+            left = there.pop(model, set()) - set(hosts)
+            if hosts and left:
+                there[model] = left
+                continue
+        else:
+            there.setdefault(model, set()).update(hosts)
+            if former and former.release == change.release:
+                continue
         if former:
-            ended.append(_ended(former, each.ended))
-            del begun[each.model]
-        if each.ending is Ending.LIVE:
-            begun[each.model] = Reign(each.model, each.release, each.version, each.ended, None)
+            ended.append(_ended(former, at))
+            del begun[model]
+        if change is not None:
+            begun[model] = Reign(model, change.release, change.version, at, None)
     return tuple(sorted((*ended, *begun.values()), key=lambda reign: (reign.model, reign.started)))
 
 

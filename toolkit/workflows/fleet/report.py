@@ -46,7 +46,8 @@ def gather(
         for model in history.models()
         for each, _ in history.releases(model)
     }
-    known = changes(history.deployments_until(until), history.gates_since(since), versions)
+    deployments = history.deployments_until(until)
+    known = changes(deployments, history.gates_since(since), versions)
     measured_by, source = measure_by(prometheus, models, history, until)
     period = tuple(each for each in known if since <= each.started or each.ended is None)
     return Findings(
@@ -54,7 +55,9 @@ def gather(
         until=until,
         fleet=status.fleet,
         changes=period,
-        reigns=tuple(each for each in reigns(known, until) if (each.ended or until) > since),
+        reigns=tuple(
+            each for each in reigns(known, until, deployments) if (each.ended or until) > since
+        ),
         latency=measured(period),
         use=_use(history, since, until),
         drift=status.drift,
