@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -72,6 +72,30 @@ def test_long_hours_begin_when_they_do() -> None:
     found = {wanted(hours, at(day, 12, zone="UTC"), 60.0) for day in range(1, 6)}
     assert found == {Warmth("up", began)}
     assert wanted(hours, at(6, 12, zone="UTC"), 60.0) == Warmth("asleep", at(6, 0, zone="UTC"))
+
+
+def test_hours_of_single_dates_keep_their_time_however_long_ago_it_is() -> None:
+    """What a run did for them is told by that time: another one would undo what a person did since."""
+    dates = (date(2026, 12, 1), date(2026, 12, 24))
+    hours = Window("tiny", time(8), 36_000.0, "UTC", dates=dates)
+    over = at(1, 18, zone="UTC")
+    found = {wanted(hours, over + day * 86_400, 60.0) for day in range(22)}
+    assert found == {Warmth("asleep", over)}
+    assert wanted(hours, at(24, 9, zone="UTC"), 60.0) == Warmth("up", at(24, 8, zone="UTC"))
+    last = wanted(hours, at(24, 9, zone="UTC") + 1000 * 86_400, 60.0)
+    assert last == Warmth("asleep", at(24, 18, zone="UTC"))
+    assert wanted(hours, at(1, 0, zone="UTC", month=6), 60.0) == Warmth("asleep", 0.0)
+    never = replace(hours, dates=(date.min, date.max))
+    assert wanted(never, over, 60.0) == Warmth("asleep", 0.0)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"])
+def test_dates_that_follow_each_other_are_one_and_end(zone: str) -> None:
+    days = tuple(date(2026, 12, day) for day in range(1, 15))
+    hours = Window("tiny", time(0), 86_400.0, zone, dates=days)
+    found = {wanted(hours, at(day, 12, zone=zone), 60.0) for day in range(1, 15)}
+    assert found == {Warmth("up", at(1, 0, zone=zone))}
+    assert wanted(hours, at(15, 1, zone=zone), 60.0) == Warmth("asleep", at(15, 0, zone=zone))
 
 
 def test_hours_keep_their_clock_where_clocks_change() -> None:

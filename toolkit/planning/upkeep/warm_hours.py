@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, time
 
 from toolkit.domain.deployment.schedule import Opening, Window
 from toolkit.planning.upkeep.windows import openings
@@ -12,8 +13,9 @@ EACH = 600.0
 # A start may take longer than the last one.
 MARGIN = 1.25
 UP, ASLEEP = "up", "asleep"
-# Seconds around now in which openings are looked for: back over a weekend and a day of any length; single dates may be
-# further apart. Hours without an end reach over the whole of the time before.
+# Seconds around now in which the openings of weekdays are looked for: back over a week and a day of any length. Hours
+# without an end reach over the whole of the time before. Of single dates all are looked at: they may be far apart, and
+# many in a row do end.
 BACK, SPAN = 10 * 86_400, 20
 ENDLESS = BACK - 86_400
 
@@ -37,7 +39,8 @@ def wanted(hours: Window, now: float, starts: float) -> Warmth:
     last = 0.0
     for opening in _merged(hours, now, ahead):
         if opening.opens - ahead <= now < opening.closes:
-            return Warmth(UP, opening.opens if opening.opens > now - ENDLESS else 0.0)
+            endless = not hours.dates and opening.opens <= now - ENDLESS
+            return Warmth(UP, 0.0 if endless else opening.opens)
         if opening.closes <= now:
             last = opening.closes
     return Warmth(ASLEEP, last)
@@ -45,8 +48,14 @@ def wanted(hours: Window, now: float, starts: float) -> Warmth:
 
 def _merged(hours: Window, now: float, ahead: float) -> list[Opening]:
     """Return the hours around `now`, those as one between which there is no time to sleep."""
+    after, days = now - BACK, SPAN
+    # Dates at the ends of the calendar, which no clock shows, are none.
+    if dates := [each for each in hours.dates if 1970 < each.year < 9999]:
+        first, last = min(dates), max(dates)
+        after = datetime.combine(first, time(), UTC).timestamp() - 86_400
+        days = (last - first).days + 5
     found: list[Opening] = []
-    for each in openings(hours, (), now - BACK, days=SPAN):
+    for each in openings(hours, (), after, days=days):
         if found and each.opens - ahead <= found[-1].closes:
             each = Opening(each.window, found[-1].opens, max(each.closes, found[-1].closes))
             found.pop()
