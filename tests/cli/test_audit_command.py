@@ -191,7 +191,7 @@ def test_a_tampered_log_is_named_with_the_line(fleet: Fleet) -> None:
 def test_verify_names_hosts_that_do_not_answer(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done(fleet, "deploy tiny@v1 --yes")
+    done(fleet, "deploy tiny@v1 --yes --reason honest")
 
     def unreachable() -> Any:
         raise HostError("gpu2: it does not answer", hint="ping gpu2")
@@ -200,6 +200,12 @@ def test_verify_names_hosts_that_do_not_answer(
     said = fleet("audit verify")
     assert (said.code, list(said.json()["unreachable"])) == (7, ["gpu2"])
     assert said.json()["confirmed"] == {"gpu1": 2}
+    # So it does where the log has faults, too.
+    path = log_of(fleet)
+    path.write_text(path.read_text().replace("honest", "forged"))
+    error = fleet("audit verify").json()["error"]
+    assert (error["kind"], set(error["hosts"])) == ("integrity", {"gpu2"})
+    assert error["message"].endswith("\nthese hosts were not checked:\n  gpu2: it does not answer")
 
 
 def test_what_cannot_be_recorded_is_refused_before_it_changes_anything(

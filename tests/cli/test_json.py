@@ -254,6 +254,26 @@ def test_what_verify_finds_stands_beside_its_error(
     assert said.json()["error"]["kind"] == "integrity"
 
 
+@pytest.mark.parametrize("finds", ["damaged files", "drift"])
+def test_what_verify_finds_says_nothing_of_a_host_that_does_not_answer(
+    prompt: Prompt, monkeypatch: pytest.MonkeyPatch, finds: str
+) -> None:
+    fleet = Fleet(prompt, monkeypatch, 2)
+    assert fleet("deploy tiny@v1 --yes").code == 0
+    if finds == "drift":
+        fleet.world.see("gpu1", changed_files=("router/model.lua was changed",))
+    else:
+        monkeypatch.setattr(fleet.world.host, "hash_files", lambda *_: {})
+
+    def unreachable() -> Any:
+        raise HostError("gpu2: it does not answer", hint="ping gpu2")
+
+    monkeypatch.setattr(fleet.world.hosts["gpu2"], "observe", unreachable)
+    error = fleet("verify").json()["error"]
+    assert (error["kind"], set(error["hosts"])) == ("integrity", {"gpu2"})
+    assert error["message"].endswith("\nthese hosts were not checked:\n  gpu2: it does not answer")
+
+
 def test_what_verify_finds_of_engines_and_of_the_toolkits_own_files_is_drift(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,7 +75,17 @@ def test_a_host_that_does_not_answer_is_named_and_no_verdict_on_the_others(
     assert entry["hosts"]["gpu2"]["outcome"] == "unreachable"
     # A finding weighs more than a host that is away.
     fleet.world.hosts["gpu1"].way_out = "through"
-    assert fleet("perimeter check").code == 6
+    said = fleet("perimeter check")
+    assert said.code == 6
+    assert said.json()["error"]["message"].splitlines() == [
+        "the perimeter is open:",
+        "  gpu1: tiny-blue reaches outside: 192.0.2.1 udp",
+        "these hosts were not checked:",
+        "  gpu2: it does not answer",
+    ]
+    assert set(said.json()["error"]["hosts"]) == {"gpu2"}
+    # Nobody must take the others for all of them.
+    assert "gpu2: it does not answer" in fleet.prompt("perimeter", "check").err
     assert fleet("perimeter check --host gpu3").code == 0
 
 

@@ -20,6 +20,7 @@ from toolkit.cli.arguments.options import fleet_option, home_option, json_option
 from toolkit.cli.opening.context import home_directory, open_hosts
 from toolkit.cli.terminal.output import note, print_json, say, table
 from toolkit.config.completion.glance import models_in
+from toolkit.domain.hosts.failures import with_unchecked
 from toolkit.domain.quantity import format_seconds
 from toolkit.domain.trail.audit import KeptHead
 from toolkit.errors import HostError, InputError, IntegrityError, ToolkitError
@@ -210,10 +211,11 @@ def _failure(
     path: str, faults: Sequence[str], errors: Mapping[str, HostError]
 ) -> ToolkitError | None:
     if faults:
-        return IntegrityError(
+        changed = IntegrityError(
             f"{path} is not as it was written:\n  " + "\n  ".join(faults),
             hint="keep the file as evidence, and find out who can write to it",
         )
+        return with_unchecked(changed, errors)
     if not errors:
         return None
     failure = HostError(

@@ -11,6 +11,7 @@ from toolkit.cli.arguments.options import fleet_option, home_option, host_option
 from toolkit.cli.opening.context import home_directory, open_fleet, open_ports
 from toolkit.cli.opening.trail import changing, trail_now
 from toolkit.cli.terminal.output import note, print_json, say, table
+from toolkit.domain.hosts.failures import with_unchecked
 from toolkit.domain.hosts.perimeter import OUTCOMES, ReplicaTries
 from toolkit.domain.trail.audit import plan_digest
 from toolkit.errors import HostError, IntegrityError, ToolkitError
@@ -61,19 +62,20 @@ def check(named: tuple[str, ...], fleet: str | None, home: str | None, as_json: 
 
 def _failure(found: FleetPerimeter) -> ToolkitError | None:
     if found.findings:
-        return IntegrityError(
+        failure = IntegrityError(
             "the perimeter is open:\n  " + "\n  ".join(found.findings),
             hint="docs/evidence.md says what to do about each; toolkit status shows missing fences",
         )
+        return with_unchecked(failure, found.errors)
     if not found.errors:
         return None
-    failure = HostError(
+    away = HostError(
         "these hosts were not checked:\n  "
         + "\n  ".join(each.message for each in found.errors.values()),
         hint="toolkit perimeter check, once they answer",
     )
-    failure.hosts = dict(found.errors)
-    return failure
+    away.hosts = dict(found.errors)
+    return away
 
 
 def _show(found: FleetPerimeter) -> None:

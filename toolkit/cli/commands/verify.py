@@ -23,7 +23,7 @@ from toolkit.cli.opening.trail import changing, trail_now
 from toolkit.cli.terminal.output import note, print_json, say, table
 from toolkit.config.registry.lock_file import read_lock
 from toolkit.domain.hosts.facts import FleetFacts
-from toolkit.domain.hosts.failures import own_words
+from toolkit.domain.hosts.failures import own_words, with_unchecked
 from toolkit.domain.quantity import format_size
 from toolkit.errors import IntegrityError, InterruptionError, ToolkitError
 from toolkit.planning.change.drift import drift_of, missing_engines
@@ -164,19 +164,20 @@ def _failure(
             for name, error in kept.items()
         ]
         lines = [*faults, *drift, *engines, *rows]
-        found = IntegrityError(
+        differing = IntegrityError(
             "files differ from what was pinned:\n  " + "\n  ".join(lines),
             hint=f"find out who wrote there; then: {deploy if repair and not kept else again}",
         )
-        found.hosts = kept
-        return found
+        differing.hosts = kept
+        return with_unchecked(differing, seen.errors)
     if drift or engines:
         ways = [again] if engines else []
         ways += [f"toolkit provision --force, and {deploy}"] if drift else []
-        return IntegrityError(
+        differing = IntegrityError(
             "hosts differ from what was deployed:\n  " + "\n  ".join([*drift, *engines]),
             hint=f"find out who did it; then: {', '.join(ways)}",
         )
+        return with_unchecked(differing, seen.errors)
     return seen.failure() if seen.errors else None
 
 

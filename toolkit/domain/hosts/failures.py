@@ -73,6 +73,18 @@ def joined(
     return made
 
 
+def with_unchecked(failure: ToolkitError, errors: Mapping[str, ToolkitError]) -> ToolkitError:
+    """Return `failure` with the hosts that were not checked, by their `errors`: it speaks of the others alone."""
+    if not errors:
+        return failure
+    away = "".join(f"\n  {name}: {own_words(name, each.message)}" for name, each in errors.items())
+    made = type(failure)(
+        f"{failure.message}\nthese hosts were not checked:{away}", hint=failure.hint
+    )
+    made.hosts = {**failure.hosts, **errors}
+    return made
+
+
 def _subject(name: str, message: str, hosts: Collection[str]) -> str:
     """Return the host that the message of a failure of `name` is about."""
     first = message.partition(": ")[0]
