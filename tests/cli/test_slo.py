@@ -98,6 +98,22 @@ def test_the_tables_say_what_is_kept_what_is_left_and_which_release_spent_it(fle
     assert all(len(line) <= 80 for line in said.out.splitlines())
 
 
+def test_a_host_that_left_the_fleet_was_counted_until_then(fleet: Fleet) -> None:
+    assert fleet("slo").code == 0
+    watched = tuple(Watched(hour, "gone", 3600.0) for hour in range(HOUR - 180, HOUR - 100))
+    place = Place("f" * 16)
+    fleet.world.history.add_use(
+        UseChunk("gone", place, Place("f" * 16, 1, 9), (), (), before=0, watched=watched)
+    )
+    said = fleet.prompt("slo")
+    (line,) = [each for each in said.err.splitlines() if "gone" in each]
+    until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime((HOUR - 100) * 3600))
+    assert line == f"gone is no host of this fleet: it was counted until {until}"
+    hosts = {each["host"]: each for each in fleet("slo").json()["hosts"]}
+    assert (hosts["gone"]["until"], hosts["gone"]["missing_seconds"]) == ((HOUR - 100) * 3600, 0)
+    assert hosts["gpu2"]["until"] is None
+
+
 def test_the_document_has_plain_numbers(fleet: Fleet) -> None:
     said = json.loads(fleet.prompt("slo", "tiny", "--json").out)
     (model,) = said["models"]

@@ -33,3 +33,18 @@ def test_hours_that_nobody_counted_are_missing_on_their_host_alone() -> None:
 def test_an_hour_counted_twice_by_a_clock_that_was_put_back_hides_no_gap() -> None:
     twice = [Watched(HOUR - 3, "gpu1", 3600), Watched(HOUR - 3, "gpu1", 3600)]
     assert coverage(twice, AT) == (Coverage("gpu1", AT - 10_800, 2 * 3600.0),)
+
+
+def test_a_host_that_left_the_fleet_lacks_nothing_after_its_last_hour() -> None:
+    counted = [Watched(hour, "gone", 3600) for hour in (HOUR - 300, HOUR - 299, HOUR - 297)]
+    counted.append(Watched(HOUR - 296, "gone", 600))
+    since, until = AT - 300 * 3600, AT - 296 * 3600 + 600
+    # It did not count for an hour while it was there.
+    assert coverage(counted, AT, {"gpu1"}) == (Coverage("gone", since, 3600.0, until),)
+    # In the fleet, all hours since then are missing.
+    (lacking,) = coverage(counted, AT, {"gone"})
+    assert lacking == Coverage("gone", since, 300 * 3600 - 3 * 3600 - 600)
+    assert coverage(counted, AT) == (lacking,)
+    # A host of another fleet with the same history counts still.
+    other = [Watched(hour, "other", 3600) for hour in range(HOUR - 5, HOUR)]
+    assert coverage(other, AT, {"gpu1"}) == (Coverage("other", AT - 18_000, 0.0),)

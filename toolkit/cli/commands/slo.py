@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 import click
 
@@ -10,6 +11,7 @@ from toolkit.cli.arguments.numbers import Whole
 from toolkit.cli.arguments.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.opening.context import (
     home_directory,
+    open_fleet,
     open_history,
     open_hosts,
     open_prometheus,
@@ -17,7 +19,7 @@ from toolkit.cli.opening.context import (
 )
 from toolkit.cli.terminal.output import note, print_json
 from toolkit.cli.views.objectives import document, show
-from toolkit.errors import InputError
+from toolkit.errors import InputError, ToolkitError
 from toolkit.workflows.fleet.objectives import measure, measure_by
 from toolkit.workflows.use.collect import Collected, collect
 
@@ -71,15 +73,23 @@ def slo(
     history = open_history(place, whole=True)
     now = time.time()
     prometheus = None if by_ledger else open_prometheus()
-    found, source = measure_by(prometheus, promising, history, now, days)
+    names = _names(fleet)
+    found, source = measure_by(prometheus, promising, history, now, days, names)
     collected = Collected()
     if found is None:
         if not no_hosts:
             collected = collect(open_hosts(fleet, place), history)
-        found = measure(promising, history, now, days)
+        found = measure(promising, history, now, days, names)
     if as_json:
         print_json(document(found, collected.errors, source))
         return
     show(found, source)
     for remark in collected.remarks("what it counted last"):
         note(remark)
+
+
+def _names(fleet: str | None) -> frozenset[str] | None:
+    """Return the names of the fleet's hosts; None where its file cannot be read, which the figures do not need."""
+    with suppress(ToolkitError):
+        return frozenset(each.name for each in open_fleet(fleet).hosts)
+    return None

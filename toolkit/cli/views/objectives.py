@@ -114,6 +114,10 @@ def _remarks(host: Coverage, found: Sequence[Measured], source: Source) -> list[
         words.append(
             f"{host.host}: {missing} of its requests were not counted, so they are not in here"
         )
+    if host.until is not None:
+        words.append(
+            f"{host.host} is no host of this fleet: it was counted until {_moment(host.until)}"
+        )
     late = min(each.since for each in found)
     if host.since > late + 3600:
         knows = f"Prometheus knows {host.host}" if source.prometheus else f"{host.host} has counted"
@@ -144,7 +148,12 @@ def document(
             for each in found
         ],
         "hosts": [
-            {"host": each.host, "since": each.since, "missing_seconds": each.missing}
+            {
+                "host": each.host,
+                "since": each.since,
+                "until": each.until,
+                "missing_seconds": each.missing,
+            }
             for each in _hosts(found).values()
         ],
         "unreachable": {name: each.message for name, each in errors.items()},

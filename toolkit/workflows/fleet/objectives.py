@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from toolkit.adapters.history.history import History
 from toolkit.adapters.prometheus import PrometheusPort
@@ -17,11 +17,16 @@ from toolkit.planning.objectives.sampled import READ, sampled, selections, watch
 
 
 def measure(
-    models: Sequence[Model], history: History, now: float, days: int | None = None
+    models: Sequence[Model],
+    history: History,
+    now: float,
+    days: int | None = None,
+    fleet: Collection[str] | None = None,
 ) -> tuple[Measured, ...]:
     """Return what models with objectives have kept up to `now` (seconds since the epoch), by the history.
 
-    A model has its adapters with it. `days` replaces the windows of the registry.
+    A model has its adapters with it. `days` replaces the windows of the registry. `fleet` names the hosts that are to
+    count, None for all that did.
     """
     found = []
     for model, objectives in _promising(models):
@@ -34,7 +39,7 @@ def measure(
                 days or objectives.days,
                 now,
                 tuple(attained(each, tallies, until, lived) for each in objectives.each),
-                coverage(seen, now),
+                coverage(seen, now, fleet),
             )
         )
     return tuple(found)
@@ -46,6 +51,7 @@ def measure_by(
     history: History,
     now: float,
     days: int | None = None,
+    fleet: Collection[str] | None = None,
 ) -> tuple[tuple[Measured, ...] | None, Source]:
     """Return the figures of a Prometheus and itself; None where there is none or it has none, and why.
 
@@ -54,7 +60,7 @@ def measure_by(
     if prometheus is None:
         return None, Source()
     try:
-        found = measure_by_prometheus(models, prometheus, history, now, days)
+        found = measure_by_prometheus(models, prometheus, history, now, days, fleet)
     except HostError as error:
         return None, Source(why_not=error.message)
     return found, Source(prometheus.address)
@@ -66,6 +72,7 @@ def measure_by_prometheus(
     history: History,
     now: float,
     days: int | None = None,
+    fleet: Collection[str] | None = None,
 ) -> tuple[Measured, ...]:
     """Return the same as `measure`, by what Prometheus read of the hosts' counters.
 
@@ -92,7 +99,7 @@ def measure_by_prometheus(
                 for wanted in selections(_names(model), each)
             ]
             kept.append(attained(each, sampled(each, read, series, first), until, lived))
-        found.append(Measured(model.name, length, now, tuple(kept), coverage(seen, now)))
+        found.append(Measured(model.name, length, now, tuple(kept), coverage(seen, now, fleet)))
     return tuple(found)
 
 

@@ -48,7 +48,8 @@ def gather(
     }
     deployments = history.deployments_until(until)
     known = changes(deployments, history.gates_since(since), versions)
-    measured_by, source = measure_by(prometheus, models, history, until)
+    names = frozenset(status.fleet.labels)
+    measured_by, source = measure_by(prometheus, models, history, until, fleet=names)
     period = tuple(each for each in known if since <= each.started or each.ended is None)
     return Findings(
         since=since,
@@ -65,7 +66,7 @@ def gather(
         upstream=upstream,
         history_fault=history.fault,
         cost=cost,
-        objectives=measure(models, history, until) if measured_by is None else measured_by,
+        objectives=measure(models, history, until, fleet=names) if measured_by is None else measured_by,
         source=source,
     )  # fmt: skip
 
