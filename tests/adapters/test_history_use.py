@@ -307,6 +307,7 @@ def test_a_history_with_use_of_the_former_schema_gets_its_sums(tmp_path: Path) -
     with closing(sqlite3.connect(path)) as former, former:
         for table in ("use_of_keys", "use_at_hosts"):
             former.execute(f"DROP TABLE {table}")
+        former.execute("ALTER TABLE use_cursors DROP COLUMN set_back")
         former.execute("PRAGMA user_version = 8")
     again = History(path, Clock())
     for kinds in (("key",), ("host", "model")):
@@ -314,6 +315,26 @@ def test_a_history_with_use_of_the_former_schema_gets_its_sums(tmp_path: Path) -
             tuple(getattr(row, name) for name in kinds): row.requests for row in again.use(by=kinds)
         }
         assert counts == summed(kinds, key="", probes=False)
+    again.close()
+
+
+def test_a_cursor_of_the_former_schema_was_never_set_back_and_counts_from_then_on(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "history.db"
+    now = History(path, Clock())
+    assert now.add_use(CHUNK)
+    now.close()
+    with closing(sqlite3.connect(path)) as former, former:
+        former.execute("ALTER TABLE use_cursors DROP COLUMN set_back")
+        former.execute("PRAGMA user_version = 9")
+    again = History(path, Clock())
+    (cursor,) = again.use_cursors()
+    assert cursor.set_back == 0
+    back = UseChunk("gpu-1", cursor.place, replace(cursor.place, offset=1), set_back=True)
+    assert again.add_use(back)
+    (found,) = again.use_cursors()
+    assert (found.set_back, found.place) == (1, back.end)
     again.close()
 
 

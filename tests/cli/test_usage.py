@@ -217,3 +217,13 @@ def test_options_that_make_no_sense_are_refused(
     said = fleet.prompt("usage", *options)
     assert said.code == 2
     assert message in said.err + said.out
+
+
+def test_a_host_whose_disk_was_set_back_is_named(fleet: Fleet) -> None:
+    assert fleet("usage").json()["set_back"] == {}
+    host = fleet.world.hosts["gpu1"]
+    (whole,) = host.ledger
+    host.ledger = [UseChunk("gpu1", whole.end, replace(whole.end, offset=9), set_back=True)]
+    said = fleet.prompt("usage")
+    assert "gpu1: its disk was set back to an earlier state; what was recorded there" in said.err
+    assert fleet("usage").json()["set_back"] == {"gpu1": 1}

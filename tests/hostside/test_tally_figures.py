@@ -131,6 +131,17 @@ def test_a_host_begins_at_the_end_of_a_ledger_that_was_there_before(host: Host) 
     assert host.told()[ended("200")] == 2
 
 
+def test_counters_begin_at_0_where_the_disk_was_set_back_to_fewer_files(host: Host) -> None:
+    host.told()
+    host.ended("200", 5)
+    host.told()
+    (host.root / "use/000001.jsonl").rename(host.root / "use/000005.jsonl")
+    host.figures._file = 9
+    assert ended("200") not in host.told()
+    host.ended("200", 2)
+    assert host.told()[ended("200")] == 2
+
+
 @pytest.mark.parametrize(
     "damage", ["", "{", "[]", '{"ledger": "another"}', '{"ledger": 1, "file": "x"}']
 )

@@ -159,13 +159,34 @@ def test_a_line_that_the_disk_has_spoiled_is_refused(tmp_path: Path) -> None:
     assert part["refused"] == 2
 
 
-def test_a_ledger_that_is_shorter_than_what_was_read_of_it_is_an_error(tmp_path: Path) -> None:
-    Replica(tmp_path).record()
-    carried(tmp_path)
+@pytest.mark.parametrize("grown", [False, True])
+@pytest.mark.parametrize("case", ["shorter", "fewer files", "in the midst of a line"])
+def test_a_ledger_that_was_set_back_goes_on_at_its_end_and_says_so(
+    tmp_path: Path, case: str, grown: bool
+) -> None:
+    """Nobody knows which of its lines were handed out before, and none may count twice."""
+    replica = Replica(tmp_path)
+    for _ in range(5):
+        replica.record()
+    carrier = carried(tmp_path)
     (part,) = handed_out(tmp_path)
-    place = {"ledger": part["ledger"], "file": 1, "offset": part["end"]["offset"] + 10}
-    with pytest.raises(ValueError, match="has lost its end"):
-        use_hand_out.hand_out(str(tmp_path), place)
+    at = {"file": 1, "offset": part["end"]["offset"] + 10}
+    if case == "fewer files":
+        at = {"file": 5, "offset": 100}
+    elif case == "in the midst of a line":
+        at = {"file": 1, "offset": part["end"]["offset"] - 10}
+    if grown:
+        replica.record()
+        carrier.look()
+    found = use_hand_out.hand_out(str(tmp_path), {"ledger": part["ledger"], **at})
+    size = (tmp_path / "use/000001.jsonl").stat().st_size
+    assert (found["start"], found["end"]) == (at, {"file": 1, "offset": size})
+    assert (found["set_back"], found["rows"], found["runs"], found["more"]) == (True, [], [], False)
+    replica.record()
+    carrier.look()
+    (new,) = handed_out(tmp_path, {"ledger": part["ledger"], **found["end"]})
+    assert "set_back" not in new
+    assert total([new], "requests") == 1
 
 
 def test_refused_lines_are_counted(tmp_path: Path) -> None:

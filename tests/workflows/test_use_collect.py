@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -245,24 +246,31 @@ def test_records_that_were_dropped_are_counted_as_lost(
     assert reconciled(history.use_runs())[0].missing == cursor.lost
 
 
-def test_a_ledger_that_lost_its_end_is_an_error_of_its_host(
-    history: History, tmp_path: Path
+@pytest.mark.parametrize("files", [1, 3])
+def test_a_host_that_was_set_back_to_an_earlier_state_is_counted_on_and_named(
+    history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: int
 ) -> None:
-    host = LedgerHost("gpu1", tmp_path / "gpu1")
-    wrote(host.root, 20)
+    """As by a snapshot of its disk: what was recorded then was collected, and nothing of it counts again."""
+    if files > 1:
+        monkeypatch.setattr(use_ledger, "FILE_BYTES", 3000)
+    host = LedgerHost("gpu1", tmp_path / "gpu1", most=10**6)
+    replica = wrote(host.root, 5)
+    shutil.copytree(host.root, tmp_path / "snapshot")
+    carrier = use_carry.Carrier(str(host.root))
+    for _ in range(20):
+        replica.record()
+        carrier.look()
+    assert (max(use_ledger.files(str(host.root / "use"))) > 1) is (files > 1)
     collect([host], history)
-    (path,) = (host.root / "use").glob("*.jsonl")
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[:3]))
-
-    def through_the_wire(place: Place) -> UseChunk:
-        try:
-            return LedgerHost.use(host, place)
-        except ValueError as error:
-            raise HostError(str(error)) from error
-
-    host.use = through_the_wire  # type: ignore[method-assign]
-    assert "lost its end" in collect([host], history).errors["gpu1"].message
-    assert requests(history) == 20
+    assert requests(history) == 25
+    shutil.rmtree(host.root)
+    shutil.copytree(tmp_path / "snapshot", host.root)
+    found = collect([host], history)
+    assert (found.records, found.errors, requests(history)) == (0, {}, 25)
+    wrote(host.root, 7, run="b" * 16)
+    assert collect([host], history).records == 7
+    assert requests(history) == 32
+    assert [each.set_back for each in history.use_cursors()] == [1]
 
 
 def test_a_collection_stops_where_it_is_told_to(history: History, tmp_path: Path) -> None:

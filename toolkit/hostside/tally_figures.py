@@ -139,12 +139,7 @@ class TallyFigures:
         known = use_ledger.files(self._folder)
         if not known:
             return False
-        if use_ledger.identity(self._folder) != self._ledger:
-            # The first of this host begins with its first line.
-            began = not self._ledger
-            self._begin(use_ledger.identity(self._folder), [] if began else known)
-        if self._file < known[0]:
-            self._file, self._offset = known[0], 0
+        self._settle(known)
         tallies, most = Tallies(), LOOK_BYTES
         for number in known:
             if number < self._file or most <= 0:
@@ -165,6 +160,17 @@ class TallyFigures:
                     _add(tallies, line)
         self._take(tallies)
         return most < LOOK_BYTES
+
+    def _settle(self, known: list[int]) -> None:
+        """Make the place one of this ledger, whose disk may have been set back to an earlier state."""
+        if use_ledger.identity(self._folder) != self._ledger:
+            # The first of this host begins with its first line.
+            began = not self._ledger
+            self._begin(use_ledger.identity(self._folder), [] if began else known)
+        if self._file > known[-1]:
+            self._begin(self._ledger, known)
+        if self._file < known[0]:
+            self._file, self._offset = known[0], 0
 
     def _take(self, tallies: Tallies) -> None:
         self._read += sum(tallies.watched.values())

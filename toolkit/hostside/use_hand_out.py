@@ -42,7 +42,9 @@ def hand_out(root: str, place: Document, most: int = MOST_BYTES) -> Document:
     `ROW` says what a row is.
     `start` is `place`, or the beginning of the ledger where `place` is of another one; `ledger` is empty where there is
     none. `before` says how many records came before, where the ledger does not hold on to `start`; else it is None.
-    Raises ValueError where the ledger is shorter than `place`, or where nothing in it says which one it is.
+    Where the ledger never had `place`, its disk was set back to an earlier state, `set_back` is there, and the part
+    goes to the end with nothing in it: nobody knows which lines were handed out before.
+    Raises ValueError where nothing in the ledger says which one it is.
     """
     folder = os.path.join(root, use_ledger.FOLDER)
     known = use_ledger.files(folder)
@@ -58,8 +60,11 @@ def hand_out(root: str, place: Document, most: int = MOST_BYTES) -> Document:
     if known and file < known[0]:
         file, offset = known[0], 0
         before = int(use_ledger.first_line(folder, file).get("before", 0))
+    set_back = _is_beyond(folder, known, file, offset)
+    if set_back:
+        file, offset = known[-1], _end(folder, known[-1])
     for number in known:
-        if number < file:
+        if number < file or set_back:
             continue
         if number > file:
             file, offset = number, 0
@@ -77,8 +82,29 @@ def hand_out(root: str, place: Document, most: int = MOST_BYTES) -> Document:
         "refused": sums.refused,
         "before": before,
         "more": more,
+        **({"set_back": True} if set_back else {}),
         **sums.tallies.told(),
     }
+
+
+def _is_beyond(folder: str, known: list[int], file: int, offset: int) -> bool:
+    """Whether the ledger does not have the end of a line at this place; its first files may have been dropped."""
+    if not known or file < known[0]:
+        return False
+    if file > known[-1]:
+        return True
+    if file not in known or not offset:
+        return False
+    with open(use_ledger.opened(folder, file), "rb") as opened:
+        opened.seek(offset - 1)
+        return opened.read(1) != b"\n"
+
+
+def _end(folder: str, number: int) -> int:
+    """Return the bytes of a file's whole lines."""
+    with open(use_ledger.opened(folder, number), "rb") as opened:
+        os.fsync(opened.fileno())
+        return sum(len(line) for line in opened if line.endswith(b"\n"))
 
 
 def _read(folder: str, number: int, offset: int, most: int, sums: _Sums) -> tuple[int, int]:
@@ -88,11 +114,6 @@ def _read(folder: str, number: int, offset: int, most: int, sums: _Sums) -> tupl
         # Records that an ops machine has got must not be gone here after a power cut.
         os.fsync(file.fileno())
         size = os.fstat(file.fileno()).st_size
-        if offset > size:
-            raise ValueError(
-                f"the ledger of this host has lost its end: file {number} has {size} bytes, "
-                f"of which {offset} were read"
-            )
         file.seek(offset)
         for line in file:
             if not line.endswith(b"\n") or taken >= most:

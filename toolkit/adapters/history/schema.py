@@ -222,6 +222,9 @@ m009_use_sums = (
 # For what is written beside the history: its sums of an empty table.
 FILL_USE_SUMS = m009_use_sums[2:]
 
+# How many times a ledger was found at an earlier state than the one that was read.
+m010_set_back = ("ALTER TABLE use_cursors ADD COLUMN set_back INTEGER NOT NULL DEFAULT 0",)
+
 MIGRATIONS = (
     m001_initial,
     m002_many_hosts,
@@ -232,4 +235,5 @@ MIGRATIONS = (
     m007_starts,
     m008_tallies,
     m009_use_sums,
+    m010_set_back,
 )

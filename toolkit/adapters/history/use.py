@@ -135,6 +135,7 @@ def cursors(db: Database) -> list[UseCursor]:
             each["at"],
             int(each["refused"]),
             int(each["lost"]),
+            int(each["set_back"]),
         )
         for each in found
     ]
@@ -153,10 +154,11 @@ def _move(db: Database, chunk: UseChunk, at: float) -> None:
         (end.ledger, chunk.host, at),
     )
     moved = db.run(
-        "UPDATE use_cursors SET host = ?, file = ?, position = ?, at = ?, refused = refused + ?"
-        " WHERE ledger = ? AND file = ? AND position = ? RETURNING ledger",
-        (chunk.host, end.file, end.offset, at, chunk.refused, end.ledger, start.file, start.offset),
-    )
+        "UPDATE use_cursors SET host = ?, file = ?, position = ?, at = ?, refused = refused + ?,"
+        " set_back = set_back + ? WHERE ledger = ? AND file = ? AND position = ? RETURNING ledger",
+        (chunk.host, end.file, end.offset, at, chunk.refused, int(chunk.set_back), end.ledger, start.file,
+         start.offset),
+    )  # fmt: skip
     if not moved:
         raise _MovedError
     if chunk.before is not None:

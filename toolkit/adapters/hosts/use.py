@@ -52,6 +52,7 @@ def chunk_from_json(host: str, data: Mapping[str, Any]) -> UseChunk:
             refused=whole(data["refused"], "refused"),
             before=None if before is None else whole(before, "before"),
             more=bool(data["more"]),
+            set_back=bool(data.get("set_back")),
             # A host of an older toolkit counts nothing by the hour.
             tallies=tuple(_tally(host, each) for each in data.get("tallies", ())),
             watched=tuple(_watched(host, each) for each in data.get("watched", ())),

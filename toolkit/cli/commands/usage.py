@@ -100,6 +100,11 @@ def usage(
             note(f"{cursor.host}: {cursor.refused} lines of its replicas were no records")
         if cursor.lost:
             note(f"{cursor.host}: {cursor.lost} records were dropped before they were collected")
+        if cursor.set_back:
+            note(
+                f"{cursor.host}: its disk was set back to an earlier state; what was recorded there from then on until"
+                " the next collection is not in here"
+            )
 
 
 def _require_known(
@@ -145,6 +150,7 @@ def _document(
         "unreachable": {name: each.message for name, each in collected.errors.items()},
         "refused": {each.host: each.refused for each in cursors if each.refused},
         "lost": {each.host: each.lost for each in cursors if each.lost},
+        "set_back": {each.host: each.set_back for each in cursors if each.set_back},
     }
 
 

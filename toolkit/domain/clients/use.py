@@ -101,6 +101,7 @@ class UseChunk:
 
     `refused` lines were no records. `before` is None where the chunk follows on `start`; else the ledger has dropped
     the records that came next, and this is the number of all that came before. `more` says that it has more.
+    `set_back` says that the ledger never had `start`: its disk was set back to an earlier state.
     """
 
     host: str
@@ -113,6 +114,7 @@ class UseChunk:
     more: bool = False
     tallies: tuple[Tally, ...] = ()
     watched: tuple[Watched, ...] = ()
+    set_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ class UseCursor:
     """How far the history has read one ledger, and when (seconds since the epoch).
 
     `refused` lines of replicas were no records, at least; `lost` records had been dropped before somebody read them.
+    The ledger was `set_back` so many times to an earlier state: what it had from then on until a collection is unknown.
     """
 
     host: str
@@ -127,6 +130,7 @@ class UseCursor:
     at: float
     refused: int = 0
     lost: int = 0
+    set_back: int = 0
 
 
 # The sums of a key, in their order: requests and tokens of a day, of a month, and the cost of a month in
