@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.workflows.world import TIMING, World, release
+from tests.workflows.world import GB, TIMING, World, release
 from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.domain.replicas.warmth import WhenAsleep
 from toolkit.errors import HostError, ReleaseFailedError
@@ -46,6 +46,13 @@ def refuse(world: World, times: float = float("inf")) -> Callable[[], None]:
     return lambda: left.__setitem__(0, 0)
 
 
+def rolling(path: Path) -> World:
+    """Return a fleet of which each host holds one replica at a time, and serves it."""
+    world = World(path, 3)
+    world.deploy(release(1, memory=14 * GB))
+    return world
+
+
 def lagging(world: World) -> tuple[str, ...]:
     facts = {name: each.observe() for name, each in world.hosts.items()}
     return behind(facts, fleet_routes(facts))
@@ -76,6 +83,48 @@ def test_a_router_that_refused_for_a_moment_is_told_at_the_end(fleet: World) -> 
     refuse(fleet, 1)
     fleet.rollback()
     assert lagging(fleet) == ()
+
+
+def test_a_router_that_missed_a_change_is_told_before_its_own_replica_is_drained(
+    tmp_path: Path,
+) -> None:
+    world = rolling(tmp_path)
+    refuse(world, 1)
+    leads: list[int] = []
+
+    def before(event: str) -> None:
+        if event == "drain tiny-blue":
+            route = world.routes("gpu3").of("tiny")
+            leads.append(route.weight("gpu3.blue") if route else 0)
+
+    world.hosts["gpu3"].before = before
+    world.deploy(release(2, memory=14 * GB))
+    assert leads == [0]
+    assert lagging(world) == ()
+    world.history.close()
+
+
+def test_a_host_keeps_its_replica_while_its_router_refuses(tmp_path: Path) -> None:
+    world = rolling(tmp_path)
+    end = refuse(world)
+    with pytest.raises(HostError) as caught:
+        world.deploy(release(2, memory=14 * GB))
+    reason = "apply-routes: OSError: [Errno 28] No space left on device"
+    assert caught.value.message == (
+        f"gpu3: {reason}\n"
+        "  the hosts now:\n"
+        "  gpu1: live: tiny #2 (v2)\n"
+        "  gpu2: live: tiny #2 (v2)\n"
+        "  gpu3: restored: tiny #1 (v1)\n"
+        f"  gpu3: its router missed the change: {reason}"
+    )
+    assert "drain tiny-blue" not in world.hosts["gpu3"].events
+    assert world.serving() == {"gpu1": "v2", "gpu2": "v2", "gpu3": "v1"}
+    end()
+    world.deploy(release(2, memory=14 * GB))
+    assert world.serving() == {"gpu1": "v2", "gpu2": "v2", "gpu3": "v2"}
+    assert lagging(world) == ()
+    world.history.close()
 
 
 def test_a_host_that_does_not_answer_is_named_beside_it(tmp_path: Path) -> None:

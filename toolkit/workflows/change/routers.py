@@ -32,7 +32,7 @@ class Routers:
     """Changes the routes of all routers together. One command at a time does so: it holds the locks of the hosts.
 
     `behind` has the hosts whose router could not be told, by label, with the reason. They keep the routes they had
-    until `catch_up`, or the next command, tells them.
+    until a change needs them, or `catch_up` or the next command tells them.
     """
 
     def __init__(self, hosts: Sequence[HostPort]) -> None:
@@ -64,9 +64,12 @@ class Routers:
         """Bring all routers from the present routes to `edit` of them.
 
         Raises the HostError of a router in `needed` (labels) that refused or did not answer, and of any router where
-        none followed; the others are noted as `behind`.
+        none followed; the others are noted as `behind`. A needed router that missed an earlier change is told again: a
+        host must not lose a replica to which its router still leads.
         """
         with self._guard:
+            for label in needed:
+                self.behind.pop(label, None)
             new = edit(self.routes)
             # Routers are told in any case: this repairs one whose weights differ from its files.
             if new != self.routes:
