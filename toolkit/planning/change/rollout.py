@@ -69,6 +69,12 @@ class RolloutPlan:
         return frozenset(step.kind for plan in self.plans.values() for step in plan.steps)
 
     @property
+    def rolling(self) -> frozenset[str]:
+        """The hosts whose old replica stops before the new one starts."""
+        stopping = (Strategy.ROLLING, Strategy.SWAP)
+        return frozenset(n for n, plan in self.plans.items() if plan.strategy in stopping)
+
+    @property
     def traffic(self) -> str:
         """The effect on the model's requests, in a sentence."""
         return traffic_words(self.model, self.plans, self.batches)
@@ -177,7 +183,7 @@ def plan_rollout(
     if first.release and first.release.span:
         return _together(plans, unreachable, notes)
     busy = [name for name, plan in plans.items() if not plan.empty]
-    serving = [name for name in facts if _serves(facts[name], first.model)]
+    serving = serving_hosts(first.model, facts)
     fresh = tuple(name for name in busy if name not in serving)
     others = [name for name in busy if name in serving]
     rolling = {name for name in others if plans[name].strategy is Strategy.SWAP}
@@ -253,9 +259,10 @@ def _together(
     return RolloutPlan(first.action, first.model, plans, batches, unreachable, (*notes, note))
 
 
-def _serves(facts: HostFacts, model: str) -> bool:
-    slot = facts.serving_slot(model)
-    return slot is not None and slot.healthy
+def serving_hosts(model: str, facts: Mapping[str, HostFacts]) -> list[str]:
+    """Return the names of the hosts on which a healthy replica has traffic of the model."""
+    slots = {name: each.serving_slot(model) for name, each in facts.items()}
+    return [name for name, slot in slots.items() if slot is not None and slot.healthy]
 
 
 def _swapping(

@@ -18,6 +18,7 @@ from toolkit.errors import (
     ToolkitError,
 )
 from toolkit.planning.change.canary import is_declared, is_watched
+from toolkit.planning.change.keeping import Keeping
 from toolkit.planning.change.rollout import PREPARATION, RolloutPlan
 from toolkit.planning.routing.edits import without_standby
 from toolkit.planning.routing.routes import Routes
@@ -72,13 +73,17 @@ class Rollout:
         self._failures: dict[str, ToolkitError] = {}
         self._passed: list[str] = []
         self._interrupted = False
+        self._keeping = Keeping(plan, facts, order.limits.keep)
+        # Why a batch did not begin although enough hosts went well.
+        self._ended = ""
 
     def perform(self) -> dict[str, HostState]:
         """Bring all hosts to their plans; return what runs on each.
 
         A host that fails before its batch is left out of it. A batch in which more hosts fail than may is restored,
-        and no further batch begins; where the version declares a canary or a bake, a release that fails is returned on
-        the hosts of earlier batches as well. Raises the `joined` errors of the hosts that failed.
+        and no further batch begins, nor does one beside which too few hosts would serve. Where the version declares a
+        canary or a bake, a release that fails is returned on the hosts of earlier batches as well. Raises the `joined`
+        errors of the hosts that failed.
         """
         unreached = [name for batch in self._plan.batches for name in batch]
         try:
@@ -87,8 +92,11 @@ class Rollout:
             for batch in self._plan.batches:
                 if self._interrupted or len(self._failures) > self._allowed:
                     break
-                unreached = unreached[len(batch) :]
                 left = [name for name in batch if name not in self._failures]
+                if fault := self._keeping.fault(left):
+                    self._ended = fault
+                    break
+                unreached = unreached[len(batch) :]
                 carry_compiled(self._starting(left))
                 self._change(left)
                 collect_compiled(self._starting([n for n in left if n not in self._failures]))
@@ -166,6 +174,8 @@ class Rollout:
         whole_batch = bool(failed) and len(self._failures) > self._allowed
         undone = [name for name in batch if whole_batch or name in failed]
         live = [name for name in batch if name not in undone]
+        for name in live:
+            self._keeping.joined(name)
         # A release that proves no good on a later host has proven it for the earlier ones, too.
         proving = [name for name in live if is_declared(self._plan.plans[name])]
         self._passed += proving
@@ -241,6 +251,7 @@ class Rollout:
         except ToolkitError as second:
             why = own_words(name, second.message)
             words = f"not restored: {why}; the next command completes or undoes it"
+            self._keeping.lost(name)
         else:
             before = self._plan.plans[name].previous
             words = f"restored: {before.title}" if before else "restored: nothing runs"
@@ -254,7 +265,8 @@ class Rollout:
             return
         if failed and len(self._failures) > self._allowed:
             called_off = CalledOffError(f"the release failed on {' and '.join(failed)}")
-            at_once(len(passed), passed, lambda name: self._undo(name, called_off))
+            width = self._keeping.at_once(passed)
+            at_once(width, passed, lambda name: self._undo(name, called_off))
         else:
             at_once(len(passed), passed, self._end_live)
 
@@ -287,6 +299,7 @@ class Rollout:
         model = self._plan.model
         routers = next(iter(self._tools.values())).routers
         rows = [f"{name}: {state.words}" for name, state in self._states.items()]
+        rows += [self._ended] if self._ended else []
         rows += missed(routers.catch_up())
         words = [state.words for state in self._states.values()]
         # Where nothing went live, a rollback would leave the release that serves everywhere.
