@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.planning.facts import host, release, slot
-from toolkit.planning.routing.agreement import behind, fleet_routes, with_routes
+from toolkit.planning.routing.agreement import behind, fleet_routes, have_moved, with_routes
 from toolkit.planning.routing.edits import with_former, with_model, with_sleep
 from toolkit.planning.routing.routes import Alternate, Routes, Sleep, Target
 
@@ -25,6 +25,37 @@ def test_of_routers_that_differ_the_one_told_last_is_right() -> None:
     assert fleet_routes(facts) == new
     assert behind(facts, new) == ("h1",)
     assert with_routes(facts, new)["h1"].slots[0].weight == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        pytest.param({"relay": "10.9.9.2:29999"}, "10.9.9.2:29999", id="provisioned anew"),
+        pytest.param({"relay": "10.0.0.2:8090"}, "10.0.0.2:8090", id="as before"),
+        pytest.param({"relay": ""}, "10.0.0.2:8090", id="provisioned alone"),
+        pytest.param({"relay": "no address"}, "10.0.0.2:8090", id="not readable"),
+        pytest.param({}, "10.0.0.2:8090", id="not kept"),
+        pytest.param(None, "10.0.0.2:8090", id="by an older toolkit"),
+    ],
+)
+def test_routes_lead_to_where_a_host_was_provisioned_to_listen(
+    settings: dict[str, str] | None, expected: str
+) -> None:
+    known = (
+        Target("blue", 8100, 100, "h1", "10.0.0.1:8090"),
+        Target("blue", 8100, 100, "h2", "10.0.0.2:8090"),
+    )
+    told = with_model(Routes(serial=4), "tiny", known, created=1)
+    facts = {
+        "h1": replace(host(), name="h1", routes=told.as_json("h1")),
+        "h2": replace(host(), name="h2", routes=told.as_json("h2"), settings=settings),
+    }
+    routes = fleet_routes(facts)
+    assert [each.relay for each in routes.routes[0].targets] == ["10.0.0.1:8090", expected]
+    moved = expected != "10.0.0.2:8090"
+    assert routes.serial == (5 if moved else 4)
+    assert behind(facts, routes) == (("h1", "h2") if moved else ())
+    assert have_moved(facts) is moved
 
 
 def _woken(*names: str) -> Routes:

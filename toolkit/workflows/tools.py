@@ -48,6 +48,9 @@ class RoutersPort(Protocol):
     def observed(self, facts: Mapping[str, HostFacts]) -> None:
         """Take over the routes in the facts of hosts, by label."""
 
+    def moved(self, relays: Mapping[str, str]) -> None:
+        """Take over where the routers of hosts, by label, listen from now on, and tell all routers."""
+
     def agreed(self, label: str, facts: HostFacts) -> HostFacts:
         """Return the facts of a host with the traffic that the fleet's routes give it: its own may be out of date."""
 

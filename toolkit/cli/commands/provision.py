@@ -34,8 +34,9 @@ from toolkit.cli.views.plan import go_ahead
 from toolkit.domain.deployment.change import folded
 from toolkit.domain.hosts.failures import joined
 from toolkit.domain.quantity import format_seconds
+from toolkit.errors import ToolkitError
 from toolkit.planning.change.protections import PROTECTIONS
-from toolkit.workflows.fleet.provision import Intent, Outcome, Provisioning, Target
+from toolkit.workflows.fleet.provision import Intent, Outcome, Provisioning, Result, Target
 from toolkit.workflows.fleet.provision import provision as provision_hosts
 
 
@@ -87,7 +88,20 @@ def provision(
         # A check changes nothing, so that there is nothing to agree to.
         asked.update(yes=True, turn_off=PROTECTIONS)
     outcomes = provision_hosts(targets, how, _confirmation(as_json=as_json, **asked))
-    _show(outcomes, as_json)
+    _show(outcomes, as_json, _untold(how, outcomes))
+
+
+def _untold(how: Provisioning, outcomes: Sequence[Outcome]) -> ToolkitError | None:
+    """Tell the routers of the fleet where converged hosts listen now; return why they do not all know."""
+    if len(how.fleet) == 1 or all(each.result != Result.CONVERGED for each in outcomes):
+        return None
+    from toolkit.workflows.change.addresses import tell_addresses
+
+    try:
+        tell_addresses(how.fleet, how.owner, how.patience)
+    except ToolkitError as error:
+        return error
+    return None
 
 
 def _confirmation(
@@ -116,10 +130,10 @@ def _confirmation(
     return confirm
 
 
-def _show(outcomes: Sequence[Outcome], as_json: bool) -> None:
+def _show(outcomes: Sequence[Outcome], as_json: bool, untold: ToolkitError | None) -> None:
     faults = {each.name: each.fault for each in outcomes if each.fault}
     hint = "toolkit provision HOST, once it is mended"
-    failure = joined(faults, hint=hint, alone=len(outcomes) == 1) if faults else None
+    failure = joined(faults, hint=hint, alone=len(outcomes) == 1) if faults else untold
     if as_json:
         print_json({"hosts": {each.name: each.as_json() for each in outcomes}}, failure)
         return

@@ -6,13 +6,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from toolkit.domain.hosts.facts import HostFacts
+from toolkit.planning.routing.addresses import at_relays, relays_of
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.routes import Route, Routes, Target
 
 
 def fleet_routes(facts: Mapping[str, HostFacts]) -> Routes:
-    """Return the right routes where hosts (by label) differ, see `settled`."""
-    return settled({label: Routes.from_json(each.routes) for label, each in facts.items()})
+    """Return the right routes where hosts (by label) differ, see `settled`, with the addresses of today."""
+    found = settled({label: Routes.from_json(each.routes) for label, each in facts.items()})
+    return at_relays(found, relays_of(facts))
 
 
 def with_routes(facts: Mapping[str, HostFacts], routes: Routes) -> dict[str, HostFacts]:
@@ -42,6 +44,13 @@ def behind(facts: Mapping[str, HostFacts], routes: Routes) -> tuple[str, ...]:
         for label, each in facts.items()
         if label and not _comes_to(Routes.from_json(each.routes).routes, routes.routes)
     )
+
+
+def have_moved(facts: Mapping[str, HostFacts]) -> bool:
+    """Whether the routes of any host (by label) lead to a former address of another one."""
+    relays = relays_of(facts)
+    found = [Routes.from_json(each.routes) for label, each in facts.items() if label]
+    return any(at_relays(routes, relays) is not routes for routes in found)
 
 
 def _comes_to(own: tuple[Route, ...], fleet: tuple[Route, ...]) -> bool:

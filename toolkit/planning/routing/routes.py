@@ -30,6 +30,11 @@ _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
 _RELAY = re.compile(r"[0-9.]{7,15}:[0-9]{1,5}")
 
 
+def is_relay(text: str) -> bool:
+    """Whether `text` is an address and port at which a router can take requests from others."""
+    return bool(_RELAY.fullmatch(text))
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A slot's loopback port and its weight in the model's traffic (0: none, at most 256).

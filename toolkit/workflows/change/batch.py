@@ -147,6 +147,15 @@ class Rollout:
                 supplies.leave(name)
 
         failed = self._at_once(busy, prepare, supplies.abort)
+        provisioned = [
+            self._tools[name].host.host
+            for name in busy
+            if name not in failed and any(s.kind is StepKind.PROVISION for s in steps[name])
+        ]
+        # Here and not with the first batch: until then they would ask each other at their former addresses.
+        self._tools[busy[0]].routers.moved(
+            {host.label: host.relay_bind for host in provisioned if host.label}
+        )
         self._failures.update(failed)
         for name, error in failed.items():
             self._undo(name, error)

@@ -98,6 +98,9 @@ class RendezvousRouters:
     def observed(self, facts: Mapping[str, HostFacts]) -> None:
         """Do nothing: the routers that change for all hosts know their routes."""
 
+    def moved(self, relays: Mapping[str, str]) -> None:
+        """Do nothing: hosts are provisioned before their batch begins."""
+
     def agreed(self, label: str, facts: HostFacts) -> HostFacts:
         return facts
 

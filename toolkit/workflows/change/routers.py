@@ -10,6 +10,7 @@ from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.hosts.failures import own_words
 from toolkit.errors import HostError, ToolkitError
+from toolkit.planning.routing.addresses import at_relays, relays_of
 from toolkit.planning.routing.agreement import settled, with_routes
 from toolkit.planning.routing.differences import file_edits
 from toolkit.planning.routing.files import Rendering
@@ -38,6 +39,8 @@ class Routers:
     def __init__(self, hosts: Sequence[HostPort]) -> None:
         self._hosts = {host.label: host for host in hosts}
         self._known: dict[str, Routes] = {}
+        # Where the router of each host listens, by label.
+        self._relays: dict[str, str] = {}
         self._guard = threading.Lock()
         # Of the routes that routers are told, and of those that they had.
         self._renderings: list[Rendering] = []
@@ -53,7 +56,21 @@ class Routers:
             for label, each in facts.items():
                 self._known[label] = Routes.from_json(each.routes)
                 self.behind.pop(label, None)
-            self.routes = settled(self._known, self.routes)
+            self._relays |= relays_of(facts)
+            self.routes = at_relays(settled(self._known, self.routes), self._relays)
+
+    def moved(self, relays: Mapping[str, str]) -> None:
+        """Take over where the routers of hosts, by label, listen from now on, and tell all routers.
+
+        A router that refuses is noted as `behind`.
+        """
+        with self._guard:
+            self._relays |= relays
+            new = at_relays(self.routes, self._relays)
+            if new is not self.routes:
+                self.routes = new
+                failed = self._tell(new)
+                self.behind.update({label: error.message for label, error in failed.items()})
 
     def agreed(self, label: str, facts: HostFacts) -> HostFacts:
         """Return the facts of a host with the traffic that the fleet's routes give it: its own may be out of date."""
@@ -70,7 +87,7 @@ class Routers:
         with self._guard:
             for label in needed:
                 self.behind.pop(label, None)
-            new = edit(self.routes)
+            new = at_relays(edit(self.routes), self._relays)
             # Routers are told in any case: this repairs one whose weights differ from its files.
             if new != self.routes:
                 new = replace(new, serial=self.routes.serial + 1)
