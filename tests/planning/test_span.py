@@ -67,7 +67,9 @@ def test_the_next_release_stays_where_the_model_is() -> None:
     facts = host(slot("green", wide(1, here)))
     found = placed_before(wide(2, ANYWHERE), facts)
     assert found.span == here
-    assert place_together(found, HOSTS, [facts]) == found
+    assert place_together(found, ("10.0.0.2", "10.0.0.3"), [facts]) == found
+    # one that ran at other addresses is placed anew
+    assert place_together(found, HOSTS, [facts]).span == PLACED
     assert placed_before(wide(2, ANYWHERE), BARE).span == ANYWHERE
     # one on other hosts, and one that a single host runs, say nothing of where three would
     assert placed_before(wide(2, Span(3)), facts).span == Span(3)

@@ -7,11 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflows.world import GB, World, release
+from tests.workflows.world import GB, World, fleet_host, release
 from toolkit.adapters.fakes.behaviour import Behaviour
+from toolkit.adapters.store.compiled import CompiledTrees
 from toolkit.domain.deployment.release import Release, Span
-from toolkit.errors import HostError, InputError, NothingSuitableError, ReleaseFailedError
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.errors import (
+    HostError,
+    InputError,
+    NothingSuitableError,
+    RefusedError,
+    ReleaseFailedError,
+)
 from toolkit.planning.change.rollout import Limits
+from toolkit.workflows.change.slot_files import slot_variables
 
 
 def wide(number: int, memory: int = 3 * GB) -> Release:
@@ -89,3 +98,78 @@ def test_a_model_on_other_hosts_than_it_needs_is_not_moved_by_itself(fleet: Worl
     fleet.deploy(release(1))
     with pytest.raises(InputError, match="runs on 2 hosts together"):
         fleet.deploy(wide(2))
+
+
+def readdress(fleet: World) -> None:
+    """Give all hosts other addresses, as a person does in the fleet file."""
+    numbers = range(1, 4)
+    for number, each in zip(numbers, fleet.hosts.values(), strict=True):
+        others = tuple(f"10.1.0.{other}" for other in numbers if other != number)
+        each.host = replace(each.host, relay_address=f"10.1.0.{number}", peers=others)
+    fleet.given["provision_digest"] = "base-2"
+
+
+TODAY = Span(2, ("10.1.0.1", "10.1.0.2"), 28000)
+
+
+def spans(fleet: World, number: int) -> set[Span | None]:
+    slots = [slot.release for each in fleet.hosts.values() for slot in each.facts.slots]
+    return {each.span for each in slots if each and each.number == number}
+
+
+@pytest.mark.parametrize("carries", [False, True], ids=["", "carries what was compiled"])
+@pytest.mark.parametrize("memory", [3 * GB, 14 * GB], ids=["beside", "swap"])
+def test_an_upgrade_takes_the_addresses_of_today(
+    fleet: World, tmp_path: Path, memory: int, carries: bool
+) -> None:
+    if carries:
+        fleet.given["compiled"] = CompiledTrees(tmp_path)
+    fleet.deploy(wide(1, memory))
+    readdress(fleet)
+    fleet.deploy(wide(2, memory))
+    assert fleet.serving() == {"gpu1": "v2", "gpu2": "v2"}
+    assert spans(fleet, 2) == {TODAY}
+    # Its former replica runs with the addresses of its start, so it is started anew where it does not stand by.
+    fleet.rollback()
+    assert fleet.serving() == {"gpu1": "v1", "gpu2": "v1"}
+    fleet.stop()
+    assert held(fleet) == {"gpu1": set(), "gpu2": set(), "gpu3": set()}
+    assert fleet.history.unfinished() == []
+
+
+def test_the_same_version_again_starts_at_the_addresses_of_today(fleet: World) -> None:
+    fleet.deploy(wide(1))
+    readdress(fleet)
+    done = fleet.deploy(wide(1))
+    assert [each.span for each in done.plan.releases] == [TODAY]
+    assert not fleet.deploy(wide(1)).changed
+
+
+def test_a_failed_swap_after_a_change_of_addresses_is_undone(fleet: World) -> None:
+    fleet.deploy(wide(1, memory=14 * GB))
+    readdress(fleet)
+    for each in ("gpu1", "gpu2"):
+        fleet.hosts[each].behaviour["v2"] = Behaviour.EMPTY
+    with pytest.raises(ReleaseFailedError):
+        fleet.deploy(wide(2, memory=14 * GB))
+    assert fleet.serving() == {"gpu1": "v1", "gpu2": "v1"}
+    assert spans(fleet, 1) == {TODAY}
+    assert fleet.history.unfinished() == []
+
+
+def test_a_rollback_to_a_release_on_other_hosts_comes_to_those_of_today(fleet: World) -> None:
+    fleet.deploy(wide(1))
+    fleet.stop()
+    fleet.deploy(wide(2), named=("gpu2", "gpu3"))
+    fleet.rollback(1)
+    assert fleet.serving() == {"gpu2": "v1", "gpu3": "v1"}
+
+
+def test_a_host_without_a_part_in_the_release_does_not_start_it() -> None:
+    elsewhere = replace(release(1), span=TODAY)
+    with pytest.raises(RefusedError) as caught:
+        slot_variables(HostFacts("gpu1", 0.0), fleet_host(1, 3), elsewhere, "blue", 8100, ())
+    assert caught.value.message == (
+        "tiny #1 (v1) runs on the hosts at 10.1.0.1 and 10.1.0.2, and gpu1 is at 10.0.0.1"
+    )
+    assert caught.value.hint == "toolkit deploy tiny@v1 starts it at today's addresses"

@@ -31,6 +31,10 @@ class Span:
         """Return the first of the two ports at which the hosts of the replica in `slot` meet."""
         return self.port + PORTS_TO_MEET * SLOTS.index(slot)
 
+    def rank_of(self, address: str) -> int | None:
+        """Return the place of the host with this address; None where the hosts had other addresses when chosen."""
+        return self.hosts.index(address) if address in self.hosts else None
+
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Span:
         """Return the span from the JSON form of a release."""

@@ -28,13 +28,16 @@ def placed_before(release: Release, facts: HostFacts) -> Release:
 
 
 def place_span(
-    wanted: Mapping[str, Wanted], hosts: Sequence[Host], facts: Iterable[HostFacts]
+    wanted: Mapping[str, Wanted], hosts: Sequence[Host], facts: Mapping[str, HostFacts]
 ) -> dict[str, Wanted]:
     """Return `wanted`, by host's name, with `hosts` in its release, the first of them leading.
 
-    Raises InputError where a firewall keeps the hosts from each other.
+    A rollback to a replica that stands by on all hosts keeps the addresses with which it was started. Raises InputError
+    where a firewall keeps the hosts from each other.
     """
-    seen = tuple(facts)
+    seen = tuple(facts.values())
+    if all(_stands_by(each, facts[name]) for name, each in wanted.items()):
+        return dict(wanted)
     require_open(next(iter(wanted.values())).release.model, hosts)
     addresses = [host.relay_address for host in hosts]
     return {
@@ -43,14 +46,32 @@ def place_span(
     }
 
 
+def _stands_by(wanted: Wanted, facts: HostFacts) -> bool:
+    release = wanted.release
+    return wanted.action == "rollback" and any(
+        slot.healthy and slot.release and slot.release.same_as(release)
+        for slot in facts.slots_of(release.model)
+    )
+
+
+def beside(previous: Release | None, new: Release | None) -> Release | None:
+    """Return `previous` at the addresses of `new`: a change stays on the hosts, whose addresses may be others since."""
+    if not (previous and previous.span and new and new.span and new.span.hosts):
+        return previous
+    if previous.span.size != new.span.size:
+        return previous
+    return replace(previous, span=replace(previous.span, hosts=new.span.hosts))
+
+
 def place_together(
-    release: Release, addresses: Iterable[str], facts: Iterable[HostFacts]
+    release: Release, addresses: Sequence[str], facts: Iterable[HostFacts]
 ) -> Release:
     """Return `release` on the hosts with these `addresses`, at ports that no other model of `facts` has.
 
-    A release that has its hosts already keeps them.
+    A release that has these hosts already keeps them. One that ran on others, or on these at other addresses, is placed
+    anew.
     """
-    if release.span is None or release.span.hosts:
+    if release.span is None or set(release.span.hosts) == set(addresses):
         return release
     taken = {
         slot.release.span.port

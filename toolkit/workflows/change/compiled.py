@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from toolkit.adapters.distribution.port import Tree
+from toolkit.adapters.hosts.port import FoundCompiled
 from toolkit.adapters.store.compiled import StoredTree
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.engines.compiled import CompiledTree
@@ -24,8 +25,8 @@ def carry_compiled(members: Sequence[tuple[Tools, Release]]) -> None:
         if tools.compiled is None:
             continue
         with _Saying(tools):
-            found = tools.host.find_compiled(*_question(tools, release))
-            stored = None if found.name else tools.compiled.find(found.kind)
+            found = _find(tools, release)
+            stored = None if not found or found.name else tools.compiled.find(found.kind)
             if stored:
                 wanted.setdefault(stored.tree.name, (stored, []))[1].append(tools)
     for stored, lacking in wanted.values():
@@ -38,8 +39,8 @@ def collect_compiled(members: Iterable[tuple[Tools, Release]]) -> None:
         if tools.compiled is None:
             continue
         with _Saying(tools):
-            found = tools.host.find_compiled(*_question(tools, release))
-            if found.name and tools.compiled.find(found.kind) is None:
+            found = _find(tools, release)
+            if found and found.name and tools.compiled.find(found.kind) is None:
                 files, data = tools.host.hand_out_compiled(found.name)
                 tools.compiled.take_in(CompiledTree(found.name, files), release.engine, data)
 
@@ -62,10 +63,14 @@ def _send(stored: StoredTree, lacking: Sequence[Tools]) -> None:
             by_name[name].say(f"  what was compiled before did not arrive: {words}")
 
 
-def _question(tools: Tools, release: Release) -> tuple[Mapping[str, object], str]:
-    hosts = release.span.hosts if release.span else ()
-    rank = hosts.index(tools.host.host.relay_address) if hosts else 0
-    return compiles(release, rank, len(hosts)), release.snapshot
+def _find(tools: Tools, release: Release) -> FoundCompiled | None:
+    """Return what the host has compiled for its part of the release; None where it has no part at its address."""
+    span = release.span
+    rank = span.rank_of(tools.host.host.relay_address) if span else 0
+    if rank is None:
+        return None
+    question = compiles(release, rank, len(span.hosts) if span else 0)
+    return tools.host.find_compiled(question, release.snapshot)
 
 
 class _Saying:

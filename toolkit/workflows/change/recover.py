@@ -19,6 +19,7 @@ from toolkit.domain.hosts.facts import RECORD, FleetFacts, GuardFacts, HostFacts
 from toolkit.domain.hosts.fleet import Host
 from toolkit.planning.change.judged import baking, guard_of
 from toolkit.planning.change.recovery import Recovery, plan_recovery, until_returned
+from toolkit.planning.change.span import beside
 from toolkit.workflows.change.act import Act
 from toolkit.workflows.change.apart import perform_apart
 from toolkit.workflows.change.guarding import end_guard, keep_verdict
@@ -179,6 +180,7 @@ def _end(
 ) -> Recovery:
     previous = kept.previous if kept else _release(tools, deployment.model, deployment.previous)
     new = kept.release if kept else _release(tools, deployment.model, deployment.release)
+    previous = beside(previous, new)
     facts = tools.host.observe()
     tools.routers.observed({tools.host.label: facts})
     facts = tools.routers.agreed(tools.host.label, facts)

@@ -213,7 +213,7 @@ def _plan(
     placed = {name: wanted[name] for name in chosen.hosts}
     if span > 1:
         hosts = [each.host.host for each in members if each.host.name in placed]
-        placed = place_span(placed, hosts, facts.values())
+        placed = place_span(placed, hosts, facts)
     known = [each for each, _ in members[0].history.releases(order.model)]
     plans = plan_hosts(numbered(placed, known, facts.values()), facts)
     plans = fenced(plans, [each.host.host for each in members], facts)

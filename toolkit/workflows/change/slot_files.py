@@ -9,7 +9,7 @@ from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.hosts.fleet import Host
-from toolkit.errors import IntegrityError
+from toolkit.errors import IntegrityError, RefusedError
 from toolkit.planning.change.process import process_variables, seat_of
 
 
@@ -28,7 +28,10 @@ def require_files(host: HostPort, release: Release) -> None:
 def slot_variables(
     facts: HostFacts, host: Host, release: Release, slot: str, port: int, devices: Sequence[int]
 ) -> dict[str, Any]:
-    """Return the variables of the role `replica` with which `release` runs in a slot of `host`."""
+    """Return the variables of the role `replica` with which `release` runs in a slot of `host`.
+
+    Raises RefusedError where the release runs over several hosts and the address of `host` is none of theirs.
+    """
     program, span = f"{release.model}-{slot}", _span(host, release, slot, port)
     seat = seat_of(host.root, program, port, span, facts.fences)
     return {
@@ -42,9 +45,13 @@ def slot_variables(
 
 
 def _span(host: Host, release: Release, slot: str, port: int) -> Mapping[str, Any]:
-    """Return what the span supervisor of the slot needs: rank, hosts and ports."""
+    """Return what the span supervisor of the slot needs: rank, hosts and ports; raises RefusedError."""
     if release.span is None:
         return {}
-    hosts = list(release.span.hosts)
-    rank = hosts.index(host.relay_address)
+    hosts, rank = list(release.span.hosts), release.span.rank_of(host.relay_address)
+    if rank is None:
+        raise RefusedError(
+            f"{release.title} runs on the hosts at {' and '.join(hosts)}, and {host.name} is at {host.relay_address}",
+            hint=f"toolkit deploy {release.model}@{release.version} starts it at today's addresses",
+        )
     return {"rank": rank, "hosts": hosts, "port": release.span.port_of(slot), "door": port}
