@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
 from tests.pace import Pace
-from tests.workflows.world import AGES, Killed, World, press_ctrl_c, release
-from toolkit.errors import HostError
+from tests.workflows.world import AGES, TIMING, Killed, World, press_ctrl_c, release
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.errors import HostError, InputError, ToolkitError
+from toolkit.workflows.change.stop import stop_model
 
 
 def test_it_is_gone_from_all_hosts(world: World) -> None:
@@ -87,3 +90,76 @@ def test_a_replica_that_does_not_end_keeps_no_other_one(world: World) -> None:
     world.go_on()
     world.stop()
     assert [len(each.facts.slots) for each in world.hosts.values()] == [0] * world.count
+
+
+def stop_on(fleet: World, *named: str) -> None:
+    stop_model(fleet.command(), "tiny", lambda _: True, named=named, timing=TIMING)
+
+
+def silence(fleet: World) -> None:
+    def silent() -> HostFacts:
+        raise HostError("gpu3: no route to host")
+
+    fleet.hosts["gpu3"].observe = silent  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    ("having", "named", "error", "message", "hint"),
+    [
+        pytest.param(
+            (), ("gpu1",), HostError,
+            "tiny is stopped on gpu1, but not all routers follow:\n  gpu3: unreachable, no route to host",
+            "toolkit repair tells all routers their routes, once they answer", id="a host beside it",
+        ),
+        pytest.param(
+            (), (), HostError,
+            "tiny is stopped where a host answered:\n  gpu3: unreachable, no route to host",
+            "toolkit stop tiny, once they answer", id="a host of all",
+        ),
+        pytest.param((), ("gpu3",), HostError, "gpu3: no route to host", "", id="the named one"),
+        pytest.param(
+            (), ("gpu1", "gpu3"), HostError, "gpu3: no route to host", "", id="one of those named",
+        ),
+        pytest.param(
+            ("gpu3",), (), HostError,
+            "tiny is not deployed on any host that answers:\n  gpu3: unreachable, no route to host",
+            "toolkit stop tiny, once they answer", id="the only one that has it",
+        ),
+        pytest.param(
+            ("gpu2",), ("gpu1",), InputError, "tiny is not deployed on any of these hosts",
+            "toolkit status", id="named ones without it",
+        ),
+    ],
+)  # fmt: skip
+def test_a_silent_host_is_told_as_what_it_is(
+    fleet: World,
+    having: tuple[str, ...],
+    named: tuple[str, ...],
+    error: type[ToolkitError],
+    message: str,
+    hint: str,
+) -> None:
+    fleet.deploy(release(1), named=having)
+    silence(fleet)
+    with pytest.raises(error) as caught:
+        stop_on(fleet, *named)
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+def test_what_failed_on_a_named_host_goes_on_there_alone(fleet: World) -> None:
+    fleet.deploy(release(1))
+
+    def failing(why: str) -> Callable[[str], None]:
+        def before(event: str) -> None:
+            if event == "drain tiny-blue":
+                raise HostError(why)
+
+        return before
+
+    fleet.hosts["gpu1"].before = failing("no space left")
+    fleet.hosts["gpu2"].before = failing("the connection was closed")
+    with pytest.raises(HostError) as caught:
+        stop_on(fleet, "gpu1", "gpu2")
+    assert caught.value.hint == (
+        "toolkit status; toolkit stop tiny --host gpu1 --host gpu2 goes on with it"
+    )

@@ -44,6 +44,11 @@ class StopPlan:
     others: tuple[str, ...] = ()
 
     @property
+    def silent(self) -> list[str]:
+        """A line for each host that does not answer."""
+        return [f"{name}: unreachable, {why}" for name, why in self.unreachable.items()]
+
+    @property
     def traffic(self) -> str:
         """The effect on the model's requests, in a sentence."""
         return stop_words(self.model, tuple(self.plans), everywhere=not self.others)
@@ -71,11 +76,18 @@ def stop_model(
 
     Raises InputError where none of them has it, RefusedError where `confirm` says no, HostError where a host did not
     answer, which keeps its replica and gets no traffic from the other hosts' routers, or where a router missed the
-    change. An interruption ends the waits; the next change of the model goes on with the stop.
+    change. Nothing is stopped where one of the `named` does not answer. An interruption ends the waits; the next change
+    of the model goes on with the stop.
     """
     if members[0].patience.seconds:
         look_free([each.host for each in members], members[0].patience)
     plan, _, opened = _plan(members, model, named)
+    if not plan.plans and not opened and plan.unreachable and not named:
+        # One of these may have it.
+        raise HostError(
+            f"{model} is not deployed on any host that answers:\n  " + "\n  ".join(plan.silent),
+            hint=f"{_again(model, named)}, once they answer",
+        )
     if not plan.plans and not opened:
         where = members[0].host.name if len(members) == 1 else "any of these hosts"
         raise InputError(f"{model} is not deployed on {where}", hint="toolkit status")
@@ -88,15 +100,23 @@ def stop_model(
             _require_yes(found, confirm)
 
     with lock_all([each.host for each in there], there[0].owner, there[0].patience):
-        stop_held(there, model, named, timing, agreed_to, again=f"toolkit stop {model}")
+        stop_held(there, model, named, timing, agreed_to, again=_again(model, named))
         behind = missed(there[0].routers.catch_up())
     if plan.unreachable or behind:
-        rows = [f"{name}: unreachable, {why}" for name, why in plan.unreachable.items()]
+        where = f"on {' and '.join(plan.plans)}, but not all routers follow"
+        # The replicas of named hosts are all stopped: what is left are the routers of others.
+        again = TELL if named else _again(model, named)
         raise HostError(
-            f"{model} is stopped where a host answered:\n  " + "\n  ".join([*rows, *behind]),
-            hint=f"toolkit stop {model}, once they answer" if plan.unreachable else TELL,
+            f"{model} is stopped {where if named and plan.plans else 'where a host answered'}:\n  "
+            + "\n  ".join([*plan.silent, *behind]),
+            hint=f"{again}, once they answer" if plan.unreachable else TELL,
         )
     return plan
+
+
+def _again(model: str, named: Sequence[str]) -> str:
+    """Return the command that goes on with the stop, on the `named` hosts alone where some were named."""
+    return f"toolkit stop {model}" + "".join(f" --host {name}" for name in named)
 
 
 def stop_held(
@@ -164,6 +184,9 @@ def _plan(
 ) -> tuple[StopPlan, dict[str, HostFacts], bool]:
     """Return the plan, the facts of the hosts, and whether a command was cut short on one of them."""
     seen = look([each.host for each in members])
+    for name in named:
+        if name in seen.errors:
+            raise seen.errors[name]
     if not seen.facts:
         raise seen.failure()
     require_routes(list(seen.facts.values()))
