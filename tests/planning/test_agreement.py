@@ -7,7 +7,14 @@ from dataclasses import replace
 import pytest
 
 from tests.planning.facts import host, release, slot
-from toolkit.planning.routing.agreement import behind, fleet_routes, have_moved, with_routes
+from toolkit.planning.routing.agreement import (
+    behind,
+    fleet_routes,
+    have_moved,
+    newest,
+    settled,
+    with_routes,
+)
 from toolkit.planning.routing.edits import with_former, with_model, with_sleep
 from toolkit.planning.routing.routes import Alternate, Routes, Sleep, Target
 
@@ -25,6 +32,51 @@ def test_of_routers_that_differ_the_one_told_last_is_right() -> None:
     assert fleet_routes(facts) == new
     assert behind(facts, new) == ("h1",)
     assert with_routes(facts, new)["h1"].slots[0].weight == 0
+
+
+def _counted(serial: int, own: int, weight: int) -> Routes:
+    target = Target("blue", 8100, weight, "h1", "10.0.0.1:8090")
+    return replace(with_model(Routes(), "tiny", (target,), created=1), serial=serial, own=own)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        pytest.param([], Routes(), id="none"),
+        pytest.param([_counted(4, 0, 1), _counted(5, 0, 2)], _counted(5, 0, 2), id="a command"),
+        pytest.param(
+            [_counted(9, 5, 1), _counted(5, 0, 2)], _counted(5, 0, 2),
+            id="a host that missed the command has counted more",
+        ),
+        pytest.param(
+            [_counted(5, 0, 1), _counted(6, 1, 2)], _counted(6, 1, 2), id="a host's own change since",
+        ),
+        pytest.param(
+            [_counted(7, 2, 1), _counted(5, 0, 2), _counted(6, 1, 3)], _counted(7, 2, 1),
+            id="the most own changes since",
+        ),
+        pytest.param(
+            [_counted(5, 0, 1), _counted(5, 0, 2), _counted(5, 0, 2)], _counted(5, 0, 2),
+            id="a tie: what most have",
+        ),
+        pytest.param(
+            [_counted(5, 0, 1), _counted(5, 0, 2)], _counted(5, 0, 1), id="a tie of all: the first",
+        ),
+    ],
+)  # fmt: skip
+def test_the_routes_of_the_latest_command_are_right(found: list[Routes], expected: Routes) -> None:
+    assert newest(found) == expected
+    assert settled({f"h{number}": each for number, each in enumerate(found)}) == expected
+
+
+def test_routes_know_how_many_of_their_changes_are_a_hosts_own() -> None:
+    told = _counted(7, 2, 1)
+    assert told.as_json("h1")["own"] == 2
+    assert Routes.from_json(told.as_json("h1")) == told
+    # An older toolkit's have no such count.
+    assert Routes.from_json({"serial": 7}).age == (7, 0)
+    assert "own" not in _counted(7, 0, 1).as_json("h1")
+    assert (told.age, told.later().age) == ((5, 2), (8, 0))
 
 
 @pytest.mark.parametrize(

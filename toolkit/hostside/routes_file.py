@@ -86,6 +86,7 @@ def _is_whole(found: object) -> bool:
         isinstance(found, dict)
         and isinstance(found.get("at", ""), str)
         and _is_count(found.get("serial", 0))
+        and _is_count(found.get("own", 0))
         and isinstance(found.get("routes", []), list)
         and all(map(_is_route, found.get("routes", [])))
     )
@@ -181,11 +182,17 @@ def backend(model: str) -> str:
 
 
 def edited(routes: Routes, edit: Callable[[Routes], Routes]) -> Routes:
-    """Return the routes with each route as `edit` returns it, and a serial of one more; the same where none differs."""
+    """Return the routes with each route as `edit` returns it, and a serial of one more; the same where none differs.
+
+    `own` counts such changes since a command told the routes, so that the next command's count more.
+    """
     changed = [edit(route) for route in routes.get("routes", ())]
     if changed == routes.get("routes", []):
         return routes
-    return {**routes, "serial": routes.get("serial", 0) + 1, "routes": changed}
+    counts = {"serial": routes.get("serial", 0) + 1, "own": routes.get("own", 0) + 1}
+    # In the order in which the ops machine writes them.
+    rest = {name: value for name, value in routes.items() if name != "routes"}
+    return {**rest, **counts, "routes": changed}
 
 
 def needs_reload(former: Mapping[str, str | None], files: Mapping[str, str]) -> bool:

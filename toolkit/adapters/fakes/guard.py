@@ -139,7 +139,9 @@ def without_target(routes: str, label: str, model: str, slot: str, former: str) 
     for route in data.get("routes", ()):
         if route["model"] == model:
             own = [each for each in route["targets"] if each.get("host", "") == label]
-            data["serial"] = data.get("serial", 0) + _withdraw(own, slot, former)
+            changed = _withdraw(own, slot, former)
+            data["serial"] = data.get("serial", 0) + changed
+            data["own"] = data.get("own", 0) + changed
     return json.dumps(data, indent=2) + "\n"
 
 

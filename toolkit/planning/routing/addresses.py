@@ -26,7 +26,7 @@ def at_relays(routes: Routes, relays: Mapping[str, str]) -> Routes:
     moved = tuple(_moved(route, relays) for route in routes.routes)
     if moved == routes.routes:
         return routes
-    return replace(routes, routes=moved, serial=routes.serial + 1)
+    return replace(routes, routes=moved).later()
 
 
 def _moved(route: Route, relays: Mapping[str, str]) -> Route:

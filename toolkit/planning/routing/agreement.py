@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -102,18 +103,20 @@ def _asleep(route: Route, target: Target) -> str:
 def settled(found: Mapping[str, Routes], told: Routes | None = None) -> Routes:
     """Return the right routes where those of hosts (by label) differ: the newest, without any host's withdrawn targets.
 
-    Routes with a higher serial may come from a command or a host that did not know of a withdrawal. A target stays
-    withdrawn until its own host has other routes, so that host's word on its own targets counts. Among routes with the
-    same serial those are right that a command has `told` since, from other hosts' facts.
+    Newer routes may come from a command or a host that did not know of a withdrawal. A target stays withdrawn until its
+    own host has other routes, so that host's word on its own targets counts. Among routes of the same age those are
+    right that a command has `told` since, from other hosts' facts.
     """
-    routes = newest([*filter(None, [told]), *found.values()])
+    routes = newest(found.values())
+    if told is not None and told.age >= routes.age:
+        routes = told
     corrected = routes
     for host, own in found.items():
         for route in own.routes:
             for target in route.on(host):
                 if target.withdrawn:
                     corrected = _with_withdrawn(corrected, route, target)
-    return corrected if corrected is routes else replace(corrected, serial=routes.serial + 1)
+    return corrected if corrected is routes else corrected.later()
 
 
 def _with_withdrawn(routes: Routes, own: Route, target: Target) -> Routes:
@@ -130,5 +133,13 @@ def _with_withdrawn(routes: Routes, own: Route, target: Target) -> Routes:
 
 
 def newest(found: Iterable[Routes]) -> Routes:
-    """Return the routes with the highest serial, or empty routes where none are given."""
-    return max(found, key=lambda routes: routes.serial, default=Routes())
+    """Return the latest routes, or empty routes where none are given; of different ones, those that most hosts have."""
+    known = list(found)
+    last = max((each.age for each in known), default=(0, 0))
+    latest = [each for each in known if each.age == last]
+    if not latest:
+        return Routes()
+    # Nearly always, and sooner compared than counted.
+    if all(each is latest[0] or each == latest[0] for each in latest):
+        return latest[0]
+    return Counter(latest).most_common(1)[0][0]

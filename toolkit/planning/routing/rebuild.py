@@ -56,7 +56,8 @@ def rebuilt(hosts: Mapping[str, tuple[Host, HostFacts]], now: float) -> Routes:
             first = max(slots.values(), key=lambda slot: weights.get(slot.slot, 0))
             routing = first.release.routing if first.release else None
             routes = with_targets(routes, model, label, targets, created=int(now), routing=routing)
-    return replace(routes, serial=1 + max((_serial(each) for _, each in hosts.values()), default=0))
+    last = max((_serial(each) for _, each in hosts.values()), default=0)
+    return replace(routes, serial=last + 1)
 
 
 def _told(target: Target, slot: SlotFacts | None) -> Target:

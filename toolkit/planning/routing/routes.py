@@ -1,14 +1,14 @@
 """Routes: public model name -> the slots that answer for it.
 
-All routers of a fleet have the same routes. `serial` counts the changes: where two routers differ, the one with the
-higher serial is right.
+All routers of a fleet have the same routes. `serial` counts the changes: where two routers differ, the one that a later
+command has told is right, see `Routes.age`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from toolkit.domain.replicas.warmth import WhenAsleep
@@ -250,10 +250,26 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """All routes of a fleet's routers, ordered by model."""
+    """All routes of a fleet's routers, ordered by model.
+
+    Of the changes that `serial` counts, the last `own` are a host's without a command: it woke a model, say.
+    """
 
     routes: tuple[Route, ...] = ()
     serial: int = 0
+    own: int = 0
+
+    @property
+    def age(self) -> tuple[int, int]:
+        """What is higher for later routes: the count of the last command, then that of the host's own changes since.
+
+        A host that missed a command may have counted any number of changes itself.
+        """
+        return self.serial - self.own, self.own
+
+    def later(self) -> Routes:
+        """Return the routes as a command tells them after these."""
+        return replace(self, serial=self.serial + 1, own=0)
 
     def of(self, model: str) -> Route | None:
         """Return the route of `model`, or None."""
@@ -264,6 +280,7 @@ class Routes:
         return {
             "at": at,
             "serial": self.serial,
+            **({"own": self.own} if self.own else {}),
             "routes": [
                 {
                     "model": route.model,
@@ -303,6 +320,7 @@ class Routes:
                 for each in data.get("routes", ())
             ),
             int(data.get("serial", 0)),
+            int(data.get("own", 0)),
         )
 
 

@@ -12,6 +12,7 @@ from toolkit.domain.gates.guard import GateResult, Verdict
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.hosts.failures import joined
 from toolkit.errors import HostError, RefusedError, ToolkitError
+from toolkit.planning.routing.agreement import newest
 from toolkit.planning.routing.keys import made_anew
 from toolkit.planning.routing.rebuild import KEYS, rebuilt, require_slots, routes_are_lost
 from toolkit.planning.routing.routes import Routes
@@ -89,9 +90,7 @@ def _repair_routes(there: Sequence[Tools], facts: Mapping[str, HostFacts]) -> Ro
         }
     routers.observed(known)
     routers.change(lambda routes: routes, set(facts))
-    return max(
-        (Routes.from_json(each.routes) for each in known.values()), key=lambda each: each.serial
-    )
+    return newest(Routes.from_json(each.routes) for each in known.values())
 
 
 def _repair_records(tools: Tools, facts: HostFacts) -> None:

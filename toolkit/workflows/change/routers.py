@@ -90,7 +90,7 @@ class Routers:
             new = at_relays(edit(self.routes), self._relays)
             # Routers are told in any case: this repairs one whose weights differ from its files.
             if new != self.routes:
-                new = replace(new, serial=self.routes.serial + 1)
+                new = replace(self.routes.later(), routes=new.routes)
             failed = self._tell(new)
             self.behind.update({label: error.message for label, error in failed.items()})
             fatal = [error for label, error in failed.items() if label in needed]
@@ -147,7 +147,7 @@ class Routers:
 
     def _tell_back(self, new: Routes, failed: Collection[str]) -> None:
         """Take a change that a needed router refused back from the routers that followed."""
-        former = replace(self.routes, serial=new.serial + 1)
+        former = replace(new.later(), routes=self.routes.routes)
         followed = [label for label, known in self._known.items() if known == new]
         if not followed:
             return
