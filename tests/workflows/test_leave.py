@@ -9,11 +9,13 @@ import pytest
 
 from tests.workflows.world import TIMING, Killed, World, fleet_host, release
 from toolkit.domain.deployment.release import Attempt, Span
+from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.replicas.warmth import WhenAsleep
 from toolkit.errors import HostError, InputError, RefusedError
 from toolkit.planning.routing.agreement import agreed
 from toolkit.planning.routing.edits import with_weights
 from toolkit.workflows.change.leave import Leaving, drain_host, forget_host
+from toolkit.workflows.change.repair import repair
 from toolkit.workflows.change.sleep import put_to_sleep
 from toolkit.workflows.change.stop import StopPlan, stop_model
 from toolkit.workflows.fleet.look import look
@@ -249,6 +251,30 @@ def test_a_member_that_answers_again_while_it_is_asked_for_is_not_forgotten(flee
     with pytest.raises(InputError, match="gpu3 is in the fleet file and answers"):
         forget_host(fleet.command(), "gpu3", back)
     assert set(fleet.serving()) == {"gpu1", "gpu2", "gpu3"}
+
+
+def test_a_router_that_still_leads_to_a_forgotten_host_is_named(tmp_path: Path) -> None:
+    world = World(tmp_path, 4)
+    world.deploy(release(1))
+    observe = world.hosts["gpu3"].observe
+
+    def silent() -> HostFacts:
+        raise HostError("no route to host")
+
+    for name in ("gpu3", "gpu4"):
+        world.hosts[name].observe = silent  # type: ignore[method-assign]
+    with pytest.raises(HostError) as caught:
+        forget_host(world.command(), "gpu4", lambda _: True)
+    assert caught.value.message == (
+        "gpu4 is forgotten, but not all routers follow:\n  gpu3: unreachable, no route to host"
+    )
+    assert caught.value.hint == "toolkit repair tells all routers their routes, once they answer"
+    assert [served(world)[name] for name in ("gpu1", "gpu2")] == [["gpu1", "gpu2", "gpu3"]] * 2
+    world.hosts["gpu3"].observe = observe  # type: ignore[method-assign]
+    with pytest.raises(HostError, match="gpu4: no route to host"):
+        repair(world.command(), lambda _: True)
+    assert served(world)["gpu3"] == ["gpu1", "gpu2", "gpu3"]
+    world.history.close()
 
 
 def test_what_was_cut_short_on_a_forgotten_host_is_closed(fleet: World, tmp_path: Path) -> None:

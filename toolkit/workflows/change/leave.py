@@ -126,7 +126,8 @@ def forget_host(members: Sequence[Tools], name: str, confirm: Confirm) -> Leavin
     """Remove a host that is gone from the routes of the fleet and close its records in the history.
 
     What runs on it goes on, without requests from this fleet. Raises InputError where the host is a member that
-    answers, or where nothing knows it; HostError where no router followed.
+    answers, or where nothing knows it; HostError where a router refused, and once all others lead to the host no more
+    where another host does not answer.
     """
     first = members[0]
     seen = look([each.host for each in members])
@@ -148,6 +149,15 @@ def forget_host(members: Sequence[Tools], name: str, confirm: Confirm) -> Leavin
         first.routers.observed(again.by_label)
         first.routers.change(lambda routes: without_host(routes, name), set(again.by_label))
         record_departure(first, name, found)
+        behind = missed(first.routers.catch_up())
+    rows = [
+        f"{other}: unreachable, {why}" for other, why in seen.unreachable.items() if other != name
+    ]
+    if rows or behind:
+        raise HostError(
+            f"{name} is forgotten, but not all routers follow:\n  " + "\n  ".join([*rows, *behind]),
+            hint=f"{TELL}, once they answer" if rows else TELL,
+        )
     return leaving
 
 
