@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from errno import ENOSPC
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.workflows.world import World, release
 from toolkit.adapters.fakes.host import COMPILED, COMPILED_BYTES, hash_of
+from toolkit.adapters.hosts.port import FoundCompiled
 from toolkit.adapters.store import compiled
 from toolkit.adapters.store.compiled import CompiledTrees
 from toolkit.domain.engines.compiled import CompiledTree
@@ -55,6 +57,27 @@ def test_later_hosts_get_what_the_first_has_compiled(tmp_path: Path) -> None:
     # The next version has the same shape: nothing is compiled, sent or fetched.
     world.deploy(release(3))
     assert (handed_out(world), sent(world)) == ([], [])
+
+
+@pytest.mark.parametrize("name", ["gpu1", "gpu2"])
+def test_ctrl_c_before_a_batch_has_begun_leaves_nothing_open(tmp_path: Path, name: str) -> None:
+    world = fleet(tmp_path)
+    find, calls = world.hosts[name].find_compiled, []
+
+    def interrupted(*asked: Any) -> FoundCompiled:
+        calls.append(asked)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return find(*asked)
+
+    world.hosts[name].find_compiled = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        world.deploy(release(2))
+    assert world.history.unfinished() == []
+    assert not any(each.opened for each in world.hosts.values())
+    done = ("gpu1",) if name == "gpu2" else ()
+    assert {host for host, version in world.serving().items() if version == "v2"} == {*done}
+    world.history.close()
 
 
 def test_hosts_that_start_together_do_not_wait_for_each_other(tmp_path: Path) -> None:

@@ -96,8 +96,9 @@ class Rollout:
                 if fault := self._keeping.fault(left):
                     self._ended = fault
                     break
-                unreached = unreached[len(batch) :]
+                # Before the batch counts as reached: it begins nothing, and takes as long as a transfer.
                 carry_compiled(self._starting(left))
+                unreached = unreached[len(batch) :]
                 self._change(left)
                 collect_compiled(self._starting([n for n in left if n not in self._failures]))
         except (ToolkitError, KeyboardInterrupt):
