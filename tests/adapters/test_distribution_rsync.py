@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,9 @@ class Finished(Delivery):
 
     def finish(self, host: Host) -> None:
         self.report(Progress(host.name, words="finished"))
+
+    def drop_pieces(self, host: Host) -> None:
+        self.report(Progress(host.name, words="without the pieces of a swarm"))
 
 
 class Called:
@@ -83,6 +87,13 @@ def test_it_sends_what_is_missing_and_tells_how_far_it_is(called: Called) -> Non
 def test_a_limit_is_told_in_kibibytes(called: Called, limit: int, word: str) -> None:
     words, _ = called.send(limit=limit)
     assert word in words
+
+
+def test_what_a_swarm_has_left_gives_its_room_back_first(called: Called) -> None:
+    called.need = replace(called.need, pieces=True)
+    called.send()
+    assert called.heard[0].words == "without the pieces of a swarm"
+    assert [each.words for each in called.heard[1:]] == ["", "", "", "finished"]
 
 
 def test_an_ipv6_address_is_no_path(called: Called) -> None:

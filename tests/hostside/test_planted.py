@@ -146,6 +146,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "remove": {"kind": "snapshots", "name": "d"},
     "tree-survey": {"kind": "snapshots", "name": "t", "files": []},
     "tree-receive": {"kind": "snapshots", "name": "t", "files": [], "send": []},
+    "tree-drop-swarm": {"kind": "snapshots", "name": "w", "files": []},
     "tree-finish": {"kind": "snapshots", "name": "u", "files": []},
     "tree-swarm": {"library": "libtorrent-0", "kind": "snapshots", "name": "v", "files": []},
     "swarm-library": {"name": "libtorrent-0", "size": 0, "sha256": hashlib.sha256().hexdigest()},

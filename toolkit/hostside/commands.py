@@ -121,6 +121,7 @@ COMMANDS = {
     "tree-receive": Command(
         "trees_receive", "receive", ("request", "stream", "report"), streams=True
     ),
+    "tree-drop-swarm": Command("trees", "drop_swarm"),
     "tree-finish": Command("trees", "finish"),
     "tree-swarm": Command("swarm", "join", ("request", "stream", "report"), streams=True),
     "swarm-library": Command("swarm_library", "unpack", ("request", "stream"), streams=True),

@@ -22,7 +22,7 @@ from swarm_checks import Checks
 from swarm_library import library_path
 from swarm_order import FIRST, Order
 from swarm_settings import LOOPBACK, add_torrent, connect, new_session, rest
-from trees import Arrival, File, publish
+from trees import Arrival, File, publish, require_room
 from wire import Document, Report
 
 _TICK_SECONDS = 0.05
@@ -111,7 +111,10 @@ class _Peer:
         self._checks = Checks(tree, self._top, self._torrent.flush_cache)
 
     def _wanted(self, tree: Arrival) -> dict[int, tuple[File, range]]:
-        """Return the missing files, by their numbers in the torrent, each with its pieces."""
+        """Return the missing files, by their numbers in the torrent, each with its pieces.
+
+        Raises ValueError where the disk has no room for them, beside what another way has left.
+        """
         missing = {file.path: file for file in tree.missing()}
         layout = self._torrent.torrent_file().layout()
         length = self._torrent.torrent_file().piece_length()
@@ -121,6 +124,7 @@ class _Peer:
             if file is not None:
                 first = layout.file_offset(number) // length
                 wanted[number] = file, range(first, first + -(-file.size // length))
+        require_room(tree, list(missing.values()), self._top)
         return wanted
 
     def listen(self) -> None:

@@ -98,8 +98,9 @@ def survey(request: Document, report: Report) -> Document:
     """Report which files of a tree this host lacks, after linking those that its other trees have.
 
     Result: {"present": True}, or {"missing": [path...], "arrived": {path: bytes}, "incoming": directory,
-    "rsync": whether it is installed, "python": "3.11", "machine": ..., "libraries": [name...]}.
-    Raises ValueError where the disk has no room for the rest.
+    "swarm": whether a swarm has left pieces, "rsync": whether it is installed, "python": "3.11", "machine": ...,
+    "libraries": [name...]}.
+    Raises ValueError where the disk has no room for the rest, also once these pieces are gone.
     """
     tree = Arrival(request)
     if os.path.isdir(tree.final):
@@ -113,16 +114,25 @@ def survey(request: Document, report: Report) -> Document:
         for file in missing:
             with contextlib.suppress(OSError):
                 arrived[file.path] = os.stat(os.path.join(tree.incoming, file.path)).st_size
-        _require_room(tree, missing)
+        require_room(tree, missing, tree.incoming, freed=_own_bytes(tree.swarm))
     return {
         "missing": [file.path for file in missing],
         "arrived": arrived,
         "incoming": tree.incoming,
+        "swarm": os.path.isdir(tree.swarm),
         "rsync": shutil.which("rsync") is not None,
         "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
         "machine": os.uname().machine,
         "libraries": libraries(request["root"]),
     }
+
+
+def drop_swarm(request: Document, report: Report) -> Document:
+    """Remove the pieces that a swarm has left: what comes another way needs their room."""
+    tree = Arrival(request)
+    with tree.locked():
+        shutil.rmtree(tree.swarm, ignore_errors=True)
+    return {}
 
 
 def finish(request: Document, report: Report) -> Document:
@@ -280,19 +290,39 @@ def _index(tree: Arrival) -> dict[tuple[int, str], str]:
     return known
 
 
-def _require_room(tree: Arrival, missing: list[File]) -> None:
+def require_room(tree: Arrival, missing: list[File], directory: str, *, freed: int = 0) -> None:
+    """Raise ValueError where the disk has no room for the `missing` files in `directory`, where they are written.
+
+    What is there already of each needs no room again; `freed` bytes are free once the writing begins.
+    """
     disk = os.statvfs(tree.staging)
-    free, needed = disk.f_bavail * disk.f_frsize, sum(file.size for file in missing)
-    there = sum(
-        os.lstat(os.path.join(folder, name)).st_blocks * 512
-        for folder, _, names in os.walk(tree.staging)
-        if not folder.startswith(tree.checked)
+    free = disk.f_bavail * disk.f_frsize + freed
+    needed = SPARE
+    for file in missing:
+        needed += max(0, file.size - _own_size(os.path.join(directory, file.path)))
+    if missing and needed > free:
+        raise ValueError(
+            f"no room in {tree.parent}: {needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free"
+        )
+
+
+def _own_bytes(directory: str) -> int:
+    """Return the bytes that the removal of the directory frees."""
+    return sum(
+        _own_size(os.path.join(folder, name))
+        for folder, _, names in os.walk(directory)
         for name in names
     )
-    if missing and needed + SPARE > free + there:
-        raise ValueError(
-            f"no room in {tree.parent}: {(needed + SPARE - there) / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free"
-        )
+
+
+def _own_size(path: str) -> int:
+    """Return the bytes on the disk of a file without another name; 0 where there is no file."""
+    try:
+        there = os.lstat(path)
+    except OSError:
+        return 0
+    # One that is linked to the checked files is neither written nor freed.
+    return there.st_blocks * 512 if there.st_nlink == 1 else 0
 
 
 def _workers() -> int:

@@ -26,7 +26,7 @@ class Need:
     """The files that a host lacks, and its facts for the transfer.
 
     `arrived` is path -> bytes that an interrupted run left in the directory `incoming`. `python` is the host's version
-    (`3.11`), `libraries` its unpacked libtorrents, `rsync` whether it has rsync.
+    (`3.11`), `libraries` its unpacked libtorrents, `rsync` whether it has rsync, `pieces` whether a swarm left some.
     """
 
     host: Host
@@ -37,6 +37,7 @@ class Need:
     libraries: tuple[str, ...]
     incoming: str
     rsync: bool
+    pieces: bool = False
 
     @property
     def size(self) -> int:
@@ -103,9 +104,14 @@ class Delivery:
             libraries=tuple(result["libraries"]),
             incoming=result["incoming"],
             rsync=result["rsync"],
+            pieces=result["swarm"],
         )
         self.report(Progress(host.name, 0, need.size))
         return need
+
+    def drop_pieces(self, host: Host) -> None:
+        """Make `host` remove what a swarm has left of the tree, which takes the room of what comes another way."""
+        self._call(host, "tree-drop-swarm")
 
     def finish(self, host: Host) -> None:
         """Make `host` check the files in its `incoming` directory and publish the tree."""

@@ -33,6 +33,8 @@ def send_by_rsync(delivery: Delivery, need: Need, limit: int) -> None:
 
     rsync keeps the right blocks of files that an interrupted run left. Raises HostError.
     """
+    if need.pieces:
+        delivery.drop_pieces(need.host)
     with running(_command(delivery, need, limit), delivery.clients.stop) as dialog:
         try:
             dialog.write(b"\0".join(file.path.encode() for file in need.files))
