@@ -1,8 +1,10 @@
-"""Files that this process may have open at once: each host of a command needs several."""
+"""Files that this process may have open at once: each host of a command needs several, each transfer more."""
 
 from __future__ import annotations
 
 import resource
+import threading
+from weakref import WeakKeyDictionary
 
 from toolkit.errors import ToolkitError
 
@@ -13,19 +15,35 @@ _OWN = 64
 # Some programs close all descriptors that they may have, one by one.
 _MOST = 2**16
 
+_guard = threading.Lock()
+# What each part of the command needs that is still at work: a deployment and its transfer have clients of their own.
+_needs: WeakKeyDictionary[object, int] = WeakKeyDictionary()
 
-def need_descriptors(hosts: int) -> None:
-    """Let this process open what that many hosts need.
 
-    Raises ToolkitError where the system's limit is lower.
+def need_descriptors(part: object, hosts: int, count: int | None = None) -> None:
+    """Let this process open what a part of the command needs for that many hosts; `count` where that is known.
+
+    The part needs it until `free_descriptors`, or until it is gone. Raises ToolkitError where the system's limit is
+    lower than all parts need; then the part is what it was.
     """
-    needed = _OWN + _OF_A_HOST * hosts
-    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if now != resource.RLIM_INFINITY and now < needed:
+    with _guard:
+        former = _needs.get(part, 0)
+        _needs[part] = _OF_A_HOST * hosts if count is None else count
+        needed = _OWN + sum(_needs.values())
+        now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if now == resource.RLIM_INFINITY or now >= needed:
+            return
         allowed = _MOST if most == resource.RLIM_INFINITY else min(most, max(_MOST, needed))
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(now, allowed), most))
         if allowed < needed:
+            _needs[part] = former
             raise ToolkitError(
                 f"{hosts} hosts need {needed} open files, and this user may open {allowed}",
                 hint=f"raise the limit of this session, as root: prlimit --pid $$ --nofile={needed}",
             )
+
+
+def free_descriptors(part: object) -> None:
+    """Take note that a part of the command has closed what it had opened."""
+    with _guard:
+        _needs.pop(part, None)

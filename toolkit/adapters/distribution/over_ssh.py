@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+from toolkit.adapters.descriptors import free_descriptors
 from toolkit.adapters.disk import scratch_of
 from toolkit.adapters.distribution.delivery import Delivery, Need, Throttle
 from toolkit.adapters.distribution.port import Progress, Report, Tree
@@ -58,6 +59,8 @@ class SshDistribution:
                 # The pool waits for its threads, and these wait for their hosts.
                 clients.stop.begin()
                 raise
+            finally:
+                free_descriptors(clients)
 
 
 class _Spreading:

@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toolkit.adapters.descriptors import free_descriptors, need_descriptors
 from toolkit.adapters.distribution.delivery import Delivery, Need
 from toolkit.adapters.distribution.port import Progress
 from toolkit.adapters.distribution.swarm_library import Wheels, library_name
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 LEAST_BYTES = 8 * 2**20
 # The number of hosts with a share of their own. Further hosts get all pieces from these.
 MOST_SHARES = 16
+# Descriptors: of a session without peers, and files that libtorrent keeps open in it.
+_OF_A_SESSION = 4
+_FILES_OF_A_SESSION = 40
 _TICK_SECONDS = 0.1
 _RETRY_SECONDS = 3
 
@@ -76,7 +80,23 @@ class Swarm:
         self._torrent = self._make_torrent(pieces)
 
     def run(self) -> Mapping[str, str]:
-        """Bring the tree to all hosts; return for each host's name why that failed, empty if it did not."""
+        """Bring the tree to all hosts; return for each host's name why that failed, empty if it did not.
+
+        Raises ToolkitError where this process may not open what so many need.
+        """
+        need_descriptors(self, len(self._needs), self._descriptors())
+        try:
+            return self._run()
+        finally:
+            free_descriptors(self)
+
+    def _descriptors(self) -> int:
+        sessions = 1 + min(MOST_SHARES, len(self._needs))
+        files = min(_FILES_OF_A_SESSION, len(self._sizes))
+        # Each host connects to the session that gives all, and to one that gives a share.
+        return sessions * (_OF_A_SESSION + files) + 2 * len(self._needs)
+
+    def _run(self) -> Mapping[str, str]:
         limit = self._delivery.throttle.limit
         self._seed = self._give(limit)
         # libtorrent limits a session, so with a limit one session gives all, and some pieces leave this machine twice.

@@ -143,7 +143,7 @@ class Clients:
         """Return the client of `host`; raises ToolkitError where this process may not open what so many need."""
         with self._guard:
             if host.name not in self._clients:
-                need_descriptors(len(self._clients) + 1)
+                need_descriptors(self, len(self._clients) + 1)
                 self._clients[host.name] = host_client(host, self.scratch, self.stop)
             return self._clients[host.name]
 
