@@ -58,6 +58,10 @@ def test_a_deployment_of_the_same_release_tells_all_routers(fleet: World) -> Non
     fleet.deploy(release(1))
     assert [addresses(fleet, name) for name in fleet.hosts] == [NEW] * 3
     assert touched(fleet) == [] and lagging(fleet) == ()
+    assert fleet.shown[-1].notes == tuple(
+        f"the router of {name} has missed a change and is told the routes of today"
+        for name in fleet.hosts
+    )
     # and once more there is nothing to do
     fleet.deploy(release(1))
     assert [each.events for each in fleet.hosts.values()] == [[], [], []]

@@ -66,11 +66,13 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
     )
     opened = left_open(members, seen, ends_bake=order.ends_bake)
     order, shown = _first_plan(members, order, seen, opened)
-    if shown.empty and not opened and not _behind(seen):
+    late = _behind(seen) if shown.empty and not opened else ()
+    if shown.empty and not opened and not late:
         return _finished(RolledOut(shown, False, {}, first.clock() - started), {})
     if shown.kinds & PLAYED:
         first.converge.prepare()
-    _require_yes(replace(shown, notes=(*shown.notes, *map(_unfinished, opened))), confirm)
+    notes = (*shown.notes, *map(_unfinished, opened), *map(_untold, late))
+    _require_yes(replace(shown, notes=notes), confirm)
     there = [each for each in members if each.host.name in seen.facts]
     with lock_all([each.host for each in there], first.owner, first.patience):
         plan, facts = _settle(there, order, seen)
@@ -152,8 +154,12 @@ def _bring_keys(there: Sequence[Tools], facts: Mapping[str, HostFacts], plan: Ro
         raise joined(faults, hint="toolkit keys sync, then the same command again")
 
 
-def _behind(seen: FleetFacts) -> bool:
-    return bool(behind(seen.by_label, fleet_routes(seen.by_label)))
+def _behind(seen: FleetFacts) -> tuple[str, ...]:
+    return behind(seen.by_label, fleet_routes(seen.by_label))
+
+
+def _untold(label: str) -> str:
+    return f"the router of {label} has missed a change and is told the routes of today"
 
 
 def _unfinished(opened: Deployment) -> str:
