@@ -90,6 +90,12 @@ def test_odd_facts_are_an_error_of_that_host(changed: dict[str, Any]) -> None:
         facts_from_json("gpu1", {**facts, **changed})
 
 
+def test_an_odd_answer_is_quoted_in_part() -> None:
+    with pytest.raises(HostError) as caught:
+        facts_from_json("gpu1", {**complete(FACTS), "observed_at": "x" * 100_000})
+    assert len(caught.value.message) < 400
+
+
 @pytest.mark.parametrize(
     "odd", [{"pid": "x"}, {"pid": -1}, {"since": "x"}, {"since": [1]}, {"pid": 10**400}]
 )

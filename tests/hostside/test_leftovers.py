@@ -224,3 +224,14 @@ def test_what_cannot_be_removed_is_said(ground: Ground, monkeypatch: pytest.Monk
         "freed": 0,
         "kept": {"snapshots/.a2.removed": "a part of it cannot be removed"},
     }
+
+
+def test_a_directory_that_others_can_write_to_keeps_what_lies_in_it(ground: Ground) -> None:
+    for path in ("compiling/.tiny-blue.new", "snapshots/.a2.removed"):
+        ground.put(path)
+    (ground.root / "compiling").chmod(0o777)
+    removed = ground.remove("compiling/.tiny-blue.new", "snapshots/.a2.removed")
+    assert removed["freed"] == 10
+    (why,) = removed["kept"].values()
+    assert why.startswith(f"other users can write to {ground.root}/compiling")
+    assert (ground.root / "compiling/.tiny-blue.new/file").exists()

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 
 import deployment_lock
 import seals
-from directory import require_own
+from directory import NotSafe, require_own
 from wire import Document
 
 TRANSFER, REMOVAL, PACKAGES = "transfer", "removal", "packages"
@@ -86,9 +86,7 @@ def remove(root: str, paths: list[str], holder: str) -> Document:
         path = each["path"]
         if path not in paths:
             continue
-        place = os.path.join(root, path)
-        require_own(os.path.dirname(place))
-        why = each["busy"] or _removed(place)
+        why = each["busy"] or _removed(os.path.join(root, path))
         if why:
             kept[path] = why
             continue
@@ -159,6 +157,10 @@ def _is_locked(path: str) -> bool:
 
 
 def _removed(place: str) -> str:
-    """Remove a tree; return in words that a part of it is still there, empty where none is."""
+    """Remove a tree; return in words why a part of it is still there, empty where none is."""
+    try:
+        require_own(os.path.dirname(place))
+    except NotSafe as error:
+        return str(error)
     shutil.rmtree(place, ignore_errors=True)
     return "a part of it cannot be removed" if os.path.lexists(place) else ""

@@ -26,6 +26,8 @@ from toolkit.errors import HostError
 
 # The end of the year 9999, the last that a calendar here knows.
 _LATEST = 253_402_300_799.0
+# Characters of an error's words, which may quote the whole answer.
+_MOST_WORDS = 300
 
 
 def facts_from_json(name: str, data: Mapping[str, Any]) -> HostFacts:
@@ -41,7 +43,7 @@ def understood(name: str) -> Iterator[None]:
         yield
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise HostError(
-            f"{name}: its answer is not understood: {type(error).__name__}: {error}",
+            f"{name}: its answer is not understood: {type(error).__name__}: {str(error)[:_MOST_WORDS]}",
             hint="its toolkit files may be damaged; put them there again: toolkit provision",
         ) from error
 
