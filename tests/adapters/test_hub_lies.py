@@ -139,7 +139,7 @@ def test_an_answer_that_never_begins_is_given_up(
 ) -> None:
     """Bytes come, so the timeout, which counts silence, never strikes: a busy machine is silent for less."""
     monkeypatch.setattr(requests, "BEGIN_SECONDS", 2.0)
-    monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 60.0)
+    monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 3.0)
     head = b"HTTP/1.1 200 OK\r\nX-Slow: " if piece == b"x" else b""
     with Endless(head, piece, 0.02) as server:
         with pytest.raises(SourceError, match="slower than"):

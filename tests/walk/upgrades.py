@@ -59,6 +59,7 @@ WALK = Walk(
         "shape: failed: a chat: choices.message.reasoning_content gone; a chat: new choices.message.reasoning": SHOWN,
         "strategy side-by-side, expected downtime 0 s": SHOWN,
         "How a release earns its traffic: guard:": LeftOut("it is written once its golden prompts are there"),
+        "serving: {enable-sleep-mode: true}": LeftOut("only a GPU takes it; a registry of the CPU is refused with it"),
     },
     files={
         "Shape: guard:": First(declare, "a person writes it into the registry"),
