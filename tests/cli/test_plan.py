@@ -89,7 +89,8 @@ def test_what_is_permitted_is_shown(plan: Callable[..., Said], prompt: Prompt) -
     path = prompt.place / "model_registry.yaml"
     permission = "permission: {options: [VLLM_PLUGINS], reason: reviewed}, "
     path.write_text(path.read_text().replace("v1: {", f"v1: {{{permission}"))
-    assert "  permits   VLLM_PLUGINS: reviewed\n" in plan("tiny@v1").out
+    said = plan("tiny@v1")
+    assert "  permits   VLLM_PLUGINS: reviewed\n" in said.out, said
     assert json.loads(plan("tiny@v1", "--json").out)["permitted"] == ["VLLM_PLUGINS"]
     assert "permits" not in plan("tiny@huge").out
 
