@@ -38,7 +38,7 @@ def test_a_plain_id_stays(standing: tuple[Lab, Backend], id: str, size: int) -> 
     body = json.dumps(TINY).ljust(size).encode()
     assert router.ask(PATH, body, X_Request_Id=id)[2]["X-Request-Id"] == id
     assert reached(blue) == id
-    assert until(lambda: router.requests()[before:])[0]["request_id"] == id
+    assert until(lambda: [each for each in router.requests()[before:] if each["request_id"] == id])
 
 
 @pytest.mark.parametrize("id", ["", 'a"b', "a b", "a\\", "{}", "x" * 129, "\xe9", "a\x01", "a;b"])
@@ -48,7 +48,7 @@ def test_any_other_id_is_replaced(standing: tuple[Lab, Backend], id: str) -> Non
     made = router.ask(PATH, TINY, X_Request_Id=id)[2]["X-Request-Id"]
     assert MADE.fullmatch(made)
     assert reached(blue) == made
-    assert until(lambda: router.requests()[before:])[0]["request_id"] == made
+    assert until(lambda: made in [each["request_id"] for each in router.requests()[before:]])
 
 
 @pytest.mark.parametrize("last", ["good", 'b"ad'])
