@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import shutil
 import socket
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.adapters.store_lab import stored
 from tests.cli.shell import Prompt, Said
 from tests.cli.small_model import write_model, write_registry
 from tests.workflows.world import World, release
@@ -22,7 +22,6 @@ from toolkit.adapters.disk import scratch_of
 from toolkit.adapters.history.history import History
 from toolkit.adapters.store.store import Store
 from toolkit.cli.opening.context import open_history
-from toolkit.domain.files.snapshot import FileDigest, Snapshot
 from toolkit.domain.hosts.fleet import Host
 from toolkit.planning.upkeep.audit import examine
 from toolkit.workflows.tools import Tools
@@ -202,7 +201,7 @@ def test_prune_frees_what_a_full_disk_holds(
         lambda home, hosts, pins, **options: _members(full, home, **options),
     )
     store = Store(full.home / "store")
-    old = _stored(store, "0" * 40, b"o" * MIB)
+    old = stored(store, "local/old", "0" * 40, b"o" * MIB)
     full.world.deploy(replace(release(1), snapshot=full.pinned.digest))
     assert full("pull", "tiny").code == 0
     partial = store.partial / ("a" * 64)
@@ -234,17 +233,6 @@ def test_prune_frees_what_a_full_disk_holds(
     assert not partial.exists()
     assert store.has(full.pinned)
     assert full("prune", "--yes").code == 0
-
-
-def _stored(store: Store, revision: str, content: bytes) -> Snapshot:
-    file = FileDigest("model.safetensors", len(content), hashlib.sha256(content).hexdigest())
-    snapshot = Snapshot("local/old", revision, (file,))
-    with store.stage(snapshot) as staging, store.claim(file, lambda: None) as data:
-        assert data is not None
-        data.write_bytes(content)
-        staging.adopt(file, data)
-        staging.commit("mit", 0.0)
-    return snapshot
 
 
 def _members(full: FullHome, home: Path, *, history_needed: bool = True) -> tuple[Tools, ...]:

@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import pytest
 
+from tests.adapters.store_lab import stored
 from tests.cli.shell import Shell
 from toolkit.adapters.store.store import Store
 from toolkit.config.registry.lock_file import Lock, lock_path, write_lock
-from toolkit.domain.files.snapshot import FileDigest, Snapshot
-
-
-def stored(store: Store, revision: str) -> Snapshot:
-    content = revision.encode()
-    file = FileDigest("w.safetensors", len(content), hashlib.sha256(content).hexdigest())
-    snapshot = Snapshot("acme/tiny", revision, (file,))
-    with store.stage(snapshot) as staging, store.claim(file, lambda: None) as data:
-        assert data is not None
-        data.write_bytes(content)
-        staging.adopt(file, data)
-        staging.commit("mit", 0.0)
-    return snapshot
 
 
 def test_what_is_pinned_while_prune_asks_stays_in_the_store(
@@ -29,7 +15,7 @@ def test_what_is_pinned_while_prune_asks_stays_in_the_store(
 ) -> None:
     shell.root.mkdir()
     store = Store(shell.place / "home" / "store")
-    kept, gone = stored(store, "4" * 40), stored(store, "5" * 40)
+    kept, gone = (stored(store, "acme/tiny", each * 40, name="w.safetensors") for each in "45")
 
     def pin(_: str) -> bool:
         path = lock_path(shell.registry)

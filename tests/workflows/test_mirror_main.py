@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import pytest
 
+from tests.adapters.store_lab import stored
 from toolkit.adapters.mirror.source import commits, find_revision, refs, tags
 from toolkit.adapters.store.manifest import StoredSnapshot
 from toolkit.adapters.store.store import Store
 from toolkit.config.registry.lock_file import Lock, lock_path, write_lock
-from toolkit.domain.files.snapshot import FileDigest, Snapshot
 from toolkit.workflows.files.mirror import PinnedSnapshots
 
 A, B, C = "a" * 40, "b" * 40, "c" * 40
@@ -29,25 +28,15 @@ models:
 {versions}"""
 
 
-def stored(store: Store, revision: str) -> Snapshot:
-    content = revision.encode()
-    file = FileDigest("config.json", len(content), hashlib.sha256(content).hexdigest())
-    snapshot = Snapshot("o/r", revision, (file,))
-    with store.stage(snapshot) as staging, store.claim(file, lambda: None) as data:
-        assert data is not None
-        data.write_bytes(content)
-        staging.adopt(file, data)
-        staging.commit("mit", 1.0)
-    return snapshot
-
-
 def served(place: Path, versions: dict[str, str]) -> tuple[StoredSnapshot, ...]:
     """Return the snapshots of o/r, whose `versions` have these fields."""
     store = Store(place / "store")
     path = place / "model_registry.yaml"
     lines = "".join(f'      "{name}": {{revision: {said}}}\n' for name, said in versions.items())
     path.write_text(REGISTRY.format(versions=lines))
-    pinned = {("o/r", each): stored(store, each) for each in (A, B, C)}
+    pinned = {
+        ("o/r", each): stored(store, "o/r", each, name="config.json", at=1.0) for each in (A, B, C)
+    }
     write_lock(Lock(lock_path(path), pinned))
     return tuple(PinnedSnapshots(path, store, pytest.fail).revisions("o/r"))
 

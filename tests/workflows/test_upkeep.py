@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.adapters.store_lab import stored
 from tests.workflows.world import Killed, World, release
 from toolkit.adapters.history.history import History
 from toolkit.adapters.store.store import Store
@@ -169,7 +169,7 @@ def test_what_comes_into_use_while_prune_asks_stays(world: World, tmp_path: Path
         world.deploy(release(number))
     store = Store(tmp_path / "store")
     for name in "ab":
-        _keep_in(store, name * 40)
+        stored(store, "acme/old", name * 40)
     pinned: list[Snapshot] = []
     other = world.command()
 
@@ -177,7 +177,7 @@ def test_what_comes_into_use_while_prune_asks_stays(world: World, tmp_path: Path
         assert {each.snapshots for each in shown.hosts.values()} == {(f"{1:064x}",)}
         # Another command pins one of the shown snapshots, pins and pulls a new one, and replicas change places.
         pinned.append(store.list()[0].snapshot)
-        _keep_in(store, "c" * 40)
+        stored(store, "acme/old", "c" * 40)
         for each in world.hosts.values():
             each.facts = replace(each.facts, snapshots=(*each.facts.snapshots, "f" * 64))
             each.left = [LEFT]
@@ -195,7 +195,7 @@ def test_prune_removes_files_of_no_snapshot_that_nothing_pins(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(tmp_path / "store")
-    _keep_in(store, "a" * 40)
+    stored(store, "acme/old", "a" * 40)
     (snapshot,) = [each.snapshot for each in store.list()]
     (blob,) = store.blobs.iterdir()
     content = blob.read_bytes()
@@ -235,7 +235,7 @@ def test_prune_without_a_history_leaves_the_hosts_and_an_unknown_store_alone(
     for number in (1, 2, 3, 4):
         world.deploy(release(number))
     store = Store(tmp_path / "store")
-    _keep_in(store, "9" * 40)
+    stored(store, "acme/old", "9" * 40)
     members = world.command()
     (tmp_path / "a-file").touch()
     lost = History(
@@ -251,19 +251,6 @@ def test_prune_without_a_history_leaves_the_hosts_and_an_unknown_store_alone(
     unused, _ = prune(members, store, frozenset, 3, yes)
     assert [each.revision for each in unused.stored] == ["9" * 40]
     assert not store.list()
-
-
-def _keep_in(store: Store, revision: str) -> None:
-    content = revision.encode()
-    file = FileDigest("model.safetensors", len(content), hashlib.sha256(content).hexdigest())
-    with (
-        store.stage(Snapshot("acme/old", revision, (file,))) as staging,
-        store.claim(file, lambda: None) as data,
-    ):
-        assert data is not None
-        data.write_bytes(content)
-        staging.adopt(file, data)
-        staging.commit("mit", 0.0)
 
 
 LEFT = Leftover("engines/.cache", LeftoverKind.INSTALLATION, size=7, age=60.0)

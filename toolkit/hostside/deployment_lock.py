@@ -15,6 +15,7 @@ import select
 import time
 from typing import BinaryIO
 
+from directory import is_locked
 from documents import mapping
 from wire import Document, Report
 
@@ -79,12 +80,10 @@ def read(root: str) -> Document:
     except OSError:
         return {"held": False, "owner": None}
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return {"held": True, "owner": _owner(handle)}
+        held = is_locked(handle)
+        return {"held": held, "owner": _owner(handle) if held else None}
     finally:
         os.close(handle)
-    return {"held": False, "owner": None}
 
 
 def _path(root: str) -> str:

@@ -37,27 +37,42 @@ _MOST = 4096
 
 def dozes(root: str, program: str) -> bool:
     """Whether the process of a slot dozes, or is about to: no request may reach it."""
-    named = read_text(os.path.join(root, *PLACE, program)) or ""
-    pid = named.partition(" ")[0]
+    named, pid = _named(root, PLACE, program)
     return pid.isdecimal() and processes.identity(int(pid)) == named
 
 
 def made_way(root: str, program: str) -> bool:
     """Whether a replica takes no device any more: it dozes, or its engine has ended, and its start waits."""
-    named = read_text(os.path.join(root, *ASLEEP, program)) or ""
-    pid = named.partition(" ")[0]
+    named, pid = _named(root, ASLEEP, program)
     if not pid.isdecimal():
         return False
     # `0` names none: nothing ran when the mark was written.
     return pid == "0" or processes.identity(int(pid)) != named or dozes(root, program)
 
 
-def marked(root: str) -> list[str]:
-    """Return the programs that were put to sleep like this, also those whose process has ended since."""
+def _named(root: str, place: tuple[str, str], program: str) -> tuple[str, str]:
+    """Return the identity of the process in a mark, and its pid; both are empty without a mark."""
+    named = read_text(os.path.join(root, *place, program)) or ""
+    return named, named.partition(" ")[0]
+
+
+def marked(root: str, place: tuple[str, str] = PLACE) -> list[str]:
+    """Return the programs with a mark: that doze, or did until their process ended; or those in another `place`."""
     try:
-        return sorted(os.listdir(os.path.join(root, *PLACE)))
+        return sorted(os.listdir(os.path.join(root, *place)))
     except OSError:
         return []
+
+
+def dozing(root: str) -> list[str]:
+    """Return the programs whose processes doze."""
+    return [each for each in marked(root) if dozes(root, each)]
+
+
+def unmark(root: str, place: tuple[str, str], program: str) -> None:
+    """Take a mark of a program away, if it is there."""
+    with contextlib.suppress(FileNotFoundError), Directory(os.path.join(root, *place)) as opened:
+        opened.remove(program)
 
 
 def doze(root: str, program: str, needs: int, timeout: float) -> Document:
@@ -107,11 +122,7 @@ def forget(root: str, program: str) -> None:
     """Take both marks of a program away."""
     # A mark without the other is one that a former sleep has left, see `warmth`.
     for place in (ASLEEP, PLACE):
-        with (
-            contextlib.suppress(FileNotFoundError),
-            Directory(os.path.join(root, *place)) as opened,
-        ):
-            opened.remove(program)
+        unmark(root, place, program)
 
 
 def _asked(root: str, program: str, word: str, timeout: float) -> str:

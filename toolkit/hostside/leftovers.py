@@ -15,7 +15,6 @@ machine to know.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
@@ -25,7 +24,7 @@ from collections.abc import Iterator
 
 import deployment_lock
 import seals
-from directory import NotSafe, require_own
+from directory import NotSafe, is_locked, require_own
 from wire import Document
 
 TRANSFER, REMOVAL, PACKAGES = "transfer", "removal", "packages"
@@ -148,12 +147,9 @@ def _is_locked(path: str) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
+        return is_locked(handle)
     finally:
         os.close(handle)
-    return False
 
 
 def _removed(place: str) -> str:

@@ -66,7 +66,7 @@ def seen_up(root: str) -> dict[str, dict[str, bool]]:
     A replica of this host that dozes is not up, although the last check may be older than its sleep.
     """
     seen = router_view.observe(root)
-    dozing = {each for each in doze.marked(root) if doze.dozes(root, each)}
+    dozing = doze.dozing(root)
     at = seen["routes"].get("at", "") if dozing else ""
     asleep = {f"{each.rpartition('-')[0]}/{_own(at, each.rpartition('-')[2])}" for each in dozing}
     return {

@@ -42,7 +42,7 @@ from documents import mapping
 from router_socket import RouterError
 from wire import Document
 
-PLACE = ("watch", "asleep")
+PLACE = doze.ASLEEP
 WOKEN = "woken.json"
 # Seconds in which the requests of a model that falls asleep may end, and for which an engine may take its leave.
 DRAIN, LEAVE = 900.0, 60.0
@@ -80,7 +80,7 @@ class Warmth:
     def look(self) -> list[str]:
         """Look once; return what was done, in words."""
         routes = router_files.routes(self._directory)
-        marked = _marked(self.root)
+        marked = doze.marked(self.root, PLACE)
         found = sleeping.sleepers(routes)
         if not found and not marked:
             return []
@@ -194,8 +194,7 @@ class Warmth:
 
     def _end_dozing(self, model: str) -> list[str]:
         """End former replicas of a model that sleeps: they hold memory, and a rollback can start them."""
-        found = [each for each in doze.marked(self.root) if each.rpartition("-")[0] == model]
-        ended = [each for each in found if doze.dozes(self.root, each)]
+        ended = [each for each in doze.dozing(self.root) if each.rpartition("-")[0] == model]
         for program in ended:
             hang.end(self.root, program)
         return [f"{program} dozes no more" for program in ended]
@@ -288,7 +287,7 @@ class Warmth:
         self._draining.pop(program, None)
         self._told.pop(program, None)
         self._rested.pop(program, None)
-        _unmark(self.root, program)
+        doze.unmark(self.root, PLACE, program)
         pid = processes.state(self.root, program)["pid"]
         if _waits(pid):
             _ask_to_end(pid)
@@ -341,20 +340,8 @@ def can_rest(root: str, program: str) -> bool:
     return False
 
 
-def _marked(root: str) -> list[str]:
-    try:
-        return sorted(os.listdir(os.path.join(root, *PLACE)))
-    except OSError:
-        return []
-
-
 def _is_marked(root: str, program: str) -> bool:
     return os.path.exists(os.path.join(root, *PLACE, program))
-
-
-def _unmark(root: str, program: str) -> None:
-    with contextlib.suppress(FileNotFoundError), Directory(os.path.join(root, *PLACE)) as opened:
-        opened.remove(program)
 
 
 def _waits(pid: int) -> bool:
