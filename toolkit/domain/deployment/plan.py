@@ -108,6 +108,10 @@ class Plan:
         """Whether there is nothing to do."""
         return not self.steps
 
+    def has(self, kind: StepKind) -> bool:
+        """Whether the plan has a step of this kind."""
+        return any(step.kind is kind for step in self.steps)
+
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         return {

@@ -27,7 +27,6 @@ from toolkit.planning.change.doze import (
     can_lie_down,
     doze_step,
     dozes_as,
-    falls_asleep,
     in_the_way,
     wake_step,
 )
@@ -146,8 +145,7 @@ def _wake(wanted: Wanted, facts: HostFacts, current: SlotFacts | None, target: S
         *_switch(wanted, None, target, watched),
     )
     plan = _plan(wanted, target, current, Strategy.SWAP if current else Strategy.SWITCH, steps)
-    hold = f"{HOLD_NOTE} {format_seconds(wanted.hold_seconds)} at most"
-    notes = (*_notes(watched), *((hold,) if current else ()))
+    notes = (*_notes(watched), *((_hold_note(wanted),) if current else ()))
     return replace(plan, downtime=WAKE_DOWNTIME, devices=target.devices, notes=notes)
 
 
@@ -270,8 +268,7 @@ def _with_room(plan: Plan, room: Room, wanted: Wanted, *, swap: bool) -> Plan:
     if not swap:
         return replace(plan, devices=room.devices)
     downtime = f"about {format_seconds(wanted.ready_seconds)}"
-    hold = f"{HOLD_NOTE} {format_seconds(wanted.hold_seconds)} at most"
-    notes = (*plan.notes, DOZE_NOTE if falls_asleep(plan) else SWAP_NOTE, hold)
+    notes = (*plan.notes, DOZE_NOTE if plan.has(StepKind.DOZE) else SWAP_NOTE, _hold_note(wanted))
     return replace(plan, devices=room.devices, downtime=downtime, notes=notes)
 
 
@@ -312,6 +309,10 @@ def _evict_standby(occupied: Sequence[SlotFacts]) -> tuple[Step, ...]:
         Step(StepKind.STOP, f"{_held_by(slot)} makes place; no traffic goes to it", slot.slot)
         for slot in occupied
     )
+
+
+def _hold_note(wanted: Wanted) -> str:
+    return f"{HOLD_NOTE} {format_seconds(wanted.hold_seconds)} at most"
 
 
 def _evict_serving(slot: SlotFacts, hold: float, *, dozes: bool) -> tuple[Step, ...]:

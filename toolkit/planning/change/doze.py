@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from toolkit.domain.deployment.plan import Plan, Step, StepKind
+from toolkit.domain.deployment.plan import Step, StepKind
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.hosts.facts import HostFacts, ProcessState, SlotFacts
 from toolkit.domain.quantity import format_size, stated_size
@@ -79,11 +79,9 @@ def dozes_as(slot: SlotFacts, release: Release) -> bool:
     return same and slot.dozes and not slot.drift
 
 
-def is_cold(slot: SlotFacts | None) -> bool:
+def is_cold(slot: SlotFacts) -> bool:
     """Whether no replica of a slot runs that could take traffic at once; what rests in its place is none."""
-    if slot is None or slot.process is not ProcessState.RUNNING:
-        return True
-    return made_way(slot)
+    return slot.process is not ProcessState.RUNNING or made_way(slot)
 
 
 def made_way(slot: SlotFacts) -> bool:
@@ -101,13 +99,3 @@ def in_the_way(
     return occupied + [
         slot for slot in facts.slots_of(model) if slot.dozes and slot.slot not in kept
     ]
-
-
-def falls_asleep(plan: Plan) -> bool:
-    """Whether a replica falls asleep in the plan."""
-    return any(step.kind is StepKind.DOZE for step in plan.steps)
-
-
-def wakes(plan: Plan) -> bool:
-    """Whether a replica that dozes wakes in the plan."""
-    return any(step.kind is StepKind.WAKE for step in plan.steps)

@@ -15,7 +15,7 @@ from toolkit.planning.change.adapters import adapter_changes
 from toolkit.planning.change.batch_sizes import BatchSize, batched
 from toolkit.planning.change.canary import has_canary, is_declared, with_canary
 from toolkit.planning.change.deploy import HOLD_NOTE, SWAP_NOTE, Wanted
-from toolkit.planning.change.doze import DOZE_NOTE, falls_asleep, wakes
+from toolkit.planning.change.doze import DOZE_NOTE
 from toolkit.planning.change.traffic import traffic_words
 from toolkit.planning.routing.routes import Routes
 
@@ -287,8 +287,8 @@ def _swapping(
 
 def _rolling(plan: Plan, left: int) -> Plan:
     serve = "1 other host serves" if left == 1 else f"{left} other hosts serve"
-    leaves = "falls asleep" if falls_asleep(plan) else "stops"
-    comes = "the former one wakes" if wakes(plan) else "the new one starts"
+    leaves = "falls asleep" if plan.has(StepKind.DOZE) else "stops"
+    comes = "the former one wakes" if plan.has(StepKind.WAKE) else "the new one starts"
     note = f"its old replica {leaves} before {comes}; {serve} meanwhile"
     kept = [each for each in plan.notes if not each.startswith((SWAP_NOTE, DOZE_NOTE, HOLD_NOTE))]
     return replace(plan, strategy=Strategy.ROLLING, downtime="", notes=(*kept, note))

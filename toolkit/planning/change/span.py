@@ -35,13 +35,12 @@ def place_span(
     A rollback to a replica that stands by on all hosts keeps the addresses with which it was started. Raises InputError
     where a firewall keeps the hosts from each other.
     """
-    seen = tuple(facts.values())
     if all(_stands_by(each, facts[name]) for name, each in wanted.items()):
         return dict(wanted)
     require_open(next(iter(wanted.values())).release.model, hosts)
     addresses = [host.relay_address for host in hosts]
     return {
-        name: replace(each, release=place_together(each.release, addresses, seen))
+        name: replace(each, release=place_together(each.release, addresses, facts.values()))
         for name, each in wanted.items()
     }
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from toolkit.domain.deployment.plan import WHOLE, Plan, StepKind, Strategy
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.quantity import format_seconds
-from toolkit.planning.change.doze import falls_asleep, wakes
 
 
 def traffic_words(
@@ -23,16 +22,16 @@ def traffic_words(
             f"Traffic of {model} stays with its replicas, which become {_new(adapted)}; "
             "requests for an adapter that is exchanged wait meanwhile."
         )
-    moving = [plan for plan in busy if _has(plan, StepKind.SHIFT)]
+    moving = [plan for plan in busy if plan.has(StepKind.SHIFT)]
     if not moving:
         return f"Traffic of {model} stays where it is."
     swaps = [plan for plan in moving if plan.strategy is Strategy.SWAP]
     if swaps:
         return _held(model, swaps)
-    moved = [plan for plan in moving if plan.previous and _has(plan, StepKind.GATE)]
+    moved = [plan for plan in moving if plan.previous and plan.has(StepKind.GATE)]
     if moved:
         return _moved(model, moved, one_by_one=len(batches) > 1)
-    if not any(_has(plan, StepKind.GATE) for plan in moving):
+    if not any(plan.has(StepKind.GATE) for plan in moving):
         return f"Traffic of {model} stays with {_new(moving)}; its routers are told so again."
     if any(plan.empty for plan in plans.values()):
         return f"Traffic of {model} goes to more hosts, once {_new(moving)} has passed its checks there."
@@ -50,8 +49,8 @@ def _held(model: str, swaps: Sequence[Plan]) -> str:
     """Return how long requests wait where the former release stops before the new one starts."""
     holds = [step for plan in swaps for step in plan.steps if step.kind is StepKind.HOLD]
     most = max((step.seconds for step in holds), default=0.0)
-    leaves = "falls asleep" if all(map(falls_asleep, swaps)) else "stops"
-    comes = "wakes" if all(map(wakes, swaps)) else "starts"
+    leaves = "falls asleep" if all(plan.has(StepKind.DOZE) for plan in swaps) else "stops"
+    comes = "wakes" if all(plan.has(StepKind.WAKE) for plan in swaps) else "starts"
     meanwhile = f"while {_former(swaps)} {leaves} and {_new(swaps)} {comes} ({swaps[0].downtime})"
     if not most:
         return f"Requests for {model} do not wait {meanwhile}: they go to other hosts, which are not known to serve."
@@ -69,7 +68,7 @@ def _moved(model: str, moved: Sequence[Plan], *, one_by_one: bool) -> str:
 def _rest(moved: Sequence[Plan]) -> str:
     if any(plan.strategy is Strategy.ROLLING for plan in moved):
         return "where one stops for the other, the other hosts serve meanwhile"
-    if all(_has(plan, StepKind.STANDBY) for plan in moved):
+    if all(plan.has(StepKind.STANDBY) for plan in moved):
         return f"{_former(moved)} stays beside it for a return"
     return f"{_former(moved)} is stopped then"
 
@@ -84,7 +83,3 @@ def _new(plans: Iterable[Plan]) -> str:
 
 def _short(release: Release) -> str:
     return f"#{release.number} ({release.version})"
-
-
-def _has(plan: Plan, kind: StepKind) -> bool:
-    return any(step.kind is kind for step in plan.steps)

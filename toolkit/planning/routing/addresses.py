@@ -30,6 +30,9 @@ def at_relays(routes: Routes, relays: Mapping[str, str]) -> Routes:
 
 
 def _moved(route: Route, relays: Mapping[str, str]) -> Route:
+    # Each change of routes looks here, and a target that is made anew is checked anew.
+    if all(relays.get(each.host, each.relay) == each.relay for each in route.targets if each.host):
+        return route
     targets = (
         replace(each, relay=relays.get(each.host, each.relay)) if each.host else each
         for each in route.targets

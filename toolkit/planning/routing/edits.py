@@ -170,23 +170,18 @@ def with_sleep(routes: Routes, model: str, sleep: Sleep, hold: int) -> Routes:
     )
 
 
-def with_alternates(routes: Routes, model: str, alternates: tuple[Alternate, ...]) -> Routes:
-    """Return `routes` in which the model, which sleeps, has these alternates; raises InputError where it is awake."""
-    route = _route_with(routes, model, ())
-    if route.sleep is None:
-        raise InputError(f"{model} does not sleep")
-    return _with_route(routes, replace(route, sleep=replace(route.sleep, alternates=alternates)))
+def with_terms(
+    routes: Routes, model: str, policy: str, hold: int, alternates: tuple[Alternate, ...]
+) -> Routes:
+    """Return `routes` in which the model, which sleeps, has this policy, see `WhenAsleep`, and these alternates.
 
-
-def with_policy(routes: Routes, model: str, policy: str, hold: int) -> Routes:
-    """Return `routes` in which requests of the model, which sleeps, get what `policy` says, see `WhenAsleep`.
-
-    They wait for up to `hold` seconds. Raises InputError where it is awake.
+    Requests wait for up to `hold` seconds. Raises InputError where it is awake.
     """
     route = _route_with(routes, model, ())
     if route.sleep is None:
         raise InputError(f"{model} does not sleep")
-    return _with_route(routes, replace(route, sleep=replace(route.sleep, policy=policy), hold=hold))
+    sleep = replace(route.sleep, policy=policy, alternates=alternates)
+    return _with_route(routes, replace(route, sleep=sleep, hold=hold))
 
 
 def without_turns(routes: Routes, model: str, others: Collection[str]) -> Routes:

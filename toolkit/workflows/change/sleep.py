@@ -26,9 +26,8 @@ from toolkit.planning.change.sleep import (
 )
 from toolkit.planning.routing.agreement import agreed
 from toolkit.planning.routing.edits import (
-    with_alternates,
-    with_policy,
     with_sleep,
+    with_terms,
     with_wake,
     without_turns,
 )
@@ -267,7 +266,7 @@ def _slept(routes: Routes, plan: SleepPlan, turns: Turns, name: str, now: int) -
     model, policy, hold = plan.model, str(plan.policy), patience(plan.policy, plan.starts)
     routes = without_turns(routes, model, turns.without)
     if plan.asleep:
-        return with_policy(with_alternates(routes, model, plan.alternates), model, policy, hold)
+        return with_terms(routes, model, policy, hold, plan.alternates)
     sleep = Sleep(name, policy, plan.starts, now, alternates=plan.alternates)
     return with_sleep(routes, model, sleep, hold)
 
