@@ -37,6 +37,11 @@ class StepKind(StrEnum):
     REMOVE = "remove"
 
 
+# The steps with which a replica begins and ends to hold devices. One that dozes gives its own back, all but a little.
+BEGINS = (StepKind.START, StepKind.WAKE)
+ENDS = (StepKind.STOP, StepKind.DOZE)
+
+
 class Strategy(StrEnum):
     """How a version is changed; chosen from facts."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from toolkit.domain.hosts.facts import HostFacts
-from toolkit.planning.change.rollout import RolloutPlan, serving_hosts
+from toolkit.planning.change.rollout import RolloutPlan, serving_hosts, too_few
 
 
 class Keeping:
@@ -34,11 +34,8 @@ class Keeping:
         stopping = self._rolling & self._serving & {*batch}
         if not self._applies or len(self._serving) - len(stopping) >= self._keep or not stopping:
             return ""
-        serve = "1 host serves" if len(self._serving) == 1 else f"{len(self._serving)} hosts serve"
-        return (
-            f"no further batch began: {serve} {self._model} and {self._keep} must go on, but "
-            f"{', '.join(sorted(stopping))} cannot hold both releases at once"
-        )
+        words = too_few(self._model, len(self._serving), self._keep, stopping)
+        return f"no further batch began: {words}"
 
     def at_once(self, names: Collection[str]) -> int:
         """Return how many of the hosts `names` may go back to their former release at once."""

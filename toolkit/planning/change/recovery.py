@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from toolkit.domain.deployment.plan import Step, StepKind
+from toolkit.domain.deployment.plan import BEGINS, Step, StepKind
 from toolkit.domain.deployment.release import Deployment, Release
 from toolkit.domain.hosts.facts import HostFacts, SlotFacts
 from toolkit.domain.registry.model import DEFAULT_HOLD
@@ -168,9 +168,8 @@ def _emptied(deployment: Deployment, new: SlotFacts | None) -> tuple[Step, ...]:
 
 def _stays(deployment: Deployment, new: SlotFacts) -> bool:
     """Whether the slot holds a replica from before the deployment, ready or dozing, which an undo leaves alone."""
-    begun = (StepKind.START, StepKind.WAKE)
     started_here = any(
-        step.kind in begun and step.detail == deployment.slot for step in deployment.steps
+        step.kind in BEGINS and step.detail == deployment.slot for step in deployment.steps
     )
     return not started_here and (new.healthy or new.dozes) and new.release is not None
 

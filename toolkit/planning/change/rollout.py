@@ -192,8 +192,7 @@ def plan_rollout(
         spare = len(serving) - limits.keep
         if spare < 1:
             raise RefusedError(
-                f"{len(serving)} hosts serve {first.model} and {limits.keep} must go on, but "
-                f"{', '.join(sorted(rolling))} cannot hold both releases at once",
+                too_few(first.model, len(serving), limits.keep, rolling),
                 hint="add a host, or lower --keep",
             )
         most = spare
@@ -257,6 +256,13 @@ def _together(
     note = f"one replica over {' and '.join(plans)}, which change together"
     batches = (busy,) if busy else ()
     return RolloutPlan(first.action, first.model, plans, batches, unreachable, (*notes, note))
+
+
+def too_few(model: str, serving: int, keep: int, stopping: Collection[str]) -> str:
+    """Return in words that fewer than `keep` hosts would serve, were the hosts `stopping` to stop their replicas."""
+    serve = "1 host serves" if serving == 1 else f"{serving} hosts serve"
+    names = ", ".join(sorted(stopping))
+    return f"{serve} {model} and {keep} must go on, but {names} cannot hold both releases at once"
 
 
 def serving_hosts(model: str, facts: Mapping[str, HostFacts]) -> list[str]:

@@ -6,12 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from toolkit.domain.costs.economics import Interval, Reservation
-from toolkit.domain.deployment.plan import StepKind
+from toolkit.domain.deployment.plan import BEGINS, ENDS, StepKind
 from toolkit.domain.deployment.release import Deployment, Outcome, StepRecord
-
-# The steps with which a replica begins and ends to hold devices. One that dozes gives its own back, all but a little.
-_BEGIN = (StepKind.START, StepKind.WAKE)
-_END = (StepKind.STOP, StepKind.DOZE)
 
 
 @dataclass(slots=True)
@@ -101,7 +97,7 @@ def _read(place: _Place, deployment: Deployment) -> None:
     began = place.at(deployment.started_at)
     started = set()
     for step in sorted(deployment.steps, key=lambda step: step.seq):
-        if step.kind in _BEGIN:
+        if step.kind in BEGINS:
             started.add(_slot_of(step))
         _step(place, deployment, step)
     if deployment.outcome is Outcome.RUNNING:
@@ -126,7 +122,7 @@ def _step(place: _Place, deployment: Deployment, step: StepRecord) -> None:
         there = place.slots.get(name)
         release = there.release if there else deployment.previous or deployment.release
     begins = place.at(step.started_at)
-    if step.kind in _BEGIN:
+    if step.kind in BEGINS:
         place.be(name, begins, _started(deployment, step), live=False)
         return
     if step.ended_at is None or step.outcome is not Outcome.DONE:
@@ -137,14 +133,14 @@ def _step(place: _Place, deployment: Deployment, step: StepRecord) -> None:
         place.make_live(name, ended, there.release if there else release)
     elif step.kind == StepKind.ADAPT:
         place.be(name, ended, release, live=name in place.slots and place.slots[name].live)
-    elif step.kind in _END:
+    elif step.kind in ENDS:
         place.end(name, ended)
 
 
 def _started(deployment: Deployment, step: StepRecord) -> int:
     """Return the release that a start is of: the deployment's, or the former one's in its undoing."""
     earlier = [each for each in deployment.steps if each.seq < step.seq]
-    again = any(each.kind in _BEGIN for each in earlier)
+    again = any(each.kind in BEGINS for each in earlier)
     failed = any(each.outcome is Outcome.FAILED for each in earlier)
     if (failed or again or _slot_of(step) != deployment.slot) and deployment.previous:
         return deployment.previous

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from toolkit.adapters.distribution.port import Tree
-from toolkit.domain.deployment.plan import Step, StepKind
+from toolkit.domain.deployment.plan import ENDS, Step, StepKind
 from toolkit.domain.deployment.release import Outcome, Release
 from toolkit.domain.gates.guard import GateResult, GuardPhase, Verdict
 from toolkit.domain.hosts.facts import HostFacts
@@ -90,8 +90,7 @@ class Act:
     def perform(self, steps: Iterable[Step]) -> None:
         """Perform `steps` in order; the first that fails raises and is recorded as failed."""
         steps = list(steps)
-        leaving = (StepKind.STOP, StepKind.DOZE)
-        self._stopping = {step.slot for step in steps if step.kind in leaving}
+        self._stopping = {step.slot for step in steps if step.kind in ENDS}
         self._started |= {step.slot for step in steps if step.kind is StepKind.START}
         self._watched = {step.slot for step in steps if step.kind in _WATCHED}
         for at, step in enumerate(steps):

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.deployment.plan import Plan, StepKind
+from toolkit.domain.deployment.plan import BEGINS, Plan
 from toolkit.domain.deployment.release import Attempt, Deployment, OpenDeployment, Outcome
 from toolkit.domain.hosts.facts import GuardFacts, HostFacts
 from toolkit.errors import BusyError, HostError
@@ -24,7 +24,7 @@ def keep_on_host(tools: Tools, plan: Plan, rollout: str) -> bool:
 
     Return false where the host cannot: then only the history has it. This comes before `begin_deployment`.
     """
-    starts = any(step.kind in (StepKind.START, StepKind.WAKE) for step in plan.steps)
+    starts = any(step.kind in BEGINS for step in plan.steps)
     opened = OpenDeployment(
         rollout=rollout,
         action=plan.action,

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.deployment.plan import Step, StepKind
+from toolkit.domain.deployment.plan import BEGINS, ENDS, Step, StepKind
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.errors import NothingSuitableError
 from toolkit.planning.change.room import find_room
 from toolkit.workflows.change.subject import Change
-
-# Steps that take memory, and those that make room for them.
-_TAKES = (StepKind.START, StepKind.WAKE)
-_FREES = (StepKind.STOP, StepKind.DOZE)
 
 
 class WakesHeld:
@@ -32,9 +28,9 @@ class WakesHeld:
 
         Raises NothingSuitableError where a model has woken since the plan, and has the memory of what is to start.
         """
-        if self._held or steps[0].kind not in (*_FREES, *_TAKES):
+        if self._held or steps[0].kind not in (*ENDS, *BEGINS):
             return
-        if not any(step.kind in _TAKES for step in steps):
+        if not any(step.kind in BEGINS for step in steps):
             return
         self._host.hold_wakes(on=True)
         self._held = True
@@ -44,7 +40,7 @@ class WakesHeld:
 
     def after(self, steps: Sequence[Step]) -> None:
         """Let wakes begin again once no start is left after the first of `steps`."""
-        if self._held and not any(step.kind in _TAKES for step in steps[1:]):
+        if self._held and not any(step.kind in BEGINS for step in steps[1:]):
             self._host.hold_wakes(on=False)
             self._held = False
 
@@ -57,7 +53,7 @@ class WakesHeld:
         names = ", ".join(sorted(woken))
         stopped, dozing = (
             [slot for slot in facts.slots_of(self._change.model) if (kind, slot.slot) in _of(steps)]
-            for kind in _FREES
+            for kind in ENDS
         )
         for slot in (slot for kind, slot in _of(steps) if kind is StepKind.START):
             release = self._change.releases[slot]
