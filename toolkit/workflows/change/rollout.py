@@ -32,7 +32,7 @@ from toolkit.workflows.change.act import PLAYED
 from toolkit.workflows.change.bake import await_bakes, failed_before, require_judged
 from toolkit.workflows.change.batch import HostState, Rollout
 from toolkit.workflows.change.recover import Ending, end_unfinished, left_open
-from toolkit.workflows.change.routers import TELL, missed
+from toolkit.workflows.change.routers import TELL, missed, silent
 from toolkit.workflows.change.wanted import Order, usual_start
 from toolkit.workflows.fleet.look import each_at_once, lock_all, look, look_free
 from toolkit.workflows.tools import Tools
@@ -127,8 +127,8 @@ def _aimed(order: Order, seen: FleetFacts) -> Order:
     require_awake(order.model, routes)
     # Named hosts are looked at alone: others may have another release on purpose.
     chosen = {name: each for name, each in facts.items() if not order.named or name in order.named}
-    silent = () if order.named else tuple(seen.errors)
-    return replace(order, want=order.aim(chosen or facts, silent), aim=None)
+    errors = () if order.named else tuple(seen.errors)
+    return replace(order, want=order.aim(chosen or facts, errors), aim=None)
 
 
 def _require_yes(plan: RolloutPlan, confirm: Confirm) -> None:
@@ -149,8 +149,7 @@ def _bring_keys(there: Sequence[Tools], facts: Mapping[str, HostFacts], plan: Ro
 
     keys = sync_keys([each.host for each in there])
     unlocked = [name for name in plan.plans if not facts[name].router.locked]
-    found = {name: keys.fault_of(name) for name in unlocked if plan.action != "rollback"}
-    if faults := {name: fault for name, fault in found.items() if fault}:
+    if plan.action != "rollback" and (faults := keys.faults_of(unlocked)):
         raise joined(faults, hint="toolkit keys sync, then the same command again")
 
 
@@ -299,8 +298,7 @@ def _finished(done: RolledOut, behind_now: Mapping[str, str]) -> RolledOut:
     unreachable = done.plan.unreachable
     if not unreachable and not behind_now:
         return done
-    rows = [f"{name}: unreachable, {why}" for name, why in unreachable.items()]
-    rows += missed(behind_now)
+    rows = [*silent(unreachable), *missed(behind_now)]
     rows += [f"{name}: {state.words}" for name, state in done.states.items()]
     words = "not all hosts could be reached" if unreachable else "not all routers follow"
     again = f"{_again(done.plan)}, once they answer" if unreachable else TELL

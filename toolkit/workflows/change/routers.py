@@ -29,6 +29,11 @@ def missed(behind: Mapping[str, str]) -> list[str]:
     ]
 
 
+def silent(unreachable: Mapping[str, str]) -> list[str]:
+    """Return a line for each host that does not answer, from `unreachable`, with the reason by name."""
+    return [f"{name}: unreachable, {why}" for name, why in unreachable.items()]
+
+
 class Routers:
     """Changes the routes of all routers together. One command at a time does so: it holds the locks of the hosts.
 

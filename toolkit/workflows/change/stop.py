@@ -24,7 +24,7 @@ from toolkit.workflows.change.apart import perform_apart
 from toolkit.workflows.change.recording import begin_deployment, end_deployment, keep_on_host
 from toolkit.workflows.change.recover import Ending, end_unfinished, left_open
 from toolkit.workflows.change.rendezvous import RendezvousRouters, one_change_of_routes
-from toolkit.workflows.change.routers import TELL, missed
+from toolkit.workflows.change.routers import TELL, missed, silent
 from toolkit.workflows.change.subject import Change
 from toolkit.workflows.fleet.at_once import at_once
 from toolkit.workflows.fleet.look import each_at_once, lock_all, look, look_free
@@ -42,11 +42,6 @@ class StopPlan:
     plans: Mapping[str, Plan]
     unreachable: Mapping[str, str]
     others: tuple[str, ...] = ()
-
-    @property
-    def silent(self) -> list[str]:
-        """A line for each host that does not answer."""
-        return [f"{name}: unreachable, {why}" for name, why in self.unreachable.items()]
 
     @property
     def traffic(self) -> str:
@@ -85,7 +80,8 @@ def stop_model(
     if not plan.plans and not opened and plan.unreachable and not named:
         # One of these may have it.
         raise HostError(
-            f"{model} is not deployed on any host that answers:\n  " + "\n  ".join(plan.silent),
+            f"{model} is not deployed on any host that answers:\n  "
+            + "\n  ".join(silent(plan.unreachable)),
             hint=f"{_again(model, named)}, once they answer",
         )
     if not plan.plans and not opened:
@@ -108,7 +104,7 @@ def stop_model(
         again = TELL if named else _again(model, named)
         raise HostError(
             f"{model} is stopped {where if named and plan.plans else 'where a host answered'}:\n  "
-            + "\n  ".join([*plan.silent, *behind]),
+            + "\n  ".join([*silent(plan.unreachable), *behind]),
             hint=f"{again}, once they answer" if plan.unreachable else TELL,
         )
     return plan

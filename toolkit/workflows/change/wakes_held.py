@@ -51,11 +51,12 @@ class WakesHeld:
         if not woken:
             return
         names = ", ".join(sorted(woken))
+        ending = {(step.kind, step.slot) for step in steps}
         stopped, dozing = (
-            [slot for slot in facts.slots_of(self._change.model) if (kind, slot.slot) in _of(steps)]
+            [slot for slot in facts.slots_of(self._change.model) if (kind, slot.slot) in ending]
             for kind in ENDS
         )
-        for slot in (slot for kind, slot in _of(steps) if kind is StepKind.START):
+        for slot in (step.slot for step in steps if step.kind is StepKind.START):
             release = self._change.releases[slot]
             room = find_room(release, facts, stopped, dozing)
             if not room.fits:
@@ -65,7 +66,3 @@ class WakesHeld:
                     hint=" or ".join(f"toolkit sleep {each}" for each in sorted(woken))
                     + ", then the same command again",
                 )
-
-
-def _of(steps: Sequence[Step]) -> list[tuple[StepKind, str]]:
-    return [(StepKind(step.kind), step.slot) for step in steps]

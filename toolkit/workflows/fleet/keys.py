@@ -41,8 +41,12 @@ class FleetKeys:
         """Whether every host has these keys."""
         return not self.behind and not self.errors
 
-    def fault_of(self, name: str) -> ToolkitError | None:
-        """Return why the host must not begin to serve: requests need a key of the fleet's, and it has not got them."""
+    def faults_of(self, names: Iterable[str]) -> dict[str, ToolkitError]:
+        """Return why hosts must not begin to serve: requests need a key of the fleet's, and they have not got them."""
+        found = {name: self._fault_of(name) for name in names}
+        return {name: fault for name, fault in found.items() if fault}
+
+    def _fault_of(self, name: str) -> ToolkitError | None:
         if not self.ring.is_locked or not (name in self.errors or name in self.behind):
             return None
         error = self.errors.get(name)

@@ -163,8 +163,7 @@ def _bring_keys(
     except ToolkitError as error:
         # No host told its keys, or none took them.
         return {name: error.hosts.get(name, error) for name in unlocked}
-    found = {name: keys.fault_of(name) for name in unlocked}
-    return {name: fault for name, fault in found.items() if fault}
+    return keys.faults_of(unlocked)
 
 
 def _intend(target: Target, how: Provisioning, seen: FleetFacts) -> Intent:
