@@ -183,12 +183,14 @@ class Store:
         needed = {file.sha256 for each in self.list() for file in each.snapshot.files}
         since = time.time() if now is None else now
         for blob in entries(self.blobs):
-            if blob.name in needed or blob.name in pinned or not _is_alone(blob):
+            if blob.name in needed or blob.name in pinned:
                 continue
-            # A link that went changes the time of the status alone.
-            about = blob.stat()
-            if full or since - max(about.st_mtime, about.st_ctime) > KEEP:
-                yield blob
+            with suppress(OSError):
+                about = blob.stat()
+                # A link that went changes the time of the status alone.
+                old = since - max(about.st_mtime, about.st_ctime) > KEEP
+                if about.st_nlink == 1 and (full or old):
+                    yield blob
 
     def free_space(self) -> int:
         """Return the bytes that an ordinary user can still write to the store's file system."""
