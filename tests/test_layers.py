@@ -42,7 +42,7 @@ PURE_PATHS = {"PurePath", "PurePosixPath", "PureWindowsPath"}
 SEAM = {
     *PACKAGE.glob("planning/engines/*.py"),
     PACKAGE / "hostside" / "signs.py",
-    PACKAGE / "adapters" / "fakes" / "host.py",
+    PACKAGE / "adapters" / "fakes" / "replicas.py",
 }
 ENGINE_WORDS = sorted(
     {"vllm:", "VLLM_", *MEMORY_LINES}

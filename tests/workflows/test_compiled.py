@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.workflows.world import World, release
-from toolkit.adapters.fakes.host import COMPILED, COMPILED_BYTES, hash_of
+from toolkit.adapters.fakes.stock import COMPILED, COMPILED_BYTES, hash_of
 from toolkit.adapters.hosts.port import FoundCompiled
 from toolkit.adapters.store import compiled
 from toolkit.adapters.store.compiled import CompiledTrees

@@ -2,73 +2,45 @@
 
 from __future__ import annotations
 
-import secrets
-from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from toolkit.adapters.hosts import heartbeat
-from toolkit.adapters.hosts.answers import kept_head_of, leftover_of, pair_of, perimeter_of
-from toolkit.adapters.hosts.client import HostClient, Report
+from toolkit.adapters.hosts.answers import pair_of, perimeter_of
+from toolkit.adapters.hosts.client import Report
 from toolkit.adapters.hosts.facts import (
     asleep_of,
     facts_from_json,
     own_routes,
-    owner_from_json,
     share_of,
     understood,
 )
-from toolkit.adapters.hosts.heartbeat import Heartbeat, beating
-from toolkit.adapters.hosts.port import (
-    CheckedEngine,
-    FoundCompiled,
-    KeptCompiled,
-    Named,
-    RemovedLeftovers,
-)
+from toolkit.adapters.hosts.records import Recorded
+from toolkit.adapters.hosts.stock import Stocked
 from toolkit.domain.gates.guard import GateResult, GuardOrder, GuardPhase
 from toolkit.domain.hosts.facts import HostFacts
-from toolkit.domain.outside import checked, whole
+from toolkit.domain.outside import checked
 from toolkit.domain.replicas.probe import (
     Answer,
     Call,
     Completion,
-    LockOwner,
     Pair,
     PairsWanted,
     Vitals,
     Waited,
 )
-from toolkit.errors import BusyError, HostError
 
 # What few commands ask a host for is loaded where it is asked for: a rollback must start at once.
 if TYPE_CHECKING:
-    from toolkit.domain.clients.evidence import Answered
     from toolkit.domain.clients.keys import HostKeys, KeyRing
-    from toolkit.domain.clients.requests import RecordedUse, RequestPart
-    from toolkit.domain.clients.use import LedgerSums, Place, UseChunk
     from toolkit.domain.costs.energy import EnergyCount
-    from toolkit.domain.deployment.release import OpenDeployment
-    from toolkit.domain.files.snapshot import FileDigest
-    from toolkit.domain.hosts.leftover import Leftover
     from toolkit.domain.hosts.load import HostSample
     from toolkit.domain.hosts.perimeter import Perimeter
-    from toolkit.domain.trail.audit import Head, KeptHead
 
 
-class RealHost(Named):
+class RealHost(Stocked, Recorded):
     """A host reached through a client."""
-
-    def __init__(self, client: HostClient) -> None:
-        self.host = client.host
-        self._client, self._ask = client, client.ask
-        names = {"hang": "toolkit_hang_seconds", "stall": "toolkit_stall_seconds"}
-        settings = self.host.settings
-        self._limits = {each: settings[name] for each, name in names.items() if name in settings}
-        self._held: tuple[str, Heartbeat] | None = None
 
     def observe(self) -> HostFacts:
         facts = facts_from_json(self.name, self._ask("observe", label=self.label))
@@ -85,94 +57,13 @@ class RealHost(Named):
             router = replace(facts.router, address=self.host.reached_at)
             return replace(facts, routes=routes, slots=tuple(slots), router=router)
 
-    @contextmanager
-    def lock(self, owner: LockOwner) -> Iterator[None]:
-        token, silence = secrets.token_hex(8), heartbeat.SILENCE_SECONDS
-        named = {**asdict(owner), "token": token}
-        with self._client.open("lock", owner=named, silence=silence) as dialog:
-            first = next(dialog.events())
-            held = first.get("result", first)
-            if not held["held"]:
-                raise busy(self.name, held.get("owner") or {})
-            with beating(dialog, silence) as beat:
-                self._held = (token, beat)
-                try:
-                    yield
-                finally:
-                    self._held = None
-
-    def require_lock(self) -> None:
-        if self._held and self._held[1].lost:
-            raise lock_lost()
-
     def hold_wakes(self, *, on: bool) -> None:
         self._ask("hold-wakes", holder=self._holder(), on=on)
-
-    def keep_deployment(self, opened: OpenDeployment, head: Head | None = None) -> bool:
-        self.require_lock()
-        request = {"deployment": opened.as_json(), "head": head.as_json() if head else None}
-        return bool(self._ask("keep-deployment", **request)["kept"])
-
-    def keep_head(self, head: Head) -> bool:
-        return bool(self._ask("keep-head", head=head.as_json())["kept"])
-
-    def audit_heads(self) -> tuple[KeptHead, ...]:
-        answer = self._ask("audit-heads")
-        with understood(self.name):
-            return tuple(kept_head_of(self.name, each) for each in answer["heads"])
-
-    def answered(self, request: str) -> tuple[Answered, ...]:
-        from toolkit.domain.clients.evidence import Answered
-
-        answer = self._ask("find-request", id=request)
-        with understood(self.name):
-            found = [Answered.from_line(self.name, each) for each in answer["lines"]]
-            return tuple(checked(each) for each in found if each)
-
-    def read_requests(
-        self, model: str, lines: int, place: Mapping[str, Any] | None = None
-    ) -> RequestPart:
-        from toolkit.adapters.hosts.requests import part_from_json
-
-        answer = self._ask("read-requests", model=model, lines=lines, place=place)
-        with understood(self.name):
-            return part_from_json(self.name, answer)
-
-    def find_use(self, ids: Sequence[str], since: float) -> tuple[RecordedUse, ...]:
-        from toolkit.adapters.hosts.requests import records_from_json
-
-        answer = self._ask("find-use", ids=list(ids), since=since)
-        with understood(self.name):
-            return records_from_json(answer)
-
-    def use(self, place: Place) -> UseChunk:
-        from toolkit.adapters.hosts.use import chunk_from_json
-
-        answer = self._ask("hand-out-use", place=asdict(place))
-        with understood(self.name):
-            return chunk_from_json(self.name, answer)
 
     def perimeter(self) -> Perimeter:
         answer = self._ask("perimeter")
         with understood(self.name):
             return checked(perimeter_of(answer))
-
-    def sums_of_use(self) -> tuple[LedgerSums, ...]:
-        from toolkit.adapters.hosts.use import sums_from_json
-
-        answer = self._ask("sums-of-use")
-        with understood(self.name):
-            return sums_from_json(answer)
-
-    def tell_use(self, sums: Sequence[LedgerSums]) -> None:
-        ledgers = {
-            each.ledger: {"day": each.day, "month": each.month, "keys": dict(each.keys)}
-            for each in sums
-        }
-        self._ask("tell-use", told={"ledgers": ledgers})
-
-    def drop_deployment(self, rollout: str) -> None:
-        self._ask("drop-deployment", rollout=rollout)
 
     def apply_routes(
         self, files: Mapping[str, str], edits: Mapping[str, Any] = MappingProxyType({})
@@ -302,90 +193,6 @@ class RealHost(Named):
                 if "line" in event:
                     yield event["line"]
 
-    def place(self, source: str, digest: str, files: Sequence[str], report: Report) -> None:
-        self._ask("place", report, source=source, digest=digest, files=list(files))
-
-    def hash_files(self, digest: str, report: Report) -> dict[str, dict[str, Any]]:
-        answer = self._ask("hash", report, digest=digest)
-        found: dict[str, dict[str, Any]] = answer["files"]
-        for path, words in answer["faults"].items():
-            found.setdefault(path, {})["fault"] = words
-        return found
-
-    def check_snapshot(self, digest: str, report: Report) -> tuple[str, ...]:
-        return tuple(self._ask("check-snapshot", report, digest=digest)["faults"])
-
-    def keep_compiled(self, program: str) -> KeptCompiled:
-        answer = self._ask("keep-compiled", program=program)
-        with understood(self.name):
-            return KeptCompiled(
-                name=str(answer["name"]), size=int(answer["bytes"]), why=str(answer["why"])
-            )
-
-    def find_compiled(self, compiles: Mapping[str, Any], snapshot: str) -> FoundCompiled:
-        answer = self._ask("find-compiled", compiles=dict(compiles), snapshot=snapshot)
-        with understood(self.name):
-            return FoundCompiled(str(answer["kind"]), str(answer["name"]))
-
-    def hand_out_compiled(self, name: str) -> tuple[tuple[FileDigest, ...], Iterator[bytes]]:
-        from toolkit.domain.files.snapshot import FileDigest
-
-        first = self._ask("hand-out-compiled", name=name, offset=0)
-        with understood(self.name):
-            files = tuple(
-                checked(FileDigest(path, whole(size, "size"), sha256))
-                for path, size, sha256 in first["files"]
-            )
-        return files, self._parts(name, first)
-
-    def _parts(self, name: str, answer: Mapping[str, Any]) -> Iterator[bytes]:
-        offset = 0
-        while True:
-            with understood(self.name):
-                data = b64decode(answer["data"], validate=True)
-            yield data
-            offset += len(data)
-            if not (data and answer["more"]):
-                return
-            answer = self._ask("hand-out-compiled", name=name, offset=offset)
-
-    def place_compiled(self, source: str, name: str, files: Sequence[str]) -> None:
-        request = {"source": source, "digest": name, "files": list(files), "kind": "compiled"}
-        self._ask("place", lambda _: None, **request)
-
-    def seal_engine(self, engine: str, report: Report) -> None:
-        self._ask("seal-engine", report, name=engine)
-
-    def check_engine(self, engine: str, report: Report) -> CheckedEngine:
-        answer = self._ask("check-engine", report, name=engine)
-        return CheckedEngine(
-            sealed=bool(answer["sealed"]),
-            files=int(answer["files"]),
-            size=int(answer["bytes"]),
-            faults=tuple(answer["faults"]),
-        )
-
-    def swap_engine(self, engine: str, report: Report) -> None:
-        self._ask("swap-engine", report, name=engine)
-
-    def remove(self, kind: str, name: str) -> int:
-        return int(self._ask("remove", kind=kind, name=name)["freed"])
-
-    def leftovers(self) -> tuple[Leftover, ...]:
-        answer = self._ask("leftovers")
-        with understood(self.name):
-            return tuple(leftover_of(each) for each in answer["leftovers"])
-
-    def remove_leftovers(self, paths: Sequence[str]) -> RemovedLeftovers:
-        answer = self._ask("remove-leftovers", paths=list(paths), holder=self._holder())
-        with understood(self.name):
-            kept = {str(path): str(why) for path, why in answer["kept"].items()}
-            return RemovedLeftovers(whole(answer["freed"], "bytes"), kept)
-
-    def _holder(self) -> str:
-        self.require_lock()
-        return self._held[0] if self._held else ""
-
     def _waited(self, answer: Mapping[str, Any], key: str) -> Waited:
         with understood(self.name):
             return checked(
@@ -397,24 +204,3 @@ class RealHost(Named):
                     log=tuple(answer.get("log", ())),
                 )
             )
-
-
-def busy(host: str, owner: Mapping[str, Any]) -> BusyError:
-    """Return the error that names the holder of a host, the time and the command."""
-    holder = owner_from_json(owner)
-    from datetime import UTC, datetime
-
-    since = datetime.fromtimestamp(holder.since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return BusyError(
-        f"{host} is held by {holder.actor} (pid {holder.pid}) since {since}: {holder.command}",
-        hint="the same command with --wait 10min waits for it; toolkit status shows it; a holder that lost its link "
-        f"gives up within {heartbeat.SILENCE_SECONDS:.0f} s",
-    )
-
-
-def lock_lost() -> HostError:
-    """Return the error of a command that lost the lock of a host."""
-    return HostError(
-        "the deployment lock was lost: this machine or its link was silent for too long",
-        hint="the same command again, here or elsewhere: it ends what was begun",
-    )

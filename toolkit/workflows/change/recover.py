@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from toolkit.adapters.hosts.host import lock_lost
+from toolkit.adapters.hosts.held import lock_lost
 from toolkit.domain.deployment.plan import StepKind
 from toolkit.domain.deployment.release import (
     Deployment,

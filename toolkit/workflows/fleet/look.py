@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TypeVar
 
 from toolkit.adapters.hosts.client import AT_ONCE
-from toolkit.adapters.hosts.host import busy
+from toolkit.adapters.hosts.held import busy
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.adapters.patience import NO_PATIENCE, Patience
 from toolkit.domain.hosts.facts import FleetFacts, HostFacts

@@ -1,0 +1,142 @@
+"""The router of a host in memory: its lock, its routes and its keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from toolkit.adapters.fakes.behaviour import Behaviour
+from toolkit.adapters.fakes.slots import Slots
+from toolkit.adapters.hosts.facts import asleep_of, own_routes, share_of
+from toolkit.adapters.hosts.held import busy, lock_lost
+from toolkit.domain.clients.keys import HostKeys, KeyRing
+from toolkit.domain.hosts.facts import ProcessState, SlotFacts
+from toolkit.domain.replicas.probe import LockOwner
+from toolkit.hostside.routes_file import edited, is_sound, needs_reload, parsed, targets_of
+from toolkit.hostside.sleeping import awake, sleepers
+from toolkit.hostside.splices import Stale, spliced
+
+
+@dataclass
+class Routed(Slots):
+    """The router of one host, and the lock under which it is changed.
+
+    `owner` has the lock; `holder` is this command, which loses the lock where another owner is set. `loaded` has the
+    routes of the running router. `wakes_held` is the command that holds wakes off, and `wished` has the models that
+    requests want.
+    """
+
+    files: dict[str, str] = field(default_factory=dict)
+    owner: LockOwner | None = None
+    holder: LockOwner | None = None
+    loaded: str = "{}"
+    ring: KeyRing = field(default_factory=KeyRing)
+    wakes_held: LockOwner | None = None
+    wished: set[str] = field(default_factory=set)
+
+    @property
+    def leased(self) -> bool:
+        return self.owner is not None
+
+    @contextmanager
+    def lock(self, owner: LockOwner) -> Iterator[None]:
+        if self.owner is not None:
+            raise busy(self.name, asdict(self.owner))
+        self.owner = self.holder = owner
+        try:
+            yield
+        finally:
+            # Silence has ended the holder's lock, and another command may have taken it.
+            if self.owner is owner:
+                self.owner = None
+            self.holder = None
+            self._wake()
+
+    def require_lock(self) -> None:
+        if self.holder is not None and self.owner is not self.holder:
+            raise lock_lost()
+
+    def hold_wakes(self, *, on: bool) -> None:
+        self.require_lock()
+        if self.owner is None:
+            raise lock_lost()
+        self.before("hold wakes" if on else "let wakes begin")
+        self.wakes_held = self.owner if on else None
+        self._wake()
+
+    def apply_routes(
+        self, files: Mapping[str, str], edits: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
+        self.require_lock()
+        with suppress(Stale):
+            whole = {name: text for name, text in files.items() if name not in edits}
+            files = spliced(whole, edits, self.files)
+        self.happens(f"routes {'reload' if needs_reload(self.files, files) else 'runtime'}")
+        self.files.update(files)
+        self.loaded = files["routes.json"]
+        self._wake()
+        for slot in self.facts.slots:
+            if self._weight(slot) and self._behaves(slot) is Behaviour.DIES_UNDER_TRAFFIC:
+                self._set(replace(slot, process=ProcessState.FAILED, healthy=False, memory=0))
+
+    def keys(self) -> HostKeys:
+        self.before("keys")
+        return HostKeys(self.ring)
+
+    def apply_keys(self, ring: KeyRing) -> KeyRing:
+        self.happens("apply keys")
+        self.ring = self.ring.merged(ring)
+        return self.ring
+
+    def repair_keys(self, ring: KeyRing) -> KeyRing:
+        self.facts = replace(
+            self.facts, damaged=tuple(each for each in self.facts.damaged if "keys" not in each)
+        )
+        return self.apply_keys(ring)
+
+    def want(self, model: str) -> None:
+        """Want a model that sleeps, as a client's request does."""
+        self.wished.add(model)
+        self._wake()
+
+    def _weight(self, slot: SlotFacts) -> int:
+        # As a running router does, whatever becomes of its files.
+        for route in own_routes(json.loads(self.loaded), self.host).get("routes", ()):
+            for target in route["targets"]:
+                here = target.get("host", "") == self.label
+                if here and (route["model"], target["slot"]) == (slot.model, slot.slot):
+                    return int(target["weight"])
+        return 0
+
+    def _share(self, slot: SlotFacts) -> int:
+        return share_of(own_routes(json.loads(self.loaded), self.host), self.label, slot)
+
+    def _asleep(self, slot: SlotFacts) -> dict[str, Any]:
+        # A replica falls asleep at once.
+        routes = own_routes(json.loads(self.loaded), self.host)
+        if word := asleep_of(routes, self.label, slot):
+            return {"asleep": word, "rests": word == "asleep", "healthy": False, "memory": 0}
+        return {}
+
+    def _wake(self) -> None:
+        """Do what the watches of the hosts do of a model that wakes, at once."""
+        if self.wakes_held and self.wakes_held is self.owner:
+            return
+        routes = json.loads(self.loaded)
+        for route in sleepers(routes):
+            if route["sleep"]["due"] or route["model"] in self.wished:
+                names = targets_of(routes, route["model"])
+                routes = edited(routes, awake(route["model"], names))
+                self.loaded = self.files["routes.json"] = json.dumps(routes)
+
+    def _damaged(self) -> tuple[str, ...]:
+        sound = is_sound(
+            self.files.get("routes.json"),
+            self.files.get("backends.cfg"),
+            in_use=bool(parsed(self.loaded).get("routes")),
+        )
+        return () if sound else ("router/routes.json",)

@@ -1,0 +1,74 @@
+"""The lock of a host, and a client that knows whether the command still has it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from toolkit.adapters.hosts import heartbeat
+from toolkit.adapters.hosts.client import HostClient
+from toolkit.adapters.hosts.facts import owner_from_json
+from toolkit.adapters.hosts.heartbeat import Heartbeat, beating
+from toolkit.adapters.hosts.port import Named
+from toolkit.domain.replicas.probe import LockOwner
+from toolkit.errors import BusyError, HostError
+
+
+class Held(Named):
+    """A host reached through a client, and the lock that the command has of it."""
+
+    def __init__(self, client: HostClient) -> None:
+        self.host = client.host
+        self._client, self._ask = client, client.ask
+        names = {"hang": "toolkit_hang_seconds", "stall": "toolkit_stall_seconds"}
+        settings = self.host.settings
+        self._limits = {each: settings[name] for each, name in names.items() if name in settings}
+        self._held: tuple[str, Heartbeat] | None = None
+
+    @contextmanager
+    def lock(self, owner: LockOwner) -> Iterator[None]:
+        token, silence = secrets.token_hex(8), heartbeat.SILENCE_SECONDS
+        named = {**asdict(owner), "token": token}
+        with self._client.open("lock", owner=named, silence=silence) as dialog:
+            first = next(dialog.events())
+            held = first.get("result", first)
+            if not held["held"]:
+                raise busy(self.name, held.get("owner") or {})
+            with beating(dialog, silence) as beat:
+                self._held = (token, beat)
+                try:
+                    yield
+                finally:
+                    self._held = None
+
+    def require_lock(self) -> None:
+        if self._held and self._held[1].lost:
+            raise lock_lost()
+
+    def _holder(self) -> str:
+        self.require_lock()
+        return self._held[0] if self._held else ""
+
+
+def busy(host: str, owner: Mapping[str, Any]) -> BusyError:
+    """Return the error that names the holder of a host, the time and the command."""
+    holder = owner_from_json(owner)
+    from datetime import UTC, datetime
+
+    since = datetime.fromtimestamp(holder.since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return BusyError(
+        f"{host} is held by {holder.actor} (pid {holder.pid}) since {since}: {holder.command}",
+        hint="the same command with --wait 10min waits for it; toolkit status shows it; a holder that lost its link "
+        f"gives up within {heartbeat.SILENCE_SECONDS:.0f} s",
+    )
+
+
+def lock_lost() -> HostError:
+    """Return the error of a command that lost the lock of a host."""
+    return HostError(
+        "the deployment lock was lost: this machine or its link was silent for too long",
+        hint="the same command again, here or elsewhere: it ends what was begun",
+    )

@@ -1,0 +1,103 @@
+"""What lies on a host: snapshots, engines, compiled trees, what was cut short."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from toolkit.adapters.hosts.answers import leftover_of
+from toolkit.adapters.hosts.client import Report
+from toolkit.adapters.hosts.facts import understood
+from toolkit.adapters.hosts.held import Held
+from toolkit.adapters.hosts.port import CheckedEngine, FoundCompiled, KeptCompiled, RemovedLeftovers
+from toolkit.domain.outside import checked, whole
+
+# What few commands ask a host for is loaded where it is asked for: a rollback must start at once.
+if TYPE_CHECKING:
+    from toolkit.domain.files.snapshot import FileDigest
+    from toolkit.domain.hosts.leftover import Leftover
+
+
+class Stocked(Held):
+    """The stock of a host."""
+
+    def place(self, source: str, digest: str, files: Sequence[str], report: Report) -> None:
+        self._ask("place", report, source=source, digest=digest, files=list(files))
+
+    def hash_files(self, digest: str, report: Report) -> dict[str, dict[str, Any]]:
+        answer = self._ask("hash", report, digest=digest)
+        found: dict[str, dict[str, Any]] = answer["files"]
+        for path, words in answer["faults"].items():
+            found.setdefault(path, {})["fault"] = words
+        return found
+
+    def check_snapshot(self, digest: str, report: Report) -> tuple[str, ...]:
+        return tuple(self._ask("check-snapshot", report, digest=digest)["faults"])
+
+    def keep_compiled(self, program: str) -> KeptCompiled:
+        answer = self._ask("keep-compiled", program=program)
+        with understood(self.name):
+            return KeptCompiled(
+                name=str(answer["name"]), size=int(answer["bytes"]), why=str(answer["why"])
+            )
+
+    def find_compiled(self, compiles: Mapping[str, Any], snapshot: str) -> FoundCompiled:
+        answer = self._ask("find-compiled", compiles=dict(compiles), snapshot=snapshot)
+        with understood(self.name):
+            return FoundCompiled(str(answer["kind"]), str(answer["name"]))
+
+    def hand_out_compiled(self, name: str) -> tuple[tuple[FileDigest, ...], Iterator[bytes]]:
+        from toolkit.domain.files.snapshot import FileDigest
+
+        first = self._ask("hand-out-compiled", name=name, offset=0)
+        with understood(self.name):
+            files = tuple(
+                checked(FileDigest(path, whole(size, "size"), sha256))
+                for path, size, sha256 in first["files"]
+            )
+        return files, self._parts(name, first)
+
+    def _parts(self, name: str, answer: Mapping[str, Any]) -> Iterator[bytes]:
+        offset = 0
+        while True:
+            with understood(self.name):
+                data = b64decode(answer["data"], validate=True)
+            yield data
+            offset += len(data)
+            if not (data and answer["more"]):
+                return
+            answer = self._ask("hand-out-compiled", name=name, offset=offset)
+
+    def place_compiled(self, source: str, name: str, files: Sequence[str]) -> None:
+        request = {"source": source, "digest": name, "files": list(files), "kind": "compiled"}
+        self._ask("place", lambda _: None, **request)
+
+    def seal_engine(self, engine: str, report: Report) -> None:
+        self._ask("seal-engine", report, name=engine)
+
+    def check_engine(self, engine: str, report: Report) -> CheckedEngine:
+        answer = self._ask("check-engine", report, name=engine)
+        return CheckedEngine(
+            sealed=bool(answer["sealed"]),
+            files=int(answer["files"]),
+            size=int(answer["bytes"]),
+            faults=tuple(answer["faults"]),
+        )
+
+    def swap_engine(self, engine: str, report: Report) -> None:
+        self._ask("swap-engine", report, name=engine)
+
+    def remove(self, kind: str, name: str) -> int:
+        return int(self._ask("remove", kind=kind, name=name)["freed"])
+
+    def leftovers(self) -> tuple[Leftover, ...]:
+        answer = self._ask("leftovers")
+        with understood(self.name):
+            return tuple(leftover_of(each) for each in answer["leftovers"])
+
+    def remove_leftovers(self, paths: Sequence[str]) -> RemovedLeftovers:
+        answer = self._ask("remove-leftovers", paths=list(paths), holder=self._holder())
+        with understood(self.name):
+            kept = {str(path): str(why) for path, why in answer["kept"].items()}
+            return RemovedLeftovers(whole(answer["freed"], "bytes"), kept)
