@@ -277,6 +277,16 @@ CASES: dict[str, tuple[Wanted, HostFacts, str, list[str], str]] = {
          "bake blue"],
         "about 5 s",
     ),
+    "what dozes starts on another device where others have taken its own meanwhile": (
+        wanted(sleepy(1, 20), "rollback"),
+        host(replace(dozing(1), release=sleepy(1, 20)),
+             slot("green", big(2, 12), weight=100, devices=(0,), memory=GB),
+             devices=(gpu(0, 24, 2), gpu(1, 24, 24))),
+        "side-by-side",
+        ["stop blue", "start blue", "gate blue", "shift blue", "bake blue", "drain green",
+         "standby green"],
+        "",
+    ),
     "where nothing serves, what dozes wakes": (
         wanted(sleepy(1)), host(dozing(1), devices=(gpu(0, 24, 22),)), "switch",
         ["wake blue", "gate blue", "shift blue"], "about 5 s",
@@ -361,6 +371,16 @@ def test_a_plan_says_who_serves_where_it_goes_and_what_it_moves() -> None:
         "kind": "fetch", "slot": "", "reason": plan.steps[0].reason, "size": 5 * GB,
         "share": 0, "seconds": 0, "requests": 0,
     }  # fmt: skip
+
+
+def test_nothing_stops_for_a_release_that_dozes_and_whose_device_others_have_filled() -> None:
+    other = slot("red", big(5, 8), model="other", weight=100, devices=(0,), memory=GB)
+    serving = slot("green", big(2, 12), weight=100, devices=(0,), memory=GB)
+    facts = host(
+        replace(dozing(1), release=sleepy(1, 20)), serving, other, devices=(gpu(0, 24, 2),)
+    )
+    with pytest.raises(NothingSuitableError, match=r"does not fit on .* with other left running"):
+        plan_deploy(wanted(sleepy(1, 20), "rollback"), facts)
 
 
 def test_a_swap_says_why() -> None:

@@ -15,8 +15,8 @@ from toolkit.adapters.fakes.host import FakeHost, gpu
 from toolkit.cli.views.slot import state_words
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.gates.guard import Guard, Verdict
-from toolkit.domain.hosts.facts import ProcessState
-from toolkit.errors import ReleaseFailedError
+from toolkit.domain.hosts.facts import ProcessState, SlotFacts
+from toolkit.errors import NothingSuitableError, ReleaseFailedError
 
 BACK = [
     "drain tiny-green",
@@ -287,3 +287,41 @@ def test_hosts_that_change_one_after_the_other_say_what_becomes_of_their_replica
 def test_a_stop_ends_what_dozes_too(swapped: World) -> None:
     swapped.stop()
     assert swapped.table() == []
+
+
+def test_a_rollback_stops_nothing_for_what_has_no_room_to_wake_any_more(swapped: World) -> None:
+    taken = replace(release(9, memory=8 * GB), model="other", accelerator="cuda")
+    slot = SlotFacts(
+        "other", "blue", 8190, taken, process=ProcessState.RUNNING, healthy=True, devices=(0,)
+    )
+    swapped.see(
+        devices=(replace(gpu(24 * GB)[0], memory_free=0),),
+        slots=(*swapped.host.facts.slots, replace(slot, memory=8 * GB)),
+    )
+    with pytest.raises(NothingSuitableError, match="with other left running"):
+        swapped.rollback()
+    assert ("green", "v2", "healthy", 100) in swapped.table()
+    assert dozing(swapped) == {"v1"}
+    assert "drain tiny-green" not in swapped.host.events
+
+
+def test_a_model_that_wakes_during_a_rollback_is_counted_before_anything_stops(
+    swapped: World,
+) -> None:
+    other = replace(release(9, memory=6 * GB), model="other", accelerator="cuda")
+    slot = SlotFacts(
+        "other", "blue", 8190, other, process=ProcessState.RUNNING, healthy=True, devices=(0,)
+    )
+    swapped.see(slots=(*swapped.host.facts.slots, replace(slot, rests=True, memory=0)))
+
+    def wakes(event: str) -> None:
+        if event == "hold wakes":
+            slots = [each for each in swapped.host.facts.slots if each.model != "other"]
+            swapped.see(devices=(replace(gpu(24 * GB)[0], memory_free=0),), slots=(*slots, slot))
+
+    swapped.before(wakes)
+    with pytest.raises(NothingSuitableError, match="other has woken since the plan was made"):
+        swapped.rollback()
+    swapped.before(lambda _: None)
+    assert ("green", "v2", "healthy", 100) in swapped.table()
+    assert dozing(swapped) == {"v1"}

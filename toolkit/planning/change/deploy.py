@@ -25,6 +25,7 @@ from toolkit.planning.change.doze import (
     DOZE_NOTE,
     WAKE_DOWNTIME,
     can_lie_down,
+    can_wake,
     doze_step,
     dozes_as,
     in_the_way,
@@ -110,7 +111,7 @@ def _ordered(wanted: Wanted, facts: HostFacts) -> Plan:
         )
         plan = _plan(wanted, target, current, Strategy.SWITCH, steps)
         return replace(plan, notes=_notes(watched))
-    if dozes_as(target, wanted.release):
+    if can_wake(target, wanted.release, facts, [current] if current else []):
         return _wake(wanted, facts, current, target)
     return _start_new(wanted, facts, current, target)
 

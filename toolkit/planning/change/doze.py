@@ -7,13 +7,14 @@ takes seconds. Nothing here acts; where the engine does not fall asleep, or does
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from toolkit.domain.deployment.plan import Step, StepKind
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.hosts.facts import HostFacts, ProcessState, SlotFacts
 from toolkit.domain.quantity import format_size, stated_size
 from toolkit.hostside.memory import SYSTEM_RESERVE
-from toolkit.planning.change.room import find_room
+from toolkit.planning.change.room import Room, find_room
 from toolkit.planning.engines import engine_of
 
 DOZE_NOTE = "both replicas do not fit at once: the old one falls asleep before the new one starts"
@@ -77,6 +78,21 @@ def dozes_as(slot: SlotFacts, release: Release) -> bool:
     """Whether the replica in `slot` dozes and is of this release."""
     same = slot.release is not None and slot.release.same_as(release)
     return same and slot.dozes and not slot.drift
+
+
+def can_wake(
+    slot: SlotFacts, release: Release, facts: HostFacts, leaving: Sequence[SlotFacts]
+) -> bool:
+    """Whether the replica in `slot` dozes, is of this release, and has room once those `leaving` have stopped."""
+    return dozes_as(slot, release) and room_to_wake(slot, release, facts, leaving).fits
+
+
+def room_to_wake(
+    slot: SlotFacts, release: Release, facts: HostFacts, leaving: Sequence[SlotFacts]
+) -> Room:
+    """Return whether its own devices have room for the replica in `slot`: others may have come since it fell asleep."""
+    own = tuple(each for each in facts.devices if each.index in slot.devices)
+    return find_room(release, replace(facts, devices=own), (slot, *leaving))
 
 
 def is_cold(slot: SlotFacts) -> bool:

@@ -8,6 +8,7 @@ from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.deployment.plan import BEGINS, ENDS, Step, StepKind
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.errors import NothingSuitableError
+from toolkit.planning.change.doze import room_to_wake
 from toolkit.planning.change.room import find_room
 from toolkit.workflows.change.subject import Change
 
@@ -56,9 +57,12 @@ class WakesHeld:
             [slot for slot in facts.slots_of(self._change.model) if (kind, slot.slot) in ending]
             for kind in ENDS
         )
-        for slot in (step.slot for step in steps if step.kind is StepKind.START):
-            release = self._change.releases[slot]
+        there = {slot.slot: slot for slot in facts.slots_of(self._change.model)}
+        for step in (each for each in steps if each.kind in BEGINS):
+            release = self._change.releases[step.slot]
             room = find_room(release, facts, stopped, dozing)
+            if step.kind is StepKind.WAKE and step.slot in there:
+                room = room_to_wake(there[step.slot], release, facts, stopped)
             if not room.fits:
                 raise NothingSuitableError(
                     f"{release.title} does not fit on {facts.name} any more: {names} has woken since the plan was"
