@@ -19,6 +19,7 @@ from toolkit.domain.gates.guard import Answers, Benchmarks, Guard, Score, Speed,
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.registry.model import (
     Adapter,
+    Check,
     EngineSpec,
     HubSource,
     Openness,
@@ -239,6 +240,44 @@ def test_a_gate_that_removes_adapters_alone_has_nothing_to_ask(world: World, gua
     world.deploy(base(1, SQL))
     with pytest.raises(RefusedError, match="there is nothing to ask"):
         gate(world, base(2), version(guard), [])
+
+
+STRICT = replace(SQL, checks=(Check("Name the customers.", contains="SELECT"),))
+
+
+def test_a_gate_of_an_adapter_whose_checks_alone_changed_asks_it_by_its_name(
+    world: World, guard: Guard
+) -> None:
+    answering(world, RIGHT)
+    world.deploy(base(1, SQL, LAW))
+    before, plans = world.table(), list[GatePlan]()
+    gated = gate(world, base(2, STRICT, LAW), version(guard), plans)
+    assert plans[0].plan.steps[-1].reason == "ask sql its changed checks by its name"
+    assert (gated.tried, gated.checked, gated.refused) == ((), ("sql",), "")
+    # The gates say what they would say of any adapter that serves; nothing is compared with itself.
+    assert {each.gate for each in gated.results} == {"answers of sql", "health of sql"}
+    assert not [event for event in world.host.events if event.startswith(("load", "routes"))]
+    assert (world.table(), world.unfinished()) == (before, set())
+    answering(world, RIGHT, old=WRONG)
+    with pytest.raises(ReleaseFailedError, match=r"adapter sql .* without 'SELECT'"):
+        gate(world, base(2, STRICT, LAW), version(guard), plans)
+    assert (world.table(), world.unfinished()) == (before, set())
+    assert all(each == loaded(SQL, LAW) for each in engines(world))
+
+
+def test_a_gate_asks_new_adapters_and_those_with_other_checks_together(
+    world: World, guard: Guard
+) -> None:
+    answering(world, RIGHT)
+    world.deploy(base(1, SQL))
+    plans: list[GatePlan] = []
+    gated = gate(world, base(2, STRICT, LAW), version(guard), plans)
+    assert plans[0].plan.steps[-1].reason == (
+        "load law under names that no client can request, and forget them again; "
+        "ask sql its changed checks by its name"
+    )
+    assert (gated.tried, gated.checked) == (("law",), ("sql",))
+    assert {"answers of sql", "answers of law"} <= {each.gate for each in gated.results}
 
 
 @pytest.mark.parametrize("moment", [f"load sql@{SQL_2.snapshot[:12]}", "complete tiny-blue"])

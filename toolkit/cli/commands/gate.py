@@ -93,7 +93,8 @@ def run(
     """Ask a version its checks and gates, beside the serving one, on one host.
 
     A version that does not run is started beside what serves, gets no traffic, and is stopped again. Of one that
-    differs in LoRA adapters alone, the serving replica loads the new ones under names that no client can request.
+    differs in LoRA adapters alone, the serving replica loads the new ones under names that no client can request; those
+    whose checks alone changed are asked by their own names.
     """
     place = home_directory(of_site["home"])
     pins = read_pins(registry_path, place)
@@ -194,21 +195,22 @@ def _document(gated: Gated) -> dict[str, Any]:
         "host": gated.host,
         "started": gated.started,
         "adapters": list(gated.tried),
+        "checked": list(gated.checked),
         "gates": [each.as_json() for each in gated.results],
     }
 
 
 def _show(gated: Gated) -> None:
     started = ", started for its gates and stopped again" if gated.started else ""
+    where = f"of {gated.release.title} on {gated.host}"
     if gated.tried:
         say(
-            f"{', '.join(gated.tried)} of {gated.release.title} on {gated.host}, loaded for their gates and forgotten "
-            "again: their checks pass"
+            f"{', '.join(gated.tried)} {where}, loaded for their gates and forgotten again: their checks pass"
         )
-        for result in gated.results:
-            _show_result(result)
-        return
-    say(f"{gated.release.title} on {gated.host}{started}: its checks pass")
+    if gated.checked:
+        say(f"{', '.join(gated.checked)} {where}, asked by name: the changed checks pass")
+    if not gated.tried and not gated.checked:
+        say(f"{gated.release.title} on {gated.host}{started}: its checks pass")
     for result in gated.results:
         _show_result(result)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from toolkit.domain.deployment.plan import Plan, Step, StepKind
-from toolkit.domain.deployment.release import Release
+from toolkit.domain.deployment.release import Release, ReleaseAdapter
 from toolkit.domain.hosts.facts import HostFacts, SlotFacts
 from toolkit.errors import NothingSuitableError, RefusedError
 from toolkit.planning.change.adapters import adapter_changes
@@ -30,24 +31,34 @@ def slot_running(release: Release, facts: HostFacts) -> SlotFacts | None:
 
 
 def _trying(plan: Plan, up: str) -> tuple[Step, ...]:
-    """Return the steps that load new adapters beside what serves, for their gates alone."""
+    """Return the steps that load new adapters beside what serves, and ask others their changed checks."""
     assert plan.previous is not None and plan.release is not None, "adapters join a replica"
-    loaded = adapter_changes(plan.previous, plan.release).loaded
-    if not loaded:
+    changes = adapter_changes(plan.previous, plan.release)
+    loaded, checked = _names(changes.loaded), _names(changes.checked)
+    words = []
+    if loaded:
+        words.append(f"load {loaded} under names that no client can request, and forget them again")
+    if checked:
+        words.append(f"ask {checked} its changed checks by its name")
+    if not words:
         raise RefusedError(
-            f"{plan.release.title} has no adapter that {plan.previous.title} has not, so there is nothing to ask",
+            f"{plan.release.title} has no adapter and no check of one that {plan.previous.title} has not, so there is "
+            "nothing to ask",
             hint=up,
         )
-    names = ", ".join(each.name for each in loaded)
-    why = f"load {names} under names that no client can request, and forget them again"
     before = tuple(step for step in plan.steps if step.kind in _KEPT)
-    return (*before, Step(StepKind.ADAPT, why, plan.slot))
+    return (*before, Step(StepKind.ADAPT, "; ".join(words), plan.slot))
+
+
+def _names(adapters: Sequence[ReleaseAdapter]) -> str:
+    return ", ".join(each.name for each in adapters)
 
 
 def plan_gating(wanted: Wanted, facts: HostFacts) -> Plan:
     """Return the steps that start the release beside what runs, up to its checks, and stop it again.
 
-    Where it differs in adapters alone, the serving replica loads the new ones, and forgets them again.
+    Where it differs in adapters alone, the serving replica loads the new ones, and forgets them again. Those whose
+    checks alone changed are asked as they are.
 
     Raises RefusedError where that would touch anything that runs, NothingSuitableError where the release does not fit.
     """

@@ -188,7 +188,7 @@ class Act:
             self._judged.add(step.slot)
             self._proving.prove(release, step.slot, port)
         if once and self.adapters and not self._change.tries:
-            self.adapters.prove_all(release, step.slot, port)
+            self.adapters.prove_all(release, step.slot, port, release.adapters)
 
     def _gate_and_keep(self, step: Step) -> None:
         """Pass the gate; then keep what a new replica has compiled, before a client can have a part in it."""
@@ -222,6 +222,8 @@ class Act:
         gates = proving.beside(release, step.slot, port, slot.release) if proving else None
         adapting.prove(gates, proven=self._change.proven)
         if self._change.tries:
+            if proving:
+                proving.prove_all(release, step.slot, port, adapting.checked)
             return
         host = self._tools.host.host
         written = slot_variables(self._facts, host, release, step.slot, port, slot.devices)

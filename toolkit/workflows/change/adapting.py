@@ -49,7 +49,8 @@ class Adapting:
         self._loaded = {each.name: each for changes in found for each in changes.loaded}
         self._exchanged = {name for changes in found for name in changes.exchanged}
         same = {each.name: each for changes in found for each in changes.checked}
-        self._checked = [each for name, each in same.items() if name not in self._loaded]
+        # Same files, other checks.
+        self.checked = [each for name, each in same.items() if name not in self._loaded]
         self._removed = {name for changes in found for name in changes.removed} - kept
 
     def prove(
@@ -61,7 +62,7 @@ class Adapting:
         `proven` itself before. Raises ReleaseFailedError where an adapter does not load or pass; nothing has changed
         for clients then.
         """
-        for adapter in () if proven else self._checked:
+        for adapter in () if proven else self.checked:
             self._ask(adapter, adapter.name)
         for adapter in self._loaded.values():
             name = internal_name(adapter)

@@ -49,7 +49,7 @@ class Gated:
     """The verdicts on a release on a host. `started` is whether it was started for its gates, and stopped again.
 
     `refused` says why it must not take traffic; empty where it may. `tried` are the adapters that were loaded for their
-    gates alone.
+    gates alone, `checked` those of the same files that were asked other checks by their names.
     """
 
     host: str
@@ -58,6 +58,7 @@ class Gated:
     results: tuple[GateResult, ...]
     refused: str = ""
     tried: tuple[str, ...] = ()
+    checked: tuple[str, ...] = ()
 
 
 def gate_version(
@@ -151,7 +152,7 @@ def _asked(
     for result in results:
         keep_result(tools, slot.release, rollout, result)
     adapters = ProvingAdapters(tools, guards_of(order.version), rollout, alone=True)
-    adapters.prove_all(slot.release, slot.slot, slot.port)
+    adapters.prove_all(slot.release, slot.slot, slot.port, slot.release.adapters)
     why = refusal(results, guard)
     refused = [*([f"{slot.release.title} {why}"] if why else []), *adapters.refusals]
     return Gated(
@@ -176,19 +177,20 @@ def _started(tools: Tools, order: Order, guard: Guard, plan: Plan, facts: HostFa
 
 
 def _tried(tools: Tools, order: Order, plan: Plan, facts: HostFacts) -> Gated:
-    """Have the serving replica load the new adapters for their gates alone."""
+    """Have the serving replica load the new adapters for their gates alone, and ask others their changed checks."""
 
     def ask(act: Act, _: str) -> Gated:
         act.perform(plan.steps)
         assert plan.release is not None and plan.previous is not None and act.adapters is not None
-        tried = adapter_changes(plan.previous, plan.release).loaded
+        changes = adapter_changes(plan.previous, plan.release)
         return Gated(
             tools.host.name,
             plan.release,
             False,
             tuple(act.adapters.results),
             "; ".join(act.adapters.refusals),
-            tuple(each.name for each in tried),
+            tuple(each.name for each in changes.loaded),
+            tuple(each.name for each in changes.checked),
         )
 
     return _within_deployment(tools, order, plan, facts, ask)

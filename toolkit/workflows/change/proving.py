@@ -83,10 +83,15 @@ class ProvingAdapters:
 
         return prove
 
-    def prove_all(self, release: Release, slot: str, port: int) -> None:
-        """Run the gates of all adapters of a replica that has started, beside those of the serving one."""
+    def prove_all(
+        self, release: Release, slot: str, port: int, adapters: Iterable[ReleaseAdapter]
+    ) -> None:
+        """Run the gates of `adapters` that a replica has under their names, beside those of the serving replica.
+
+        Those of the serving replica itself have nothing to be compared with.
+        """
         old = serving_beside(self._tools.host.observe(), Place(slot, port, release))
-        for adapter in release.adapters:
+        for adapter in adapters:
             self.prove(release, adapter, adapter_place(slot, port, release, adapter), old)
 
     def prove(
