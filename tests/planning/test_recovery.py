@@ -54,6 +54,7 @@ BACK = deployment(action="rollback", number=1, previous=2, into="blue")
 ROLLBACK = deployment("gate green", action="rollback")
 FIRST = deployment("start blue", number=1, previous=None, into="blue")
 AGAIN = ["gate blue", "shift blue"]
+FAILED_GATE = StepRecord(8, "gate", "blue", Outcome.FAILED, 0.0)
 
 # what was open, what the host shows, whether it is completed, the steps
 CASES: dict[str, tuple[Deployment, HostFacts, bool, list[str]]] = {
@@ -112,8 +113,28 @@ CASES: dict[str, tuple[Deployment, HostFacts, bool, list[str]]] = {
     "a rollback before the newer one was stopped": (BACK, host(DOZES, NEW), False, []),
     "a rollback after the newer one was stopped goes on": (BACK, host(DOZES), True, WOKEN),
     "a rollback whose release has woken, before its shift": (
-        replace(BACK, steps=deployment("wake blue").steps), host(OLD_AT_REST), False,
+        replace(BACK, steps=deployment("wake blue").steps), host(OLD_AT_REST), True, AGAIN,
+    ),
+    "a rollback whose release started anew, before its shift": (
+        replace(BACK, steps=deployment("start blue").steps), host(OLD_AT_REST), True, AGAIN,
+    ),
+    "a rollback whose release starts": (
+        replace(BACK, steps=deployment("start blue").steps),
+        host(replace(OLD_AT_REST, healthy=False)), False,
         ["stop blue", "start green", "gate green", "shift green"],
+    ),
+    "a rollback whose release answers, and has not passed its checks": (
+        replace(BACK, steps=(*deployment("wake blue").steps, FAILED_GATE)),
+        host(OLD_AT_REST), False, ["stop blue", "start green", "gate green", "shift green"],
+    ),
+    "a rollback to another release than the one that answers there": (
+        replace(BACK, steps=deployment("start blue").steps),
+        host(slot("blue", release(9))), False,
+        ["stop blue", "start green", "gate green", "shift green"],
+    ),
+    "an upgrade whose release has woken, before its shift": (
+        replace(BACK, action="upgrade", steps=deployment("wake blue").steps), host(OLD_AT_REST),
+        False, ["stop blue", "start green", "gate green", "shift green"],
     ),
     "a rollback whose release has woken, after its shift": (
         replace(BACK, steps=deployment("wake blue").steps), host(OLD), True, ["shift blue"],

@@ -228,6 +228,8 @@ def test_a_rollback_that_is_killed_goes_on_with_the_same_command(
     swapped.rollback()
     assert set(swapped.serving().values()) == {"v1"}
     assert swapped.unfinished() == set()
+    # Neither release starts anew: what woke is there, and nothing else is left.
+    assert not [each for each in swapped.host.events if each.startswith("replica started")]
 
 
 def test_what_was_restarted_or_crashed_rests_and_a_rollback_starts_it_anew(swapped: World) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from toolkit.domain.deployment.plan import BEGINS, Step, StepKind
-from toolkit.domain.deployment.release import Deployment, Release
+from toolkit.domain.deployment.release import Deployment, Outcome, Release
 from toolkit.domain.hosts.facts import HostFacts, SlotFacts
 from toolkit.domain.registry.model import DEFAULT_HOLD
 from toolkit.planning.change.adapters import was_adapted
@@ -49,8 +49,9 @@ def plan_recovery(
         return _adapted(deployment, new, may_complete=may_complete and not withdrawn)
     if may_complete and not withdrawn and _is_live(new, deployment.release):
         return Recovery(True, *_complete(deployment, old))
-    if may_complete and deployment.action == "rollback" and old is None and new and new.dozes:
-        return Recovery(True, *_woken(deployment, new))
+    back = may_complete and deployment.action == "rollback" and old is None
+    if back and new and (new.dozes or _answers(deployment, new)):
+        return Recovery(True, *_back(deployment, new))
     return Recovery(False, *_undo(deployment, previous, new, old, withdrawn=withdrawn))
 
 
@@ -106,14 +107,25 @@ def _complete(
     return reason, tuple(steps), deployment.slot, old.slot if old else ""
 
 
-def _woken(deployment: Deployment, new: SlotFacts) -> tuple[str, tuple[Step, ...], str, str]:
-    """Return how to complete a rollback whose release dozes, and whose predecessor has been stopped for it."""
-    steps = (
-        wake_step(new),
-        Step(StepKind.GATE, "it must answer before it takes traffic", deployment.slot),
-        Step(StepKind.SHIFT, "all traffic to the release that has woken", deployment.slot),
+def _answers(deployment: Deployment, new: SlotFacts) -> bool:
+    """Whether the release of a deployment is ready in `new`, and no gate has refused it there."""
+    refused = any(
+        (step.kind, step.detail, step.outcome) == (StepKind.GATE, new.slot, Outcome.FAILED)
+        for step in deployment.steps
     )
-    return "its release dozes here, and nothing else is left", steps, deployment.slot, ""
+    there = new.release is not None and new.release.number == deployment.release
+    return there and new.healthy and not refused
+
+
+def _back(deployment: Deployment, new: SlotFacts) -> tuple[str, tuple[Step, ...], str, str]:
+    """Return how to complete a rollback whose release dozes or answers, and whose predecessor was stopped for it."""
+    steps = (
+        *((wake_step(new),) if new.dozes else ()),
+        Step(StepKind.GATE, "it must answer before it takes traffic", deployment.slot),
+        Step(StepKind.SHIFT, "all traffic to the release before", deployment.slot),
+    )
+    how = "dozes" if new.dozes else "is ready"
+    return f"its release {how} here, and nothing else is left", steps, deployment.slot, ""
 
 
 def _undo(
