@@ -14,11 +14,13 @@ from toolkit.cli.arguments.options import fleet_option, home_option, json_option
 from toolkit.cli.opening.context import home_directory, open_fleet, open_history, open_ports
 from toolkit.cli.terminal.output import note, print_json, say, say_whole, table
 from toolkit.cli.terminal.streams import output_is_lost
+from toolkit.cli.views.replicas import replicas_json, replicas_of, replicas_words
 from toolkit.domain.deployment.release import Deployment
 from toolkit.domain.gates.guard import GateRecord, Verdict, figure_words
 from toolkit.domain.quantity import format_seconds
 from toolkit.errors import InputError
 from toolkit.workflows.fleet.follow import follow_model, latest_log
+from toolkit.workflows.fleet.look import look
 from toolkit.workflows.fleet.status import log_host, log_slot
 
 
@@ -26,31 +28,58 @@ from toolkit.workflows.fleet.status import log_host, log_slot
 @click.argument("model")
 @click.option("--limit", type=Whole(1), default=20, show_default=True, help="Deployments to show.")
 @click.option("--gates", "with_gates", is_flag=True, help="Show what each gate measured.")
+@click.option(
+    "--hosts",
+    "with_hosts",
+    is_flag=True,
+    help="Ask the hosts, too: show where each release serves, stands by or dozes.",
+)
+@fleet_option()
 @home_option()
 @json_option()
-def releases(model: str, limit: int, with_gates: bool, home: str | None, as_json: bool) -> None:
+def releases(
+    model: str,
+    limit: int,
+    with_gates: bool,
+    with_hosts: bool,
+    fleet: str | None,
+    home: str | None,
+    as_json: bool,
+) -> None:
     """List a model's releases and how each deployment of them went."""
-    history = open_history(home_directory(home))
+    place = home_directory(home)
+    history = open_history(place)
     known, deployments = history.releases(model), history.deployments(model, limit)
     gates = history.gates(model)
     if not known:
         raise InputError(f"{model} has no releases in this history", hint=f"toolkit deploy {model}")
+    seen = look(open_ports(open_fleet(fleet).hosts, place)) if with_hosts else None
+    there = replicas_of(model, seen) if seen else {}
+    failure = seen.failure() if seen and seen.errors else None
     if as_json:
         print_json(
             {
                 "releases": [
-                    {**release.as_json(), "created_at": created} for release, created in known
+                    {
+                        **release.as_json(),
+                        "created_at": created,
+                        **({"replicas": replicas_json(there, release.number)} if seen else {}),
+                    }
+                    for release, created in known
                 ],
                 "deployments": [_deployment_json(each) for each in deployments],
                 "gates": [each.as_json() for each in gates],
-            }
+            },
+            failure,
         )
         return
+    several = seen is not None and len(seen.facts) + len(seen.errors) > 1
     table(
-        ("RELEASE", "VERSION", "REVISION", "ENGINE", "CREATED", "FAILED"),
+        (*_RELEASE_COLUMNS, *(["REPLICAS"] if seen else []), "FAILED"),
         [
             (
                 f"#{each.number}", each.version, each.revision[:12], each.engine, _time(created),
+                *([replicas_words(there, each.number, several=several)] if seen else []),
                 _failed(each.number, gates),
             )
             for each, created in known
@@ -71,6 +100,8 @@ def releases(model: str, limit: int, with_gates: bool, home: str | None, as_json
             for each in deployments
         ],
     )
+    if failure:
+        raise failure
 
 
 def _failed(number: int, gates: Sequence[GateRecord]) -> str:
@@ -177,6 +208,7 @@ def _print_lines(lines: Any) -> list[str]:
     return shown
 
 
+_RELEASE_COLUMNS = ("RELEASE", "VERSION", "REVISION", "ENGINE", "CREATED")
 _DEPLOYMENT_COLUMNS = ("ACTION", "RELEASE", "OUTCOME", "STARTED", "TOOK", "BY", "REASON")
 
 
