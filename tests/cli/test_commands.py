@@ -263,6 +263,32 @@ def test_an_option_with_nothing_is_refused(shell: Shell, line: str) -> None:
         assert f"Invalid value for '{option}': it is empty." in said.err
 
 
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("status", "[MODEL]"),
+        ("requests", "[MODEL]"),
+        ("registry pin tiny", "[REF]"),
+        ("bundle create tiny", "MODEL[@VERSION]..."),
+        ("outdated", "[MODEL]..."),
+        ("ask tiny", "PROMPT"),
+    ],
+)
+def test_an_argument_with_nothing_is_refused(shell: Shell, line: str, name: str) -> None:
+    said = shell(*line.split(), "")
+    assert (said.code, said.out) == (2, "")
+    assert f"Invalid value for '{name}': it is empty." in said.err
+
+
+@pytest.mark.parametrize("line", ["deploy tiny@ --yes", "pull tiny@", "registry show tiny@"])
+def test_a_version_without_a_name_is_not_the_newest(shell: Shell, line: str) -> None:
+    said = shell(*line.split())
+    assert (said.code, said.out) == (2, "")
+    assert "error: 'tiny@' names no version" in said.err
+    assert "hint: tiny is the newest; known: v1, bare, huge" in said.err
+    assert shell.untouched()
+
+
 @pytest.mark.parametrize("words", [("prune", "--yes"), ("prune", "--yes", "--json")])
 def test_what_the_system_refuses_is_an_error_with_a_hint(
     shell: Shell, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]

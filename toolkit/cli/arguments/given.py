@@ -1,4 +1,4 @@
-"""Refuse options that are given with nothing: an unset variable of a script must not mean this machine, or all keys."""
+"""Refuse what is given with nothing: an unset variable of a script must not mean this machine, or all keys."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from click.core import ParameterSource
 
 
 def refuse_empty(command: click.Command) -> click.Command:
-    """Let the options of a command, and of its own commands, refuse an empty value; return the command.
+    """Let the options and arguments of a command, and of its own commands, refuse an empty value; return the command.
 
-    `--fleet "$FLEET"` without the variable would mean this machine. A variable of the environment that is empty counts
-    as none.
+    `--fleet "$FLEET"` without the variable would mean this machine, and `registry pin MODEL "$TAG"` the tracked branch.
+    A variable of the environment that is empty counts as none.
     """
-    for option in _options(command):
-        if not isinstance(option.callback, _Refusing):
-            option.callback = _Refusing(option.callback)
+    for each in _with_values(command):
+        if not isinstance(each.callback, _Refusing):
+            each.callback = _Refusing(each.callback)
     return command
 
 
-def _options(command: click.Command) -> Iterator[click.Option]:
+def _with_values(command: click.Command) -> Iterator[click.Parameter]:
     for parameter in command.params:
-        if isinstance(parameter, click.Option) and not parameter.is_flag:
+        if not (isinstance(parameter, click.Option) and parameter.is_flag):
             yield parameter
     if isinstance(command, click.Group):
         for each in command.commands.values():
-            yield from _options(each)
+            yield from _with_values(each)
 
 
 class _Refusing:
-    """A callback of an option that refuses an empty value before the option's own `callback`."""
+    """A callback of a parameter that refuses an empty value before the parameter's own `callback`."""
 
     def __init__(self, callback: Callable[[click.Context, click.Parameter, Any], Any] | None):
         self._callback = callback

@@ -309,8 +309,14 @@ class Registry:
 
     def version(self, spec: str) -> Version:
         """Return the version that `MODEL` (its newest) or `MODEL@VERSION` names; a candidate only by its name."""
-        name, _, version = spec.partition("@")
+        name, at, version = spec.partition("@")
         model = self.model(name)
+        if at and not version:
+            # A script's variable that is not set must not mean the newest.
+            known = ", ".join(each.name for each in model.versions)
+            raise InputError(
+                f"{spec!r} names no version", hint=f"{name} is the newest; known: {known}"
+            )
         if not version and model.newest.candidate:
             raise InputError(
                 f"{name} has candidates alone, and none of them is accepted",
