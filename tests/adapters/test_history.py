@@ -169,6 +169,17 @@ def test_the_newest_start_that_succeeded_tells_how_long_one_takes(history: Histo
     assert (history.last_start("tiny"), history.last_start("other")) == (1.0, None)
 
 
+def test_a_start_whose_clock_was_set_back_tells_no_time(place: Path | Address) -> None:
+    clock = Clock()
+    history = History(place, clock)
+    for back in (0, 3600):
+        step = history.start_step(opened := begin(history, 1), "start", "blue")
+        clock.now -= back
+        history.end_step(opened, step, Outcome.DONE)
+    assert history.last_start("tiny") == 1.0
+    history.close()
+
+
 def test_the_deployments_of_one_command_share_a_rollout(history: History) -> None:
     begin(history, 1)
     for name in ("gpu-1", "gpu-2"):

@@ -7,10 +7,12 @@ from subprocess import PIPE
 
 import pytest
 
+from tests.adapters.history_lab import begin
 from tests.adapters.postgres_lab import IN_URL, PASSWORD, PostgresLab
 from tests.cli.shell import Shell, start
 from tests.planning.facts import release
 from toolkit.adapters.history.database import read_address
+from toolkit.adapters.history.history import History
 from toolkit.domain.deployment.release import Attempt, Outcome
 from toolkit.domain.gates.guard import Figure, GateRecord, GateResult, Verdict
 
@@ -44,6 +46,19 @@ def test_releases_tell_each_deployment_and_its_reason(either: Shell) -> None:
     document = json.loads(either("releases", "tiny", "--json").out)
     assert document["releases"][0]["number"] == 1
     assert document["deployments"][0]["reason"] == "it did not start\n  its log says: no"
+
+
+def test_a_deployment_whose_clock_was_set_back_took_no_known_time(shell: Shell) -> None:
+    history = History(shell.place / "home/history.db", iter([2000.0, 2000.0, 1000.0]).__next__)
+    history.add_release(release(1))
+    history.end_deployment(begin(history, 1), Outcome.LIVE)
+    history.close()
+    row = shell("releases", "tiny").out.splitlines()[-1].split()
+    assert row[-2:] == ["-", "ann@ops"]
+    assert (
+        shell("report", "--since", "1970-01-01", "--output", str(shell.place / "r.html")).code == 0
+    )
+    assert "after -" not in (shell.place / "r.html").read_text()
 
 
 def test_releases_tell_what_each_gate_found(either: Shell) -> None:

@@ -15,7 +15,7 @@ from toolkit.domain.gates.guard import Guard, ShareStep
 from toolkit.errors import (
     RefusedError,
 )
-from toolkit.planning.upkeep.unattended import expected_seconds
+from toolkit.planning.upkeep.unattended import UNKNOWN_DURATION, expected_seconds
 from toolkit.workflows.schedule.desk import Ended
 
 __all__ = ["night"]
@@ -144,6 +144,13 @@ def test_an_upgrade_is_expected_to_take_as_long_as_the_last_one() -> None:
     interrupted = replace(deployment(4, 1000.0, 1900.0, Outcome.UNDONE), rollout="r2")
     assert expected_seconds([interrupted, *known], guard) == 900.0
     assert expected_seconds([replace(interrupted, ended_at=4000.0)], guard) == 3000.0
+
+
+def test_an_upgrade_whose_clock_was_set_back_says_nothing_of_the_next_one() -> None:
+    back = replace(deployment(4, 1000.0, 400.0, Outcome.LIVE), rollout="r2")
+    assert expected_seconds([back], Guard()) == UNKNOWN_DURATION
+    known = deployment(1, 100.0, 140.0, Outcome.LIVE)
+    assert expected_seconds([back, known], Guard()) == 40.0
 
 
 def test_gates_alone_and_a_stop_say_nothing_of_an_upgrade() -> None:

@@ -180,11 +180,14 @@ class History:
         return bool(self._run(query, (model, host, rollout)))
 
     def last_start(self, model: str) -> float | None:
-        """Return how long the newest start of a replica of the model took, in seconds; None where none succeeded."""
+        """Return how long the newest start of a replica of the model took, in seconds; None where none succeeded.
+
+        One in which the clock was set back tells no time.
+        """
         rows = self._run(
             "SELECT steps.ended_at - steps.started_at AS seconds FROM steps"
             " JOIN deployments ON deployments.id = steps.deployment"
-            " WHERE model = ? AND kind = ? AND steps.outcome = ? AND steps.ended_at IS NOT NULL"
+            " WHERE model = ? AND kind = ? AND steps.outcome = ? AND steps.ended_at >= steps.started_at"
             " ORDER BY steps.deployment DESC, seq DESC LIMIT 1",
             (model, "start", str(Outcome.DONE)),
         )

@@ -213,7 +213,9 @@ _DEPLOYMENT_COLUMNS = ("ACTION", "RELEASE", "OUTCOME", "STARTED", "TOOK", "BY", 
 
 
 def _deployment_row(each: Deployment) -> tuple[str, ...]:
-    took = format_seconds(each.ended_at - each.started_at) if each.ended_at else "-"
+    seconds = (each.ended_at or 0.0) - each.started_at
+    # The clock may have been set back meanwhile.
+    took = format_seconds(seconds) if seconds >= 0 else "-"
     return (
         each.action,
         f"#{each.release}" if each.release else "-",

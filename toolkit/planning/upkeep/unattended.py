@@ -137,6 +137,9 @@ def expected_seconds(
         same = [each for each in deployments if each.rollout and each.rollout == last.rollout]
         begun = min((each.started_at for each in same), default=last.started_at)
         ended = max((each.ended_at or 0.0 for each in same), default=last.ended_at)
+        if ended < begun:
+            # The clock was set back meanwhile.
+            continue
         least = max(least, ended - begun)
         if last.outcome is Outcome.LIVE:
             return least

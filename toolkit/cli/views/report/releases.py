@@ -163,7 +163,9 @@ def _chosen(changes: tuple[Change, ...], room: int) -> list[Change]:
 
 def _row(each: Change) -> tuple[object, ...]:
     mark, tone = _ENDINGS[each.ending]
-    took = f" after {format_seconds(each.ended - each.started)}" if each.ended else ""
+    seconds = (each.ended or 0.0) - each.started
+    # The clock may have been set back meanwhile.
+    took = f" after {format_seconds(seconds)}" if seconds >= 0 else ""
     why = tag("span", each.reason, class_="why") if each.reason else None
     return (
         when(each.started),
