@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import operator
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -357,10 +358,30 @@ class TestFaults:
         assert engine_lab.recorder.faults >= 3
         assert capsys.readouterr().err.count("\n") == 1
 
+    def test_a_request_without_a_line_costs_no_other_that_ends_at_once(
+        self, engine_lab: Lab, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = middleware.fields
+
+        def fields(who: Any, *given: Any) -> str:
+            if who[0] == "k1":
+                raise ValueError("no line")
+            return real(who, *given)
+
+        monkeypatch.setattr(middleware, "fields", fields)
+
+        async def work() -> None:
+            keys = [((b"x-toolkit-key", f"k{each}".encode()),) for each in range(3)]
+            await asyncio.gather(*(ask(engine_lab.recorder, {}, headers=key) for key in keys))
+
+        asyncio.run(work())
+        assert sorted(line["key"] for line in engine_lab.records()) == ["k0", "k2"]
+        assert engine_lab.recorder.faults == 1
+
     def test_states_that_it_does_not_know(
         self, engine_lab: Lab, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(states, "STATE", (*states.STATE, "renamed"))
+        monkeypatch.setattr(states, "figures", operator.attrgetter("renamed"))
         assert run(ask(engine_lab.recorder, {"stream": True}))[0]["status"] == 200
         assert engine_lab.recorder.faults == 1
         (line,) = engine_lab.records()

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 from toolkit_recorder.book import Book
+from toolkit_recorder.counting import Count
+from toolkit_recorder.lines import fields
 
 from tests.hostside.router_lab import REPO
 from tests.hostside.use_lab import handed_out, ledger
@@ -50,15 +52,9 @@ def test_the_parts_of_a_book_are_one_run(tmp_path: Path) -> None:
     head = {**TOLD, "started": 1_795_000_000.0}
     book = Book(str(tmp_path / "caches/tiny-blue/use"), head, part=2000)
     for number in range(200):
-        record = {
-            "at": 1_795_000_000.0 + number,
-            "key": "-",
-            "model": "tiny",
-            "api": "/v1/embeddings",
-            "id": "",
-        }
-        sums = {"in": 3, "cached": None, "out": 0, "reasoning": None, "asked": 3}
-        book.record({**record, **sums, "end": "whole", "seconds": 0.1, "first": None})
+        times = (1_795_000_000.0 + number, 0.1, None)
+        who = ("-", "tiny", "/v1/embeddings", "")
+        book.record(fields(who, Count(3, None, 0, 3), "whole", times))
     use_carry.Carrier(str(tmp_path)).all("tiny-blue")
     assert len(list((tmp_path / "caches/tiny-blue/use").iterdir())) > 5
     assert [each["n"] for each in ledger(tmp_path) if "api" in each] == list(range(1, 201))

@@ -1,4 +1,4 @@
-"""The lines of one process: a file that only grows, each line whole with one call of the kernel."""
+"""The lines of one process: a file that only grows, by whole lines with one call of the kernel."""
 
 from __future__ import annotations
 
@@ -36,13 +36,22 @@ class Book:
         self._file = -1
         self._open()
 
-    def record(self, fields: Mapping[str, Any]) -> None:
-        """Write a request's line under the next number, which is used whether or not that works."""
-        self.number += 1
-        self.write({"n": self.number, **fields})
+    def record(self, *requests: str) -> None:
+        """Write the lines of requests under the next numbers, which are used whether or not that works.
+
+        Each is its other fields as JSON without braces, see `lines.py`.
+        """
+        texts = []
+        for fields in requests:
+            self.number += 1
+            texts.append(f'{{"n":{self.number},{fields}}}')
+        self._write("\n".join(texts))
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Write a line of another kind."""
+        self._write(_ENCODE(line))
+
+    def _write(self, line: str) -> None:
         if self._size >= self._limit:
             self._next()
         self._append(line)
@@ -53,8 +62,8 @@ class Book:
             os.close(self._file)
             self._file = -1
 
-    def _append(self, line: Mapping[str, Any]) -> None:
-        text = _ENCODE(line).encode() + b"\n"
+    def _append(self, line: str) -> None:
+        text = f"{line}\n".encode()
         # What a full disk has cut must not spoil the line after it.
         data = b"\n" + text if self._torn else text
         written = os.write(self._file, data)
@@ -70,7 +79,7 @@ class Book:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         self._file = os.open(os.path.join(self._directory, name), flags, 0o600)
         self._size, self._torn = 0, False
-        self._append({**self._head, "part": self._part})
+        self._append(_ENCODE({**self._head, "part": self._part}))
 
     def _next(self) -> None:
         former, self._part = self._file, self._part + 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -75,6 +74,9 @@ UNKNOWN = Count(None, None, None, None, None)
 
 def counted(parts: Sequence[Part], reasoning: int | None = None) -> Count:
     """Return the sum of a request's sequences."""
+    if len(parts) == 1:
+        (part,) = parts
+        return Count(part.prompt, part.cached, part.generated, part.prompt, reasoning)
     first: dict[int, Part] = {}
     for part in parts:
         best = first.get(part.origin)
@@ -182,13 +184,11 @@ def ended(
     return WHOLE
 
 
-# What is in each object by which `_says_failed`, and seldom in any other.
-_FAILURE = re.compile(b"error|abort|failed")
-
-
 def may_say_failed(pieces: Iterable[bytes]) -> bool:
     """Whether one of the last pieces of a stream may say that the engine gave the request up; read them then."""
-    return _FAILURE.search(b"".join(pieces)) is not None
+    text = b"".join(pieces)
+    # One of them is in each object by which `_says_failed`, and seldom in any other.
+    return b"error" in text or b"abort" in text or b"failed" in text
 
 
 def _says_failed(answer: Mapping[str, Any]) -> bool:
@@ -209,8 +209,6 @@ WITHOUT_TOKEN = (
 )
 # The last event of a stream, as each API has it.
 _MARKS = (b"event: message_stop", b"event: response.completed")
-# How an event without a name begins whose data is an object, and how it ends: it is neither of the above.
-OBJECT, OBJECT_END = b"data: {", b"}\n\n"
 
 
 def is_end_mark(body: bytes) -> bool:

@@ -8,6 +8,7 @@ difference exactly, also for a request that was broken off: an aborted state get
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -16,18 +17,20 @@ from toolkit_recorder.counting import Part
 COUNTERS = {"in": "vllm:prompt_tokens_total", "out": "vllm:generation_tokens_total"}
 
 # What a state must have for its figures to be known. A test holds each version of the engine to it.
-STATE = ("prompt_len", "is_prefilling", "num_cached_tokens", "parent_req", "lora_name", "stats")
+STATE = ("prompt_len", "is_prefilling", "num_cached_tokens", "parent_req", "lora_name")
+OF_STATS = "num_generation_tokens"
+figures = operator.attrgetter(*STATE, f"stats.{OF_STATS}")
 
 
 class Sequence:
-    """A sequence that the engine computes."""
+    """A sequence that the engine computes. Raises where its state is another than those known here."""
+
+    __slots__ = ("_id", "_processor", "_state")
 
     def __init__(self, processor: Any, request_id: str) -> None:
         self._processor, self._id = processor, request_id
         self._state = processor.request_states[request_id]
-        for name in STATE:
-            getattr(self._state, name)
-        _ = self._state.stats.num_generation_tokens
+        figures(self._state)
 
     def is_open(self) -> bool:
         """Whether the engine still computes it."""
@@ -35,26 +38,19 @@ class Sequence:
 
     def part(self) -> Part:
         """Return what has been computed so far."""
-        state = self._state
-        parent = state.parent_req
+        prompt, waits, cached, parent, name, generated = figures(self._state)
         # The counter of prompts moves with the first output.
-        prompt = 0 if state.is_prefilling else state.prompt_len
-        return Part(
-            prompt,
-            state.num_cached_tokens if prompt else 0,
-            state.stats.num_generation_tokens,
-            id(state) if parent is None else id(parent),
-            state.lora_name or "",
-        )
+        if waits:
+            prompt = 0
+        origin = id(self._state if parent is None else parent)
+        return Part(prompt, cached if prompt else 0, generated, origin, name or "")
 
 
-def watch(
-    begun: Callable[[Callable[[], Sequence]], None], fault: Callable[[BaseException], None]
-) -> bool:
+def watch(begun: Callable[[Any, str], None], fault: Callable[[BaseException], None]) -> bool:
     """Call `begun` for each sequence that the engine takes from now on; return whether this engine can be watched.
 
-    `begun` gets what makes the sequence, which raises where the engine's states are others than those known here. What
-    `begun` raises goes to `fault`, and the engine goes on.
+    `begun` gets what a `Sequence` is made of: the processor and the id. What it raises goes to `fault`, and the engine
+    goes on.
     """
     try:
         from vllm.v1.engine.output_processor import (  # type: ignore[import-not-found]
@@ -73,7 +69,7 @@ def watch(
         done = add_request(self, request, *given, **named)
         if not known:
             try:
-                begun(functools.partial(Sequence, self, request.request_id))
+                begun(self, request.request_id)
             except Exception as error:
                 fault(error)
         return done
