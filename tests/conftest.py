@@ -45,7 +45,11 @@ GROUPS = (
     (
         "tests/adapters/test_escape.py",
         "tests/adapters/test_host_contract.py",
+        "tests/adapters/test_host_answers_contract.py",
+        "tests/adapters/test_host_guard_contract.py",
+        "tests/adapters/test_host_stock_contract.py",
         "tests/adapters/test_host_real.py",
+        "tests/adapters/test_host_ends.py",
         "tests/adapters/test_host_systemd.py",
         "tests/adapters/test_perimeter.py",
         "tests/adapters/test_answered.py",

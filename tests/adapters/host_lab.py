@@ -35,7 +35,8 @@ from toolkit.planning.routing.routes import Routes
 
 ENGINE = "vllm-0.0.0-cpu-py311-00000000"
 STUB = Path(__file__).parent / "stub_vllm.py"
-# Beside the stub, it records what requests use.
+# Beside the stub: what its replicas may try, and what records the use of requests.
+WAYS = STUB.with_name("stub_ways.py")
 STATES = Path(__file__).parents[1] / "recorder/engine_double.py"
 
 
@@ -312,7 +313,8 @@ def supply(lab: HostLab) -> None:
     root = lab.host.host.root
     engine = f"{root}/engines/{ENGINE}/bin"
     lab.run("sh", "-c", _WRITE, "sh", engine, "vllm", STUB.read_text(), "755")
-    lab.run("sh", "-c", _WRITE, "sh", engine, STATES.name, STATES.read_text(), "644")
+    for beside in (WAYS, STATES):
+        lab.run("sh", "-c", _WRITE, "sh", engine, beside.name, beside.read_text(), "644")
     lab.run("ln", "-sf", "/usr/bin/python3", f"{engine}/python")
     for behaviour in Behaviour:
         source = f"{root}/sources/{behaviour.name.lower()}"

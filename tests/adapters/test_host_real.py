@@ -10,10 +10,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,6 @@ from toolkit.adapters.hosts.client import silent
 from toolkit.adapters.hosts.heartbeat import Heartbeat
 from toolkit.adapters.hosts.host import RealHost
 from toolkit.domain.files.snapshot import FileDigest, digest_of_files
-from toolkit.domain.hosts.facts import ProcessState
 from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import BusyError, HostError
 from toolkit.planning.routing.edits import with_model
@@ -34,6 +32,8 @@ from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Routes, Target
 
 MODULES = Path(__file__).parents[2] / "playbooks/roles/replica/files"
+
+
 OWNER = LockOwner("ann@ops", "toolkit deploy tiny", os.getpid())
 
 
@@ -215,137 +215,6 @@ def test_what_was_changed_since_the_deployment_is_named(lab: HostLab, program: s
     assert "its process has other arguments than the release" in slot.drift
 
 
-def test_the_workers_of_a_killed_replica_end_with_it(lab: HostLab, program: str) -> None:
-    port = lab.ports["blue"]
-    before = lab.run("pgrep", "-f", f"worker-of-{port}").split()
-    main = lab.run("pgrep", "-o", "-f", f"serve .* --port {port}").strip()
-    lab.run("kill", "-KILL", main)
-
-    until, left = time.monotonic() + 60, before
-    while left and time.monotonic() < until:
-        now = lab.run("sh", "-c", f"pgrep -f worker-of-{port} || true").split()
-        left = [pid for pid in before if pid in now]
-    assert before != []
-    assert left == []
-
-
-def test_what_a_killed_replica_left_among_temporary_files_goes_with_it(real_host: HostLab) -> None:
-    real_host.empty()
-    port = real_host.ports["blue"]
-    real_host.host.wait_ready(real_host.start("blue"), port, 120, silent)
-    main = int(real_host.run("pgrep", "-o", "-f", f"serve .* --port {port}"))
-    # Its own /tmp, which ends with its processes.
-    left = Path(f"/proc/{main}/root/tmp/a socket of vLLM's")
-    left.touch()
-    assert not Path("/tmp/a socket of vLLM's").exists()
-    os.kill(main, signal.SIGKILL)
-
-    until = time.monotonic() + 60
-    while left.exists():
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
-@pytest.mark.parametrize("fences", [None, ("user", "rights", "network")], ids=["all", "no files"])
-def test_a_replica_ends_with_what_started_it(
-    real_host: HostLab, fences: tuple[str, ...] | None
-) -> None:
-    real_host.empty()
-    port = real_host.ports["blue"]
-    root, program = real_host.host.host.root, real_host.start("blue", fences=fences)
-    assert real_host.host.wait_ready(program, port, 120, silent).ok
-    start = int(real_host.run("pgrep", "-o", "-f", f"{root}/slots/{program}/start"))
-    main = int(real_host.run("pgrep", "-o", "-f", f"serve .* --port {port}"))
-    # Killed for want of memory, or after the time that a stop may take.
-    os.kill(start, signal.SIGKILL)
-
-    until = time.monotonic() + 60
-    while Path(f"/proc/{main}").exists():
-        assert time.monotonic() < until, "the replica outlives what started it, with its memory"
-        time.sleep(0.05)
-    # supervisord waits a moment before it starts the replica again.
-    while not real_host.host.wait_ready(program, port, 120, silent).ok:
-        assert time.monotonic() < until
-        time.sleep(0.1)
-
-
-def test_a_supervisord_that_is_killed_is_back_and_nothing_that_serves_ends(
-    real_host: HostLab,
-) -> None:
-    real_host.empty()
-    host, program = real_host.host.host, real_host.start("blue")
-    port = real_host.ports["blue"]
-    assert real_host.host.wait_ready(program, port, 120, silent).ok
-    real_host.route(with_model(Routes(), "tiny", (Target("blue", port, 100),), created=1))
-    words = f"serve .* --port {port}", f"/haproxy -W .*{host.root}"
-    replica, router = (int(real_host.run("pgrep", "-o", "-f", each)) for each in words)
-    pid_file = Path(host.root, "supervisor/supervisord.pid")
-    former, statuses = pid_file.read_text(), list[int]()
-
-    def until(condition: Callable[[], bool], fault: str) -> None:
-        end = time.monotonic() + 60
-        while not condition():
-            assert time.monotonic() < end, fault
-            with closing(HTTPConnection(host.router_bind, timeout=20)) as client:
-                client.request("POST", "/m/tiny/v1/completions", "{}")
-                statuses.append(client.getresponse().status)
-            time.sleep(0.02)
-
-    def runs() -> bool:
-        return [each.process for each in real_host.host.observe().slots] == [ProcessState.RUNNING]
-
-    os.kill(int(former), signal.SIGKILL)
-    until(lambda: pid_file.exists() and pid_file.read_text() != former, "supervisord is not back")
-    until(lambda: not Path(f"/proc/{router}").exists(), "the former router stays")
-    until(runs, "the replica is not seen")
-    until(lambda: len(_having("watch-host", host.root)) == 1, "the former watch stays")
-    assert {*statuses} == {200}
-    (slot,) = real_host.host.observe().slots
-    assert slot.healthy and slot.weight == 100 and not slot.drift
-    assert slot.memory > 10**6
-    # To stop it ends the replica from before.
-    assert Path(f"/proc/{replica}").exists()
-    real_host.route(Routes())
-    real_host.stop("blue")
-    assert not Path(f"/proc/{replica}").exists()
-
-
-def _having(*words: str) -> list[Path]:
-    """Return the directories of the processes that have all `words` in their command line."""
-    found = []
-    for each in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if {*words} <= {*(each / "cmdline").read_text().split("\0")}:
-                found.append(each)
-    return found
-
-
-@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="has no autogroups")
-def test_replicas_that_start_together_have_the_same_weight(real_host: HostLab) -> None:
-    real_host.empty()
-    port = real_host.ports["blue"]
-    # The kernel takes one weight in a tenth of a second from all users, so it refuses the replica's for now.
-    with subprocess.Popen([sys.executable, "-c", _WEIGH], start_new_session=True) as other:
-        program = real_host.start("blue", fences=("user", "rights", "network"))
-        assert real_host.host.wait_ready(program, port, 120, silent).ok
-        other.kill()
-    main = int(real_host.run("pgrep", "-o", "-f", f"serve .* --port {port}"))
-    router = int(real_host.run("pgrep", "-o", "-f", f"haproxy -W.*{real_host.host.host.root}"))
-    until = time.monotonic() + 60
-    while not Path(f"/proc/{main}/autogroup").read_text().endswith(" nice 10\n"):
-        assert time.monotonic() < until, "its session has the weight of a router or a command"
-        time.sleep(0.05)
-    assert Path(f"/proc/{router}/autogroup").read_text().endswith(" nice 0\n")
-    # A model that is stopped leaves neither rules nor a home.
-    home = Path(real_host.host.host.root, "caches", program)
-    rules = f"table inet {real_host.host.host.slot_user(program).replace('-', '_')}\n"
-    assert rules in real_host.run("/usr/sbin/nft", "list", "tables")
-    assert home.exists()
-    real_host.stop("blue", home_kept=False)
-    assert rules not in real_host.run("/usr/sbin/nft", "list", "tables")
-    assert not home.exists()
-
-
 def test_a_replica_does_not_start_again_on_changed_weights(lab: HostLab) -> None:
     root, port = lab.host.host.root, lab.ports["blue"]
     text = str(Behaviour.GOOD).encode()
@@ -405,14 +274,6 @@ host = Host(**json.loads(sys.argv[1]))
 with RealHost(host_client(host, Path(sys.argv[2]))).lock(LockOwner("x", "y", 1)):
     print("held", flush=True)
     time.sleep(60)
-"""
-
-_WEIGH = """
-import time
-while True:
-    with open("/proc/self/autogroup", "w") as file:
-        file.write("0")
-    time.sleep(0.01)
 """
 
 

@@ -11,23 +11,21 @@ import http.client
 import json
 import os
 import re
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import yaml
 
+from tests.hostside.ports import closed_port, free_port
+from tests.hostside.router_backend import Backend
 from toolkit.domain.clients.keys import KeyRing
 from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Routes
@@ -57,37 +55,6 @@ __all__ = [
 ]
 
 NOBODY = 65534
-# The ports that `free_port` has given away.
-_given: list[int] = []
-
-
-def free_port() -> int:
-    """Return a free port on loopback that stays free while its server is away.
-
-    The kernel gives ports from 32768 on to outgoing connections, also the port of a router that is to start again. Each
-    process of tests draws among ports of its own, and none again soon: two routers would share a port without a word.
-    """
-    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    own = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-    while True:
-        port = 20000 + secrets.randbelow(12000 // workers) * workers + own
-        if port in _given[-2000:]:
-            continue
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            _given.append(port)
-            return port
-
-
-@contextlib.contextmanager
-def closed_port() -> Iterator[int]:
-    """Take a port on loopback without listening at it, so that no other program of this machine listens there."""
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        yield int(holder.getsockname()[1])
 
 
 def until(condition: Callable[[], Any], seconds: float = 60.0, *, pause: float = 0.005) -> Any:
@@ -145,153 +112,6 @@ def patient(lab: Lab) -> None:
     assert text.count("local TIMEOUT = 0.5 ") == 1
     path.write_text(text.replace("local TIMEOUT = 0.5 ", "local TIMEOUT = 30 "))
     router_socket.reload(lab.directory)
-
-
-class Backend:
-    """An engine's stand-in: answers `/health` and completions that carry its name.
-
-    Body {"tokens": n, "pause": s, "stream": bool}: n pieces, `pause` seconds apart. With "gated" the answer, or each
-    piece of it, waits for a turn: `turns.release()`. `gone` counts the requests whose client hung up; `last` is path
-    and body of the newest request, `headers` its headers, `all_headers` with those that stand twice.
-    Its answers have the headers `says`, too.
-    With "comments" a comment follows each piece of a stream, as with vLLM's `sse-keep-alive-interval`. A
-    `broken` one hangs up instead of answering, an `ill` one answers checks with 503.
-    """
-
-    def __init__(self, name: str, port: int | None = None) -> None:
-        self.name, self.gone, self.last = name, 0, ("", b"")
-        self.headers: dict[str, str] = {}
-        self.says: dict[str, str] = {}
-        self.all_headers: list[tuple[str, str]] = []
-        self.broken = self.ill = False
-        self.turns = threading.Semaphore(0)
-        self.server = _Server(("127.0.0.1", port or free_port()), _Handler)
-        self.server.backend = self
-        self.port = int(self.server.server_address[1])
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def stop(self) -> None:
-        """Close the port; running answers go on."""
-        self.server.shutdown()
-        self.server.server_close()
-
-    def cut(self) -> None:
-        """Cut all connections, as the end of the process does."""
-        for connection in list(self.server.connections):
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 512
-    backend: Backend
-
-    def __init__(self, *given: Any) -> None:
-        self.connections: set[socket.socket] = set()
-        super().__init__(*given)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self.connections.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        self.connections.discard(request)
-        super().shutdown_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: clients of these tests hang up on purpose."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Server
-
-    def do_GET(self) -> None:
-        self._answer(b"{}", 503 if self.server.backend.ill else 200)
-
-    def do_POST(self) -> None:
-        try:
-            self._answer_post()
-        except OSError:
-            self.server.backend.gone += 1
-            self.close_connection = True
-
-    def _answer_post(self) -> None:
-        body = self._body()
-        backend = self.server.backend
-        backend.last, backend.headers = (self.path, body), dict(self.headers)
-        backend.all_headers = self.headers.items()
-        if backend.broken:
-            self.close_connection = True
-            return
-        try:
-            wanted = json.loads(body) if len(body.rstrip()) < 4096 else {}
-        except ValueError:
-            wanted = {}
-        if not isinstance(wanted, dict) or not wanted.get("stream"):
-            if isinstance(wanted, dict):
-                self._wait_for_turn(wanted)
-                time.sleep(wanted.get("pause", 0))
-            answer = {"slot": backend.name, "size": len(body)}
-            text = json.dumps(answer, separators=(",", ":")).encode()
-            self._answer(text)
-            return
-        self._stream(wanted)
-
-    def _wait_for_turn(self, wanted: dict[str, Any]) -> None:
-        if wanted.get("gated"):
-            self.server.backend.turns.acquire(timeout=60)
-
-    def _say_more(self) -> None:
-        """Say what a replica adds to its head, and let every page read it, as vLLM does."""
-        for name, value in self.server.backend.says.items():
-            self.send_header(name, value)
-        if self.headers["Origin"]:
-            self.send_header("Access-Control-Allow-Origin", "*")
-            self.send_header("Access-Control-Allow-Credentials", "true")
-
-    def _stream(self, wanted: dict[str, Any]) -> None:
-        comment = b": keep-alive\n\n" if wanted.get("comments") else b""
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.send_header("Transfer-Encoding", "chunked")
-        self._say_more()
-        self.end_headers()
-        for _ in range(wanted["tokens"]):
-            self._wait_for_turn(wanted)
-            piece = {"slot": self.server.backend.name}
-            self._chunk(f"data: {json.dumps(piece)}\n\n".encode())
-            if comment:
-                self._chunk(comment)
-            time.sleep(wanted.get("pause", 0))
-        # At once, as the recorder of use lets an engine say it: clients hang up at the mark of the end.
-        self.wfile.write(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
-
-    def _chunk(self, data: bytes) -> None:
-        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
-
-    def _body(self) -> bytes:
-        if self.headers.get("Transfer-Encoding") != "chunked":
-            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        parts = []
-        while size := int(self.rfile.readline() or b"0", 16):
-            parts.append(self.rfile.read(size))
-            self.rfile.readline()
-        self.rfile.readline()
-        return b"".join(parts)
-
-    def _answer(self, body: bytes, status: int = 200) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self._say_more()
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
 
 
 class Lab:

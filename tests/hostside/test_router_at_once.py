@@ -8,9 +8,9 @@ import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
+from tests.hostside.keyed import ANN, TINY, bearer, ring
 from tests.hostside.router_lab import until
 from tests.hostside.router_site import PATH, Site
-from tests.hostside.test_router_keys import ANN, TINY, bearer, ring
 
 
 def test_a_refused_request_does_not_count_while_its_body_comes(site: Site) -> None:

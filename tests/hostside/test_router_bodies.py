@@ -12,9 +12,9 @@ import subprocess
 
 import pytest
 
+from tests.hostside.keyed import BOB, TINY, bearer, ring
 from tests.hostside.router_lab import Lab, free_port, lab, router_socket, until
 from tests.hostside.router_site import PATH, Site
-from tests.hostside.test_router_keys import BOB, TINY, bearer, ring
 
 
 def client(stack: contextlib.ExitStack, running: Lab) -> http.client.HTTPConnection:

@@ -7,10 +7,10 @@ import signal
 import sys
 import time
 
+from tests.hostside.keyed import ANN, TINY, bearer, ring
 from tests.hostside.router_lab import REPO, router_socket, until
 from tests.hostside.router_site import PATH, Site
 from tests.hostside.test_router_hold import Asked, begin, exchange
-from tests.hostside.test_router_keys import ANN, TINY, bearer, ring
 from tests.pace import Pace
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))

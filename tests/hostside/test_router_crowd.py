@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.hostside.keyed import ANN, bearer, ring
 from tests.hostside.router_lab import Lab, lab, until
 from tests.hostside.router_site import PATH, Site
-from tests.hostside.test_router_keys import ANN, bearer, ring
 
 SLOW, HALF_SENT = 5000, 200
 MEMORY = 600_000_000  # bytes, of all processes of the router together

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.hostside.keyed import ANN, BOB, bearer, ring
 from tests.hostside.router_lab import Backend, Lab, lab, router_socket, until
 from tests.hostside.router_site import Site
-from tests.hostside.test_router_keys import ANN, BOB, bearer, ring
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.routes import Target
 

@@ -1,75 +1,31 @@
-"""Who gets in: keys that count at once in every worker, limits for each, and nothing of a key left lying about."""
+"""Who gets in: keys that count at once in every worker, and nothing of a key left lying about."""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
-import itertools
 import json
-import os
-import signal
 import stat
-import subprocess
-import sys
-import time
-from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.hostside.router_lab import (
-    NOBODY,
-    REPO,
-    Backend,
-    Lab,
-    lab,
-    router,
-    router_keys,
-    router_socket,
-    until,
-)
+from tests.hostside.keyed import ANN, BOB, TINY, bearer, locked, ring, status
+from tests.hostside.router_lab import Backend, Lab, lab, router, router_keys, router_socket, until
 from tests.hostside.router_site import PATH, Site
-from toolkit.domain.clients.keys import Charge, KeyRing, Price
+from toolkit.domain.clients.keys import KeyRing
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.keys import opened, with_key, without_key
 from toolkit.planning.routing.routes import Routes, Target
 
-ANN, BOB = "tk-ann-" + "a" * 32, "tk-bob-" + "b" * 32
-TINY = {"model": "tiny"}
-
-
-@pytest.fixture(scope="module")
-def locked() -> Iterator[Lab]:
-    """A router with Ann's and Bob's keys, for cases that change nothing."""
-    with lab() as running:
-        made = Site(running)
-        running.give(ring())
-        yield running
-        made.blue.stop()
-        made.green.stop()
-
-
-def ring(**limits: int) -> KeyRing:
-    """Return the keys of Ann, with limits, and of Bob, without."""
-    return with_key(with_key(KeyRing(), "ann", ANN, now=1.0, **limits), "bob", BOB, now=2.0)
-
-
-def bearer(key: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {key}"}
+__all__ = ["locked"]
 
 
 def door(root: Path) -> tuple[int, bool]:
     """Return how many keys are valid and whether nobody gets in without one."""
     found = router_keys.door(str(root))
     return found["keys"], found["locked"]
-
-
-def status(running: Lab, key: str = "", path: str = PATH, body: Any = None) -> int:
-    return running.ask(path, body or TINY, **(bearer(key) if key else {}))[0]
 
 
 def test_without_keys_the_door_is_open_and_one_key_locks_it(site: Site) -> None:
@@ -207,34 +163,6 @@ def test_the_last_key_revoked_does_not_open_the_door_but_opening_does(site: Site
     assert [status(site.lab), status(site.lab, ANN)] == [200, 200]
 
 
-def test_what_was_revoked_stays_revoked_whatever_comes_later(site: Site) -> None:
-    before = ring()
-    site.lab.give(without_key(before, "ann", now=3.0))
-    # an ops machine that saw the keys before, or was away, brings its own
-    united = site.lab.give(before)
-    assert status(site.lab, ANN) == 401
-    assert KeyRing.from_json(united) == without_key(before, "ann", now=3.0)
-
-
-CHARGE = Charge(7.0, "EUR", {"tiny": (Price("2026-11-01", 1, 2, 3),)})
-
-
-def test_both_sides_unite_rings_alike() -> None:
-    rings = [
-        KeyRing(),
-        ring(per_minute=5),
-        without_key(ring(), "ann", now=4.0),
-        without_key(ring(), "ann", now=3.0),
-        replace(ring(), charge=CHARGE),
-        replace(ring(), charge=replace(CHARGE, told=8.0, models={})),
-        opened(without_key(with_key(KeyRing(), "bob", BOB, now=2.0), "bob", now=5.0)),
-    ]
-    for one, other in itertools.product(rings, rings):
-        united = json.loads(json.dumps(router_keys.merged(one.as_json(), other.as_json())))
-        assert united == json.loads(json.dumps(one.merged(other).as_json()))
-        assert router_keys.is_locked(united) == one.merged(other).is_locked
-
-
 def test_keys_outlive_the_router_and_come_before_it(site: Site) -> None:
     site.lab.give(ring())
     site.lab.stop()
@@ -246,52 +174,6 @@ def test_keys_outlive_the_router_and_come_before_it(site: Site) -> None:
     site.reload()
     site.lab.up("tiny", "green")
     assert [status(site.lab, key) for key in ("", ANN, BOB)] == [401, 200, 401]
-
-
-def test_keys_before_there_is_anything(tmp_path: Path) -> None:
-    united = router_keys.apply(str(tmp_path), ring().as_json())
-    assert KeyRing.from_json(united) == ring()
-    assert router_keys.read(str(tmp_path)) == {"ring": united, "lagging": 0}
-    assert "door locked\n" in (tmp_path / "router" / "keys.map").read_text()
-    assert router_keys.read(str(tmp_path / "none")) == {
-        "ring": {"keys": [], "locked": 0, "opened": 0},
-        "lagging": 0,
-    }
-
-
-def test_keys_that_an_older_toolkit_wrote_are_read_and_written_anew(tmp_path: Path) -> None:
-    former = ring(concurrency=2).as_json()
-    for key in former["keys"]:
-        key["at_once"] = key.pop("concurrency")
-    (tmp_path / "router").mkdir()
-    kept = tmp_path / "router" / "keys.json"
-    kept.write_text(json.dumps(former))
-    digest = router_keys.door(str(tmp_path))["ring_digest"]
-    assert KeyRing.from_json(router_keys.read(str(tmp_path))["ring"]) == ring(concurrency=2)
-    assert router_keys.apply(str(tmp_path), KeyRing().as_json()) == json.loads(kept.read_text())
-    assert KeyRing.from_json(json.loads(kept.read_text())) == ring(concurrency=2)
-    assert router_keys.door(str(tmp_path))["ring_digest"] == digest
-
-
-KILLED = """
-import json, os, signal, sys
-sys.path.insert(0, sys.argv[1])
-import router_keys
-router_keys._tell = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-router_keys.apply(sys.argv[2], json.loads(sys.stdin.read()))
-"""
-
-
-def test_what_a_killed_run_left_untold_is_seen_and_made_up_for(site: Site) -> None:
-    argv = [sys.executable, "-I", "-c", KILLED, str(REPO / "toolkit/hostside"), str(site.lab.root)]
-    given = json.dumps(ring().as_json())
-    killed = subprocess.run(argv, input=given, text=True, check=False, timeout=30)
-    assert killed.returncode == -signal.SIGKILL
-    assert status(site.lab) == 200
-    assert router_keys.read(str(site.lab.root))["lagging"] == 1
-    site.lab.give(KeyRing())
-    assert status(site.lab) == 401
-    assert router_keys.read(str(site.lab.root)) == {"ring": ring().as_json(), "lagging": 0}
 
 
 def test_a_damaged_map_is_a_locked_door(site: Site) -> None:
@@ -323,126 +205,6 @@ def test_where_the_fleet_file_says_so_nobody_gets_in_before_the_first_key() -> N
         running.give(ring())
         assert status(running, ANN) == 200
     backend.stop()
-
-
-# --- limits --------------------------------------------------------------------------------------
-
-
-def test_a_key_has_its_requests_a_minute_and_others_are_not_concerned(site: Site) -> None:
-    site.lab.give(ring(per_minute=5))
-    began = time.monotonic()
-    assert [status(site.lab, ANN) for _ in range(5)] == [200] * 5
-    code, answer, headers = site.lab.ask(PATH, TINY, **bearer(ANN))
-    assert (code, answer["error"]["code"]) == (429, "rate_limit_exceeded")
-    assert set(answer["error"]) == {"message", "type", "param", "code"}
-    assert headers["Retry-After"] in minute_since(began)
-    # the list of models counts as well, and so does a model that is named by the path
-    assert site.lab.ask("/v1/models", **bearer(ANN))[0] == 429
-    assert status(site.lab, ANN, "/m/tiny/v1/completions") == 429
-    assert [status(site.lab, BOB) for _ in range(10)] == [200] * 10
-    lines = until(lambda: len(each := site.lab.requests()) > 17 and each)
-    assert {(line["key"], line["status"]) for line in lines} == {
-        ("ann", 200),
-        ("ann", 429),
-        ("bob", 200),
-    }
-
-
-def together(running: Lab, count: int, key: str = ANN) -> Counter[tuple[int, str | None]]:
-    """Return how many of `count` requests sent at once had which status and Retry-After."""
-
-    def ask(_: int) -> tuple[int, str | None]:
-        code, _, headers = running.ask(PATH, TINY, **bearer(key))
-        return code, headers["Retry-After"]
-
-    with ThreadPoolExecutor(16) as pool:
-        return Counter(pool.map(ask, range(count)))
-
-
-def minute_since(began: float) -> set[str | None]:
-    """Return what the rest of a minute may be, in whole seconds, that began between then and now."""
-    passed = int(time.monotonic() - began) + 1
-    return {str(each) for each in range(60 - passed, 61)}
-
-
-def admitted_before(running: Lab, seconds: float, count: int) -> None:
-    """Write that another worker admitted `count` requests of Ann's key, `seconds` ago."""
-    now = time.time()
-    for minute in (int(now // 60) - 1, int(now // 60)):
-        path = running.root / "sockets" / f"admitted-{minute % 3}"
-        lines = []
-        if minute == int((now - seconds) // 60):
-            lines = [f"0123456789abcdef ann {int((now - seconds) * 1000)}\n"] * count
-        path.write_text("".join(lines))
-        if os.geteuid() == 0:
-            os.chown(path, NOBODY, NOBODY)
-
-
-def test_requests_at_the_same_time_are_counted_one_by_one(site: Site) -> None:
-    site.lab.give(ring(per_minute=30))
-    began = time.monotonic()
-    found = together(site.lab, 90)
-    assert sum(found.values()) == 90
-    assert found[(200, None)] == 30
-    assert {retry for code, retry in found if code == 429} <= minute_since(began)
-
-
-def test_a_request_counts_until_it_is_sixty_seconds_old(site: Site) -> None:
-    site.lab.give(ring(per_minute=30))
-    admitted_before(site.lab, 52, 20)
-    began = time.monotonic()
-    assert status(site.lab, BOB) == 200
-    found = together(site.lab, 40)
-    assert found[(200, None)] == 10
-    # 8 s less what has passed, rounded up, and the grain of the count
-    assert {int(retry or 0) for code, retry in found if code == 429} <= set(range(1, 10))
-    # as many come in as have become old, and no more
-    until(lambda: status(site.lab, ANN) == 200)
-    found = together(site.lab, 40)
-    assert found[(200, None)] == 19
-    assert {retry for code, retry in found if code == 429} <= minute_since(began)
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
-def test_a_full_disk_leaves_each_thread_its_own_count(site: Site) -> None:
-    site.lab.give(ring(per_minute=5))
-    place, began = site.lab.root / "sockets", time.monotonic()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k,mode=777", "tmpfs", place], check=True)
-    try:
-        (place / "all that fits").write_bytes(bytes(4096))
-        found = together(site.lab, 40)
-    finally:
-        subprocess.run(["umount", "--lazy", place], check=True)
-    assert set(found) <= {(200, None), *((429, each) for each in minute_since(began))}
-    # Two threads.
-    assert 5 <= found[(200, None)] <= 10
-
-
-def test_counts_outlive_a_reload_and_a_restart(site: Site) -> None:
-    site.lab.give(ring(per_minute=12))
-    assert together(site.lab, 5) == {(200, None): 5}
-    site.reload()
-    assert together(site.lab, 5) == {(200, None): 5}
-    site.lab.stop()
-    site.lab.start()
-    site.lab.up("tiny", "blue")
-    assert together(site.lab, 5)[(200, None)] == 2
-
-
-def test_a_key_has_its_requests_at_once(site: Site) -> None:
-    site.lab.give(ring(concurrency=2))
-    body = json.dumps({**TINY, "stream": True, "tokens": 1000, "pause": 0.01})
-    clients = [http.client.HTTPConnection("127.0.0.1", site.lab.port) for _ in range(2)]
-    with contextlib.ExitStack() as stack:
-        for client in clients:
-            stack.enter_context(contextlib.closing(client))
-            client.request("POST", PATH, body, bearer(ANN))
-            stack.enter_context(client.getresponse()).readline()
-        code, answer, headers = site.lab.ask(PATH, TINY, **bearer(ANN))
-        assert (code, answer["error"]["code"]) == (429, "rate_limit_exceeded")
-        assert headers["Retry-After"] == "1"
-        assert status(site.lab, BOB) == 200
-    until(lambda: status(site.lab, ANN) == 200)
 
 
 @pytest.mark.parametrize(("key", "named"), [(ANN, "ann"), (BOB, "bob")])

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.hostside.keyed import ANN, BOB, TINY, bearer, ring
 from tests.hostside.router_lab import REPO, Lab, free_port, lab, router_keys, until
 from tests.hostside.router_site import PATH, Site
-from tests.hostside.test_router_keys import ANN, BOB, TINY, bearer, ring
 from tests.hostside.test_use_quotas import OTHER, ledgers, other, told
 from tests.hostside.use_lab import Replica
 from tests.pace import Pace

@@ -7,9 +7,9 @@ import http.client
 
 import pytest
 
+from tests.hostside.keyed import ANN, TINY, bearer, ring
 from tests.hostside.router_lab import free_port, lab, patient
 from tests.hostside.router_site import PATH, Site
-from tests.hostside.test_router_keys import ANN, TINY, bearer, ring
 
 ADMIT = {"X-Toolkit-Key": "ann", "X-Toolkit-Limit": "1000000"}
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests.hostside.router_lab import REPO, lab, until
 from tests.hostside.router_site import Site
-from tests.hostside.test_warmth import Slot, Watching, ask, sleep_now, slot, wait_for_rest
+from tests.hostside.warmth_lab import Slot, Watching, ask, sleep_now, slot, wait_for_rest
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.hostside.router_lab import lab, until
 from tests.hostside.router_site import Site
-from tests.hostside.test_warmth import Slot, Watching, ask, sleep_now
+from tests.hostside.warmth_lab import Slot, Watching, ask, sleep_now
 from toolkit.planning.routing.routes import Routes
 
 __all__ = ["lab"]

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,8 @@ import pytest
 
 from tests.adapters.test_engine_packages import make_wheel
 from tests.planning.facts import release
-from tests.workflows.bundled import REGISTRY, WEIGHTS, Office
+from tests.workflows.bundled import REGISTRY, Office
+from tests.workflows.carried import DIGEST, WHEEL, bundle, carried, damage, site
 from toolkit.adapters.distribution.swarm_library import Wheels
 from toolkit.adapters.hub.client import HuggingFaceHub
 from toolkit.adapters.store.compiled import CompiledTrees
@@ -31,28 +32,7 @@ from toolkit.workflows.files.bundle_load import LoadPlan, load_bundle
 from toolkit.workflows.files.report import Silent
 from toolkit.workflows.files.supplies import LocalSupplies
 
-DIGEST = hashlib.sha256(WEIGHTS).hexdigest()
-WHEEL = "wheels/anchor-1.0-py3-none-any.whl"
-
-
-@pytest.fixture(scope="module")
-def carried(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of both versions of `tiny` and of `other`, made elsewhere."""
-    place = tmp_path_factory.mktemp("made")
-    office = Office(place / "office")
-    office.stock()
-    return office.create(place / "bundle", "tiny@v1", "tiny@v2", "other")
-
-
-@pytest.fixture
-def bundle(carried: Path, tmp_path: Path) -> Path:
-    """The bundle as it came over: a copy that a test may damage."""
-    return Path(shutil.copytree(carried, tmp_path / "usb"))
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Office:
-    return Office(tmp_path / "site")
+__all__ = ["bundle", "carried", "site"]
 
 
 @pytest.fixture
@@ -211,91 +191,6 @@ def test_no_is_an_answer(bundle: Path, site: Office) -> None:
     with pytest.raises(RefusedError, match="nothing was taken in"):
         load_bundle(site.open(bundle), site.site(), lambda _: False)
     assert site.contents() == {}
-
-
-def damage(path: Path) -> None:
-    data = path.read_bytes()
-    path.chmod(0o644)
-    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-
-
-def truncate(path: Path) -> None:
-    path.chmod(0o644)
-    path.write_bytes(path.read_bytes()[:-1])
-
-
-@pytest.mark.parametrize("how", [damage, truncate, Path.unlink])
-@pytest.mark.parametrize(
-    "name",
-    [
-        f"weights/{DIGEST}",
-        WHEEL,
-        "registry/model_registry.lock.json",
-        "registry/model_registry.yaml",
-        "engines/vllm-0.32.0-cpu-py311.lock",
-        "README.md",
-        "bin/uv",
-        "SHA256SUMS",
-    ],
-)
-def test_a_file_that_is_not_as_it_was_made_is_named_and_nothing_is_taken_in(
-    bundle: Path, site: Office, name: str, how: Callable[[Path], None]
-) -> None:
-    how(bundle / name)
-    with pytest.raises(IntegrityError, match=name.replace("/", ".")) as caught:
-        site.load(bundle)
-    assert caught.value.exit_code == 6
-    assert site.contents() == {}
-
-
-def test_all_damaged_files_are_named_at_once(bundle: Path, site: Office) -> None:
-    truncate(bundle / "weights" / DIGEST)
-    (bundle / WHEEL).unlink()
-    with pytest.raises(IntegrityError) as caught:
-        site.load(bundle)
-    size = len(WEIGHTS)
-    assert f"\n  weights/{DIGEST}: {size - 1} bytes, not {size}" in caught.value.message
-    assert f"\n  {WHEEL}: missing" in caught.value.message
-
-
-def test_a_damaged_file_is_found_where_all_of_the_bundle_is_here_already(
-    bundle: Path, site: Office
-) -> None:
-    site.load(bundle)
-    damage(bundle / "weights" / DIGEST)
-    with pytest.raises(IntegrityError):
-        site.load(bundle)
-
-
-def test_a_manifest_and_sums_made_to_fit_do_not_fit_the_lock(bundle: Path, site: Office) -> None:
-    """Whoever changes weights has to change manifest, sums, lock, and with it the snapshot's digest."""
-    path = bundle / "weights" / DIGEST
-    damage(path)
-    forged = hashlib.sha256(path.read_bytes()).hexdigest()
-    path.rename(bundle / "weights" / forged)
-    for name in ("manifest.json", "SHA256SUMS"):
-        text = (bundle / name).read_text().replace(DIGEST, forged)
-        (bundle / name).write_text(text)
-    with pytest.raises(IntegrityError, match=r"model\.safetensors of the lock is not in the"):
-        site.load(bundle)
-    assert site.contents() == {}
-
-
-@pytest.mark.parametrize("path", ["../outside", "/etc/passwd", "weights/../../x", "a\\u001b"])
-def test_a_manifest_that_leads_out_of_the_bundle_is_refused(
-    bundle: Path, site: Office, path: str
-) -> None:
-    text = (bundle / "manifest.json").read_text()
-    (bundle / "manifest.json").write_text(text.replace('"README.md"', f'"{path}"'))
-    with pytest.raises(IntegrityError, match=r"manifest\.json is not one that"):
-        site.load(bundle)
-
-
-def test_what_else_lies_there_is_left_alone(bundle: Path, site: Office) -> None:
-    (bundle / "notes.txt").write_text("from the courier")
-    (bundle / "weights" / ("0" * 64)).write_bytes(b"nobody asked for this")
-    assert not site.load(bundle).empty
-    assert not (site.store.blobs / ("0" * 64)).exists()
 
 
 def test_a_registry_that_is_here_gets_the_versions_and_keeps_its_text(

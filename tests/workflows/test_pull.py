@@ -3,122 +3,21 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.workflows.pull_world import FILES, POLICY, REPO, WEIGHTS, Report, World, world
 from toolkit.adapters.fakes.hub import FakeHub
 from toolkit.adapters.hub.errors import Fault
-from toolkit.adapters.store.hashing import digest_file
 from toolkit.adapters.store.staging import Staging
 from toolkit.adapters.store.store import Store
-from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.files.snapshot import FileDigest, Snapshot, content_revision
-from toolkit.domain.registry.model import (
-    EngineSpec,
-    HubSource,
-    LocalSource,
-    Openness,
-    Policy,
-    Resources,
-    Version,
-)
+from toolkit.domain.files.snapshot import FileDigest
 from toolkit.errors import IntegrityError, RefusedError, SourceError
 from toolkit.workflows.files.pull import Pulled, pull
 
-REPO = "acme/tiny"
-WEIGHTS = bytes(range(256)) * 10_000
-FILES = {"config.json": b"{}", "tok/en.json": b"[]", "model.safetensors": WEIGHTS}
-POLICY = Policy(allowed=("mit",))
-
-
-@dataclass
-class Report:
-    """Collects what a pull tells."""
-
-    notes: list[str] = field(default_factory=list)
-    begun: tuple[str, int, int] | None = None
-    bytes: dict[str, int] = field(default_factory=dict)
-    done: list[str] = field(default_factory=list)
-    ended: int = 0
-    interrupt_at: str = ""
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def begin(self, title: str, files: int, size: int) -> None:
-        self.begun = (title, files, size)
-
-    def advance(self, path: str, size: int) -> None:
-        self.bytes[path] = self.bytes.get(path, 0) + size
-
-    def file_done(self, path: str, size: int) -> None:
-        self.done.append(path)
-
-    def end(self) -> None:
-        self.ended += 1
-
-
-class World:
-    """A hub, a store, and the version that pins what the hub has."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-        self.hub = FakeHub()
-        self.store = Store(place / "store")
-        self.opened = 0
-        self.report = Report()
-        self.version, self.snapshot = self.pin(FILES, "1")
-
-    def pin(self, files: dict[str, bytes], name: str) -> tuple[Version, Snapshot]:
-        revision = self.hub.publish(REPO, files)
-        version = Version(
-            "tiny",
-            name,
-            HubSource(REPO),
-            revision,
-            "mit",
-            Openness.FULLY_OPEN,
-            EngineSpec("vllm", "0.32.0"),
-            Resources((Accelerator.CPU,), 2**30),
-        )
-        digests = digests_of(self.place / f"origin-{name}", files)
-        return version, Snapshot(REPO, revision, digests)
-
-    def pull(self, version: Version | None = None, snapshot: Snapshot | None = None) -> Pulled:
-        self.report = Report()
-        return pull(
-            version or self.version,
-            snapshot or self.snapshot,
-            self.store,
-            self.open_hub,
-            POLICY,
-            self.report,
-            clock=lambda: 1000.0,
-        )
-
-    def open_hub(self) -> FakeHub:
-        self.opened += 1
-        return self.hub
-
-    def litter(self) -> list[str]:
-        places = (self.store.partial, self.store.staging, self.store.quarantined)
-        return sorted(p.name for place in places if place.exists() for p in place.iterdir())
-
-
-def digests_of(place: Path, files: dict[str, bytes]) -> tuple[FileDigest, ...]:
-    found = []
-    for path, content in sorted(files.items()):
-        (place / path).parent.mkdir(parents=True, exist_ok=True)
-        (place / path).write_bytes(content)
-        found.append(digest_file(place / path, path))
-    return tuple(found)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+__all__ = ["world"]
 
 
 def test_a_pull_brings_every_file_and_tells_how(world: World) -> None:
@@ -326,50 +225,6 @@ def test_two_pulls_of_the_same_version_fetch_each_file_once(world: World) -> Non
     assert sorted(world.hub.downloads) == sorted(FILES)
     assert world.store.verify(world.snapshot) == ()
     assert world.litter() == []
-
-
-@pytest.fixture
-def local(world: World) -> tuple[Version, Snapshot, Path]:
-    place = world.place / "house"
-    digests = digests_of(place, FILES)
-    revision = content_revision(digests)
-    source = LocalSource(str(place), "tiny")
-    version = replace(world.version, source=source, revision=revision)
-    return version, Snapshot(source.key, revision, digests), place
-
-
-def test_a_directory_is_copied_and_verified(
-    world: World, local: tuple[Version, Snapshot, Path]
-) -> None:
-    version, snapshot, place = local
-    done = world.pull(version, snapshot)
-    assert done.path == world.store.root / "snapshots" / "local--tiny" / version.revision / "files"
-    assert {p: (done.path / p).read_bytes() for p in FILES} == FILES
-    assert world.hub.downloads == []
-    # A copy: what happens to the directory later does not reach the store.
-    (place / "config.json").write_bytes(b"changed")
-    assert world.store.verify(snapshot) == ()
-
-
-def test_a_directory_that_changed_since_the_pin_is_refused(
-    world: World, local: tuple[Version, Snapshot, Path]
-) -> None:
-    version, snapshot, place = local
-    (place / "config.json").write_bytes(b"[]")
-    with pytest.raises(IntegrityError, match=r"config.json: sha256") as caught:
-        world.pull(version, snapshot)
-    assert "toolkit registry pin tiny" in caught.value.hint
-    assert not world.store.has(snapshot)
-
-
-def test_a_directory_that_lacks_a_file_is_refused(
-    world: World, local: tuple[Version, Snapshot, Path]
-) -> None:
-    version, snapshot, place = local
-    (place / "config.json").unlink()
-    with pytest.raises(SourceError, match=r"house/config.json: No such file"):
-        world.pull(version, snapshot)
-    assert not world.store.has(snapshot)
 
 
 def test_a_store_that_cannot_be_written_is_said_so(

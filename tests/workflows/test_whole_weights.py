@@ -12,8 +12,8 @@ import pytest
 
 from tests.pace import Pace
 from tests.workflows.pin_desk import HEAD, Desk
+from tests.workflows.pull_world import REPO, World
 from tests.workflows.test_fit import CONFIG, VERSION
-from tests.workflows.test_pull import REPO, World
 from toolkit.adapters.fakes.hub import FakeHub
 from toolkit.adapters.store.store import Store
 from toolkit.config.registry.lock_file import read_lock
