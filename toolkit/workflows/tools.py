@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from toolkit.adapters.patience import NO_PATIENCE
+from toolkit.errors import RefusedError
 
 if TYPE_CHECKING:
     from toolkit.adapters.ansible.converge import Converge
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from toolkit.planning.routing.routes import Routes
 
 Say = Callable[[str], None]
+Plan = TypeVar("Plan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,3 +172,14 @@ class Timing:
     ready: float = 1800.0
     drain: float = 900.0
     bake: float | None = None
+
+
+def require_yes(
+    plan: Plan, confirm: Callable[[Plan], bool], nothing: str = "nothing was changed"
+) -> None:
+    """Ask a person to agree to the plan.
+
+    `nothing` says what did not happen. Raises RefusedError where `confirm` says no.
+    """
+    if not confirm(plan):
+        raise RefusedError(f"not confirmed; {nothing}", hint="add --yes to go ahead")

@@ -84,7 +84,6 @@ def verify(
     kept: Mapping[str, ToolkitError] = {}
     if repair and (faults or changed or lacking):
         trail_now().begin({"repair": [*faults, *changed]})
-        of_there = [each for each in members if each.host in there]
         done, kept = take_out_of_use(
             there,
             store,
@@ -93,7 +92,7 @@ def verify(
             pinned,
             note,
         )
-        to_do = [each for each in of_there if each.host.name in {*engines, *lacking}]
+        to_do = [each for each in members if each.host.name in {*engines, *lacking}]
         repaired, changed = _bring_engines(to_do, engines)
         done += repaired
         again = look(there)

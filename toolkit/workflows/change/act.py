@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from toolkit.adapters.distribution.port import Tree
@@ -28,7 +29,7 @@ from toolkit.workflows.change.dozing import fell_asleep, woke
 from toolkit.workflows.change.failures import failed, logs_of, refused
 from toolkit.workflows.change.guarding import Guarding, keep_result
 from toolkit.workflows.change.routers import Edit
-from toolkit.workflows.change.send import engine_on_host, installing, send
+from toolkit.workflows.change.send import bring_engine, send
 from toolkit.workflows.change.slot_files import require_files, slot_variables
 from toolkit.workflows.change.starting import keep_phases, usual_starting
 from toolkit.workflows.change.subject import Change
@@ -127,11 +128,8 @@ class Act:
 
     def _install_engine(self, step: Step) -> None:
         engine = self._release_of_plan().engine
-        there = engine in self._engines
-        with installing(self._tools, engine):
-            self._play("engine", engine_on_host(self._tools, engine, there=there))
-        if not there:
-            self._tools.host.seal_engine(engine, lambda _: None)
+        play = partial(self._play, "engine")
+        bring_engine(self._tools, engine, there=engine in self._engines, play=play)
 
     def _verify(self, step: Step) -> None:
         for part in self._lacking():

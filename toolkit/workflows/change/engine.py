@@ -9,11 +9,11 @@ from typing import Any
 from toolkit.domain.engines.engine import EngineLock
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.registry.model import EngineSpec
-from toolkit.errors import InterruptionError, NothingSuitableError, RefusedError, ToolkitError
+from toolkit.errors import InterruptionError, NothingSuitableError, ToolkitError
 from toolkit.planning.release.engine_choice import choose_lock, find_locks
-from toolkit.workflows.change.send import engine_on_host, installing
+from toolkit.workflows.change.send import bring_engine
 from toolkit.workflows.fleet.look import each_at_once, lock_all
-from toolkit.workflows.tools import Tools
+from toolkit.workflows.tools import Tools, require_yes
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,8 @@ def install_engine(
     plans = {tools.host.name: each for tools, each in zip(members, seen, strict=True)}
     plan = Installation(wanted, plans)
     pending = [tools for tools in members if plans[tools.host.name].pending]
-    if pending and not confirm(plan):
-        raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
+    if pending:
+        require_yes(plan, confirm)
     done = {tools.host.name: _install(tools, plans[tools.host.name]) for tools in pending}
     return replace(plan, hosts={**plans, **done})
 
@@ -124,11 +124,14 @@ def _install(tools: Tools, plan: HostInstall) -> HostInstall:
         with lock_all([tools.host], tools.owner, tools.patience):
             # Another command may have removed it while this one asked.
             there = plan.engine in tools.host.observe().engines
-            with installing(tools, plan.engine):
-                variables = engine_on_host(tools, plan.engine, there=there)
-                tools.converge.run("engine", tools.host.host, variables, tools.say)
-            if not there:
-                tools.host.seal_engine(plan.engine, lambda _: None)
+            bring_engine(
+                tools,
+                plan.engine,
+                there=there,
+                play=lambda variables: tools.converge.run(
+                    "engine", tools.host.host, variables, tools.say
+                ),
+            )
     except InterruptionError:
         raise
     except ToolkitError as error:

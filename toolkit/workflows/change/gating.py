@@ -29,7 +29,7 @@ from toolkit.workflows.fleet.look import lock_all, look
 from toolkit.workflows.guard.checks import fault_of_check
 from toolkit.workflows.guard.gates import refusal, run_gates
 from toolkit.workflows.guard.replicas import Place
-from toolkit.workflows.tools import Tools
+from toolkit.workflows.tools import Tools, require_yes
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,8 @@ def gate_version(
     """
     tools, wanted, facts = _chosen(members, order)
     starts = slot_running(wanted.release, facts) is None
-    if starts and not confirm(GatePlan(tools.host.name, plan_gating(wanted, facts))):
-        raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
+    if starts:
+        require_yes(GatePlan(tools.host.name, plan_gating(wanted, facts)), confirm)
     # Also where nothing is started: a change of the release that is asked would look like its failure.
     with lock_all([tools.host], tools.owner, tools.patience):
         if starts:

@@ -19,7 +19,7 @@ from toolkit.workflows.change.routers import TELL, missed, silent
 from toolkit.workflows.change.stop import StopPlan, stop_held
 from toolkit.workflows.fleet.look import lock_all, look, look_free
 from toolkit.workflows.fleet.members import hosts_that_left
-from toolkit.workflows.tools import Timing, Tools
+from toolkit.workflows.tools import Timing, Tools, require_yes
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def drain_host(members: Sequence[Tools], name: str, confirm: Confirm, timing: Ti
     first = members[0]
     seen = look_free([each.host for each in members], first.patience)
     leaving = _draining(seen, name)
-    _require_yes(leaving, confirm)
+    require_yes(leaving, confirm)
     if not leaving.models:
         return leaving
     there = [each for each in members if each.host.name in seen.facts]
@@ -139,7 +139,7 @@ def forget_host(members: Sequence[Tools], name: str, confirm: Confirm) -> Leavin
     if not found and name not in seen.errors:
         raise InputError(f"no route and no record leads to {name}", hint="toolkit status")
     leaving = Leaving("forget", name, found)
-    _require_yes(leaving, confirm)
+    require_yes(leaving, confirm)
     there = [each for each in members if each.host.name in seen.facts]
     with lock_all([each.host for each in there], first.owner, first.patience):
         again = look([each.host for each in there])
@@ -171,8 +171,3 @@ def _known(history: History, seen: FleetFacts, name: str) -> tuple[str, ...]:
     routes, _ = agreed(seen.by_label)
     others = [host for host in seen.labels if host != name]
     return hosts_that_left(history, routes, others).get(name, ())
-
-
-def _require_yes(leaving: Leaving, confirm: Confirm) -> None:
-    if not confirm(leaving):
-        raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")

@@ -11,7 +11,7 @@ from toolkit.domain.clients.keys import KeyRing
 from toolkit.domain.gates.guard import GateResult, Verdict
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.hosts.failures import joined
-from toolkit.errors import HostError, RefusedError, ToolkitError
+from toolkit.errors import HostError, ToolkitError
 from toolkit.planning.routing.agreement import newest
 from toolkit.planning.routing.keys import made_anew
 from toolkit.planning.routing.rebuild import KEYS, rebuilt, require_slots, routes_are_lost
@@ -19,7 +19,7 @@ from toolkit.planning.routing.routes import Routes
 from toolkit.workflows.change.guarding import keep_result
 from toolkit.workflows.change.recover import open_on
 from toolkit.workflows.fleet.look import lock_all, look
-from toolkit.workflows.tools import Tools
+from toolkit.workflows.tools import Tools, require_yes
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,7 @@ def repair(members: Sequence[Tools], confirm: Callable[[Repair], bool]) -> Repai
     if not seen.facts:
         raise seen.failure()
     found = _found(seen.facts, seen.unreachable)
-    if not confirm(found):
-        raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
+    require_yes(found, confirm)
     there = [each for each in members if each.host.name in seen.facts]
     with lock_all([each.host for each in there], there[0].owner, there[0].patience):
         again = look([each.host for each in there])

@@ -35,7 +35,7 @@ from toolkit.workflows.change.recover import Ending, end_unfinished, left_open
 from toolkit.workflows.change.routers import TELL, missed, silent
 from toolkit.workflows.change.wanted import Order, usual_start
 from toolkit.workflows.fleet.look import each_at_once, lock_all, look, look_free
-from toolkit.workflows.tools import Tools
+from toolkit.workflows.tools import Tools, require_yes
 
 Confirm = Callable[[RolloutPlan], bool]
 
@@ -72,13 +72,13 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
     if shown.kinds & PLAYED:
         first.converge.prepare()
     notes = (*shown.notes, *map(_unfinished, opened), *map(_untold, late))
-    _require_yes(replace(shown, notes=notes), confirm)
+    require_yes(replace(shown, notes=notes), confirm)
     there = [each for each in members if each.host.name in seen.facts]
     with lock_all([each.host for each in there], first.owner, first.patience):
         plan, facts = _settle(there, order, seen)
         if differs(plan, shown):
             first.say("the fleet changed since the plan was shown; this is the new one")
-            _require_yes(plan, confirm)
+            require_yes(plan, confirm)
         _bring_keys(there, facts, plan)
         taking_part = [each for each in there if each.host.name in plan.plans]
         states = Rollout(taking_part, plan, facts, order, str(uuid.uuid4())).perform()
@@ -129,11 +129,6 @@ def _aimed(order: Order, seen: FleetFacts) -> Order:
     chosen = {name: each for name, each in facts.items() if not order.named or name in order.named}
     errors = () if order.named else tuple(seen.errors)
     return replace(order, want=order.aim(chosen or facts, errors), aim=None)
-
-
-def _require_yes(plan: RolloutPlan, confirm: Confirm) -> None:
-    if not confirm(plan):
-        raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
 
 
 def _bring_keys(there: Sequence[Tools], facts: Mapping[str, HostFacts], plan: RolloutPlan) -> None:

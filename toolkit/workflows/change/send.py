@@ -39,6 +39,19 @@ def engine_on_host(tools: Tools, engine: str, *, there: bool) -> Mapping[str, An
     return {**variables, "engine_wheelhouse": f"{host.root}/wheelhouse/{engine}"}
 
 
+def bring_engine(
+    tools: Tools, engine: str, *, there: bool, play: Callable[[Mapping[str, Any]], object]
+) -> None:
+    """Install an engine, and keep the digests of one that was not `there`.
+
+    `play` runs the playbook `engine` with the variables that it is given. Raises HostError where the host fails.
+    """
+    with installing(tools, engine):
+        play(engine_on_host(tools, engine, there=there))
+    if not there:
+        tools.host.seal_engine(engine, lambda _: None)
+
+
 @contextmanager
 def installing(tools: Tools, engine: str) -> Iterator[None]:
     """Install an engine on the host in the block. Where that fails, its packages on this machine may be damaged.

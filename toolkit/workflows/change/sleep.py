@@ -14,7 +14,7 @@ from typing import Any
 from toolkit.domain.hosts.facts import FleetFacts, HostFacts, SlotFacts
 from toolkit.domain.quantity import format_seconds
 from toolkit.domain.replicas.warmth import WORDS, WhenAsleep
-from toolkit.errors import HostError, RefusedError
+from toolkit.errors import HostError
 from toolkit.planning.change.sleep import (
     alternates_of,
     patience,
@@ -36,7 +36,7 @@ from toolkit.planning.routing.routes import MAX_HOLD, Alternate, Routes, Sleep
 from toolkit.workflows.change.routers import TELL, missed
 from toolkit.workflows.change.wanted import usual_start
 from toolkit.workflows.fleet.look import lock_all, look, look_free
-from toolkit.workflows.tools import Timing, Tools
+from toolkit.workflows.tools import Timing, Tools, require_yes
 
 ASLEEP = "asleep"
 _EACH = 0.5  # seconds between two looks
@@ -159,8 +159,7 @@ def put_to_sleep(
     plan = _sleep_plan(members, model, policy, seen, turns)
     if not plan.changes:
         return Slept(plan, 0.0)
-    if not confirm(plan):
-        raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
+    require_yes(plan, confirm)
     with lock_all([each.host for each in members], first.owner, first.patience):
         again = look([each.host for each in members])
         first.routers.observed(again.by_label)

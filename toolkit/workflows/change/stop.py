@@ -11,7 +11,7 @@ from toolkit.domain.deployment.plan import Plan, Strategy
 from toolkit.domain.deployment.release import Outcome
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.hosts.failures import joined
-from toolkit.errors import HostError, InputError, RefusedError, ToolkitError
+from toolkit.errors import HostError, InputError, ToolkitError
 from toolkit.planning.change.judged import failed_rollouts
 from toolkit.planning.change.placement import having
 from toolkit.planning.change.recovery import stop_steps
@@ -28,7 +28,7 @@ from toolkit.workflows.change.routers import TELL, missed, silent
 from toolkit.workflows.change.subject import Change
 from toolkit.workflows.fleet.at_once import at_once
 from toolkit.workflows.fleet.look import each_at_once, lock_all, look, look_free
-from toolkit.workflows.tools import Timing, Tools
+from toolkit.workflows.tools import Timing, Tools, require_yes
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +87,13 @@ def stop_model(
     if not plan.plans and not opened:
         where = members[0].host.name if len(members) == 1 else "any of these hosts"
         raise InputError(f"{model} is not deployed on {where}", hint="toolkit status")
-    _require_yes(plan, confirm)
+    require_yes(plan, confirm)
     there = [each for each in members if each.host.name not in plan.unreachable]
 
     def agreed_to(found: StopPlan, _: Mapping[str, HostFacts]) -> None:
         if plan.others and found.plans and not found.others:
             there[0].say("the fleet changed since the plan was shown; this is the new one")
-            _require_yes(found, confirm)
+            require_yes(found, confirm)
 
     with lock_all([each.host for each in there], there[0].owner, there[0].patience):
         stop_held(there, model, named, timing, agreed_to, again=_again(model, named))
@@ -156,11 +156,6 @@ def stop_held(
         behind = missed(routers.catch_up())
         hint = f"toolkit status; {again} goes on with it"
         raise joined(failures, hint=hint, alone=not there[0].host.label, more="\n  ".join(behind))
-
-
-def _require_yes(plan: StopPlan, confirm: Callable[[StopPlan], bool]) -> None:
-    if not confirm(plan):
-        raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
 
 
 def _stop(

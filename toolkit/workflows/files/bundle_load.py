@@ -56,6 +56,7 @@ from toolkit.workflows.files.pull import preview
 from toolkit.workflows.files.pull_file import FileFetch
 from toolkit.workflows.files.report import PullReport, counted, reporting
 from toolkit.workflows.files.whole_weights import require_weights
+from toolkit.workflows.tools import require_yes
 
 _SHOWN = 20
 
@@ -266,8 +267,8 @@ def load_bundle(
     `confirm` returns false, and what `plan_load` raises.
     """
     plan = plan_load(bundle, site)
-    if not plan.empty and not dry_run and not confirm(plan):
-        raise RefusedError("not confirmed; nothing was taken in", hint="add --yes to go ahead")
+    if not plan.empty and not dry_run:
+        require_yes(plan, confirm, "nothing was taken in")
     check_bundle(bundle, site.report())
     if dry_run or plan.empty:
         return plan

@@ -18,13 +18,14 @@ from toolkit.domain.accelerator import driver_package
 from toolkit.domain.deployment.change import Change
 from toolkit.domain.hosts.facts import FleetFacts, HostFacts
 from toolkit.domain.replicas.probe import LockOwner
-from toolkit.errors import HostError, RefusedError, ToolkitError
+from toolkit.errors import HostError, ToolkitError
 from toolkit.planning.change.fence import fence_remarks
 from toolkit.planning.change.preflight import preflight, reason_to_provision, remarks
 from toolkit.planning.change.settings import settings_changes
 from toolkit.workflows.fleet.at_once import at_once
 from toolkit.workflows.fleet.keys import sync_keys
 from toolkit.workflows.fleet.look import lock_all, look
+from toolkit.workflows.tools import require_yes
 
 CONVERGING = 8
 _SAY_EVERY = 2.0
@@ -135,8 +136,8 @@ def provision(
     wanted = [each for each in intents if each.reason and not each.fault]
     if wanted:
         how.converge.prepare()
-    if wanted and not confirm(intents):
-        raise RefusedError("not confirmed; nothing was changed", hint="add --yes to go ahead")
+    if wanted:
+        require_yes(intents, confirm)
     if wanted and len(how.fleet) > 1 and not how.check:
         keyless = _bring_keys(wanted, how.fleet, seen)
         intents = [

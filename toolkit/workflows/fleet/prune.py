@@ -9,10 +9,9 @@ from toolkit.adapters.history.history import History
 from toolkit.adapters.store.store import Leftover, Store
 from toolkit.domain.deployment.release import Outcome, Release
 from toolkit.domain.files.snapshot import Snapshot
-from toolkit.errors import RefusedError
 from toolkit.planning.upkeep.prune import Prune, held_by, plan_prune, require_known
 from toolkit.workflows.fleet.look import each_at_once, lock_all, look
-from toolkit.workflows.tools import Tools
+from toolkit.workflows.tools import Tools, require_yes
 
 # A disk with less, in bytes or in files, is nearly full.
 NEARLY_FULL = 2 * 2**30
@@ -57,8 +56,7 @@ def prune(
     unused = find_unused(members, store, locked, keep)
     if unused.empty:
         return unused, 0
-    if not confirm(unused):
-        raise RefusedError("not confirmed; nothing was removed", hint="add --yes to go ahead")
+    require_yes(unused, confirm, "nothing was removed")
     freed = 0
     with lock_all([each.host for each in members], members[0].owner, members[0].patience):
         unused = _both(unused, find_unused(members, store, locked, keep))
