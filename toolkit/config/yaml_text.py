@@ -26,6 +26,7 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
+from toolkit.domain.excerpt import excerpt
 from toolkit.errors import InputError
 
 Where = tuple[str | int, ...]
@@ -228,7 +229,7 @@ class _Builder:
                 first = self.document.spans[(*parent.where, event.value)].key_line
                 self._note(
                     event,
-                    f"{_short(event.value)!r} stands here twice",
+                    f"{excerpt(event.value)!r} stands here twice",
                     f"line {first} has it already",
                 )
             parent.key, parent.key_mark = event.value, event.start_mark
@@ -284,9 +285,9 @@ class _Builder:
         if self.values > MAX_VALUES:
             raise self._end_at(event, f"more than {MAX_VALUES} values", "split the file")
         if event.anchor:
-            self._note(event, f"a YAML anchor &{_short(event.anchor)}", "write the value out")
+            self._note(event, f"a YAML anchor &{excerpt(event.anchor)}", "write the value out")
         if event.tag:
-            tag = _short(str(event.tag))
+            tag = excerpt(str(event.tag))
             self._note(event, f"a YAML tag {tag}", "remove it; values need no tags")
 
     def _note(self, event: Event, message: str, hint: str) -> None:
@@ -311,10 +312,6 @@ def _resolve(event: Any) -> Any:
     if _FLOAT.match(text) and len(text) < 40 and math.isfinite(float(text)):
         return float(text)
     return text
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _syntax_fault(error: MarkedYAMLError) -> Fault:

@@ -28,7 +28,7 @@ def listeners() -> list[Document]:
     for protocol, table in _TABLES:
         for fields in listening.sockets(table, _STATES[protocol]):
             address, port = _address(fields[1])
-            found[protocol, address, port, _user(int(fields[7]))] = fields[9]
+            found[protocol, address, port, user_of(int(fields[7]))] = fields[9]
     programs = _programs(set(found.values()))
     return [
         {
@@ -67,7 +67,8 @@ def _address(text: str) -> tuple[str, int]:
     return (address[len(mapped) :] if plain else address), int(port, 16)
 
 
-def _user(uid: int) -> str:
+def user_of(uid: int) -> str:
+    """Return the name of a user, or the number of one that has no name here."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

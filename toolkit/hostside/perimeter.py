@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import errno
 import os
-import pwd
 import re
 import select
 import socket
@@ -80,7 +79,7 @@ class _Replica:
             "program": "%s-%s" % (manifest["model"], manifest["slot"]),
             "model": manifest["model"],
             "slot": manifest["slot"],
-            "user": _name(uid),
+            "user": listeners.user_of(uid),
         }
         # The hosts of one replica reach each other at these addresses.
         shared = (manifest["release"].get("span") or {}).get("hosts", [])
@@ -282,13 +281,6 @@ def _owner(pid: int) -> tuple[int, int]:
         if name in ("Uid", "Gid"):
             found[name] = int(value.split()[0])
     return found.get("Uid", -1), found.get("Gid", -1)
-
-
-def _name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 def _has_table(name: str) -> bool:

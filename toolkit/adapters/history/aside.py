@@ -7,7 +7,7 @@ rolling back. The hosts say what runs; the history adds what ran before.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -49,14 +49,8 @@ class Aside:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """See `Database.transaction`."""
-        self.run("BEGIN", ())
-        try:
+        with transaction_of(self.run, self._connection, "BEGIN"):
             yield
-            self.run("COMMIT", ())
-        except BaseException:
-            with suppress(sqlite3.Error):
-                self._connection.execute("ROLLBACK")
-            raise
 
     def aside(self) -> None:
         """Return nothing: there is no further database to go on with."""
@@ -75,6 +69,24 @@ class Aside:
         for row in source.execute(f"SELECT {names} FROM {table}"):  # noqa: S608
             with suppress(sqlite3.IntegrityError):
                 self._connection.execute(insert, tuple(row))
+
+
+@contextmanager
+def transaction_of(
+    run: Callable[[str, Sequence[object]], object], connection: sqlite3.Connection, begin: str
+) -> Iterator[None]:
+    """Run statements in one transaction, which the statement `begin` opens and a failure undoes.
+
+    `run` executes a statement on the connection and translates the driver's errors, which come out of here.
+    """
+    run(begin, ())
+    try:
+        yield
+        run("COMMIT", ())
+    except BaseException:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _sources(path: Path | None, opened: sqlite3.Connection | None) -> Iterator[sqlite3.Connection]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from toolkit.adapters.disk import room, way_out
-from toolkit.adapters.history.aside import Aside
+from toolkit.adapters.history.aside import Aside, transaction_of
 from toolkit.adapters.history.database import Row
 from toolkit.adapters.history.schema import pending
 from toolkit.errors import ToolkitError
@@ -47,14 +47,8 @@ class Sqlite:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        self.run("BEGIN IMMEDIATE", ())
-        try:
+        with transaction_of(self.run, self._connection, "BEGIN IMMEDIATE"):
             yield
-            self.run("COMMIT", ())
-        except BaseException:
-            with suppress(sqlite3.Error):
-                self._connection.execute("ROLLBACK")
-            raise
 
     def aside(self) -> Aside:
         return Aside(self.name, self._path, self._connection)

@@ -153,6 +153,16 @@ def keep_option() -> Decorator:
     )
 
 
+def source_option() -> Decorator:
+    """`--source OWNER/NAME`: the repository of another owner that a version may come from."""
+    return click.option(
+        "--source",
+        default="",
+        metavar="OWNER/NAME",
+        help="Accept that the Hub leads to this repository of another owner.",
+    )
+
+
 def host_option(help: str) -> Decorator:
     """`--host HOST`, again for each further host."""
     return click.option("--host", "named", multiple=True, metavar="HOST", help=help)

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.cli.arguments.options import dry_run_option, json_option, registry_option
+from toolkit.cli.arguments.options import (
+    dry_run_option,
+    json_option,
+    registry_option,
+    source_option,
+)
 from toolkit.cli.opening.context import home_directory, open_hub
 from toolkit.cli.opening.sightings import take_over_gating
 from toolkit.cli.opening.trail import changing
@@ -172,12 +177,7 @@ def _check_failure(registry_path: str, faults: Sequence[Finding]) -> InputError 
 @click.option(
     "--lock-only", is_flag=True, help="Write digests of versions that stand there already."
 )
-@click.option(
-    "--source",
-    default="",
-    metavar="OWNER/NAME",
-    help="Accept that the Hub leads to this repository of another owner.",
-)
+@source_option()
 @dry_run_option("Say what would be written; write nothing.")
 @registry_option()
 @json_option()

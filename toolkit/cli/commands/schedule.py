@@ -32,7 +32,6 @@ from toolkit.cli.views.schedule import (
     WIDTH,
     days_of,
     opening_json,
-    opening_of,
     rule_json,
     run_json,
     said_of,
@@ -169,7 +168,7 @@ def next_openings(count: int, schedule_path: str, registry_path: str, as_json: b
     )[:count]
     models = {name: [rule.model for rule in found.rules_of(name)] for name in found.windows}
     if as_json:
-        rows = [{**opening_of(each), "models": models[each.window]} for each in coming]
+        rows = [{**each.as_json(), "models": models[each.window]} for each in coming]
         print_json({"openings": rows})
         return
     table(

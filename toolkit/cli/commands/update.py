@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.cli.arguments.options import dry_run_option, home_option, json_option, registry_option
+from toolkit.cli.arguments.options import (
+    dry_run_option,
+    home_option,
+    json_option,
+    registry_option,
+    source_option,
+)
 from toolkit.cli.commands.registry import accept_owner, pin_json, say_pin
 from toolkit.cli.opening.context import home_directory, open_hub, open_store, read_pins
 from toolkit.cli.opening.sightings import take_over_gating
@@ -30,12 +36,7 @@ if TYPE_CHECKING:
 @changing(at_once=True)
 @click.argument("model")
 @click.option("--as", "name", default="", metavar="NAME", help="The name of the candidate.")
-@click.option(
-    "--source",
-    default="",
-    metavar="OWNER/NAME",
-    help="Accept that the Hub leads to this repository of another owner.",
-)
+@source_option()
 @dry_run_option("Say what would be written; write nothing.")
 @registry_option()
 @home_option()

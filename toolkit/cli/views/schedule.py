@@ -131,9 +131,4 @@ def run_json(each: WindowRun) -> Mapping[str, Any]:
 
 def opening_json(opening: Opening | None) -> dict[str, Any] | None:
     """Return the JSON form of an opening, null where there is none."""
-    return opening_of(opening) if opening else None
-
-
-def opening_of(opening: Opening) -> dict[str, Any]:
-    """Return the JSON form of an opening."""
-    return {"window": opening.window, "opens": opening.opens, "closes": opening.closes}
+    return opening.as_json() if opening else None

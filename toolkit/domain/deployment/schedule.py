@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, time
 from enum import StrEnum
+from typing import Any
 
 from toolkit.domain.replicas.warmth import WhenAsleep
 
@@ -135,3 +136,7 @@ class Opening:
     def holds(self, now: float) -> bool:
         """Whether the window is open at `now`."""
         return self.opens <= now < self.closes
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {"window": self.window, "opens": self.opens, "closes": self.closes}

@@ -10,7 +10,7 @@ from typing import Any
 from toolkit.domain.accelerator import MAKERS, Accelerator
 from toolkit.domain.deployment.release import OpenDeployment, Release
 from toolkit.domain.gates.guard import Figure, GateResult, GuardPhase
-from toolkit.domain.hosts.failures import joined, own_words
+from toolkit.domain.hosts.failures import joined, reasons
 from toolkit.domain.hosts.fleet import endpoint_of, is_loopback
 from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import HostError, ToolkitError
@@ -284,7 +284,7 @@ class FleetFacts:
     @property
     def unreachable(self) -> dict[str, str]:
         """Why hosts do not answer, in words that do not repeat the host's name."""
-        return {name: own_words(name, error.message) for name, error in self.errors.items()}
+        return reasons(self.errors)
 
     def failure(self, *, hint: str = "toolkit hosts", more: str = "") -> ToolkitError:
         """Return the `joined` errors of the hosts that do not answer; there is one at least."""

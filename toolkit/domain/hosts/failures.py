@@ -44,6 +44,11 @@ def own_words(name: str, message: str) -> str:
     return message.removeprefix(f"{name}: ")
 
 
+def reasons(errors: Mapping[str, ToolkitError]) -> dict[str, str]:
+    """Return the messages of `errors` by host's name, each without that name before it."""
+    return {name: own_words(name, error.message) for name, error in errors.items()}
+
+
 def joined(
     failures: Mapping[str, ToolkitError], *, hint: str, alone: bool = False, more: str = ""
 ) -> ToolkitError:

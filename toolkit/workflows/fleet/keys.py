@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.clients.keys import KeyRing
-from toolkit.domain.hosts.failures import joined, own_words
+from toolkit.domain.hosts.failures import joined, own_words, reasons
 from toolkit.errors import HostError, ToolkitError
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class FleetKeys:
     @property
     def unreachable(self) -> dict[str, str]:
         """The reason of each host that did not answer."""
-        return {name: own_words(name, error.message) for name, error in self.errors.items()}
+        return reasons(self.errors)
 
     @property
     def whole(self) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.hosts.failures import own_words
+from toolkit.domain.hosts.failures import reasons
 from toolkit.errors import HostError
 from toolkit.planning.upkeep.perimeter import Judged, judge
 from toolkit.workflows.fleet.look import each_at_once
@@ -31,9 +31,7 @@ class FleetPerimeter:
         """Return what was found, of which the audit log has the digest."""
         return {
             "hosts": {name: each.as_json() for name, each in self.hosts.items()},
-            "unreachable": {
-                name: own_words(name, each.message) for name, each in self.errors.items()
-            },
+            "unreachable": reasons(self.errors),
         }
 
 

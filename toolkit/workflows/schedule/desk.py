@@ -91,16 +91,12 @@ class RunReport:
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         return {
-            "openings": [_opening_json(each) for each in self.openings],
+            "openings": [each.as_json() for each in self.openings],
             "models": {
                 name: {"action": str(each.action), "version": each.version, "words": each.words}
                 for name, each in self.decisions.items()
             },
             "upgraded": list(self.upgraded),
             "warm": dict(self.warm),
-            "missed": [_opening_json(each) for each in self.missed],
+            "missed": [each.as_json() for each in self.missed],
         }
-
-
-def _opening_json(opening: Opening) -> dict[str, Any]:
-    return {"window": opening.window, "opens": opening.opens, "closes": opening.closes}
