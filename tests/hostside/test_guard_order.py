@@ -231,3 +231,19 @@ def test_a_damaged_finding_or_wish_is_named_and_leaves_with_a_repair(root: str, 
     assert guard_order.repair(root) == {"lost": []}
     assert not Path(root, path).exists()
     assert len(guard_order.orders(root)) == 1
+
+
+@pytest.mark.parametrize("kind", ["found", "wish"])
+def test_a_model_that_is_called_like_a_kind_of_file_has_a_guard_of_its_own(
+    root: str, kind: str
+) -> None:
+    named = {**ORDER, "model": f"tiny.{kind}", "rollout": "r2"}
+    guard_order.begin(root, named, "t1")
+    guard_order.begin(root, ORDER, "t1")
+    guard_order.keep(root, {**ORDER, "number": 1}, {"verdict": None}, durable=True)
+    assert guard_order.wish(root, "tiny", "abort", "ann") == {"taken": True}
+    assert {each["model"] for each in guard_order.orders(root)} == {"tiny", f"tiny.{kind}"}
+    assert guard_order.read(root, f"tiny.{kind}") is not None
+    guard_order.end(root, "tiny", "r1")
+    assert [each["model"] for each in guard_order.orders(root)] == [f"tiny.{kind}"]
+    assert guard_order.damaged(root) == []

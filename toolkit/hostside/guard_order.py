@@ -262,6 +262,10 @@ def _write(opened: Directory, model: str, order: Document) -> None:
 def _name(model: str, kind: str) -> str:
     plain = (each if each.isalnum() or each in "-_." else "%%%x" % ord(each) for each in model)
     name = "".join(plain)
+    stem, dot, last = name.rpartition(".")
+    if stem and dot + last + ORDER in (FOUND, WISH):
+        # Its order would be called like another file of the model without that ending.
+        name = f"{stem}%2e{last}"
     # A leading dot is that of a file which is still being written.
     return ("%2e" + name[1:] if name.startswith(".") else name) + kind
 
