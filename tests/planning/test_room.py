@@ -9,7 +9,7 @@ import pytest
 
 from tests.planning.facts import GB, gpu, host, release, slot
 from toolkit.domain.hosts.facts import HostFacts, SlotFacts
-from toolkit.planning.change.room import Room, find_room
+from toolkit.planning.change.room import Room, devices_to_start, find_room
 
 
 def held(gigabytes: int, *devices: int, well: bool = True) -> SlotFacts:
@@ -128,3 +128,23 @@ def test_a_replica_that_wakes_takes_its_memory_first(
 ) -> None:
     room = find_room(wants, replace(facts, slots=tuple(slots)), stopped)
     assert room.fits == fits
+
+
+def test_a_replica_that_must_start_without_room_starts_on_the_emptiest_devices() -> None:
+    facts = host(devices=(gpu(0, 24, 2), gpu(1, 24, 9), gpu(2, 24, 5)))
+    assert devices_to_start(cuda(15), facts, "green") == (1,)
+    assert devices_to_start(cuda(30, devices=2), facts, "green") == (1, 2)
+    assert devices_to_start(cuda(8), facts, "green") == (1,)
+    assert devices_to_start(cuda(15), host(), "green") == ()
+    assert devices_to_start(cpu(99), facts, "green") == ()
+
+
+def test_a_replica_starts_where_it_runs_already_or_where_its_slot_leaves_room() -> None:
+    there = replace(slot("blue", cuda(15), devices=(0,)), healthy=False)
+    facts = host(there, devices=(gpu(0, 24, 9), gpu(1, 24, 24)))
+    assert devices_to_start(cuda(15), facts, "blue") == (0,)
+    assert devices_to_start(cuda(15), facts, "green") == (1,)
+    alone = host(there, devices=(gpu(0, 24, 9),))
+    assert devices_to_start(cuda(20), alone, "blue") == (0,)
+    ended = host(replace(there, rests=True), devices=(gpu(0, 24, 9), gpu(1, 24, 24)))
+    assert devices_to_start(cuda(15), ended, "blue") == (1,)

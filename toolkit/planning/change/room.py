@@ -41,6 +41,25 @@ def find_room(
     return _devices(release, facts, stopped, dozing)
 
 
+def devices_to_start(release: Release, facts: HostFacts, slot: str) -> tuple[int, ...]:
+    """Return the devices on which a replica of `release` starts in `slot` of the host: none only where it takes none.
+
+    One that runs there already, and is not ready yet, stays on its own. Where the room of the plan is gone it starts on
+    the emptiest: its engine says what it lacks. Without named devices it would take any, and no plan would know.
+    """
+    own = [each for each in facts.slots_of(release.model) if each.slot == slot]
+    for each in own:
+        runs = each.process is ProcessState.RUNNING and not each.rests
+        same = each.release is not None and each.release.same_as(release)
+        if runs and same and len(each.devices) == release.devices:
+            return each.devices
+    room = find_room(release, facts, own)
+    if room.fits or not Accelerator(release.accelerator).traits.has_devices:
+        return room.devices
+    ranked = sorted(facts.devices, key=lambda each: (-each.memory_free, each.index))
+    return tuple(sorted(each.index for each in ranked[: release.devices]))
+
+
 def _system_memory(release: Release, facts: HostFacts, stopped: Sequence[SlotFacts]) -> Room:
     free = facts.memory_available - SYSTEM_RESERVE + sum(slot.memory for slot in stopped)
     for slot in _waking(facts, stopped):

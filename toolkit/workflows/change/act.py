@@ -15,7 +15,7 @@ from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.errors import ReleaseFailedError
 from toolkit.planning.change.gate import gate_ways, way_fault
-from toolkit.planning.change.room import find_room
+from toolkit.planning.change.room import devices_to_start
 from toolkit.planning.routing.edits import (
     told,
     with_targets,
@@ -150,7 +150,7 @@ class Act:
         program = f"{release.model}-{step.slot}"
         require_files(self._tools.host, release)
         facts, host = self._tools.host.observe(), self._tools.host.host
-        devices = find_room(release, facts, ()).devices
+        devices = devices_to_start(release, facts, step.slot)
         self._play("replica", slot_variables(facts, host, release, step.slot, port, devices))
         # Here and not above: a switch to a standby starts nothing and does not load the reader of weights.
         from toolkit.workflows.change.fit_record import FitRecording
