@@ -264,6 +264,13 @@ CASES: dict[str, tuple[Wanted, HostFacts, str, list[str], str]] = {
          "standby green"],
         "",
     ),
+    "what dozes wakes although the driver's tool says nothing of its device": (
+        wanted(sleepy(1), "rollback"),
+        host(dozing(1), slot("green", sleepy(2), weight=100, devices=(0,), memory=GB), devices=()),
+        "swap",
+        ["hold green", "drain green", "stop green", "wake blue", "gate blue", "shift blue"],
+        "about 5 s",
+    ),
     "where nothing serves, what dozes wakes": (
         wanted(sleepy(1)), host(dozing(1), devices=(gpu(0, 24, 22),)), "switch",
         ["wake blue", "gate blue", "shift blue"], "about 5 s",

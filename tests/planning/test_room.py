@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.planning.facts import GB, gpu, host, release, slot
-from toolkit.domain.hosts.facts import HostFacts, SlotFacts
+from toolkit.domain.hosts.facts import HostFacts, ProcessState, SlotFacts
 from toolkit.planning.change.room import Room, devices_to_start, find_room
 
 
@@ -146,5 +146,7 @@ def test_a_replica_starts_where_it_runs_already_or_where_its_slot_leaves_room() 
     assert devices_to_start(cuda(15), facts, "green") == (1,)
     alone = host(there, devices=(gpu(0, 24, 9),))
     assert devices_to_start(cuda(20), alone, "blue") == (0,)
+    crashed = replace(there, process=ProcessState.FAILED)
+    assert devices_to_start(cuda(15), host(crashed), "blue") == (0,)
     ended = host(replace(there, rests=True), devices=(gpu(0, 24, 9), gpu(1, 24, 24)))
     assert devices_to_start(cuda(15), ended, "blue") == (1,)

@@ -90,8 +90,13 @@ def can_wake(
 def room_to_wake(
     slot: SlotFacts, release: Release, facts: HostFacts, leaving: Sequence[SlotFacts]
 ) -> Room:
-    """Return whether its own devices have room for the replica in `slot`: others may have come since it fell asleep."""
+    """Return whether its own devices have room for the replica in `slot`: others may have come since it fell asleep.
+
+    A driver's tool that fails, as after an update of the driver, says nothing of them and keeps no process from waking.
+    """
     own = tuple(each for each in facts.devices if each.index in slot.devices)
+    if len(own) < len(slot.devices):
+        return Room(True, "the driver does not say what is free", slot.devices)
     return find_room(release, replace(facts, devices=own), (slot, *leaving))
 
 

@@ -44,14 +44,15 @@ def find_room(
 def devices_to_start(release: Release, facts: HostFacts, slot: str) -> tuple[int, ...]:
     """Return the devices on which a replica of `release` starts in `slot` of the host: none only where it takes none.
 
-    One that runs there already, and is not ready yet, stays on its own. Where the room of the plan is gone it starts on
-    the emptiest: its engine says what it lacks. Without named devices it would take any, and no plan would know.
+    One that runs there already, and is not ready yet, stays on its own; so does any where no driver says what is free.
+    Where the room of the plan is gone it starts on the emptiest: its engine says what it lacks. Without named devices
+    it would take any, and no plan would know.
     """
     own = [each for each in facts.slots_of(release.model) if each.slot == slot]
     for each in own:
-        runs = each.process is ProcessState.RUNNING and not each.rests
+        stays = (each.process is ProcessState.RUNNING and not each.rests) or not facts.devices
         same = each.release is not None and each.release.same_as(release)
-        if runs and same and len(each.devices) == release.devices:
+        if stays and same and len(each.devices) == release.devices:
             return each.devices
     room = find_room(release, facts, own)
     if room.fits or not Accelerator(release.accelerator).traits.has_devices:
