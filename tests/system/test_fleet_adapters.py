@@ -110,6 +110,29 @@ def test_a_bad_adapter_gets_no_request(site: StubSite, words: str) -> None:
     assert [said(site, host) for host in HOSTS] == ["I am adapter sql1."] * 3
 
 
+@pytest.mark.parametrize(("words", "code"), [("adapter sql1", 0), ("adapter sql9", 8)])
+def test_a_gate_asks_the_adapter_that_serves_its_changed_checks(
+    site: StubSite, words: str, code: int
+) -> None:
+    text, before = site.lab.registry.read_text(), starts(site)
+    site.lab.registry.write_text(text.replace("contains: I am adapter", f"contains: {words}"))
+    pin(site, "I am adapter sql1.")
+    load = load_on(site, "alpha")
+    done = site.lab.toolkit("gate", "tiny@v1", "--yes", "--json", check=False)
+    report = load.stop()
+    site.lab.registry.write_text(text)
+    document = json.loads(done.stdout)
+    assert done.returncode == code, done.stderr
+    if code:
+        assert f"without '{words}'" in document["error"]["message"]
+    else:
+        assert (document["adapters"], document["checked"]) == ([], ["sql"])
+        assert {each["verdict"] for each in document["gates"]} == {"passed"}
+    assert report.bad == ()
+    assert starts(site) == before
+    assert [said(site, host) for host in HOSTS] == ["I am adapter sql1."] * 3
+
+
 def test_golden_prompts_and_hosts_themselves_refuse_an_adapter(site: StubSite) -> None:
     text = site.lab.registry.read_text()
     guard = "guard: {answers: {file: sql.yaml}, bake: 10min}"
