@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date, timedelta
 from pathlib import Path
@@ -146,7 +147,7 @@ class LedgerHost(FakeHost):
         super().__init__(Host("gpu1"))
         self.root = root
 
-    def use(self, place: Place) -> UseChunk:
+    def use(self, place: Place, last: Mapping[str, int] | None = None) -> UseChunk:
         import use_hand_out
 
         found = json.dumps(use_hand_out.hand_out(self.root, asdict(place)))

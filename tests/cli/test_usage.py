@@ -225,5 +225,8 @@ def test_a_host_whose_disk_was_set_back_is_named(fleet: Fleet) -> None:
     (whole,) = host.ledger
     host.ledger = [UseChunk("gpu1", whole.end, replace(whole.end, offset=9), set_back=True)]
     said = fleet.prompt("usage")
-    assert "gpu1: its disk was set back to an earlier state; what was recorded there" in said.err
+    assert (
+        "gpu1: its disk was set back to an earlier state; what was recorded there before"
+        in said.err
+    )
     assert fleet("usage").json()["set_back"] == {"gpu1": 1}

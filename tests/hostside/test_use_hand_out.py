@@ -189,6 +189,38 @@ def test_a_ledger_that_was_set_back_goes_on_at_its_end_and_says_so(
     assert total([new], "requests") == 1
 
 
+def test_records_that_were_collected_are_left_out_by_their_numbers(tmp_path: Path) -> None:
+    first, second = Replica(tmp_path), Replica(tmp_path, run="b" * 16)
+    for replica in (first, second):
+        for _ in range(5):
+            replica.record()
+            replica.count(10 * replica.number, 3 * replica.number)
+    first.write("nonsense\n")
+    carried(tmp_path)
+    last = {f"tiny-blue/{first.run}": 3}
+    (part,) = handed_out(tmp_path, {**START, "last": last})
+    assert part["after_last"] is True
+    assert total([part], "requests") == 7
+    runs = {each["run"]: each for each in part["runs"]}
+    seen = [
+        (each["first"], each["last"], each["records"], each["missing"])
+        for each in (runs[first.run], runs[second.run])
+    ]
+    assert seen == [(4, 5, 2, 0), (1, 5, 5, 0)]
+    counted = runs[first.run]["counted"]
+    assert (counted["asked"], counted["records_asked"]) == (50, 20)
+    assert part["refused"] == 0
+    assert "after_last" not in handed_out(tmp_path)[0]
+
+
+def test_nothing_is_told_of_a_run_that_was_collected(tmp_path: Path) -> None:
+    replica = Replica(tmp_path)
+    replica.record()
+    carried(tmp_path)
+    (part,) = handed_out(tmp_path, {**START, "last": {f"tiny-blue/{replica.run}": 9}})
+    assert (part["rows"], part["runs"], part["tallies"]) == ([], [], [])
+
+
 def test_refused_lines_are_counted(tmp_path: Path) -> None:
     replica = Replica(tmp_path)
     replica.write("nonsense\n" * 5)

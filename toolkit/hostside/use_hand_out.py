@@ -43,7 +43,9 @@ def hand_out(root: str, place: Document, most: int = MOST_BYTES) -> Document:
     `start` is `place`, or the beginning of the ledger where `place` is of another one; `ledger` is empty where there is
     none. `before` says how many records came before, where the ledger does not hold on to `start`; else it is None.
     Where the ledger never had `place`, its disk was set back to an earlier state, `set_back` is there, and the part
-    goes to the end with nothing in it: nobody knows which lines were handed out before.
+    goes to the end with nothing in it: nothing here says which lines were handed out before. Who asks knows by the
+    numbers of the records: with {"last": {"PROGRAM/RUN": number}} in `place`, the answer has `after_last`, and of each
+    run what came after its number. What has no number, the counts of the router's log and refused lines, is left out.
     Raises ValueError where nothing in the ledger says which one it is.
     """
     folder = os.path.join(root, use_ledger.FOLDER)
@@ -53,9 +55,10 @@ def hand_out(root: str, place: Document, most: int = MOST_BYTES) -> Document:
         raise ValueError(
             "the ledger of this host has lost its first line; its watch writes another one"
         )
+    last = place.get("last")
     if place["ledger"] != ledger:
         place = {"ledger": ledger, "file": 0, "offset": 0}
-    sums = _Sums()
+    sums = _Sums(last)
     file, offset, before, more = int(place["file"]), int(place["offset"]), None, False
     if known and file < known[0]:
         file, offset = known[0], 0
@@ -83,6 +86,7 @@ def hand_out(root: str, place: Document, most: int = MOST_BYTES) -> Document:
         "before": before,
         "more": more,
         **({"set_back": True} if set_back else {}),
+        **({} if last is None else {"after_last": True}),
         **sums.tallies.told(),
     }
 
@@ -124,7 +128,10 @@ def _read(folder: str, number: int, offset: int, most: int, sums: _Sums) -> tupl
 
 
 class _Sums:
-    def __init__(self) -> None:
+    """Sums over lines; where `last` has numbers of runs, over those alone that are numbered and came after them."""
+
+    def __init__(self, last: dict[str, int] | None) -> None:
+        self._last = last
         self.rows: dict[tuple[Any, ...], list[Any]] = {}
         self.runs: dict[tuple[str, str], Document] = {}
         self.refused = 0
@@ -134,6 +141,8 @@ class _Sums:
     def add(self, line: bytes) -> None:
         try:
             found = parsed(line)
+            if self._last is not None and not _is_after(found, self._last):
+                return
             if "refused" in found:
                 self.refused += found["refused"]
             elif "tally" in found:
@@ -203,6 +212,14 @@ class _Sums:
         if day is None:
             day = self._days[number] = time.strftime("%Y-%m-%d", time.gmtime(number * 86400))
         return day
+
+
+def _is_after(found: Document, last: dict[str, int]) -> bool:
+    """Whether a line is of a run without a number in `last`, or came after that number."""
+    if "program" not in found or "refused" in found:
+        return False
+    number = last.get(f"{found['program']}/{found['run']}")
+    return number is None or found.get("n", 0) > number
 
 
 def _run(program: str, run: str) -> Document:

@@ -83,7 +83,7 @@ class Recorded(Routed):
         self.before("find use")
         return tuple(each for each in self.recorded if each.request_id in ids and each.at >= since)
 
-    def use(self, place: Place) -> UseChunk:
+    def use(self, place: Place, last: Mapping[str, int] | None = None) -> UseChunk:
         self.before("use")
         ledger = self.ledger[-1].end.ledger if self.ledger else ""
         start = place if place.ledger == ledger else Place(ledger)

@@ -304,6 +304,13 @@ class History:
         with self._lock:
             return tuple(use.runs(self._db))
 
+    def use_last(self, ledger: str) -> dict[str, int]:
+        """Return {"PROGRAM/RUN": number of its last record} of the runs that were collected from a ledger."""
+        from toolkit.adapters.history import use
+
+        with self._lock:
+            return use.last_numbers(self._db, ledger)
+
     def use_cursors(self) -> tuple[UseCursor, ...]:
         """Return how far each host's ledger was read."""
         from toolkit.adapters.history import use

@@ -125,6 +125,12 @@ def runs(db: Database) -> list[UseRun]:
     return [_run(each) for each in found]
 
 
+def last_numbers(db: Database, ledger: str) -> dict[str, int]:
+    """Return {"PROGRAM/RUN": number of its last record} of a ledger's runs."""
+    found = db.run("SELECT program, run, last FROM use_runs WHERE ledger = ?", (ledger,))
+    return {f"{each['program']}/{each['run']}": int(each["last"]) for each in found}
+
+
 def cursors(db: Database) -> list[UseCursor]:
     """Return how far each ledger was read, by host."""
     found = db.run("SELECT * FROM use_cursors ORDER BY host, at, ledger", ())

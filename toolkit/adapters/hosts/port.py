@@ -142,10 +142,11 @@ class HostPort(Named, Protocol):
         `since` is in seconds since the epoch; what ended before is not looked for.
         """
 
-    def use(self, place: Place) -> UseChunk:
+    def use(self, place: Place, last: Mapping[str, int] | None = None) -> UseChunk:
         """Return what the host's ledger of use has from `place` on, at most a part of it.
 
-        A place of another ledger is its beginning. Raises HostError also where the ledger is shorter than `place`.
+        A place of another ledger is its beginning. With `last`, {"PROGRAM/RUN": number}, of each run what came after
+        its number; a host of an older toolkit hands out all, and the chunk is not `after_last` then. Raises HostError.
         """
 
     def perimeter(self) -> Perimeter:

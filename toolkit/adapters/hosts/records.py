@@ -63,10 +63,11 @@ class Recorded(Held):
         with understood(self.name):
             return records_from_json(answer)
 
-    def use(self, place: Place) -> UseChunk:
+    def use(self, place: Place, last: Mapping[str, int] | None = None) -> UseChunk:
         from toolkit.adapters.hosts.use import chunk_from_json
 
-        answer = self._ask("hand-out-use", place=asdict(place))
+        more = {} if last is None else {"last": dict(last)}
+        answer = self._ask("hand-out-use", place={**asdict(place), **more})
         with understood(self.name):
             return chunk_from_json(self.name, answer)
 

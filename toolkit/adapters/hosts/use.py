@@ -53,6 +53,7 @@ def chunk_from_json(host: str, data: Mapping[str, Any]) -> UseChunk:
             before=None if before is None else whole(before, "before"),
             more=bool(data["more"]),
             set_back=bool(data.get("set_back")),
+            after_last=bool(data.get("after_last")),
             # A host of an older toolkit counts nothing by the hour.
             tallies=tuple(_tally(host, each) for each in data.get("tallies", ())),
             watched=tuple(_watched(host, each) for each in data.get("watched", ())),

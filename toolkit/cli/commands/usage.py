@@ -102,8 +102,8 @@ def usage(
             note(f"{cursor.host}: {cursor.lost} records were dropped before they were collected")
         if cursor.set_back:
             note(
-                f"{cursor.host}: its disk was set back to an earlier state; what was recorded there from then on until"
-                " the next collection is not in here"
+                f"{cursor.host}: its disk was set back to an earlier state; what was recorded there before that and was"
+                " not collected by then is not in here"
             )
 
 

@@ -101,7 +101,8 @@ class UseChunk:
 
     `refused` lines were no records. `before` is None where the chunk follows on `start`; else the ledger has dropped
     the records that came next, and this is the number of all that came before. `more` says that it has more.
-    `set_back` says that the ledger never had `start`: its disk was set back to an earlier state.
+    `set_back` says that the ledger never had `start`: its disk was set back to an earlier state. `after_last` says that
+    the host left out what was collected before, by the numbers of its runs.
     """
 
     host: str
@@ -115,6 +116,7 @@ class UseChunk:
     tallies: tuple[Tally, ...] = ()
     watched: tuple[Watched, ...] = ()
     set_back: bool = False
+    after_last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ class UseCursor:
     """How far the history has read one ledger, and when (seconds since the epoch).
 
     `refused` lines of replicas were no records, at least; `lost` records had been dropped before somebody read them.
-    The ledger was `set_back` so many times to an earlier state: what it had from then on until a collection is unknown.
+    The ledger was `set_back` so many times to an earlier state: what was recorded and not collected by then is gone.
     """
 
     host: str

@@ -2,6 +2,10 @@
 
 A host hands out parts of its ledger; each part and the place where it ends are stored in one transaction. So a record
 counts once, also where two ops machines collect at once, or one is killed: the next collection goes on from there.
+
+A ledger whose disk was set back to an earlier state has places of which nobody knows what was collected. Its records
+are numbered in each run, so it is read anew from its beginning, without those that the history has: all in one piece,
+since no place between its beginning and its end says that there are any to leave out.
 """
 
 from __future__ import annotations
@@ -9,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from toolkit.adapters.history.history import History
@@ -28,18 +32,31 @@ PASSING_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """The result of a collection: new records, the errors of hosts that were not reached, and hosts that have more."""
+    """The result of a collection: new records, the errors of hosts that were not reached, and hosts that have more.
+
+    Disks of `skipped` hosts were set back, and their toolkit is too old to tell what was collected from what was not.
+    """
 
     records: int = 0
     errors: dict[str, HostError] = field(default_factory=dict)
     unfinished: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
     def remarks(self, missing: str = "its newest use") -> tuple[str, ...]:
-        """Return a line for each host that was not reached; `missing` is what the result lacks for that."""
-        return tuple(
+        """Return a line for each host of which something is missing.
+
+        `missing` is what the result lacks of one that was not reached.
+        """
+        silent = (
             f"{name}: not reached, so {missing} is not in here: {own_words(name, error.message)}"
             for name, error in self.errors.items()
         )
+        older = (
+            f"{name}: its toolkit is older than this one, so what it recorded since its disk was set back is not in"
+            " here; provision it"
+            for name in self.skipped
+        )
+        return (*silent, *older)
 
 
 def collect(
@@ -57,6 +74,7 @@ def collect(
         sum(each.records for _, each in named),
         {name: each.error for name, each in named if each.error is not None},
         tuple(name for name, each in named if each.unfinished),
+        tuple(name for name, each in named if each.skipped),
     )
 
 
@@ -102,6 +120,7 @@ class _Gathered:
     records: int = 0
     error: HostError | None = None
     unfinished: bool = False
+    skipped: bool = False
 
 
 def _from_host(host: HostPort, history: History, go_on: Callable[[], bool]) -> _Gathered:
@@ -113,9 +132,14 @@ def _from_host(host: HostPort, history: History, go_on: Callable[[], bool]) -> _
             return done
         try:
             chunk = host.use(place)
+            anew = _read_anew(host, chunk, history, go_on) if chunk.set_back else chunk
         except HostError as error:
             done.error = error
             return done
+        if anew is None:
+            done.unfinished = True
+            return done
+        chunk = anew
         ledger = chunk.end.ledger
         if not ledger:
             return done
@@ -129,11 +153,40 @@ def _from_host(host: HostPort, history: History, go_on: Callable[[], bool]) -> _
             place = _known(history, ledger)
             continue
         done.records += sum(each.records for each in chunk.runs)
+        done.skipped = done.skipped or (chunk.set_back and not chunk.after_last)
         place = chunk.end
         if not chunk.more:
             return done
     done.unfinished = True
     return done
+
+
+def _read_anew(
+    host: HostPort, beyond: UseChunk, history: History, go_on: Callable[[], bool]
+) -> UseChunk | None:
+    """Return what the history lacks of a ledger that was set back, in one chunk in place of `beyond`.
+
+    Returns `beyond` itself where the host cannot tell, and None where `go_on` said no before the end.
+    """
+    last = history.use_last(beyond.end.ledger)
+    parts: list[UseChunk] = []
+    place = Place(beyond.end.ledger)
+    while not parts or parts[-1].more:
+        if not go_on():
+            return None
+        part = host.use(place, last)
+        if not part.after_last or part.end.ledger != place.ledger:
+            return beyond
+        parts.append(part)
+        place = part.end
+    return replace(
+        beyond,
+        end=place,
+        rows=tuple(each for part in parts for each in part.rows),
+        runs=tuple(each for part in parts for each in part.runs),
+        tallies=tuple(each for part in parts for each in part.tallies),
+        after_last=True,
+    )
 
 
 def _is_new(chunk: UseChunk) -> bool:
