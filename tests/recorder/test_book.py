@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
@@ -113,3 +114,46 @@ def test_a_full_disk_costs_lines_and_spoils_none(tmp_path: Path) -> None:
         except ValueError:
             numbers.append("cut")
     assert numbers == [None, 1, "cut", 5]
+
+
+def test_a_disk_that_is_full_where_a_file_begins_costs_no_line_after_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file without its first line would be none to the host, with all that follows in it."""
+    book = Book(str(tmp_path), HEAD, part=100, everything=10_000)
+    book.record(f'"id":"{"x" * 80}"')
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
+    real, full = os.write, [True, True, True]
+
+    def write(handle: int, data: bytes) -> int:
+        if full and full.pop():
+            return real(handle, data[:5])
+        return real(handle, data)
+
+    monkeypatch.setattr(os, "write", write)
+    for _ in range(3):
+        with contextlib.suppress(OSError):
+            book.record('"id":"lost"')
+    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
+    book.record('"id":"after"')
+    texts = [path.read_text().splitlines() for path in sorted(tmp_path.iterdir())]
+    assert all(json.loads(lines[0])["run"] == book.run for lines in texts)
+    assert sum('"after"' in line for lines in texts for line in lines) == 1
+
+
+def test_where_no_file_can_begin_the_former_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = Book(str(tmp_path), HEAD, part=100, everything=10_000)
+
+    def refuse(*_: Any) -> int:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refuse)
+        for number in range(3):
+            book.record(f'"id":"{number}{"x" * 80}"')
+    (path,) = tmp_path.iterdir()
+    assert [each["n"] for each in lines(path)[1:]] == [1, 2, 3]
+    book.record('"id":"in a file of its own"')
+    assert len(list(tmp_path.iterdir())) == 2

@@ -34,7 +34,7 @@ class Book:
         self._limit, self._everything = part, everything
         self._part, self._size, self._torn = 0, 0, False
         self._file = -1
-        self._open()
+        self._begin(0)
 
     def record(self, *requests: str) -> None:
         """Write the lines of requests under the next numbers, which are used whether or not that works.
@@ -53,7 +53,9 @@ class Book:
 
     def _write(self, line: str) -> None:
         if self._size >= self._limit:
-            self._next()
+            # Where no file can begin, the former goes on.
+            with contextlib.suppress(OSError):
+                self._begin(self._part + 1)
         self._append(line)
 
     def close(self) -> None:
@@ -72,19 +74,28 @@ class Book:
         if self._torn:
             raise OSError(f"{written} of {len(data)} bytes written")
 
-    def _open(self) -> None:
+    def _begin(self, part: int) -> None:
+        """Begin a file; raises OSError, and goes on with the former one, where its first line is not written whole.
+
+        A file without it would be none to who reads it, with all that follows.
+        """
         os.makedirs(self._directory, 0o700, exist_ok=True)
         self._make_room()
-        name = f"{self.run}.{self._part}.jsonl" if self._part else f"{self.run}.jsonl"
+        name = f"{self.run}.{part}.jsonl" if part else f"{self.run}.jsonl"
+        path = os.path.join(self._directory, name)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._file = os.open(os.path.join(self._directory, name), flags, 0o600)
-        self._size, self._torn = 0, False
-        self._append(_ENCODE({**self._head, "part": self._part}))
-
-    def _next(self) -> None:
-        former, self._part = self._file, self._part + 1
-        self._open()
-        os.close(former)
+        head = f"{_ENCODE({**self._head, 'part': part})}\n".encode()
+        handle = os.open(path, flags, 0o600)
+        try:
+            written = os.write(handle, head)
+            if written < len(head):
+                raise OSError(f"{written} of {len(head)} bytes written")
+        except OSError:
+            os.close(handle)
+            os.unlink(path)
+            raise
+        self.close()
+        self._file, self._part, self._size, self._torn = handle, part, written, False
 
     def _make_room(self) -> None:
         """Remove the oldest files where there are too many, or all together take more than they may."""
