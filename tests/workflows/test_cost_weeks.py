@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.workflows.cost_week import Week
+from toolkit.domain.clients.use import Place, UseChunk, UseRow
 from toolkit.planning.economics.bills import Account, ModelBill
 
 
@@ -118,3 +120,23 @@ def test_a_mixed_week(week: Week) -> None:
     assert near(bill.empty, "12.8333")
     assert near(small.utilisation, "0.20127")
     assert near(large.utilisation, "0.22235")
+
+
+@pytest.mark.parametrize("week", ["idle"], indirect=True)
+def test_a_bill_has_a_model_that_another_command_collects_meanwhile(
+    week: Week, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its use by place and its use by key are two questions to the history."""
+    real, collected = week.history.use, False
+
+    def use(*given: Any, **named: Any) -> Any:
+        nonlocal collected
+        found = real(*given, **named)
+        if not collected:
+            collected = True
+            row = UseRow("2026-11-03", "gpu1", "ann", "new", "v1", 1, 1, 9, 0, 3, 0, 0, base="new")
+            week.history.add_use(UseChunk("gpu1", Place("n" * 16), Place("n" * 16, 1, 9), (row,)))
+        return found
+
+    monkeypatch.setattr(week.history, "use", use)
+    assert "new" in {each.model for each in week.bill().models}

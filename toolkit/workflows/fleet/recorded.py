@@ -31,8 +31,10 @@ def recorded(
     model whose replica computed it.
     """
     days = day_of(span.begins).isoformat(), day_of(span.ends - 1).isoformat()
-    rows = history.use(*days, by=_BY_PLACE, sums=_SUMS)
+    # Keys come first: what another command collects in between is a model of the bill without a key, and never a key of
+    # no model.
     by_key = history.use(*days, by=_BY_KEY, sums=_SUMS) if keys else ()
+    rows = history.use(*days, by=_BY_PLACE, sums=_SUMS)
     models = history.models()
     weights = {
         (release.model, release.number): max(1, release.memory * max(1, release.devices))
