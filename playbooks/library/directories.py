@@ -1,17 +1,35 @@
 #!/usr/bin/python
-"""Ansible module: several directories at once."""
+"""Ansible module: several directories at once, with the accounts that own them."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: directories
-short_description: Create several directories in one task
+short_description: Create several directories and the accounts that own them in one task
 description:
+  - Creates the system user and the system groups that are absent, and takes the shell from a user that has one.
   - Creates each directory that is absent, and corrects owner and permissions of those that differ.
   - A directory of another owner was in that owner's hands. What is no regular file with one name, such as
     a link, is removed from it, and its files go to the new owner. Sockets stay: a running process may use them.
   - Does so in one task, because each task takes about half a second of a host's provisioning.
 options:
+  user:
+    description: A system user without a shell and without a home, with a group of the same name.
+    type: dict
+    suboptions:
+      name:
+        description: The user.
+        required: true
+        type: str
+      comment:
+        description: What the user is for.
+        required: true
+        type: str
+  groups:
+    description: System groups.
+    default: []
+    type: list
+    elements: str
   directories:
     description: The directories, created in this order.
     required: true
@@ -40,6 +58,8 @@ author: [the toolkit's authors]
 EXAMPLES = r"""
 - name: Create the directories of a host
   directories:
+    user: {name: toolkit, comment: Self-hosted models}
+    groups: [toolkit-models]
     directories:
       - paths: [/var/lib/toolkit, /var/lib/toolkit/slots]
       - paths: [/var/lib/toolkit/logs]
@@ -48,7 +68,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changed_paths:
-  description: The directories that were, or in check mode would be, created or corrected.
+  description: The accounts and directories that were, or in check mode would be, created or corrected.
   returned: always
   type: list
   elements: str
@@ -62,6 +82,8 @@ import stat
 
 from ansible.module_utils.basic import AnsibleModule
 
+NO_SHELL = "/usr/sbin/nologin"
+
 
 def main():
     """Run the module."""
@@ -71,8 +93,14 @@ def main():
         "group": {"type": "str"},
         "mode": {"type": "str", "default": "0755"},
     }
+    user_spec = {
+        "name": {"type": "str", "required": True},
+        "comment": {"type": "str", "required": True},
+    }
     module = AnsibleModule(
         argument_spec={
+            "user": {"type": "dict", "options": user_spec},
+            "groups": {"type": "list", "elements": "str", "default": []},
             "directories": {
                 "type": "list",
                 "elements": "dict",
@@ -82,7 +110,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    changed = []
+    changed = [*accounts(module, module.params["user"], module.params["groups"])]
     for each in module.params["directories"]:
         wanted = (ids(module, each["owner"], each["group"]), int(each["mode"], 8))
         for path in each["paths"]:
@@ -92,6 +120,40 @@ def main():
             if not module.check_mode:
                 converge(path, *wanted)
     module.exit_json(changed=bool(changed), changed_paths=changed)
+
+
+def accounts(module, user, groups):
+    """Create the user and the groups that are absent; yield their names."""
+    if user and not known(pwd.getpwnam, user["name"]):
+        words = ["--system", "--no-create-home", "--shell", NO_SHELL, "--comment", user["comment"]]
+        # A group of this name may be there already.
+        own = ["--gid", user["name"]] if known(grp.getgrnam, user["name"]) else ["--user-group"]
+        run(module, ["useradd", *words, *own, user["name"]])
+        yield "user %s" % user["name"]
+    elif user and pwd.getpwnam(user["name"]).pw_shell != NO_SHELL:
+        run(module, ["usermod", "--shell", NO_SHELL, user["name"]])
+        yield "shell of %s" % user["name"]
+    for group in groups:
+        if not known(grp.getgrnam, group):
+            run(module, ["groupadd", "--system", group])
+            yield "group %s" % group
+
+
+def known(find, name):
+    """Return whether the account exists."""
+    try:
+        find(name)
+    except KeyError:
+        return False
+    return True
+
+
+def run(module, argv):
+    """Run a program of the system's accounts, unless this is check mode."""
+    if not module.check_mode:
+        # They lie outside of an ordinary user's PATH.
+        os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
+        module.run_command(argv, check_rc=True)
 
 
 def ids(module, owner, group):

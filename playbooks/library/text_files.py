@@ -34,6 +34,10 @@ options:
       unless:
         description: A path whose existence leaves this file as it is, with its owner and permissions.
         type: path
+      keep:
+        description: Whether an existing file keeps its text. Owner and permissions are corrected in any case.
+        default: false
+        type: bool
       validate:
         description: A command that must accept the text before it is put in place; C(%s) stands for the path to read.
         type: str
@@ -45,13 +49,10 @@ options:
       - Their group, by default the one with the owner's name, without an owner that of the process.
       - Only in check mode may it be absent.
     type: str
-  keep:
-    description: Whether existing files keep their text. Owner and permissions are corrected in any case.
-    default: false
-    type: bool
   seal:
     description:
-      - A file for the digests of the texts, path -> [sha256], with which a later observation detects changes.
+      - A file for the digests of the texts that are not kept, path -> [sha256], with which a later observation
+        detects changes.
       - It is written last, for root alone.
     type: path
   sealed:
@@ -189,7 +190,7 @@ def converge(module, each, owner):
     if each.get("unless") and os.path.exists(each["unless"]):
         return False
     mode, now = int(each["mode"], 8), found(each["path"])
-    same_text = now is not None and (module.params["keep"] or now[0] == each["content"])
+    same_text = now is not None and (each.get("keep") or now[0] == each["content"])
     if same_text and now[1:] == (owner, mode):
         return False
     if not module.check_mode:
@@ -203,7 +204,9 @@ def converge(module, each, owner):
 def sealing(path, files, sealed):
     """Return the file that holds the digests of the others, and those in `sealed`."""
     digests = {
-        each["path"]: [hashlib.sha256(each["content"].encode()).hexdigest()] for each in files
+        each["path"]: [hashlib.sha256(each["content"].encode()).hexdigest()]
+        for each in files
+        if not each.get("keep")
     }
     digests.update({further: [digest] for further, digest in sealed.items()})
     text = json.dumps(digests, indent=2, sort_keys=True) + "\n"
@@ -247,6 +250,7 @@ def main():
         "mode": {"type": "str", "default": "0644"},
         "group": {"type": "str"},
         "unless": {"type": "path"},
+        "keep": {"type": "bool", "default": False},
         "validate": {"type": "str"},
     }
     unit_spec = {
@@ -264,7 +268,6 @@ def main():
             },
             "owner": {"type": "str"},
             "group": {"type": "str"},
-            "keep": {"type": "bool", "default": False},
             "seal": {"type": "path"},
             "sealed": {"type": "dict", "default": {}},
             "unit": {"type": "dict", "options": unit_spec},

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -68,3 +69,49 @@ def test_a_link_in_place_of_a_directory_is_refused(directories: Any, tmp_path: P
     (tmp_path / "router").symlink_to(tmp_path)
     with pytest.raises(NotADirectoryError):
         directories.converge(str(tmp_path / "router"), ME, 0o700)
+
+
+USER = {"name": "toolkit", "comment": "Self-hosted models"}
+MADE = "useradd --system --no-create-home --shell /usr/sbin/nologin --comment Self-hosted models"
+
+
+@pytest.mark.parametrize(
+    ("users", "groups", "said"),
+    [
+        ({}, {"models"}, [f"{MADE} --user-group toolkit"]),
+        # A group without its user.
+        ({}, {"toolkit", "models"}, [f"{MADE} --gid toolkit toolkit"]),
+        ({"toolkit": "/bin/sh"}, {"models"}, ["usermod --shell /usr/sbin/nologin toolkit"]),
+        ({"toolkit": "/usr/sbin/nologin"}, set(), ["groupadd --system models"]),
+        ({"toolkit": "/usr/sbin/nologin"}, {"models"}, []),
+    ],
+)
+@pytest.mark.parametrize("check", [False, True])
+def test_accounts_are_made_where_they_are_absent_and_no_service_user_keeps_a_shell(
+    directories: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    users: dict[str, str],
+    groups: set[str],
+    said: list[str],
+    check: bool,
+) -> None:
+    def user(name: str) -> Any:
+        return SimpleNamespace(pw_shell=users[name])
+
+    def group(name: str) -> Any:
+        if name not in groups:
+            raise KeyError(name)
+        return SimpleNamespace()
+
+    monkeypatch.setattr(directories, "pwd", SimpleNamespace(getpwnam=user))
+    monkeypatch.setattr(directories, "grp", SimpleNamespace(getgrnam=group))
+    monkeypatch.setenv("PATH", "/usr/bin")
+    ran: list[str] = []
+
+    def run_command(words: list[str], check_rc: bool) -> None:
+        assert check_rc
+        ran.append(" ".join(words))
+
+    module = SimpleNamespace(check_mode=check, run_command=run_command)
+    assert len([*directories.accounts(module, USER, ["models"])]) == len(said)
+    assert ran == ([] if check else said)

@@ -25,20 +25,28 @@ def text_files() -> Any:
     return module
 
 
-def module(*, keep: bool = False, check: bool = False, accepts: bool = True) -> Any:
+def module(*, check: bool = False, accepts: bool = True) -> Any:
     def fail_json(msg: str, **_: object) -> None:
         raise SystemExit(msg)
 
     return SimpleNamespace(
-        params={"keep": keep, "owner": None},
+        params={"owner": None},
         check_mode=check,
         run_command=lambda command: (0 if accepts else 1, "", "line 1: no such word\n"),
         fail_json=fail_json,
     )
 
 
-def wanted(path: Path, content: str = "new\n", mode: str = "0644", validate: str = "") -> Any:
-    return {"path": str(path), "content": content, "mode": mode, "validate": validate}
+def wanted(
+    path: Path,
+    content: str = "new\n",
+    mode: str = "0644",
+    validate: str = "",
+    *,
+    keep: bool = False,
+) -> Any:
+    file = {"path": str(path), "content": content, "mode": mode, "validate": validate}
+    return {**file, "keep": keep}
 
 
 def test_a_file_is_written_with_its_directory_and_then_left_alone(
@@ -67,10 +75,10 @@ def test_what_is_to_be_kept_keeps_its_text_and_gets_its_mode(
 ) -> None:
     file = tmp_path / "keys"
     file.write_text("theirs\n")
-    assert text_files.converge(module(keep=True), wanted(file, mode="0600"), ME)
+    assert text_files.converge(module(), wanted(file, mode="0600", keep=True), ME)
     assert (file.read_text(), file.stat().st_mode & 0o777) == ("theirs\n", 0o600)
-    assert not text_files.converge(module(keep=True), wanted(file, mode="0600"), ME)
-    assert text_files.converge(module(keep=True), wanted(tmp_path / "absent"), ME)
+    assert not text_files.converge(module(), wanted(file, mode="0600", keep=True), ME)
+    assert text_files.converge(module(), wanted(tmp_path / "absent", keep=True), ME)
     assert (tmp_path / "absent").read_text() == "new\n"
 
 
@@ -103,7 +111,7 @@ def test_a_link_is_replaced_and_what_it_leads_to_stays(
     secret.write_text("theirs\n")
     secret.chmod(0o600)
     link.symlink_to(secret)
-    assert text_files.converge(module(keep=keep), wanted(link), ME)
+    assert text_files.converge(module(), wanted(link, keep=keep), ME)
     assert (secret.read_text(), secret.stat().st_mode & 0o777) == ("theirs\n", 0o600)
     assert (link.is_symlink(), link.read_text()) == (False, "new\n")
 
@@ -125,7 +133,8 @@ def test_the_digests_of_what_was_written_are_kept_for_root_alone(
 ) -> None:
     file, seal = wanted(tmp_path / "file"), tmp_path / "seals/base.json"
     certificate = str(tmp_path / "tls.pem")
-    sealing = text_files.sealing(str(seal), [file], {certificate: "0" * 64})
+    theirs = wanted(tmp_path / "keys", keep=True)
+    sealing = text_files.sealing(str(seal), [theirs, file], {certificate: "0" * 64})
     assert text_files.converge(module(), sealing, ME)
     assert not text_files.converge(module(), sealing, ME)
     digest = hashlib.sha256(b"new\n").hexdigest()

@@ -59,9 +59,11 @@ def test_bare_hosts_become_ready_and_those_that_cannot_are_named_each_with_its_r
     before = _everything(good)
     checked = _json(lab, "provision", "--check", "good")["hosts"]["good"]
     assert checked["result"] == "would change"
-    assert {"Write the rules", "Start without routes", "Write the units of the exporters"} <= set(
-        checked["changed"]
-    )
+    assert {
+        "Write the rules",
+        "Write the base, and start without routes",
+        "Write the units of the exporters",
+    } <= set(checked["changed"])
     assert _everything(good) == before
 
     _spoil(lab)
@@ -139,8 +141,10 @@ def test_the_firewall_lets_in_whom_it_should_and_touches_no_rules_but_its_own(
         done = _json(lab, "provision", "--yes", "--turn-off", "firewall", "good")["hosts"]["good"]
     finally:
         lab.inventory.write_text(text)
-    assert {"Stop the firewall", "Remove the files of the firewall"} <= set(done["changed"])
-    assert {"Stop the exporters that are not wanted", "Remove their units"} <= set(done["changed"])
+    assert {
+        "Stop the firewall and remove its files",
+        "Stop and remove the exporters that are not wanted",
+    } <= set(done["changed"])
     assert _listening(good) & {"9100", "9500"} == set()
     assert (
         good.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "toolkit-exp*") == ""
