@@ -87,6 +87,18 @@ def test_errors_under_traffic_are_withdrawn_within_five_seconds_with_nobody_ther
     until(lambda: lab.said[-1:] == ["tiny-green is withdrawn, blue takes its traffic"], 60)
 
 
+def test_the_seconds_of_a_phase_begin_at_once_and_not_with_the_next_look_at_figures(
+    quick: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick.begin()
+    until(lambda: quick.found()["looked_at"])
+    monkeypatch.setattr(guard, "LOOK", 3600.0)
+    quick.forget()
+    quick.begin(rollout="r2")
+    until(lambda: quick.found()["looked_at"])
+    assert quick.found()["verdict"] is None
+
+
 def test_a_bake_passes_by_its_probes_alone_and_the_verdict_stays_until_a_command_takes_it(
     quick: Guarded,
 ) -> None:

@@ -41,6 +41,8 @@ READY = 900.0
 BOOTED_SECONDS = 10.0
 # A replica that new requests wait for is suspected earlier than one that nobody watches.
 HANG = 3.0
+# What tells the phases of all orders apart, with the model.
+_PHASE = ("model", "rollout", "number", "since")
 TAKEN_OVER = "the router found it down, and its standby has taken over"
 STANDBY_FIRST = "the host started again, and its standby was ready before it"
 NOT_READY = "its replica has not become ready again"
@@ -54,6 +56,7 @@ class Guards:
         self._meter = Meter(root)
         self._guards: dict[str, Guard] = {}
         self._metered = 0.0
+        self._begun: set[tuple[str, ...]] = set()
         # Mean milliseconds until an answer begins, and the share of failed requests, of each slot that had traffic.
         self._usual: dict[tuple[str, str], tuple[float | None, float]] = {}
 
@@ -64,7 +67,10 @@ class Guards:
             order = orders.get(model)
             if order is None or not self._guards[model].is_of(order):
                 self._guards.pop(model).end()
-        traffic = self._traffic(seldom=not orders)
+        phases = {tuple(str(each.get(name)) for name in _PHASE) for each in orders.values()}
+        # The seconds of a phase count from its guard's first look, and a command waits for them.
+        begins, self._begun = not phases <= self._begun, phases
+        traffic = self._traffic(seldom=not orders, at_once=begins)
         done: list[str] = []
         for model, order in orders.items():
             try:
@@ -82,11 +88,14 @@ class Guards:
         usual = self._usual.get((order["model"], before), (None, 0.0))
         return Guard(self.root, order, self._limits, usual)
 
-    def _traffic(self, *, seldom: bool) -> dict[tuple[str, str], Traffic] | None:
+    def _traffic(
+        self, *, seldom: bool, at_once: bool = False
+    ) -> dict[tuple[str, str], Traffic] | None:
         """Return the traffic since the last look, None where it is too early; nothing where no router answers."""
         now = time.monotonic()
         worried = any(each.worried for each in self._guards.values())
-        if now - self._metered < (IDLE if seldom else WORRIED if worried else LOOK):
+        pause = IDLE if seldom else WORRIED if worried else LOOK
+        if now - self._metered < pause and not at_once:
             return None
         self._metered = now
         try:
@@ -140,8 +149,7 @@ class Guard:
 
     def is_of(self, order: Document) -> bool:
         """Whether this guard watches the phase of the order, and not one of the same rollout that was begun anew."""
-        same = ("rollout", "number", "since")
-        return all(self.order.get(name) == order.get(name) for name in same)
+        return all(self.order.get(name) == order.get(name) for name in _PHASE)
 
     @property
     def worried(self) -> bool:
