@@ -67,7 +67,8 @@ def forget(module, unit):
     if not os.path.lexists(file):
         return False
     if not module.check_mode:
-        for words in (["stop"], ["disable", "--quiet"]):
+        # systemd runs all its generators to read its files: once is enough.
+        for words in (["stop"], ["disable", "--quiet", "--no-reload"]):
             module.run_command(["systemctl", *words, unit], check_rc=True)
         os.unlink(file)
         module.run_command(["systemctl", "daemon-reload"], check_rc=True)

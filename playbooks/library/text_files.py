@@ -216,10 +216,8 @@ def sealing(path, files, sealed):
 def run_unit(module, unit, changed):
     """Enable and start the unit, or start it again; return what that took. `changed` are the paths of changed files."""
     own = any(path.startswith(UNITS) for path in changed)
-    if own:
-        if module.check_mode:
-            return []
-        systemctl(module, "daemon-reload")
+    if own and module.check_mode:
+        return []
     shown = systemctl(module, "show", "--property=ActiveState,UnitFileState", unit["name"])
     state = dict(line.partition("=")[::2] for line in shown.splitlines())
     done = [] if state.get("UnitFileState") in ("enabled", "static") else ["enable"]
@@ -227,8 +225,15 @@ def run_unit(module, unit, changed):
         done.append("restart")
     elif state.get("ActiveState") not in ("active", "activating", "reloading"):
         done.append("start")
-    if not module.check_mode:
-        for word in done:
+    if module.check_mode:
+        return done
+    # systemd runs all its generators to read its files: once for a new unit and for what wants it.
+    if own and "enable" in done:
+        systemctl(module, "enable", "--no-reload", unit["name"])
+    if own:
+        systemctl(module, "daemon-reload")
+    for word in done:
+        if not (own and word == "enable"):
             systemctl(module, word, unit["name"])
     return done
 

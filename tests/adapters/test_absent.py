@@ -40,7 +40,7 @@ def test_a_unit_is_stopped_before_its_file_goes_and_then_forgotten(
     assert absent.forget(module, "some.service")
     assert module.said == [
         "systemctl stop some.service",
-        "systemctl disable --quiet some.service",
+        "systemctl disable --quiet --no-reload some.service",
         "systemctl daemon-reload",
     ]
     assert list(tmp_path.iterdir()) == []
