@@ -28,13 +28,18 @@ from toolkit.domain.hosts.facts import HostFacts
 from toolkit.errors import HostError
 from toolkit.workflows.schedule.desk import Ended
 
-SCHEDULE = """\
+# They opened an hour ago, so that at no time of the day too little of them is left for an upgrade.
+DAILY = time.strftime(
+    "{days: [mon, tue, wed, thu, fri, sat, sun], from: %H:%M, for: 24h}",
+    time.gmtime(time.time() - 3600),
+)
+SCHEDULE = f"""\
 time_zone: UTC
 windows:
-  first: {days: [mon, tue, wed, thu, fri, sat, sun], from: 00:00, for: 24h}
-  second: {days: [mon, tue, wed, thu, fri, sat, sun], from: 00:00, for: 24h}
+  first: {DAILY}
+  second: {DAILY}
 models:
-  tiny: {policy: auto, windows: [first]}
+  tiny: {{policy: auto, windows: [first]}}
 """
 
 
