@@ -25,15 +25,20 @@ _SPECIAL = re.compile(r"""[\s"'\\%$~#]""")
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """The room that an ordinary user can still fill: `free` bytes and `files`, None where their number has no limit."""
+    """The room that an ordinary user can still fill: `free` bytes and `files`, None where their number has no limit.
+
+    A file system that is `read_only` takes neither: one that was mounted so, or that failed.
+    """
 
     free: int
     files: int | None
+    read_only: bool = False
 
     @property
     def full(self) -> bool:
         """Whether not even a command's own files have room."""
-        return self.free < LEAST_BYTES or (self.files is not None and self.files < LEAST_FILES)
+        few = self.files is not None and self.files < LEAST_FILES
+        return self.read_only or self.free < LEAST_BYTES or few
 
 
 def room(path: Path) -> Room:
@@ -42,13 +47,17 @@ def room(path: Path) -> Room:
         path = path.parent
     found = os.statvfs(path)
     # Some file systems make inodes as they need them, and report none at all.
-    return Room(found.f_bavail * found.f_frsize, found.f_favail if found.f_files else None)
+    return Room(
+        free=found.f_bavail * found.f_frsize,
+        files=found.f_favail if found.f_files else None,
+        read_only=bool(found.f_flag & os.ST_RDONLY),
+    )
 
 
 def scratch_of(home: Path) -> Path:
     """Return the directory for sockets and files of one command: `run` in the home.
 
-    On a full disk it is a private directory elsewhere, so that hosts can still be reached.
+    On a disk that is full or read-only it is a private directory elsewhere, so that hosts can still be reached.
     """
     own, *elsewhere = scratch_places(home)
     if not room(home).full:
@@ -60,7 +69,7 @@ def scratch_of(home: Path) -> Path:
 
 
 def modules_of(home: Path) -> Path | None:
-    """Return the directory in the home for what Ansible builds and later runs use; None on a full disk."""
+    """Return the directory in the home for what Ansible builds and later runs use; None where its disk takes none."""
     return None if room(home).full else home / "modules"
 
 
@@ -104,7 +113,12 @@ def is_private(directory: Path) -> bool:
 
 
 def way_out(path: Path) -> str:
-    """Return the hint for a full disk at `path`."""
+    """Return the hint for a disk at `path` that takes no more, or is mounted for reading alone."""
+    if room(path).read_only:
+        return (
+            f"mount it for writing (findmnt -T {path}; dmesg says whether the disk failed), "
+            "or keep the home on another disk: export TOOLKIT_HOME=DIR"
+        )
     return (
         f"free space there (df -h {path}; df -i {path}), for example with: toolkit prune; "
         "or keep the store on another disk: export TOOLKIT_HOME=DIR"

@@ -28,10 +28,12 @@ class Sqlite:
             self._connection = _open(path)
         except (OSError, sqlite3.Error) as error:
             words = error.strerror if isinstance(error, OSError) else str(error)
+            left = room(path.parent)
             raise ToolkitError(
-                f"the history {path} cannot be opened: {words}",
+                # SQLite says of such a file only that it cannot be opened.
+                f"the history {path} cannot be opened: {'its disk is read-only' if left.read_only else words}",
                 hint=way_out(path.parent)
-                if room(path.parent).full
+                if left.full
                 else "bring back its backup, or move it away: the hosts know what runs",
             ) from error
 

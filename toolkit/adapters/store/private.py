@@ -39,7 +39,7 @@ def _close(path: Path) -> bool:
     # All users share a sticky directory.
     if seen.st_mode & stat.S_ISVTX or not seen.st_mode & _OTHERS:
         return False
-    with suppress(PermissionError):
+    with suppress(OSError):
         path.chmod(stat.S_IMODE(seen.st_mode) & ~_OTHERS)
         return True
     return False
