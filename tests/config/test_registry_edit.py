@@ -130,7 +130,9 @@ def test_a_branch_in_the_file_is_replaced_by_its_commit() -> None:
 
 
 REFUSED = [
-    (HEAD + "    versions: {}\n", "v2", "model_registry.yaml:9:5: 'tiny' is written in braces, where no lines can be inserted", "write it as indented lines, then pin again"),
+    (HEAD + "    versions: {}\n", "v2", "model_registry.yaml:9:5: 'versions' of 'tiny' is written in braces, where no lines can be inserted", "write it as indented lines, then pin again"),
+    (HEAD + "    versions: ~ # none\n", "v2", "model_registry.yaml:9:15: 'versions' of 'tiny' is written as null, below which no lines can be inserted", "write `versions:` alone, then pin again"),
+    (HEAD + "    versions: null\n", "v2", "model_registry.yaml:9:15: 'versions' of 'tiny' is written as null, below which no lines can be inserted", "write `versions:` alone, then pin again"),
     (HEAD + '    versions: {"v2": {revision: 1111111111111111111111111111111111111111}}\n', "v2", "tiny@v2 exists", "give another name with --as"),
     (HEAD, "V 2", "'V 2' is not a name for a version", "up to 63 of a-z 0-9 . _ - with a letter or digit first; give it with --as"),
 ]  # fmt: skip

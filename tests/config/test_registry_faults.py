@@ -164,6 +164,15 @@ def test_each_fault_has_its_place_message_and_hint(
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.parametrize("field", ["versions", "source", "licence"])
+def test_a_key_that_is_written_as_null_is_one_fault(field: str) -> None:
+    text = f"models:\n  tiny:\n    {field}: ~\n"
+    found = [each.message for each in registry_faults(Path("r.yaml"), text)]
+    assert [each for each in found if "no value" in each or "nothing" in each] == [
+        f"'{field}' has no value"
+    ]
+
+
 def test_the_first_of_several_faults_in_the_order_of_the_file_is_told(tmp_path: Path) -> None:
     path = tmp_path / "r.yaml"
     path.write_text(GOOD.replace("devices: 1", "devices: x").replace("[apache-2.0]", "[A]"))

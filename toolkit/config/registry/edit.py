@@ -215,7 +215,7 @@ def version_place(document: YamlText, model: str) -> LinePlace:
     entry = document.spans[where]
     fields = list(document.data["models"][model])
     if entry.flow or document.spans[("models",)].flow or not fields:
-        raise _by_hand(document, entry, model)
+        raise _by_hand(document, entry, f"{model!r} is")
     field_indent = document.spans[(*where, fields[0])].key_column - 1
     step = field_indent - (entry.key_column - 1)
     versions = document.spans.get((*where, "versions"))
@@ -223,8 +223,16 @@ def version_place(document: YamlText, model: str) -> LinePlace:
         after = end_with_comments(document.text, entry.end_line, field_indent)
         return LinePlace(after, field_indent + step, step, needs_key=True, key_indent=field_indent)
     if versions.flow:
-        raise _by_hand(document, versions, model)
+        raise _by_hand(document, versions, f"'versions' of {model!r} is")
     names = list(document.data["models"][model]["versions"])
+    # A value that is not written has the place of its key.
+    if not names and versions.column != versions.key_column:
+        raise document.fault_at(
+            versions.line,
+            versions.column,
+            f"'versions' of {model!r} is written as null, below which no lines can be inserted",
+            hint="write `versions:` alone, then pin again",
+        )
     if not names:
         return LinePlace(versions.key_line, field_indent + step, step)
     last_where: Where = (*where, "versions", names[-1])
@@ -283,11 +291,11 @@ def _check_name(file: RegistryFile, model: str, name: str) -> None:
         raise InputError(f"{model}@{name} exists", hint="give another name with --as")
 
 
-def _by_hand(document: YamlText, span: TextRange, model: str) -> InputError:
+def _by_hand(document: YamlText, span: TextRange, what: str) -> InputError:
     return document.fault_at(
         span.key_line,
         span.key_column,
-        f"{model!r} is written in braces, where no lines can be inserted",
+        f"{what} written in braces, where no lines can be inserted",
         hint="write it as indented lines, then pin again",
     )
 

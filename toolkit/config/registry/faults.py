@@ -44,7 +44,13 @@ def schema_faults(
 ) -> list[Fault]:
     """Return the faults that the schema found; `schema` is the type of the whole document."""
     wording = _Wording(document, schema)
-    return [wording.fault(item) for item in error.errors(include_url=False)]
+    found = error.errors(include_url=False)
+    return [wording.fault(each) for each in found if not _is_empty(document, each)]
+
+
+def _is_empty(document: YamlText, item: Any) -> bool:
+    """Whether a finding is of a key without a value, which `empty_value_faults` names."""
+    return item["input"] is None and item["type"] in _EXPECTED and item["loc"] in document.spans
 
 
 def value_at(data: Any, where: Where, default: Any = None) -> Any:
