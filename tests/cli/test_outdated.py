@@ -57,6 +57,17 @@ def test_an_outdated_model_ends_with_9_and_names_the_next_command(site: Site) ->
     assert document["error"]["exit_code"] == 9
 
 
+def test_an_older_engine_names_the_command_that_locks_a_newer_one(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toolkit.cli.commands.outdated.newest", lambda *_: "99.0.1")
+    said = site.shell("outdated")
+    assert said.code == 9
+    command = "toolkit engine lock 99.0.1 --accelerator cpu"
+    assert f"schedules upgrade no engines: {command}, then" in said.out
+    assert f"hint: {command}\n" in said.err
+
+
 def test_a_silent_hub_ends_with_5_and_says_what_is_not_known(site: Site) -> None:
     site.hub.fail("acme/tiny", Fault.OFFLINE)
     said = site.outdated()

@@ -143,12 +143,11 @@ def _failure(
     wanting = [
         name for name, each in found.items() if each.state in (State.OUTDATED, State.CHANGED)
     ]
-    older = [
-        f"{each.name} on {each.accelerator}" for each in engines if each.state is State.OUTDATED
-    ]
+    older = [each for each in engines if each.state is State.OUTDATED]
     if wanting or older:
-        hint = _next_step(found[wanting[0]]) if wanting else "toolkit engine lock VERSION"
-        return OutdatedError(f"not current: {', '.join([*wanting, *older])}", hint=hint)
+        hint = _next_step(found[wanting[0]]) if wanting else _locking(older[0])
+        names = [*wanting, *(f"{each.name} on {each.accelerator}" for each in older)]
+        return OutdatedError(f"not current: {', '.join(names)}", hint=hint)
     unknown = [name for name, each in found.items() if each.state is State.UNKNOWN]
     if unknown:
         first = found[unknown[0]]
@@ -212,6 +211,10 @@ def _remarks(each: Currency, now: float) -> list[str]:
     return remarks
 
 
+def _locking(engine: EngineCurrency) -> str:
+    return f"toolkit engine lock {engine.newest} --accelerator {engine.accelerator}"
+
+
 def _show_engines(engines: Sequence[EngineCurrency]) -> None:
     if not engines:
         return
@@ -224,10 +227,8 @@ def _show_engines(engines: Sequence[EngineCurrency]) -> None:
         ],
         _WIDTH,
     )
-    if any(each.models for each in engines):
-        say(
-            "schedules upgrade no engines: toolkit engine lock VERSION, then `engine` in the registry"
-        )
+    if used := [each for each in engines if each.models]:
+        say(f"schedules upgrade no engines: {_locking(used[0])}, then `engine` in the registry")
     for each in engines:
         if each.fault:
             say(f"{each.name} on {each.accelerator}: not known: {each.fault}")
