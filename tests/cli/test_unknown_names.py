@@ -123,6 +123,9 @@ def test_a_name_that_used_nothing_yet_is_known(shell: Shell) -> None:
 def test_a_model_of_the_registry_need_not_have_been_asked(shell: Shell) -> None:
     said = shell("requests", "tiny")
     assert (said.code, said.out, said.err) == (0, "", "no request is logged of tiny\n")
+    # Who asks for none learns nothing of how many there are.
+    said = shell("requests", "tiny", "--lines", "0")
+    assert (said.code, said.out, said.err) == (0, "", "")
 
 
 def test_a_key_is_unknown_where_keys_are_known(shell: Shell) -> None:

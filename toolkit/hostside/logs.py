@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from typing import TextIO
+from typing import Optional, TextIO
 
 from directory import open_plain
 from wire import Document, Report
+
+_TAIL_BYTES = 2**18
 
 
 def path(root: str, program: str) -> str:
@@ -21,8 +23,9 @@ def tail(file: str, count: int) -> list[str]:
     try:
         with open(open_plain(file), "rb") as log:
             log.seek(0, os.SEEK_END)
-            log.seek(max(0, log.tell() - 2**18))
-            return log.read().decode("utf-8", "replace").splitlines()[-count:]
+            log.seek(max(0, log.tell() - _TAIL_BYTES))
+            lines = log.read().decode("utf-8", "replace").splitlines()
+            return lines[max(0, len(lines) - count) :]
     except OSError:
         return []
 
@@ -38,24 +41,44 @@ def follow(request: Document, report: Report) -> Document:
     file = path(request["root"], request["program"]) + (".1" if request.get("previous") else "")
     if not os.path.isfile(file) or os.path.islink(file):
         return {"found": False}
-    for line in tail(file, request["lines"]):
-        report({"line": line})
     if not request["follow"]:
+        for line in tail(file, request["lines"]):
+            report({"line": line})
         return {"found": True}
     log = _opened(file)
-    log.seek(0, os.SEEK_END)
-    while True:
-        line = log.readline()
-        if line:
-            report({"line": line.rstrip("\n")})
-            continue
-        time.sleep(0.2)
-        # After a restart of the replica, its log is a new file under the same name.
-        with contextlib.suppress(OSError):
-            if os.lstat(file).st_ino != os.fstat(log.fileno()).st_ino:
-                fresh = _opened(file)
+    try:
+        # One reader from here on: what is written meanwhile is told too, and a line that is half written once it ends.
+        log.seek(max(0, os.fstat(log.fileno()).st_size - _TAIL_BYTES))
+        *lines, begun = log.read().split("\n")
+        for line in lines[max(0, len(lines) - request["lines"]) :]:
+            report({"line": line})
+        while True:
+            piece = log.readline()
+            begun += piece
+            if begun.endswith("\n"):
+                report({"line": begun[:-1]})
+                begun = ""
+            if piece:
+                continue
+            time.sleep(0.2)
+            fresh = _begun_anew(file, log)
+            if fresh is not None:
+                # What ended without a line end is told as far as it came.
+                rest, begun = begun + log.read(), ""
                 log.close()
                 log = fresh
+                for line in rest.splitlines():
+                    report({"line": line})
+    finally:
+        log.close()
+
+
+def _begun_anew(file: str, log: TextIO) -> Optional[TextIO]:
+    """Return the log of the replica's next start, where there is one: a new file under the same name."""
+    with contextlib.suppress(OSError):
+        if os.lstat(file).st_ino != os.fstat(log.fileno()).st_ino:
+            return _opened(file)
+    return None
 
 
 def _opened(file: str) -> TextIO:

@@ -65,7 +65,7 @@ def requests(
     if as_json:
         print_json({"requests": [_json(each) for each in found]})
         return
-    if not found:
+    if not found and lines:
         note("no request is logged" + (f" of {model}" if model else ""))
     _show(found, len(hosts) > 1, as_json)
 

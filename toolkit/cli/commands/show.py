@@ -184,7 +184,7 @@ def logs(
     shown = list(found) if as_json else _print_lines(found)
     if as_json:
         print_json({"host": host.name, "program": program, "lines": shown})
-    elif not shown:
+    elif not shown and log.lines:
         note(f"{program} has no log here")
 
 

@@ -1,0 +1,88 @@
+"""A replica's log is told from its last lines on, each line once and whole."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hostside.router_lab import REPO
+
+sys.path.insert(0, str(REPO / "toolkit/hostside"))
+
+import logs
+
+
+class HungUpError(Exception):
+    """The ops machine listens no more."""
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    file = tmp_path / "logs" / "tiny-blue.log"
+    file.parent.mkdir()
+    return file
+
+
+def request(log: Path, lines: int, *, follow: bool) -> dict[str, Any]:
+    root = str(log.parent.parent)
+    return {"root": root, "program": "tiny-blue", "lines": lines, "follow": follow}
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"), [(0, []), (1, ["c"]), (2, ["b", "c"]), (9, list("abc"))]
+)
+def test_as_many_lines_are_told_as_were_asked_for(log: Path, lines: int, told: list[str]) -> None:
+    log.write_text("a\nb\nc\n")
+    found: list[str] = []
+    answer = logs.follow(
+        request(log, lines, follow=False), lambda event: found.append(event["line"])
+    )
+    assert (answer, found) == ({"found": True}, told)
+
+
+@pytest.mark.parametrize("lines", [0, 1, 50])
+def test_what_is_written_as_the_last_lines_are_told_is_told_too(log: Path, lines: int) -> None:
+    log.write_text("first\nsec")
+    found: list[str] = []
+
+    def write(text: str) -> None:
+        with log.open("a") as file:
+            file.write(text)
+
+    def heard(event: dict[str, Any]) -> None:
+        found.append(event["line"])
+        if event["line"] == "first":
+            write("ond\nthi")
+        if event["line"] == "last":
+            raise HungUpError
+
+    later = [threading.Timer(0.5, write, ["rd\n" if lines else "ond\nthird\n"])]
+    later.append(threading.Timer(1.0, write, ["last\n"]))
+    for each in later:
+        each.start()
+    with pytest.raises(HungUpError):
+        logs.follow(request(log, lines, follow=True), heard)
+    assert found == [*(["first"] if lines else []), "second", "third", "last"]
+
+
+def test_the_rest_of_a_line_of_a_log_that_began_anew_is_told(log: Path) -> None:
+    log.write_text("it cra")
+    found: list[str] = []
+
+    def begin_anew() -> None:
+        log.rename(log.with_suffix(".log.1"))
+        log.write_text("again\n")
+
+    def heard(event: dict[str, Any]) -> None:
+        found.append(event["line"])
+        if event["line"] == "again":
+            raise HungUpError
+
+    threading.Timer(0.5, begin_anew).start()
+    with pytest.raises(HungUpError):
+        logs.follow(request(log, 5, follow=True), heard)
+    assert found == ["it cra", "again"]
