@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 from toolkit.adapters.history.history import History
+from toolkit.adapters.schedule_record import ScheduleRecord
+from toolkit.adapters.sightings import Sightings
 from toolkit.adapters.store.private import make_private
+from toolkit.config.completion.known_names import remember
+from toolkit.domain.registry.upstream import Sighting
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077], ids=oct)
@@ -33,6 +37,20 @@ def test_a_new_home_and_its_history_are_private(umask: int, tmp_path: Path) -> N
     assert found.pop("home") == 0o700
     assert "history.db" in found
     assert set(found.values()) == {0o600}
+
+
+def test_what_commands_keep_beside_the_history_is_private(umask: int, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    make_private(home)
+    Sightings(home).see({"acme/tiny": {"a" * 40: Sighting(1.0, False)}})
+    with ScheduleRecord(home).locked():
+        ScheduleRecord(home).since(1.0)
+    remember(home, None, hosts=["gpu1"])
+    found = modes(home)
+    assert found.pop("home") == 0o700
+    assert {"sightings.lock", "sightings.json", "schedule.lock", "names.json"} <= found.keys()
+    assert set(found.values()) == {0o600}
+    assert make_private(home) == ()
 
 
 def test_a_home_that_was_open_is_closed_and_named_once(tmp_path: Path) -> None:

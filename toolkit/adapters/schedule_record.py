@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from toolkit.adapters.store.files import replace_text
+from toolkit.adapters.store.files import open_private, replace_text
 from toolkit.domain.outside import parse_mapping
 from toolkit.errors import BusyError, ToolkitError
 
@@ -74,7 +73,7 @@ class ScheduleRecord:
         It is a kernel lock, so that of a killed run is gone.
         """
         self._lock.parent.mkdir(parents=True, exist_ok=True)
-        with open(self._lock, "w", opener=_open_private) as file:
+        with open(self._lock, "w", opener=open_private) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -143,10 +142,6 @@ class ScheduleRecord:
     def _write(self, recorded: Recorded) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         replace_text(self._path, json.dumps(asdict(recorded), indent=1))
-
-
-def _open_private(name: str, flags: int) -> int:
-    return os.open(name, flags, 0o600)
 
 
 def _recorded(data: dict[str, Any]) -> Recorded:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from toolkit.adapters.store.files import replace_text
+from toolkit.adapters.store.files import open_private, replace_text
 from toolkit.domain.outside import parse_mapping
 from toolkit.domain.registry.upstream import Sighting
 
@@ -66,7 +66,7 @@ class Sightings:
     def _locked(self) -> Iterator[None]:
         """Let one command at a time read the file and replace it."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.with_suffix(".lock").open("w") as file:
+        with open(self._path.with_suffix(".lock"), "w", opener=open_private) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 

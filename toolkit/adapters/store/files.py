@@ -35,6 +35,11 @@ def locked(directory: Path) -> Iterator[bool]:
         os.close(handle)
 
 
+def open_private(name: str, flags: int) -> int:
+    """Open a file, and make it for its user alone where it is absent: an `opener` for `open`."""
+    return os.open(name, flags, 0o600)
+
+
 def replace_text(path: Path, text: str, *, mode: int = 0o600) -> None:
     """Put a file with this text and these permissions at `path`, whole or not at all, and on disk. Raises OSError."""
     replace_file(path, text.encode(), mode=mode)
