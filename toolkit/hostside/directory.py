@@ -9,6 +9,7 @@ name, and new text goes to a random new name, gets its owner and permissions by 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -24,6 +25,8 @@ _PIECE = 2**16
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}")
 # Permissions of a directory that every user may read.
 READABLE = 0o755
+# The file is there, and its disk or file system does not give it back.
+_BROKEN = (errno.EIO, errno.EUCLEAN, errno.EBADMSG)
 _TAKE_OVER = "take the host's files into the toolkit's hands again: toolkit provision"
 
 
@@ -50,7 +53,10 @@ class Directory:
         os.close(self._handle)
 
     def read(self, name: str) -> str | None:
-        """Return the text of a file; None where there is none, or anything else than a regular file with one name."""
+        """Return the text of a file; None where there is none, or anything else than a regular file with one name.
+
+        Raises OSError where its disk does not give it back: it is not absent, and must not be begun anew.
+        """
         return _text(_opened(name, self._handle), one_name=True)
 
     def write(self, name: str, text: str, mode: int = 0o644, *, durable: bool = True) -> None:
@@ -130,8 +136,21 @@ def is_locked(handle: int) -> bool:
 
 
 def read_text(path: str) -> str | None:
-    """Return the text of a file; None where there is none, or anything else than a regular file."""
-    return _text(_opened(path), one_name=False)
+    """Return the text of a file; None where there is none, or anything else than a regular file.
+
+    It is empty where the disk does not give it back: no document is, so such a file counts as damaged.
+    """
+    try:
+        return _text(_opened(path), one_name=False)
+    except OSError as error:
+        if is_broken(error):
+            return ""
+        raise
+
+
+def is_broken(error: Exception) -> bool:
+    """Whether an error says that a file is there, and that its disk does not give it back."""
+    return isinstance(error, OSError) and error.errno in _BROKEN
 
 
 def mark_of(path: str) -> tuple[int, int, int] | None:
@@ -213,7 +232,9 @@ def require_own(path: str) -> None:
 def _opened(name: str, at: int | None = None) -> int | None:
     try:
         return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if is_broken(error):
+            raise
         # A name from a damaged document may be none that a file can have.
         return None
 

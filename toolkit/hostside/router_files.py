@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import routes_file
 import seals
-from directory import Directory, NotSafe
+from directory import Directory, NotSafe, is_broken
 from router_socket import RouterError
 
 # In the order of writing. The backends come after the map that they read, and before those that name backends, so
@@ -56,12 +56,19 @@ def alone(directory: str) -> Iterator[None]:
 
 
 def read(path: str) -> str | None:
-    """Return the text of a file of the directory, None where there is none."""
+    """Return the text of a file of the directory, None where there is none; it is empty where its disk is broken.
+
+    Such a file counts as damaged, see `damage`, and the next change writes it anew.
+    """
     try:
         with Directory(os.path.dirname(path)) as opened:
             return opened.read(os.path.basename(path))
     except (FileNotFoundError, NotSafe):
         return None
+    except OSError as error:
+        if is_broken(error):
+            return ""
+        raise
 
 
 def routes(directory: str) -> routes_file.Routes:
