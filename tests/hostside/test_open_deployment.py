@@ -54,12 +54,21 @@ def test_one_that_a_guard_still_watches_stays_beside_the_next_ones(tmp_path: Pat
     assert open_deployment.every(str(tmp_path)) == [OTHER, third]
 
 
+def test_one_whose_guard_has_an_order_that_cannot_be_read_stays_for_a_person_to_decide(
+    tmp_path: Path,
+) -> None:
+    watch(tmp_path, slot=7)
+    keep(tmp_path, TINY, OTHER)
+    assert open_deployment.every(str(tmp_path)) == [TINY, OTHER]
+    assert guard_order.repair(str(tmp_path)) == {"lost": ["guard/tiny.json"]}
+    assert open_deployment.every(str(tmp_path)) == [TINY, OTHER]
+
+
 @pytest.mark.parametrize(
     ("name", "order"),
     [
         ("of another rollout", {"rollout": "r-0"}),
         ("of another model", {"model": "large"}),
-        ("that cannot be read", {"slot": 7}),
     ],
 )
 def test_a_guard_that_is_not_its_own_keeps_no_deployment(

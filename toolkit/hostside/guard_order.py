@@ -138,6 +138,11 @@ def repair(root: str) -> Document:
     return {"lost": lost}
 
 
+def is_lost(root: str, model: str) -> bool:
+    """Whether the order of a model's guard is there, and neither it nor its copy can be read."""
+    return _is_damaged(root, _name(model, ORDER)) and read(root, model) is None
+
+
 def orders(root: str) -> list[Document]:
     """Return the orders of all guards of this host."""
     seen = (_order_in(root, each) for each in _names(root) if _is_order(each))

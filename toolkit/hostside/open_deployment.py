@@ -77,15 +77,19 @@ def every(root: str) -> list[Document]:
 
 
 def _set_aside(root: str, coming: Document) -> None:
-    """Keep the deployment that is there beside the `coming` one while its guard stands; it has not ended then."""
+    """Keep the deployment that is there beside the `coming` one while its guard stands; it has not ended then.
+
+    So does one whose guard has lost its order: a person decides about it.
+    """
     last = read(root)[0]
     if last is None or last["rollout"] == coming["rollout"] or not _NAME.fullmatch(last["rollout"]):
         return
     # Here and not above: a host mostly keeps no other deployment.
     import guard_order
 
-    order = guard_order.read(root, last.get("model", ""))
-    if order is None or order["rollout"] != last["rollout"]:
+    model = last.get("model", "")
+    order = guard_order.read(root, model)
+    if order["rollout"] != last["rollout"] if order else not guard_order.is_lost(root, model):
         return
     with Directory(make_own(root, LEFT)) as opened:
         opened.sweep()

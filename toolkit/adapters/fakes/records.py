@@ -39,8 +39,9 @@ class Recorded(Routed):
         self.require_lock()
         self.before("keep deployment")
         if self.opened and self.opened.rollout != opened.rollout:
-            guard = self.guards.orders.get(self.opened.model)
-            if guard and guard.rollout == self.opened.rollout:
+            model = self.opened.model
+            guard, lost = self.guards.orders.get(model), f"guard/{model}.json" in self.facts.damaged
+            if guard.rollout == self.opened.rollout if guard else lost:
                 self.left_to_guards.append(self.opened)
         self.opened = opened
         if head:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from toolkit.domain.deployment.release import Release, ReleaseAdapter
+from toolkit.domain.deployment.release import Deployment, Release, ReleaseAdapter
 from toolkit.domain.gates.golden import GoldenPrompt, Kind
 from toolkit.domain.gates.guard import (
     AdapterReturn,
@@ -102,6 +102,23 @@ def baking(facts: HostFacts, model: str = "") -> tuple[GuardFacts, ...]:
         each
         for each in facts.guards
         if each.phase is GuardPhase.BAKE and each.verdict is None and model in ("", each.model)
+    )
+
+
+def is_unjudged(facts: HostFacts, deployment: Deployment) -> bool:
+    """Whether the release of an open deployment has all traffic and answers, and the order of its guard is lost.
+
+    Whether it was any good nobody knows: a command about another model must not decide that.
+    """
+    new = next((each for each in facts.slots_of(deployment.model) if each.serving), None)
+    return (
+        f"guard/{deployment.model}.json" in facts.lost_guards
+        and guard_of(facts, deployment.rollout) is None
+        and new is not None
+        and not new.share
+        and new.slot == deployment.slot
+        and new.release is not None
+        and new.release.number == deployment.release
     )
 
 

@@ -77,7 +77,7 @@ def gate_version(
     # Also where nothing is started: a change of the release that is asked would look like its failure.
     with lock_all([tools.host], tools.owner, tools.patience):
         if starts:
-            end_unfinished(tools, Ending(order.timing))
+            end_unfinished(tools, Ending(order.timing, model=order.model))
         _, wanted, facts = _chosen([tools], replace(order, named=()))
         slot = slot_running(wanted.release, facts)
         if slot is not None:

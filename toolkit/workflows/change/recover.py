@@ -17,7 +17,7 @@ from toolkit.domain.deployment.release import (
 from toolkit.domain.gates.guard import Verdict
 from toolkit.domain.hosts.facts import RECORD, FleetFacts, GuardFacts, HostFacts, left_record
 from toolkit.domain.hosts.fleet import Host
-from toolkit.planning.change.judged import baking, guard_of
+from toolkit.planning.change.judged import baking, guard_of, is_unjudged
 from toolkit.planning.change.recovery import Recovery, plan_recovery, until_returned
 from toolkit.planning.change.span import beside
 from toolkit.workflows.change.act import Act
@@ -32,18 +32,23 @@ from toolkit.workflows.tools import Timing, Tools
 class Ending:
     """How a command ends what others left open: its `timing`, and the rollouts whose release has `failed` on any host.
 
-    A release whose guard still watches it is left alone, but where the command is about its model, `ends_bake`.
+    A release whose guard still watches it is left alone, but where the command is about its model, `ends_bake`. One whose
+    guard has lost its order is left to a command about that model: `model` is this one's.
     """
 
     timing: Timing
     failed: frozenset[str] = frozenset()
     ends_bake: str = ""
+    model: str = ""
 
     def leaves(self, facts: HostFacts, deployment: Deployment) -> bool:
-        """Whether the host's guard still watches the release, and the command leaves it that."""
-        return deployment.model != self.ends_bake and any(
-            each.rollout == deployment.rollout for each in baking(facts, deployment.model)
-        )
+        """Whether the command leaves the release to its guard, or to a person where that cannot judge it any more."""
+        if deployment.model == self.ends_bake:
+            return False
+        if any(each.rollout == deployment.rollout for each in baking(facts, deployment.model)):
+            return True
+        failed = deployment.rollout in self.failed
+        return deployment.model != self.model and not failed and is_unjudged(facts, deployment)
 
 
 def end_unfinished(tools: Tools, ending: Ending) -> list[Recovery]:
@@ -130,14 +135,11 @@ def _end_foreign(
     return [_end_cut(tools, deployment, reason, ending, kept)]
 
 
-def left_open(
-    members: Sequence[Tools], seen: FleetFacts, *, ends_bake: str = ""
-) -> list[Deployment]:
+def left_open(members: Sequence[Tools], seen: FleetFacts, ending: Ending) -> list[Deployment]:
     """Return the deployments that an earlier command did not end on hosts that answer.
 
-    Those that a guard still watches are not among them, except those of the model `ends_bake`, see `Ending`.
+    Those that the `ending` leaves to a guard or to a person are not among them.
     """
-    ending = Ending(Timing(), ends_bake=ends_bake)
     unfinished = members[0].history.unfinished()
     found = []
     for each in members:

@@ -64,7 +64,7 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
     seen = first.patience.until_free(
         lambda: await_bakes(members, order, look_free(hosts, first.patience))
     )
-    opened = left_open(members, seen, ends_bake=order.ends_bake)
+    opened = left_open(members, seen, _ending(order, seen))
     order, shown = _first_plan(members, order, seen, opened)
     late = _behind(seen) if shown.empty and not opened else ()
     if shown.empty and not opened and not late:
@@ -169,14 +169,18 @@ def _settle(
     """Under the locks: end what an earlier command left open, observe again, plan again."""
     again = _look_again(there)
     require_judged(order, again)
-    if left_open(there, again, ends_bake=order.ends_bake):
+    ending = _ending(order, again)
+    if left_open(there, again, ending):
         stop = there[0].interruption.begin
-        failed = failed_rollouts(again.facts.values())
-        ending = Ending(order.timing, failed, order.ends_bake)
         each_at_once(there, lambda tools: end_unfinished(tools, ending), stop)
         again = _look_again(there)
     again = replace(again, errors=seen.errors)
     return _plan(there, _aimed(order, again), again)
+
+
+def _ending(order: Order, seen: FleetFacts) -> Ending:
+    failed = failed_rollouts(seen.facts.values())
+    return Ending(order.timing, failed, order.ends_bake, order.model)
 
 
 def _look_again(there: Sequence[Tools]) -> FleetFacts:

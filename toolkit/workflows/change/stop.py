@@ -189,7 +189,7 @@ def _plan(
     return (
         StopPlan(model, plans, seen.unreachable, tuple(each for each in have if each not in plans)),
         facts,
-        bool(left_open(members, seen, ends_bake=model)),
+        bool(left_open(members, seen, Ending(Timing(), ends_bake=model))),
     )
 
 
