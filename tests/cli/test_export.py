@@ -101,3 +101,12 @@ def test_a_fleet_that_serves_nothing_has_no_file(
     assert said.code == 2
     assert "toolkit deploy" in said.err
     assert not (prompt.place / "litellm.yaml").exists()
+
+
+def test_a_model_that_sleeps_is_in_the_file_as_it_is_when_awake(serving: Fleet) -> None:
+    """A gateway that does not know it could never wake it."""
+    before = serving.prompt("export", "litellm").out
+    assert serving.prompt("sleep", "tiny", "--yes").code == 0
+    assert serving.prompt("export", "litellm").out == before
+    closed = serving.prompt("export", "litellm", "--closed", f"tiny={CLOSED}")
+    assert yaml.safe_load(closed.out)["router_settings"]["fallbacks"] == [{"tiny": [CLOSED]}]

@@ -131,6 +131,15 @@ def test_an_id_that_clients_used_twice_needs_the_headers(fleet: Fleet) -> None:
     assert proved(fleet, f"prove --answer-headers {headers}")["release"]["number"] == 2
 
 
+def test_a_model_that_sleeps_is_proved_as_what_serves_once_it_wakes(fleet: Fleet) -> None:
+    assert fleet("sleep tiny --yes").code == 0
+    told = proved(fleet)
+    assert told["release"]["number"] == 2
+    [*lines, last] = checked(place_of(fleet), "--head", told["head"]).out.splitlines()
+    assert last == "It holds."
+    assert any("slot green has this release" in each for each in lines)
+
+
 def test_a_former_release_is_proved_while_its_files_are_there(fleet: Fleet) -> None:
     logged(fleet, release=1, slot="gpu1.blue")
     told = proved(fleet, f"prove --request-id {ID}")

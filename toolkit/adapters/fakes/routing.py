@@ -118,9 +118,11 @@ class Routed(Slots):
     def _asleep(self, slot: SlotFacts) -> dict[str, Any]:
         # A replica falls asleep at once.
         routes = own_routes(json.loads(self.loaded), self.host)
-        if word := asleep_of(routes, self.label, slot):
-            return {"asleep": word, "rests": word == "asleep", "healthy": False, "memory": 0}
-        return {}
+        word, serves = asleep_of(routes, self.label, slot)
+        if not word:
+            return {}
+        told = {"asleep": word, "serves_awake": serves, "rests": word == "asleep"}
+        return {**told, "healthy": False, "memory": 0}
 
     def _wake(self) -> None:
         """Do what the watches of the hosts do of a model that wakes, at once."""

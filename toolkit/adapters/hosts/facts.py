@@ -23,6 +23,7 @@ from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.outside import checked, shown, whole
 from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import HostError
+from toolkit.hostside.sleeping import SERVING
 
 # The end of the year 9999, the last that a calendar here knows.
 _LATEST = 253_402_300_799.0
@@ -139,14 +140,17 @@ def share_of(routes: Mapping[str, Any], label: str, slot: SlotFacts) -> int:
     return 0
 
 
-def asleep_of(routes: Mapping[str, Any], label: str, slot: SlotFacts) -> str:
-    """Return `asleep` or `waking` where the model of `slot` on the host `label` sleeps or wakes, else nothing."""
+def asleep_of(routes: Mapping[str, Any], label: str, slot: SlotFacts) -> tuple[str, bool]:
+    """Return `asleep` or `waking` where the model of `slot` on the host `label` sleeps or wakes, else nothing.
+
+    Beside it stands whether the slot has the traffic once the model is awake.
+    """
     for route in routes.get("routes", ()):
         for target in route["targets"] if route["model"] == slot.model else ():
             if target.get("host", "") == label and target["slot"] == slot.slot:
-                due = (route.get("sleep") or {}).get("due", 0)
-                return ("waking" if due else "asleep") if target.get("asleep") else ""
-    return ""
+                due, part = (route.get("sleep") or {}).get("due", 0), target.get("asleep")
+                return ("waking" if due else "asleep") if part else "", part == SERVING
+    return "", False
 
 
 def owner_from_json(data: Mapping[str, Any]) -> LockOwner:

@@ -19,7 +19,7 @@ from toolkit.adapters.hosts.facts import (
 from toolkit.adapters.hosts.records import Recorded
 from toolkit.adapters.hosts.stock import Stocked
 from toolkit.domain.gates.guard import GateResult, GuardOrder, GuardPhase
-from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.hosts.facts import HostFacts, SlotFacts
 from toolkit.domain.outside import checked
 from toolkit.domain.replicas.probe import (
     Answer,
@@ -46,16 +46,14 @@ class RealHost(Stocked, Recorded):
         facts = facts_from_json(self.name, self._ask("observe", label=self.label))
         with understood(self.name):
             routes = own_routes(facts.routes, self.host)
-            slots = (
-                replace(
-                    each,
-                    share=share_of(routes, self.label, each),
-                    asleep=asleep_of(routes, self.label, each),
-                )
-                for each in facts.slots
-            )
+            slots = (self._as_routed(routes, each) for each in facts.slots)
             router = replace(facts.router, address=self.host.reached_at)
             return replace(facts, routes=routes, slots=tuple(slots), router=router)
+
+    def _as_routed(self, routes: Mapping[str, Any], slot: SlotFacts) -> SlotFacts:
+        share = share_of(routes, self.label, slot)
+        asleep, serves = asleep_of(routes, self.label, slot)
+        return replace(slot, share=share, asleep=asleep, serves_awake=serves)
 
     def hold_wakes(self, *, on: bool) -> None:
         self._ask("hold-wakes", holder=self._holder(), on=on)

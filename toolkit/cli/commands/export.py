@@ -60,8 +60,9 @@ def litellm(
 ) -> None:
     """Write the configuration of LiteLLM's proxy: what the fleet serves, on all of its routers.
 
-    Without --closed no request can leave the fleet. With it, models that the registry marks `inside` are left out, and
-    a --key that was given out with `keys add --inside` is refused: run a second proxy for them, with --inside.
+    Models that sleep are in it. Without --closed no request can leave the fleet. With it, models that the registry
+    marks `inside` are left out, and a --key that was given out with `keys add --inside` is refused: run a second proxy
+    for them, with --inside.
     """
     if output:
         require_place(Path(output))
@@ -75,7 +76,7 @@ def litellm(
     seen = look(hosts)
     if seen.errors and not seen.facts:
         raise seen.failure()
-    slots = [slot for facts in seen.facts.values() for slot in facts.slots if slot.weight]
+    slots = [slot for facts in seen.facts.values() for slot in facts.slots if slot.has_part]
     served = served_names(slot.release for slot in slots if slot.release)
     if not served:
         raise InputError("the fleet serves no model", hint="toolkit deploy MODEL")

@@ -128,7 +128,7 @@ def _serving(
     found: dict[str, dict[str, list[str]]] = {}
     for name, facts in seen.facts.items():
         for slot in facts.slots:
-            if slot.weight and slot.release:
+            if slot.has_part and slot.release:
                 parts = [(slot.model, slot.release.version)]
                 parts += [(each.name, each.revision[:12]) for each in slot.release.adapters]
                 for model, version in parts:

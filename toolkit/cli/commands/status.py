@@ -178,8 +178,8 @@ def _show(seen: FleetStatus, model: str | None, hours: KnownHours, *, several: b
 
 
 def _adapters(slots: Iterable[SlotFacts]) -> list[str]:
-    """Return the LoRA adapters of each release that serves, each release once."""
-    serving = [slot.release for slot in slots if slot.release and (slot.weight or slot.share)]
+    """Return the LoRA adapters of each release that serves, or does so awake, each release once."""
+    serving = [slot.release for slot in slots if slot.release and (slot.has_part or slot.share)]
     words = [f"adapters of {each.title}: {each.adapter_words}" for each in serving if each.adapters]
     return list(dict.fromkeys(words))
 

@@ -66,9 +66,9 @@ class SlotFacts:
     bytes of its processes, `device_memory` those they have of devices, None where nobody says; `drift` what of it is no
     longer as its deployment left it, in words; `fences` what keeps its process in its place, all of FENCES where none
     runs.
-    `asleep` is `asleep` or `waking` where its model sleeps or wakes; the replica `rests` once its engine has ended for
-    that. A slot `can_rest` whose start knows of sleep. A replica `dozes` whose weights wait in the host's memory for a
-    rollback; it is not `healthy` until it wakes.
+    `asleep` is `asleep` or `waking` where its model sleeps or wakes; it `serves_awake` where it has the traffic again
+    then, and the replica `rests` once its engine has ended for sleep. A slot `can_rest` whose start knows of sleep. A
+    replica `dozes` whose weights wait in the host's memory for a rollback; it is not `healthy` until it wakes.
     `hung_at` is when a replica in the slot last hung and was restarted, in seconds since the epoch; `hung` says how
     that showed.
     """
@@ -91,6 +91,7 @@ class SlotFacts:
     hung_at: float | None = None
     hung: str = ""
     asleep: str = ""
+    serves_awake: bool = False
     rests: bool = False
     can_rest: bool = False
     dozes: bool = False
@@ -99,6 +100,11 @@ class SlotFacts:
     def serving(self) -> bool:
         """Whether the slot has traffic and its replica answers."""
         return self.weight > 0 and self.healthy
+
+    @property
+    def has_part(self) -> bool:
+        """Whether the slot has traffic, or has it again once its model wakes."""
+        return self.weight > 0 or self.serves_awake
 
 
 @dataclass(frozen=True, slots=True)

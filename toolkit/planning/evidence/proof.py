@@ -112,7 +112,8 @@ def _fits(claim: Claim, line: Answered) -> bool:
 def chosen_release(
     facts: Iterable[HostFacts], known: Iterable[Release], model: str, number: int | None
 ) -> Release:
-    """Return release `number` of a model, or of the model with an adapter of that name; without one, what serves.
+    """Return release `number` of a model, or of the model with an adapter of that name; without one, what serves,
+    or will when its model wakes.
 
     Raises InputError where there is none, and IntegrityError where a host and the history have different ones.
     """
@@ -123,7 +124,7 @@ def chosen_release(
         if slot.release and _named(slot.release, model)
     ]
     if number is None:
-        serving = [release for slot, release in slots if slot.weight > 0]
+        serving = [release for slot, release in slots if slot.has_part]
         if not serving:
             raise InputError(f"nothing serves {model}", hint="toolkit status")
         number = max(each.number for each in serving)
