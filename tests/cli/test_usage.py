@@ -164,6 +164,18 @@ def test_csv_has_a_header_and_plain_numbers(fleet: Fleet) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ['=HYPERLINK("http://a.example")', "@SUM(A1)", "+1+A1", "-2+A1"])
+def test_no_spreadsheet_computes_what_a_replica_has_invented(fleet: Fleet, name: str) -> None:
+    """A replica that was taken over writes any model into its records."""
+    host = fleet.world.hosts["gpu2"]
+    [chunk] = host.ledger
+    host.ledger = [replace(chunk, rows=(replace(chunk.rows[0], model=name),))]
+    rows = csv.DictReader(io.StringIO(fleet.prompt("usage", "--csv", "--by", "model").out))
+    assert f"'{name}" in {each["model"] for each in rows}
+    rows = csv.DictReader(io.StringIO(fleet.prompt("usage", "--csv").out))
+    assert "-" in {each["key"] for each in rows}
+
+
 def test_a_host_that_is_away_is_named_and_fails_nothing(fleet: Fleet) -> None:
     def away(_: Place) -> UseChunk:
         raise HostError("gpu2 does not answer on port 22")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -18,7 +16,15 @@ from toolkit.cli.arguments.options import fleet_option, home_option, json_option
 from toolkit.cli.completion.unknown_model import require_known
 from toolkit.cli.opening.context import home_directory, open_history, open_hosts
 from toolkit.cli.opening.ops_figures import keep_ops_current
-from toolkit.cli.terminal.output import note, print_json, require_one_form, say, table
+from toolkit.cli.terminal.output import (
+    note,
+    print_json,
+    require_one_form,
+    say,
+    say_whole,
+    table,
+)
+from toolkit.cli.terminal.spreadsheet import csv_text
 from toolkit.config.completion.known_names import known_keys
 from toolkit.domain.clients.use import NO_KEY, UseRow
 from toolkit.domain.registry.model import unknown
@@ -176,9 +182,7 @@ _IN_ORDER = {"release": ("base", "release", "version")}
 
 def _write_csv(kinds: Sequence[str], rows: Sequence[UseRow]) -> None:
     names = list(_fields(kinds, total(())))
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([*_fields(kinds, each).values()] for each in rows)
+    say_whole(csv_text(names, ([*_fields(kinds, each).values()] for each in rows)).rstrip("\n"))
 
 
 def _show(by: Sequence[str], rows: Sequence[UseRow], releases: Sequence[Reconciled]) -> None:

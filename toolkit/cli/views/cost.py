@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from toolkit.cli.terminal import spreadsheet
 from toolkit.cli.views.cost_json import money
 from toolkit.domain.costs.economics import day_of
 from toolkit.domain.quantity import format_number
@@ -222,17 +221,14 @@ def _show_scenarios(made: Sequence[Bill], table: Table) -> None:
 
 def csv_text(bill: Account, by: str) -> str:
     """Return the bill by model or by key as CSV."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     first = ("key", "model") if by == "key" else ("model",)
     parts = () if by == "key" else ("work", "idle", "asleep", "standby")
     money_of = [f"{each}_{bill.currency}" for each in ("cost", *parts)]
-    writer.writerow((*first, "requests", "tokens_in", "cached", "tokens_out", *money_of))
+    header = (*first, "requests", "tokens_in", "cached", "tokens_out", *money_of)
     rows = _rows(bill, by)
     if by == "model":
         rows = [(*row, *_parts(each)) for row, each in zip(rows, bill.models, strict=True)]
-    writer.writerows(rows)
-    return out.getvalue()
+    return spreadsheet.csv_text(header, rows)
 
 
 def _parts(model: ModelBill) -> tuple[str, ...]:
@@ -247,7 +243,7 @@ def _rows(bill: Account, by: str) -> list[tuple[str, ...]]:
         counted = [(each.key, each.model, each.tokens, each.total) for each in bill.keys]
         return [
             (
-                _safe(key),
+                key,
                 model,
                 *map(str, (t.requests, t.input, t.cached, t.output)),
                 money(cost) or "",
@@ -265,11 +261,6 @@ def _rows(bill: Account, by: str) -> list[tuple[str, ...]]:
         )
         for each in bill.models
     ]
-
-
-def _safe(text: str) -> str:
-    """Return a name so that no spreadsheet takes it for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "@") else text
 
 
 def api_rows(known: Mapping[str, ApiPrice]) -> list[tuple[object, ...]]:
