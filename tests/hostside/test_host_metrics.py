@@ -14,7 +14,7 @@ import pytest
 
 from tests.hostside.router_lab import REPO
 from toolkit.planning.routing.files import render_files
-from toolkit.planning.routing.routes import Route, Routes, Target
+from toolkit.planning.routing.routes import Route, Routes, Sleep, Target
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
@@ -75,11 +75,24 @@ def test_slots_and_their_releases(root: Path) -> None:
     assert found['toolkit_slot_weight{model="tiny",slot="blue"}'] == 100
     assert found['toolkit_slot_standby{model="tiny",slot="green"}'] == 1
     assert found['toolkit_slot_withdrawn{model="tiny",slot="green"}'] == 0
+    assert found['toolkit_slot_asleep{model="tiny",slot="blue"}'] == 0
     # Of all hosts, one slot stands by; each host tells of its own slots.
     assert found['toolkit_model_standbys{model="tiny"}'] == 1
     assert found['toolkit_model_targets{model="tiny"}'] == 4
     assert found['toolkit_model_held_seconds{model="tiny"}'] == 30
     assert len([name for name in found if name.startswith("toolkit_slot_weight")]) == 2
+
+
+def test_the_slots_of_a_model_that_sleeps_on_this_host(root: Path) -> None:
+    """The other host has it awake: models that share devices in turn sleep on some hosts only."""
+    targets = (Target("blue", 8100, 0, *ALPHA, asleep="serving"), Target("blue", 8100, 100, *BETA))
+    routes = Routes((Route("tiny", targets, created=1, sleep=Sleep("1f", "wait", 60)),), serial=2)
+    for name, text in render_files(routes, "alpha").items():
+        (root / "router" / name).write_text(text)
+    found = told(root)
+    assert found['toolkit_model_asleep{model="tiny"}'] == 1
+    assert found['toolkit_slot_asleep{model="tiny",slot="blue"}'] == 1
+    assert found['toolkit_slot_weight{model="tiny",slot="blue"}'] == 0
 
 
 def test_every_figure_has_its_words(root: Path) -> None:

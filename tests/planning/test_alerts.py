@@ -154,6 +154,16 @@ CASES: dict[str, tuple[Series, float, set[tuple[str, str]]]] = {
         {router("backend_active_servers", UP): "1x5 0x10", host("model_held_seconds", 'model="tiny"'): "60x20"},
         7, set(),
     ),
+    # Its watch has ended while the model slept, and what it wrote stays; the model has woken on the others.
+    "no replica is up, and a host that tells nothing new says that the model sleeps": (
+        {
+            router("backend_active_servers", UP): "1x15 0x30",
+            host("model_asleep", 'model="tiny"'): "1x50", host("host_written_timestamp_seconds"): "0+60x2 120x50",
+            host("model_asleep", 'model="tiny"', "beta"): "0x50",
+            host("host_written_timestamp_seconds", "", "beta"): "0+60x50",
+        },
+        20, {("ToolkitModelDown", PAGE), ("ToolkitWatchSilent", TICKET)},
+    ),
     "a model sleeps": (
         {router("backend_active_servers", UP): "1x5 0x40", host("model_asleep", 'model="tiny"'): "0x3 1x40"},
         30, set(),
@@ -176,6 +186,24 @@ CASES: dict[str, tuple[Series, float, set[tuple[str, str]]]] = {
     "a replica hung long ago": ({host("slot_hung_timestamp_seconds", BLUE): "300x40"}, 30, set()),
     "a replica ends again and again": (
         {_UP: "1 0 1 0 1 0 1 1x20", host("slot_weight", BLUE): "100x30"}, 20, {("ToolkitReplicaRestarts", TICKET)},
+    ),
+    "a replica sleeps and wakes again and again": (
+        {
+            _UP: "1 0 1 0 1 0 1 1x20", host("slot_weight", BLUE): "100 0 100 0 100 0 100 100x20",
+            host("slot_asleep", BLUE): "0 1 0 1 0 1 0 0x20",
+        },
+        20, set(),
+    ),
+    "a replica that has slept ends again and again": (
+        {
+            _UP: "1 0 0 1 0 1 0 1 0 1 1x20", host("slot_weight", BLUE): "100x30",
+            host("slot_asleep", BLUE): "0 1 1 0x30",
+        },
+        20, {("ToolkitReplicaRestarts", TICKET)},
+    ),
+    "a replica with traffic ends on a host of an older toolkit": (
+        {_UP: "1 0 1 0 1 0 1 1x20", host("slot_weight", BLUE): "100x30", host("slot_weight", GREEN): "0x30"},
+        20, {("ToolkitReplicaRestarts", TICKET)},
     ),
     "a release was withdrawn": ({host("slot_withdrawn", BLUE): "0x5 1x20"}, 10, {("ToolkitWithdrawn", TICKET)}),
     "nothing stands by": (
@@ -249,6 +277,9 @@ CASES: dict[str, tuple[Series, float, set[tuple[str, str]]]] = {
     "a deployment runs": ({host("deployment_open"): "1x30", host("deployment_runs"): "1x30"}, 25, set()),
     "a window went by": (
         {'toolkit_schedule_due_timestamp_seconds{window="nightly"}': "600x40"}, 25, {("ToolkitScheduleMissed", TICKET)},
+    ),
+    "the ops machine is off": (
+        {'up{job="toolkit-ops",host="ops",instance="ops"}': "1x5 0x40"}, 40, {("ToolkitOpsSilent", TICKET)},
     ),
     "a window is yet to come": ({'toolkit_schedule_due_timestamp_seconds{window="nightly"}': "6000x40"}, 25, set()),
     "records of use are missing": (

@@ -39,6 +39,7 @@ _NAMES = {
     "toolkit_slot_weight": "The weight of a slot of this host in its model's traffic.",
     "toolkit_slot_share": "The part of a model's requests that a canary gets.",
     "toolkit_slot_standby": "Whether a slot of this host stands by.",
+    "toolkit_slot_asleep": "Whether a slot of this host sleeps or wakes.",
     "toolkit_slot_withdrawn": "Whether the guard of this host has withdrawn a slot.",
     "toolkit_slot_hung_timestamp_seconds": "When a replica in a slot last hung and was restarted.",
     "toolkit_model_targets": "The slots of a model on all hosts, as this host's router knows them.",
@@ -145,6 +146,7 @@ def _routes(routes: Document) -> Iterator[_Sample]:
                 yield "toolkit_slot_weight", labels, float(each.get("weight", 0))
                 yield "toolkit_slot_share", labels, each.get("share", 0) / 10_000
                 yield "toolkit_slot_standby", labels, float(each in standbys)
+                yield "toolkit_slot_asleep", labels, float(bool(each.get("asleep")))
                 yield "toolkit_slot_withdrawn", labels, float(bool(each.get("withdrawn")))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from toolkit.planning.metrics.rule import PAGE, TICKET, Alert, Group
-from toolkit.planning.metrics.targets import DCGM, HOST
+from toolkit.planning.metrics.targets import DCGM, HOST, OPS
 
 # The slot of a replica, in both jobs that tell of it.
 _SLOT = "on (host, model, slot)"
@@ -23,6 +23,11 @@ def host_alert_groups() -> tuple[Group, ...]:
 
 
 def _replicas() -> list[Alert]:
+    # Each sleep ends a replica, and each wake starts it. The watch of an older toolkit says nothing of them.
+    naps = (
+        "(max by (host, model, slot) (changes(toolkit_slot_asleep[1h]))"
+        " or 0 * group by (host, model, slot) (toolkit:replica:up))"
+    )
     return [
         Alert(
             "ToolkitReplicaDown",
@@ -54,7 +59,7 @@ def _replicas() -> list[Alert]:
         ),
         Alert(
             "ToolkitReplicaRestarts",
-            "changes(toolkit:replica:up[1h]) >= 6",
+            f"changes(toolkit:replica:up[1h]) - {_SLOT} group_left () {naps} >= 6",
             "0s",
             TICKET,
             f"{_HERE} ends again and again",
@@ -79,7 +84,7 @@ def _standbys() -> list[Alert]:
             " and on (model) count by (model) (toolkit_slot_weight > 0) == 1",
             "1h",
             TICKET,
-            "{{ $labels.model }} has one replica and no standby: nothing takes over, and a rollback needs a start",
+            "{{ $labels.model }} has one replica and no standby: nothing takes over",
         ),
         Alert(
             "ToolkitStandbyOutdated",
@@ -176,6 +181,13 @@ def _commands() -> list[Alert]:
             "0s",
             TICKET,
             "Nothing ran in the window {{ $labels.window }} of the schedule",
+        ),
+        Alert(
+            "ToolkitOpsSilent",
+            f'up{{job="{OPS}"}} == 0',
+            "15m",
+            TICKET,
+            "The ops machine tells nothing: neither missed windows of the schedule nor missing records of use show",
         ),
         Alert(
             "ToolkitUseNotReconciled",
