@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -24,6 +25,8 @@ from tests.cli.test_json import Fleet
 from toolkit import check_evidence
 from toolkit.adapters.audit.log import AuditLog
 from toolkit.cli.commands.prove import CHECKER
+from toolkit.domain.deployment.release import ReleaseAdapter
+from toolkit.domain.registry.model import Check
 
 __all__ = ["fleet"]
 
@@ -145,6 +148,28 @@ def test_a_former_release_is_proved_while_its_files_are_there(fleet: Fleet) -> N
     told = proved(fleet, f"prove --request-id {ID}")
     assert told["release"]["number"] == 1
     assert checked(place_of(fleet), "--head", told["head"]).code == 0
+
+
+def test_an_answer_of_an_adapter_is_proved_though_its_release_serves_no_more(fleet: Fleet) -> None:
+    """The log has the adapter's name, and the history keeps releases under the names of their models."""
+    serving = fleet.world.history.releases("tiny")[0][0]
+    adapter = ReleaseAdapter(
+        "sql", "acme/sql", "b" * 40, serving.snapshot, (Check("hi", max_tokens=8),)
+    )
+    fleet.world.history.add_release(replace(serving, number=7, adapters=(adapter,)))
+    logged(fleet, release=7, model="sql")
+    slot = slot_of(fleet)
+    line = fleet.world.hosts["gpu1"].requests[-1]
+    fleet.world.hosts["gpu1"].requests[-1] = replace(line, version="v2")
+    told = proved(fleet, f"prove --request-id {ID}")
+    assert (told["release"]["number"], told["release"]["model"]) == (7, "tiny")
+    found = checked(place_of(fleet), "--head", told["head"])
+    assert (found.code, found.err) == (0, ""), found.out
+    headers = fleet.prompt.place / "headers.txt"
+    headers.write_text(HEADERS.format(id="no-log-has-it", release=7, slot=slot))
+    assert proved(fleet, f"prove sql --answer-headers {headers}")["release"]["number"] == 7
+    said = fleet(f"prove law --answer-headers {headers} --output {place_of(fleet)}")
+    assert "neither the hosts nor this history know release #7 of law" in said.out
 
 
 def test_a_damaged_file_stands_in_the_evidence_and_the_check_finds_it(

@@ -84,8 +84,7 @@ def prove(wish: Wish, hosts: Sequence[HostPort], desk: Desk) -> Proved:
     for words in seen.unreachable.values():
         say(f"warning: {words}")
     number = answered.release if answered else wish.claim.release
-    known = [each for each, _ in desk.history.releases(model)]
-    release = chosen_release(seen.facts.values(), known, model, number)
+    release = chosen_release(seen.facts.values(), _recorded(desk.history, model), model, number)
     fleet = [each.host for each in hosts]
     names = hosts_of(release, fleet, seen.facts, wish.claim, answered)
     chosen = [each for each in hosts if each.name in names]
@@ -149,6 +148,13 @@ def _logged(wish: Wish, hosts: Sequence[HostPort], say: Say) -> Answered | None:
 
     lines = [each for of_host in each_at_once(hosts, ask) for each in of_host]
     return agreed(wish.claim, lines, wish.model)
+
+
+def _recorded(history: History, model: str) -> list[Release]:
+    """Return the releases of a model; for the name of an adapter those of all models, any of which may have had it."""
+    models = history.models()
+    names = [model] if model in models else models
+    return [each for name in names for each, _ in history.releases(name)]
 
 
 def _hashed(host: HostPort, facts: HostFacts, release: Release, say: Say) -> HostProof:
