@@ -22,8 +22,8 @@ from toolkit.config.text_file import read_text
 from toolkit.domain.clients.evidence import Claim
 from toolkit.errors import InputError, RefusedError
 from toolkit.planning.evidence.claim import claim_of
-from toolkit.planning.evidence.proof import Decision, evidence_text
-from toolkit.planning.release.licence_policy import licence_verdict
+from toolkit.planning.evidence.decision import Decision, decide
+from toolkit.planning.evidence.proof import evidence_text
 
 if TYPE_CHECKING:
     from toolkit.domain.deployment.release import Release
@@ -134,9 +134,8 @@ def _decision(release: Release, registry_path: str, place: Path) -> Decision:
     """Return the licence's decision for a release, by the registry as it is now."""
     path, registry = Path(registry_path), read_pins(registry_path, place).registry
     versions = registry.models[release.model].versions if release.model in registry.models else ()
-    version = next((each for each in versions if each.name == release.version), None)
-    verdict = licence_verdict(version, registry.policy) if version else None
-    return Decision(version, verdict, _sha256(path), _sha256(lock_path(path)))
+    digests = _sha256(path), _sha256(lock_path(path))
+    return decide(release, versions, registry.policy, registry=digests[0], lock=digests[1])
 
 
 def _sha256(path: Path) -> str:

@@ -17,10 +17,9 @@ from toolkit.domain.deployment.release import Release
 from toolkit.domain.gates.guard import GateRecord
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.hosts.fleet import Host
-from toolkit.domain.registry.model import Version
 from toolkit.domain.trail.audit import Line, release_digest
 from toolkit.errors import InputError, IntegrityError
-from toolkit.planning.release.licence_policy import Verdict
+from toolkit.planning.evidence.decision import Decision
 
 FORMAT = "toolkit evidence 1"
 
@@ -39,19 +38,6 @@ class HostProof:
     files: Mapping[str, Mapping[str, Mapping[str, Any]]]
     sealed: bool
     engine: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The licence of a release as the registry has it now; `version` is None where the registry has it no more.
-
-    `registry` and `lock` are the SHA-256 of the two files.
-    """
-
-    version: Version | None
-    verdict: Verdict | None
-    registry: str
-    lock: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,12 +226,12 @@ def evidence_text(document: Mapping[str, Any]) -> str:
 
 
 def _licence(decision: Decision) -> dict[str, Any]:
-    version, verdict = decision.version, decision.verdict
+    version = decision.version
     return {
         "licence": version.licence if version else "",
         "openness": str(version.openness) if version else "",
-        "allowed": verdict.allowed if verdict else None,
-        "reason": verdict.reason if verdict else "the registry has this version no more",
+        "allowed": decision.allowed,
+        "reason": decision.reason,
         "registry": decision.registry,
         "lock": decision.lock,
     }

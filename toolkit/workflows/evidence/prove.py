@@ -14,8 +14,8 @@ from toolkit.domain.deployment.release import Release
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.trail.audit import Head
 from toolkit.errors import HostError, InputError, IntegrityError
+from toolkit.planning.evidence.decision import Decision
 from toolkit.planning.evidence.proof import (
-    Decision,
     HostProof,
     ProofFacts,
     agreed,
