@@ -12,6 +12,9 @@ from types import ModuleType
 
 import pytest
 
+from tests.hostside.router_lab import until
+from toolkit.domain.hosts.facts import FENCES
+
 HOSTSIDE = Path(__file__).parents[2] / "toolkit" / "hostside"
 
 
@@ -28,6 +31,19 @@ def test_a_start_that_still_checks_its_files_or_waits_for_a_device_is_no_replica
     assert "user" in _fences(fence, tmp_path, "check-start")
     # What root runs in the place of a replica stays a replica without a user of its own.
     assert "user" not in _fences(fence, tmp_path, "serve")
+
+
+def test_what_waits_as_root_in_the_place_of_a_replica_that_sleeps_is_no_replica(
+    fence: ModuleType, tmp_path: Path
+) -> None:
+    """The start script of a host without systemd becomes it before there is anything to fence."""
+    waiting = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "sleep", "infinity"])
+    try:
+        until(lambda: Path(f"/proc/{waiting.pid}/cmdline").read_bytes().startswith(b"sleep"))
+        assert fence.of_process(str(tmp_path), waiting.pid) == list(FENCES)
+    finally:
+        waiting.kill()
+        waiting.wait()
 
 
 def _fences(fence: ModuleType, root: Path, word: str) -> list[str]:

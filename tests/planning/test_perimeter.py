@@ -82,6 +82,9 @@ def test_a_replica_that_runs_and_was_not_tried_is_a_finding_and_one_that_rests_i
     words = "tiny-blue runs, and nothing was tried from where it is"
     assert judged(replicas=()).findings == (words,)
     assert judged(replicas=(), of=facts(running=False)).findings == ()
+    there = facts()
+    asleep = replace(there, slots=(replace(there.slots[0], asleep="asleep", rests=True),))
+    assert judged(replicas=(), of=asleep).findings == ()
 
 
 OTHER = Listener("tcp", "0.0.0.0", 9100, "prometheus", "node_exporter")

@@ -102,6 +102,11 @@ def command_line(pid: int) -> list[str]:
         return []
 
 
+def waits(pid: int) -> bool:
+    """Whether a process is what runs in the place of a replica that sleeps: the start of its slot becomes it."""
+    return command_line(pid) == ["sleep", "infinity"]
+
+
 def identity(pid: int) -> str:
     """Return what tells a process from a later one with its number: the number and the ticks at which it started.
 

@@ -53,7 +53,6 @@ LATE_TIMES, LATE = 4, 600.0
 LOOKS = 8
 # Seconds between two looks at a replica that rests.
 EACH = 5.0
-_WAITS = ["sleep", "infinity"]
 
 
 class Warmth:
@@ -289,7 +288,7 @@ class Warmth:
         self._rested.pop(program, None)
         doze.unmark(self.root, PLACE, program)
         pid = processes.state(self.root, program)["pid"]
-        if _waits(pid):
+        if processes.waits(pid):
             _ask_to_end(pid)
             return False
         return True
@@ -328,7 +327,7 @@ def rests(root: str, program: str) -> bool:
         return False
     pid = processes.state(root, program)["pid"]
     # A start takes a moment to find the mark. It is not the engine, which would seem to be up again.
-    return not pid or _waits(pid) or engine not in ("", processes.identity(pid))
+    return not pid or processes.waits(pid) or engine not in ("", processes.identity(pid))
 
 
 def can_rest(root: str, program: str) -> bool:
@@ -342,10 +341,6 @@ def can_rest(root: str, program: str) -> bool:
 
 def _is_marked(root: str, program: str) -> bool:
     return os.path.exists(os.path.join(root, *PLACE, program))
-
-
-def _waits(pid: int) -> bool:
-    return processes.command_line(pid) == _WAITS
 
 
 def _ask_to_end(pid: int) -> None:

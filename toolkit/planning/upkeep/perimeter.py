@@ -57,7 +57,10 @@ def judge(host: Host, facts: HostFacts, perimeter: Perimeter) -> Judged:
     findings += [
         f"{each.model}-{each.slot} runs, and nothing was tried from where it is"
         for each in facts.slots
-        if each.process is ProcessState.RUNNING and (each.model, each.slot) not in tried
+        # What rests has no engine; without systemd, root waits in its place.
+        if each.process is ProcessState.RUNNING
+        and not each.rests
+        and (each.model, each.slot) not in tried
     ]
     findings += [
         f"{each.listener.program or 'a program'} of {each.listener.user} listens at "
