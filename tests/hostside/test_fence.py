@@ -33,6 +33,7 @@ def test_a_start_that_still_checks_its_files_or_waits_for_a_device_is_no_replica
     assert "user" not in _fences(fence, tmp_path, "serve")
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="a start script runs as root")
 def test_what_waits_as_root_in_the_place_of_a_replica_that_sleeps_is_no_replica(
     fence: ModuleType, tmp_path: Path
 ) -> None:

@@ -95,6 +95,34 @@ def test_the_slots_of_a_model_that_sleeps_on_this_host(root: Path) -> None:
     assert found['toolkit_slot_weight{model="tiny",slot="blue"}'] == 0
 
 
+@pytest.mark.parametrize(
+    ("wished", "sleep", "elsewhere", "kept"),
+    [
+        ({"tiny"}, Sleep("1f", "wait", 60), 0, 1),
+        (set(), Sleep("1f", "wait", 60), 0, 0),
+        # It has begun to wake; a request wakes nothing; another host has it awake.
+        ({"tiny"}, Sleep("1f", "wait", 60, due=9), 0, 0),
+        ({"tiny"}, Sleep("1f", "refuse", 60), 0, 0),
+        ({"tiny"}, Sleep("1f", "wait", 60), 100, 0),
+    ],
+)
+def test_a_model_that_is_wanted_and_does_not_begin_to_wake(
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wished: set[str],
+    sleep: Sleep,
+    elsewhere: int,
+    kept: int,
+) -> None:
+    monkeypatch.setattr(host_metrics.warmth, "wished", lambda _: wished)
+    beta = Target("blue", 8100, elsewhere, *BETA, asleep="" if elsewhere else "serving")
+    targets = (Target("blue", 8100, 0, *ALPHA, asleep="serving"), beta)
+    routes = Routes((Route("tiny", targets, created=1, sleep=sleep),), serial=2)
+    for name, text in render_files(routes, "alpha").items():
+        (root / "router" / name).write_text(text)
+    assert told(root)['toolkit_model_kept_asleep{model="tiny"}'] == kept
+
+
 def test_every_figure_has_its_words(root: Path) -> None:
     names = {name for name, _, _ in host_metrics.figures(str(root))} | {"toolkit_drift_files"}
     assert names <= set(host_metrics._NAMES)

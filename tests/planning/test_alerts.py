@@ -154,6 +154,13 @@ CASES: dict[str, tuple[Series, float, set[tuple[str, str]]]] = {
         {router("backend_active_servers", UP): "1x5 0x10", host("model_held_seconds", 'model="tiny"'): "60x20"},
         7, set(),
     ),
+    "a model that sleeps is wanted and does not begin to wake": (
+        {host("model_kept_asleep", 'model="tiny"'): "0x5 1x30", host("model_asleep", 'model="tiny"'): "1x35"},
+        20, {("ToolkitWakeKept", TICKET)},
+    ),
+    "a model that sleeps waits for its turn": (
+        {host("model_kept_asleep", 'model="tiny"'): "0 1 1 0 0 0 1 1 0 0 0 1 0 0 0 1 0x30"}, 20, set(),
+    ),
     # Its watch has ended while the model slept, and what it wrote stays; the model has woken on the others.
     "no replica is up, and a host that tells nothing new says that the model sleeps": (
         {

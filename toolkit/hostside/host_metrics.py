@@ -23,8 +23,10 @@ import hang
 import open_deployment
 import router_files
 import seals
+import sleeping
 import slot_manifest
 import tally_figures
+import warmth
 from directory import Directory, NotSafe, read_text
 from wire import Document
 
@@ -46,6 +48,7 @@ _NAMES = {
     "toolkit_model_standbys": "The slots of a model on all hosts that stand by.",
     "toolkit_model_held_seconds": "How long requests wait at most while a model is exchanged; 0 where they do not.",
     "toolkit_model_asleep": "Whether a model sleeps or wakes, so that nothing of it is up on purpose.",
+    "toolkit_model_kept_asleep": "Whether requests want a model that sleeps, and no host begins to wake it.",
     "toolkit_disk_size_bytes": "The disk with snapshots or engines, or of the toolkit, that has the least share free.",
     "toolkit_disk_free_bytes": "What is free of it.",
     "toolkit_disk_free_files": "Files that can still be made on the disk that takes the fewest.",
@@ -102,7 +105,10 @@ def figures(root: str) -> Iterator[_Sample]:
     """Yield (name, labels, value) of each figure but those that take longer."""
     yield "toolkit_host_written_timestamp_seconds", {}, time.time()
     yield from _slots(root)
-    yield from _routes(router_files.routes(os.path.join(root, "router")))
+    router = os.path.join(root, "router")
+    routes = router_files.routes(router)
+    yield from _routes(routes)
+    yield from _kept(routes, warmth.wished(router) if sleeping.sleepers(routes) else set())
     disk = disks.fullest_of_root(root)
     yield "toolkit_disk_size_bytes", {}, float(disk.total)
     yield "toolkit_disk_free_bytes", {}, float(disk.free)
@@ -148,6 +154,14 @@ def _routes(routes: Document) -> Iterator[_Sample]:
                 yield "toolkit_slot_standby", labels, float(each in standbys)
                 yield "toolkit_slot_asleep", labels, float(bool(each.get("asleep")))
                 yield "toolkit_slot_withdrawn", labels, float(bool(each.get("withdrawn")))
+
+
+def _kept(routes: Document, wished: set[str]) -> Iterator[_Sample]:
+    for route in routes.get("routes", ()):
+        sleep = route.get("sleep")
+        rests = sleep and not sleep["due"] and not any(each["weight"] for each in route["targets"])
+        kept = rests and sleep["policy"] != "refuse" and route["model"] in wished
+        yield "toolkit_model_kept_asleep", {"model": route["model"]}, float(bool(kept))
 
 
 def _models(root: str) -> list[str]:

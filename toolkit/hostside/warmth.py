@@ -84,14 +84,14 @@ class Warmth:
         if not found and not marked:
             return []
         done: list[str] = []
-        wished, up = (_wished(self._directory), takeover.seen_up(self.root)) if found else ({}, {})
+        wanted, up = (wished(self._directory), takeover.seen_up(self.root)) if found else ({}, {})
         for route in found:
             model, sleep = route["model"], route["sleep"]
             done += self._end_dozing(model)
             checks = up.get(model, {})
             seen = self._steady(routes, route, checks)
             self._note_down(routes, route, checks)
-            if sleep["due"] or self._is_woken(route, model in wished, seen):
+            if sleep["due"] or self._is_woken(route, model in wanted, seen):
                 ready, words = self._alternates.ready(routes, route)
                 done += words
                 with wake_hold.deciding(self.root):
@@ -353,7 +353,7 @@ def _woken(root: str) -> Document:
     return mapping(read_text(os.path.join(root, "watch", WOKEN)))
 
 
-def _wished(directory: str) -> set[str]:
+def wished(directory: str) -> set[str]:
     """Return the models that requests of clients want since they sleep."""
     found: set[str] = set()
     try:

@@ -87,6 +87,13 @@ def _standbys() -> list[Alert]:
             "{{ $labels.model }} has one replica and no standby: nothing takes over",
         ),
         Alert(
+            "ToolkitWakeKept",
+            "max by (model) (toolkit_model_kept_asleep) > 0",
+            "10m",
+            TICKET,
+            "Requests want {{ $labels.model }}, which sleeps and does not begin to wake",
+        ),
+        Alert(
             "ToolkitStandbyOutdated",
             f"count by (model) (count by (model, release) ({standing})) > 1",
             "1h",
