@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -42,6 +43,23 @@ def test_what_has_left_the_registry(versions: tuple[Version, ...], words: tuple[
     assert serving == tuple(f"{RELEASE.title} serves on {HERE.name}, {each}" for each in words)
     standby = departed([STANDBY], registry(*versions))
     assert standby == tuple(f"{RELEASE.title} stands by on {HERE.name}, {each}" for each in words)
+
+
+@pytest.mark.parametrize(
+    ("state", "does"),
+    [
+        ({"asleep": "asleep", "serves_awake": True, "rests": True}, "sleeps"),
+        ({"asleep": "waking", "rests": True}, "sleeps"),
+        ({"dozes": True, "healthy": False}, "dozes"),
+        ({"rests": True, "healthy": False}, "rests"),
+    ],
+)
+def test_what_neither_serves_nor_stands_by_is_said_to_do_neither(
+    state: dict[str, Any], does: str
+) -> None:
+    there = host(replace(slot("blue", RELEASE), **state))
+    left = f"and the model {RELEASE.model} has left the registry"
+    assert departed([there], registry()) == (f"{RELEASE.title} {does} on {there.name}, {left}",)
 
 
 def test_a_host_without_replicas_has_nothing_that_left() -> None:

@@ -58,6 +58,17 @@ def test_a_well_host_has_nothing_to_tell() -> None:
 
 
 @pytest.mark.parametrize(
+    ("asleep", "rests", "words"),
+    [("asleep", False, "falls asleep"), ("asleep", True, "sleeps"), ("waking", True, "wakes")],
+)
+def test_what_sleeps_stands_by_for_nobody(asleep: str, rests: bool, words: str) -> None:
+    """Until its requests have ended, its engine answers."""
+    there = replace(slot("blue", R1), healthy=not rests, asleep=asleep, rests=rests)
+    *_, found = diagnose_host(host(there), BASE)
+    assert (str(found.level), found.words) == ("ok", words)
+
+
+@pytest.mark.parametrize(
     ("facts", "findings"),
     [
         (host(disk_free=19 * GB), [("warn", "disk of the host", "19 GB free")]),

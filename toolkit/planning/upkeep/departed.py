@@ -5,20 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from toolkit.domain.deployment.release import Release
-from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.hosts.facts import HostFacts, SlotFacts
 from toolkit.domain.registry.model import Registry
 
 
 def departed(facts: Iterable[HostFacts], registry: Registry) -> tuple[str, ...]:
-    """Return a sentence for each replica, serving or standing by, whose version is not in `registry` as it runs."""
+    """Return a sentence for each replica whose version is not in `registry` as it runs, also for one that sleeps."""
     found = []
     for host in facts:
         for slot in host.slots:
             reason = _reason(slot.release, registry) if slot.release else ""
             if slot.release and reason:
-                does = "serves" if slot.weight else "stands by"
-                found.append(f"{slot.release.title} {does} on {host.name}, and {reason}")
+                found.append(f"{slot.release.title} {_does(slot)} on {host.name}, and {reason}")
     return tuple(found)
+
+
+def _does(slot: SlotFacts) -> str:
+    if slot.weight:
+        return "serves"
+    if slot.asleep:
+        return "sleeps"
+    if slot.dozes:
+        return "dozes"
+    return "rests" if slot.rests else "stands by"
 
 
 def _reason(release: Release, registry: Registry) -> str:

@@ -227,11 +227,13 @@ def _replicas(facts: HostFacts) -> tuple[Finding, ...]:
     findings = []
     for slot in facts.slots:
         name = f"{slot.model} {slot.slot}"
-        if slot.healthy:
-            words = "serves" if slot.weight else "stands by"
+        if slot.asleep:
+            # Its requests end first.
+            resting = "sleeps" if slot.rests else "falls asleep"
+            words = "wakes" if slot.asleep == "waking" else resting
             findings.append(Finding(Level.OK, name, words))
-        elif slot.asleep:
-            words = "sleeps" if slot.asleep == "asleep" else "wakes"
+        elif slot.healthy:
+            words = "serves" if slot.weight else "stands by"
             findings.append(Finding(Level.OK, name, words))
         elif slot.dozes or slot.rests:
             words = "dozes until a rollback wakes it"
