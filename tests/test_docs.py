@@ -103,7 +103,7 @@ def test_the_routers_limits_are_the_roles() -> None:
     }
     role = YAML(typ="safe").load(ROOT / "playbooks" / "roles" / "router" / "defaults" / "main.yml")
     assert documented == {name: str(role[name]) for name in documented}
-    # settings of the fleet file, and what follows from them
+    # settings of the fleet file, what follows from them, and what was seen of the host
     assert {name for name in role if name != "router_paths"} - set(documented) == {
         "router_metrics_bind",
         "router_metrics_from",
@@ -116,6 +116,7 @@ def test_the_routers_limits_are_the_roles() -> None:
         "router_tls_key",
         "router_tls_digest",
         "router_require_keys",
+        "router_seen",
     }
 
 
