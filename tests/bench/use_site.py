@@ -246,7 +246,7 @@ class VllmReplica:
 
     def stop(self) -> None:
         """Wait until the recorder has all, read records and counters, and end it in order."""
-        until(self.engine.agrees, 60)
+        self.engine.agrees()
         # The watch may take the files of a run that has ended.
         self.recorded = {each["id"]: (each["in"], each["out"]) for each in self.engine.records()}
         self.past = Counter(dict(zip(("in", "out"), self.engine.counters(), strict=True)))

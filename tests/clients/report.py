@@ -51,10 +51,11 @@ def change_under_load(
         }
 
         def everyone_goes_on(by: int) -> None:
-            marks = {title: len(each.outcomes) + by for title, each in running.items()}
+            marks = {title: each.so_far() + by for title, each in running.items()}
             until(
-                lambda: all(len(running[title].outcomes) >= mark for title, mark in marks.items()),
+                lambda: {title: each.so_far() for title, each in running.items()},
                 SECONDS,
+                lambda counts: all(counts[title] >= mark for title, mark in marks.items()),
             )
 
         everyone_goes_on(2)

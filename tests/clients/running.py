@@ -96,9 +96,10 @@ def cells(libraries: Libraries, client: Client, door: Door) -> dict[str, Outcome
 
 @dataclass
 class Loop:
-    """A client that asks again and again; `outcomes` grows until it ends."""
+    """A client that asks again and again; `outcomes` grows until it ends. What it complains of goes into `log`."""
 
     process: subprocess.Popen[str]
+    log: Path
     outcomes: list[Outcome] = field(default_factory=list)
 
     def read(self) -> None:
@@ -110,19 +111,29 @@ class Loop:
                 del result["cell"]
                 self.outcomes.append(Outcome(**result))
 
+    def so_far(self) -> int:
+        """Return the number of outcomes; raises AssertionError, with what the program said, where it has ended."""
+        code = self.process.poll()
+        assert code is None, (
+            f"{self.process.args} ended with {code}\n{self.log.read_text(errors='replace')[-3000:]}"
+        )
+        return len(self.outcomes)
+
 
 @contextmanager
 def loop(libraries: Libraries, client: Client, door: Door) -> Iterator[Loop]:
     """Let a client ask until the block ends."""
-    process = subprocess.Popen(
-        [*libraries.command(client), "loop"],
-        env=door.environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    running = Loop(process)
+    log = libraries.place / f"{client.program}-{secrets.token_hex(4)}.log"
+    with log.open("w") as complaints:
+        process = subprocess.Popen(
+            [*libraries.command(client), "loop"],
+            env=door.environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            text=True,
+        )
+    running = Loop(process, log)
     reader = threading.Thread(target=running.read)
     reader.start()
     try:

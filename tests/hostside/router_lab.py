@@ -60,10 +60,13 @@ NOBODY = 65534
 def until(condition: Callable[[], Any], seconds: float = 60.0, *, pause: float = 0.005) -> Any:
     """Return the first true value of `condition`, asked for every `pause` seconds; fail after `seconds`."""
     deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "the awaited condition did not come"
+    while True:
+        began = time.monotonic()
+        if value := condition():
+            return value
+        # The last look begins after the end, so that a machine that stood still till then has one.
+        assert began < deadline, f"the awaited condition did not come; seen last: {value!r}"
         time.sleep(pause)
-    return value
 
 
 def write_base(root: Path, **variables: Any) -> None:

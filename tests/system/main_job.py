@@ -11,9 +11,12 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from demo.lab import TOOLKIT
 from tests.system.adapted import LORA
+from tests.system.beside import Command, beside
 from tests.system.served import Served
 
 REPOSITORY = Path(__file__).parents[2]
@@ -50,22 +53,15 @@ def has_loaded(served: Served, slot: str) -> bool:
 
 def run(served: Served, *words: str) -> tuple[int, str]:
     """Run a command; return its exit code and all that it says."""
-    process = start(served, *words)
-    said, _ = process.communicate(timeout=600)
-    print(said)
-    return process.returncode, said
+    with start(served, *words) as command:
+        code = command.end(600)
+    print(command.said)
+    return code, command.said
 
 
-def start(served: Served, *words: str) -> subprocess.Popen[str]:
-    """Start a command; what it says goes into one pipe."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "toolkit.cli.main", *words],
-        env={**os.environ, **served.lab.environment},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+def start(served: Served, *words: str) -> AbstractContextManager[Command]:
+    """Run a command beside the test."""
+    return beside([*TOOLKIT, *words], {**os.environ, **served.lab.environment})
 
 
 def running_step(served: Served) -> str:

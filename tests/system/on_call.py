@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 import urllib.parse
@@ -10,12 +11,13 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from tests.hostside.router_lab import free_port
-from tests.programs import running
+from tests.system.beside import Command, beside
 from tests.system.waiting import until
 
 # A person's receiver would wait for more alerts of a group; what is measured here is ours.
@@ -45,10 +47,6 @@ class OnCall:
             found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
         return found
 
-    def heard(self, name: str, host: str = "") -> bool:
-        """Whether an alert, of that host, has come."""
-        return (name, host) in self.told
-
 
 @contextmanager
 def on_call(directory: Path, alertmanager: int) -> Iterator[OnCall]:
@@ -59,35 +57,35 @@ def on_call(directory: Path, alertmanager: int) -> Iterator[OnCall]:
         stack.enter_context(_webhook(hook, made))
         settings = directory / "alertmanager.yml"
         settings.write_text(_ALERTMANAGER.format(port=hook))
-        stack.enter_context(
-            running(
-                "prometheus-alertmanager",
-                f"--config.file={settings}",
-                f"--storage.path={directory}/alerts",
-                f"--web.listen-address=127.0.0.1:{alertmanager}",
-                "--cluster.listen-address=",
-            )
-        )
-        stack.enter_context(
-            running(
-                "prometheus",
-                f"--config.file={directory}/prometheus.yml",
-                f"--storage.tsdb.path={directory}/data",
-                f"--web.listen-address=127.0.0.1:{port}",
-                "--log.level=warn",
-            )
-        )
-        until(lambda: _answers(f"{made.prometheus}/-/ready"), 60)
-        until(lambda: _answers(f"http://127.0.0.1:{alertmanager}/-/ready"), 60)
+        sends = [
+            "prometheus-alertmanager",
+            f"--config.file={settings}",
+            f"--storage.path={directory}/alerts",
+            f"--web.listen-address=127.0.0.1:{alertmanager}",
+            "--cluster.listen-address=",
+        ]
+        scrapes = [
+            "prometheus",
+            f"--config.file={directory}/prometheus.yml",
+            f"--storage.tsdb.path={directory}/data",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--log.level=warn",
+        ]
+        for words, door in ((sends, alertmanager), (scrapes, port)):
+            command = stack.enter_context(beside(words, os.environ))
+            url = f"http://127.0.0.1:{door}/-/ready"
+            until(partial(_ready, url, command), 60, lambda said: said == "ready")
         yield made
 
 
-def _answers(url: str) -> bool:
+def _ready(url: str, command: Command) -> str:
+    """Return `ready`, or why not; raises AssertionError where the program has ended."""
+    command.goes_on()
     try:
         with urllib.request.urlopen(url, timeout=5):
-            return True
-    except OSError:
-        return False
+            return "ready"
+    except OSError as error:
+        return f"{error}\n{command.said}"
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 import urllib.error
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from demo.load import Load
+from tests.system.beside import beside
 from tests.system.stub_site import PROMPT, REGISTRY, StubSite, stub_site
 from tests.system.waiting import until
 
@@ -146,17 +146,16 @@ def test_golden_prompts_and_hosts_themselves_refuse_an_adapter(site: StubSite) -
         assert "did not pass the gate 'answers of sql'" in refused.stderr
     assert [said(site, host) for host in HOSTS] == ["I am adapter sql1."] * 3
     golden.write_text("[{prompt: hi, expect: {contains: I am adapter}}]")
-    load, ended = load_on(site, "alpha"), []
-    command = ("deploy", "tiny@v1", "--yes")
-    thread = threading.Thread(target=lambda: ended.append(site.lab.toolkit(*command, check=False)))
-    thread.start()
-    try:
-        until(lambda: [each["phase"] for each in site.status()["guards"]] == ["bake"], 120)
-        load.wait_for(lambda report: report.versions.get("sql2", 0) > 5, 60)
+    load = load_on(site, "alpha")
+    with beside(*site.lab.command("deploy", "tiny@v1", "--yes")) as command:
+        until(
+            lambda: [each["phase"] for each in site.status()["guards"]],
+            120,
+            lambda phases: phases == ["bake"] or not command.goes_on(),
+        )
+        load.wait_for(lambda report: command.goes_on() and report.versions.get("sql2", 0) > 5, 60)
         site.lab.toolkit("abort", "tiny")
-    finally:
-        thread.join(150)
-    assert [each.returncode for each in ended] == [8]
+        assert command.end(150) == 8, command.said
     mark = time.time()
     load.wait_for(lambda report: (report.last_sent("sql1", after=mark) or 0) > 0, 60)
     report = load.stop()
@@ -169,16 +168,19 @@ def test_after_a_crash_and_a_boot_the_adapters_are_there_again(site: StubSite) -
     site.lab["alpha"].run("systemctl", "kill", "--signal=KILL", "toolkit-tiny-blue.service")
     site.lab["beta"].power_off()
     site.lab["beta"].power_on()
-    until(lambda: site.serving() == {name: ["v1"] for name in HOSTS}, 60)
+    until(site.serving, 60, lambda serving: serving == {name: ["v1"] for name in HOSTS})
     # Each host's router leads to the replicas of all.
-    until(lambda: _all_answer(site), 60)
+    until(lambda: _answers(site), 60, lambda answers: answers == ["I am adapter sql1."] * 9)
 
 
-def _all_answer(site: StubSite) -> bool:
+def _answers(site: StubSite) -> list[str]:
+    """Return three answers of each router, up to the first that fails and why."""
+    answers: list[str] = []
     try:
-        return [said(site, host) for host in HOSTS * 3] == ["I am adapter sql1."] * 9
-    except OSError:
-        return False
+        answers.extend(said(site, host) for host in HOSTS * 3)
+    except OSError as error:
+        answers.append(str(error))
+    return answers
 
 
 def test_a_removed_adapter_is_unknown(site: StubSite) -> None:

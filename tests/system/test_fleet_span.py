@@ -42,7 +42,7 @@ def test_the_same_again_changes_nothing(site: StubSite) -> None:
 def test_what_its_hosts_open_for_each_other_is_open_to_them_alone(site: StubSite) -> None:
     place = (site.lab["alpha"].address, 28000)
     assert ":28000 " in site.lab["alpha"].run("ss", "-Hltn")
-    probe = f"import socket; print(socket.create_connection({place}, 3).getpeername()[1])"
+    probe = f"import socket; print(socket.create_connection({place}, 30).getpeername()[1])"
     assert site.lab["beta"].run("python3", "-c", probe) == "28000\n"
     # from this machine, as the ops machine of the fleet
     with pytest.raises(TimeoutError):
@@ -53,6 +53,8 @@ def test_an_upgrade_and_a_rollback_lose_no_request(site: StubSite) -> None:
     loads = [site.load("alpha"), site.load("beta")]
     site.lab.toolkit("upgrade", "tiny", "--to", "v2", "--yes", "--bake", "1")
     assert site.serving() == {"alpha": ["v2"], "beta": ["v2"]}
+    for load in loads:
+        load.wait_for(lambda report: "v2" in report.versions, 60)
     site.lab.toolkit("rollback", "tiny", "--yes")
     assert site.serving() == {"alpha": ["v1"], "beta": ["v1"]}
     for load in loads:
@@ -62,14 +64,21 @@ def test_an_upgrade_and_a_rollback_lose_no_request(site: StubSite) -> None:
 
 
 def test_a_process_that_dies_takes_the_others_with_it_and_they_meet_again(site: StubSite) -> None:
-    machine = site.lab["beta"]
-    before = site.lab["alpha"].run("systemctl", "show", "-P", "MainPID", UNIT.format(slot="blue"))
-    machine.run("systemctl", "kill", "-s", "KILL", UNIT.format(slot="blue"))
-    until(lambda: site.lab["alpha"].run(
-        "systemctl", "show", "-P", "MainPID", UNIT.format(slot="blue")) not in (before, "0\n"), 60)  # fmt: skip
+    machine, unit = site.lab["beta"], UNIT.format(slot="blue")
+
+    def process() -> str:
+        return site.lab["alpha"].run("systemctl", "show", "-P", "MainPID", unit)
+
+    before = process()
+    machine.run("systemctl", "kill", "-s", "KILL", unit)
+    until(process, 60, lambda now: now not in (before, "0\n"))
     # The standby has taken over meanwhile, on both hosts, and goes on to serve.
-    until(lambda: site.serving() == {"alpha": ["v2"], "beta": ["v2"]}, 60)
-    until(lambda: [each["healthy"] for each in site.status()["slots"]] == [True] * 4, 60)
+    until(site.serving, 60, lambda serving: serving == {"alpha": ["v2"], "beta": ["v2"]})
+    until(
+        lambda: [each["healthy"] for each in site.status()["slots"]],
+        60,
+        lambda healthy: healthy == [True] * 4,
+    )
     site.lab.toolkit("rollback", "tiny", "--yes")
     assert site.serving() == {"alpha": ["v1"], "beta": ["v1"]}
 
@@ -82,7 +91,8 @@ def test_a_host_without_power_is_named_and_comes_back(site: StubSite) -> None:
     assert "beta" in done.stderr
     lost.power_on()
     # Nobody has to do anything. Both releases lost their process on beta, and the first that is whole again serves.
-    until(lambda: site.serving() in [{"alpha": [v], "beta": [v]} for v in ("v1", "v2")], 90)
+    whole = [{"alpha": [version], "beta": [version]} for version in ("v1", "v2")]
+    until(site.serving, 90, lambda serving: serving in whole)
 
 
 def test_it_stops_as_one(site: StubSite) -> None:

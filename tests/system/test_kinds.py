@@ -6,7 +6,6 @@ import json
 import math
 import os
 import shutil
-import subprocess
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 from demo.lab import Lab, free_port
+from tests.system.beside import Command, beside
 from tests.system.models import VECTORS
 from tests.system.waiting import until
 
@@ -45,7 +45,7 @@ def test_an_embedding_model_serves_the_vectors_of_its_whole_repository(
     registry.write_text(REGISTRY)
     named = {"TOOLKIT_REGISTRY": str(registry)}
 
-    with _by_hand(engine, repository) as port:
+    with _by_hand(engine, repository) as (port, by_itself):
         lab.toolkit("registry", "pin", "vectors", "--as", "v1", **named)
         (shown,) = json.loads(lab.toolkit("registry", "show", "vectors", "--json", **named))[
             "versions"
@@ -61,7 +61,7 @@ def test_an_embedding_model_serves_the_vectors_of_its_whole_repository(
             served = [_vector(lab.port, "vectors", text) for text in TEXTS]
         finally:
             lab.toolkit("stop", "vectors", "--yes", **named)
-        until(lambda: _healthy(port), 120)
+        until(lambda: by_itself.goes_on() and _healthy(port), 120)
         by_hand = [_vector(port, "vectors", text) for text in TEXTS]
     assert [len(vector) for vector in served] == [64, 64, 64]
     for mine, theirs in zip(served, by_hand, strict=True):
@@ -71,8 +71,8 @@ def test_an_embedding_model_serves_the_vectors_of_its_whole_repository(
 
 
 @contextmanager
-def _by_hand(engine: Path, repository: Path) -> Iterator[int]:
-    """Serve a whole repository with the engine alone; yields its port."""
+def _by_hand(engine: Path, repository: Path) -> Iterator[tuple[int, Command]]:
+    """Serve a whole repository with the engine alone; yields its port, and its process."""
     port = free_port(18950)
     command = [
         str(engine / "bin" / "vllm"), "serve", ".", "--served-model-name", "vectors", "--host", "127.0.0.1",
@@ -86,15 +86,13 @@ def _by_hand(engine: Path, repository: Path) -> Iterator[int]:
         "OMP_NUM_THREADS": "1",
         "HF_HUB_OFFLINE": "1",
     }
-    with (repository.parent / "by-hand.log").open("w") as log:
-        process = subprocess.Popen(
-            command, cwd=repository, env={**os.environ, **more}, stdout=log, stderr=log
-        )
-    try:
-        yield port
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
+    with beside(command, {**os.environ, **more}, repository) as by_itself:
+        try:
+            yield port, by_itself
+        finally:
+            # Its worker processes end with it only where it is asked.
+            by_itself.process.terminate()
+            by_itself.end(60)
 
 
 def _vector(port: int, model: str, text: str) -> list[float]:

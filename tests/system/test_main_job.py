@@ -159,14 +159,15 @@ def test_upgrade_and_rollback_lose_no_request(served: Served) -> None:
         short = served.load()
         stack.callback(short.stop)
         short.wait_for(lambda report: len(report.answers) > 5, 120)
-        command = start(served, "upgrade", "tiny", "--to", "v2", "--yes", "--bake", "3")
+        command = stack.enter_context(
+            start(served, "upgrade", "tiny", "--to", "v2", "--yes", "--bake", "3")
+        )
         # A stream takes the processors that the start of an engine needs. This is early enough for the switch.
-        until(lambda: command.poll() is not None or has_loaded(served, "green"), 300)
+        until(lambda: command.goes_on() and has_loaded(served, "green"), 300)
         long = served.load(streams=1)
         stack.callback(long.stop)
-        said, _ = command.communicate(timeout=600)
-        print(said)
-        assert command.returncode == 0
+        assert command.end(600) == 0, command.said
+        print(command.said)
         short.wait_for(lambda report: report.versions.get("v2", 0) > 5, 120)
         long.wait_for(lambda report: report.versions.get("v2", 0) > 0, 120)
         assert served.slots() == {"v1": "standby", "v2": "serving"}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-
 import pytest
 
 from tests.system.main_job import WHO, kill_engine, run, running_step, start
@@ -37,15 +35,13 @@ def test_a_bad_version_never_takes_traffic(served: Served, version: str, words: 
 def test_killed_in_the_middle_it_keeps_serving_and_the_next_command_finishes(
     served: Served,
 ) -> None:
-    command = start(served, "upgrade", "tiny", "--to", "v2", "--yes", "--bake", "1")
-    until(lambda: running_step(served) == "start", 120)
-    code, said = run(served, "deploy", "tiny@v2", "--yes")
-    assert code == 4
-    assert f"(pid {command.pid})" in said
-    assert "upgrade tiny --to v2" in said
-
-    command.send_signal(signal.SIGKILL)
-    command.communicate()
+    with start(served, "upgrade", "tiny", "--to", "v2", "--yes", "--bake", "1") as command:
+        until(lambda: command.goes_on() and running_step(served), 120, lambda step: step == "start")
+        code, said = run(served, "deploy", "tiny@v2", "--yes")
+        assert code == 4
+        assert f"(pid {command.process.pid})" in said
+        assert "upgrade tiny --to v2" in said
+        command.kill()
     assert served.lab.ask(WHO) == "I am version v1."
     assert "unfinished: deployment" in served.lab.toolkit("status")
 
@@ -58,15 +54,16 @@ def test_killed_in_the_middle_it_keeps_serving_and_the_next_command_finishes(
 def test_a_release_that_dies_right_after_the_switch_is_reverted(served: Served) -> None:
     load = served.load()
     try:
-        command = start(served, "deploy", "tiny@v1", "--yes", "--bake", "60")
-        load.wait_for(lambda report: report.versions.get("v1", 0) > 0, 120)
-        kill_engine(served, "v1")
-        said, _ = command.communicate(timeout=300)
+        with start(served, "deploy", "tiny@v1", "--yes", "--bake", "60") as command:
+            load.wait_for(
+                lambda report: command.goes_on() and report.versions.get("v1", 0) > 0, 120
+            )
+            kill_engine(served, "v1")
+            assert command.end(300) == 8, command.said
     finally:
         report = load.stop()
 
-    assert command.returncode == 8
-    assert "failed its bake" in said
+    assert "failed its bake" in command.said
     assert served.lab.ask(WHO) == "I am version v2."
     assert served.slots() == {"v2": "serving"}
     # What died with it may be lost; nothing else is, and no answer is a mixture.

@@ -11,16 +11,17 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.hostside.router_lab import free_port
-from tests.hostside.router_lab import until as soon
+from tests.system import waiting
 from tests.system.models import VECTORS
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
@@ -106,16 +107,18 @@ class Engine:
         came, went = (int(float(each[1])) if each else -1 for each in found)
         return came, went
 
-    def agrees(self) -> bool:
-        """Whether the sum of all records is what the engine has counted."""
+    def agrees(self) -> None:
+        """Return once the sum of all records is what the engine has counted."""
+        until(self._sums, 60, lambda both: both[0] == both[1])
+
+    def _sums(self) -> tuple[tuple[int, ...], tuple[int, int]]:
         records = self.records()
         sums = tuple(sum(each[name] for each in records) for name in ("asked", "out"))
-        return sums == self.counters()
+        return sums, self.counters()
 
 
-def until(condition: Callable[[], Any], seconds: float) -> Any:
-    """Return the first true value of `condition`, which asks the engine: seldom, since each answer is work for it."""
-    return soon(condition, seconds, pause=0.05)
+# A look asks the engine, for which each answer is work.
+until = partial(waiting.until, pause=0.05)
 
 
 HEADERS = {"Content-Type": "application/json", "X-Request-Id": "r-1"}
@@ -220,7 +223,7 @@ def test_clients_get_the_same_bytes_and_each_request_is_counted(
     if told and not (body.get("stream") and path == "/v1/messages"):
         assert (record["in"], record["out"]) == told
     assert record["asked"] == record["in"] * (body.get("n", 1) if status == 200 else 1)
-    until(mine.agrees, 60)
+    mine.agrees()
     # An engine that gets ahead of its clients puts several tokens into one event, by chance.
     got, expected = {(status, same(text))}, set()
     for _ in range(20):
@@ -229,7 +232,7 @@ def test_clients_get_the_same_bytes_and_each_request_is_counted(
             break
         got.add(_asked(mine, path, asked))
     assert got & expected
-    until(mine.agrees, 60)
+    mine.agrees()
 
 
 def _asked(engine: Engine, path: str, body: dict[str, Any]) -> tuple[int, bytes]:
@@ -270,11 +273,11 @@ def test_a_stream_that_its_client_leaves_is_counted_as_the_engine_counts_it(
 
 def _left(engine: Engine, body: dict[str, Any], events: int) -> dict[str, Any]:
     """Leave a stream after so many events; return its record, which says what the engine's counters say."""
-    until(engine.agrees, 60)
+    engine.agrees()
     records, (came, went) = len(engine.records()), engine.counters()
     engine.leave(CHAT, body, events)
     (record,) = until(lambda: engine.records()[records:], 60)
-    until(engine.agrees, 60)
+    engine.agrees()
     assert (record["asked"], record["out"]) == (
         engine.counters()[0] - came,
         engine.counters()[1] - went,
@@ -286,7 +289,7 @@ def test_many_at_once_end_with_the_engines_sums(pair: tuple[Engine, Engine]) -> 
     mine, _ = pair
     program = _LOAD.format(port=mine.port)
     subprocess.run([sys.executable, "-c", program], check=True, timeout=300)
-    until(mine.agrees, 60)
+    mine.agrees()
     numbers = [each["n"] for each in mine.records()]
     assert numbers == list(range(1, len(numbers) + 1))
     assert {each["end"] for each in mine.records()} == {"whole", "left", "refused"}
@@ -299,7 +302,7 @@ def test_an_orderly_end_leaves_the_engines_own_sums_in_the_file(
     before = len(mine.records())
     mine.ask(CHAT, {"model": "tiny", "messages": SAID})
     until(lambda: mine.records()[before:], 60)
-    until(mine.agrees, 60)
+    mine.agrees()
     counters = dict(zip(("in", "out"), mine.counters(), strict=True))
     mine.process.terminate()
     mine.process.wait(60)
@@ -321,11 +324,12 @@ def test_vectors_are_counted(one_engine: Path, models: Path, tmp_path: Path) -> 
             (record,) = until(lambda at=number_of: mine.records()[at:], 60)
             assert (status, record["api"], record["end"]) == (200, path, "whole")
             assert (record["in"], record["asked"], record["out"]) == (told, told, 0)
-        until(mine.agrees, 60)
+        mine.agrees()
 
 
 _LOAD = """
-import http.client, json, random, threading
+import http.client, json, random
+from concurrent.futures import ThreadPoolExecutor
 def client(seed):
     draw = random.Random(seed)
     for _ in range(6):
@@ -341,7 +345,7 @@ def client(seed):
         else:
             answer.read()
         made.close()
-threads = [threading.Thread(target=client, args=(seed,)) for seed in range(12)]
-[each.start() for each in threads]
-[each.join() for each in threads]
+        assert answer.status == 200, answer.status
+with ThreadPoolExecutor(12) as pool:
+    list(pool.map(client, range(12)))
 """

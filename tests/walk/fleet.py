@@ -131,19 +131,17 @@ def read_access_log(scene: Scene) -> None:
         '-H "Authorization: Bearer $KEY" -H "Content-Type: application/json" '
         """-d '{"model": "qwen-7b", "messages": []}'"""
     )
-    lines: list[str] = []
 
-    def is_logged() -> bool:
+    def logged() -> list[str]:
         log = scene.newcomer.lab["gpu-1"].run(
             "journalctl", "--unit=toolkit-router", "--output=cat", "--no-pager"
         )
-        lines[:] = [
+        return [
             line[line.index("{") :] for line in log.splitlines() if '"/v1/chat/completions"' in line
         ]
-        return bool(lines)
 
     # The journal has a line a moment after the client has its answer.
-    until(is_logged, 60)
+    lines = until(logged, 60)
     assert fields(json.loads(lines[-1])) == fields(json.loads(scene.block.text))
 
 
