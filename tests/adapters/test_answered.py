@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.adapters.host_lab import ENGINE, HostLab, release
+from tests.system.waiting import until
 from toolkit.adapters.audit.log import AuditLog
 from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.adapters.history.history import History
@@ -42,12 +43,15 @@ for _ in range(100):
     try:
         body = b'{"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}'
         headers = {"X-Request-Id": id, "Content-Type": "application/json"}
-        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=10) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=50) as answer:
             print("HTTP/1.1 200 OK")
             print(answer.headers)
         break
-    except urllib.error.HTTPError:
+    except urllib.error.HTTPError as error:
+        refused = error
         time.sleep(0.1)
+else:
+    sys.exit(f"no answer: {refused}")
 """
 
 
@@ -82,13 +86,11 @@ def asked(lab: HostLab) -> str:
 
 def logged(lab: HostLab) -> tuple[Answered, ...]:
     """Return what the log has, the newest first, once the answer is in it: a refusal before it may be there earlier."""
-    until = time.monotonic() + 60
-    while True:
-        found = lab.host.answered(ID)
-        if any(each.status == 200 for each in found):
-            return found
-        assert time.monotonic() < until
-        time.sleep(0.1)
+    return until(
+        lambda: lab.host.answered(ID),
+        60,
+        lambda found: any(each.status == 200 for each in found),
+    )
 
 
 def test_an_answer_of_a_real_router_is_proved(lab: HostLab, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def nobody(path: str, payload: Mapping[str, Any]) -> Answer:
 def post(port: int, body: bytes) -> tuple[int, bytes]:
     request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/completions", data=body)
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.host_lab import HostLab
+from tests.system.waiting import until
 from toolkit.adapters.hosts.client import silent
 from toolkit.domain.hosts.facts import ProcessState
 from toolkit.planning.routing.edits import with_model
@@ -34,12 +35,12 @@ def test_the_workers_of_a_killed_replica_end_with_it(lab: HostLab, program: str)
     main = lab.run("pgrep", "-o", "-f", f"serve .* --port {port}").strip()
     lab.run("kill", "-KILL", main)
 
-    until, left = time.monotonic() + 60, before
-    while left and time.monotonic() < until:
+    def left() -> set[str]:
         now = lab.run("sh", "-c", f"pgrep -f worker-of-{port} || true").split()
-        left = [pid for pid in before if pid in now]
+        return {*before} & {*now}
+
     assert before != []
-    assert left == []
+    until(left, 60, lambda workers: not workers)
 
 
 def test_what_a_killed_replica_left_among_temporary_files_goes_with_it(real_host: HostLab) -> None:
@@ -53,10 +54,7 @@ def test_what_a_killed_replica_left_among_temporary_files_goes_with_it(real_host
     assert not Path("/tmp/a socket of vLLM's").exists()
     os.kill(main, signal.SIGKILL)
 
-    until = time.monotonic() + 60
-    while left.exists():
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    until(left.exists, 60, lambda there: not there)
 
 
 @pytest.mark.parametrize("fences", [None, ("user", "rights", "network")], ids=["all", "no files"])
@@ -72,14 +70,12 @@ def test_a_replica_ends_with_what_started_it(
     # Killed for want of memory, or after the time that a stop may take.
     os.kill(start, signal.SIGKILL)
 
-    until = time.monotonic() + 60
-    while Path(f"/proc/{main}").exists():
-        assert time.monotonic() < until, "the replica outlives what started it, with its memory"
-        time.sleep(0.05)
+    # No replica outlives what started it, with its memory.
+    until(Path(f"/proc/{main}").exists, 60, lambda there: not there)
     # supervisord waits a moment before it starts the replica again.
-    while not real_host.host.wait_ready(program, port, 120, silent).ok:
-        assert time.monotonic() < until
-        time.sleep(0.1)
+    until(
+        lambda: real_host.host.wait_ready(program, port, 120, silent), 60, lambda waited: waited.ok
+    )
 
 
 def test_a_supervisord_that_is_killed_is_back_and_nothing_that_serves_ends(
@@ -95,7 +91,7 @@ def test_a_supervisord_that_is_killed_is_back_and_nothing_that_serves_ends(
     pid_file = Path(host.root, "supervisor/supervisord.pid")
     former, statuses = pid_file.read_text(), list[int]()
 
-    def until(condition: Callable[[], bool], fault: str) -> None:
+    def until_asking(condition: Callable[[], bool], fault: str) -> None:
         end = time.monotonic() + 60
         while not condition():
             assert time.monotonic() < end, fault
@@ -108,10 +104,12 @@ def test_a_supervisord_that_is_killed_is_back_and_nothing_that_serves_ends(
         return [each.process for each in real_host.host.observe().slots] == [ProcessState.RUNNING]
 
     os.kill(int(former), signal.SIGKILL)
-    until(lambda: pid_file.exists() and pid_file.read_text() != former, "supervisord is not back")
-    until(lambda: not Path(f"/proc/{router}").exists(), "the former router stays")
-    until(runs, "the replica is not seen")
-    until(lambda: len(_having("watch-host", host.root)) == 1, "the former watch stays")
+    until_asking(
+        lambda: pid_file.exists() and pid_file.read_text() != former, "supervisord is not back"
+    )
+    until_asking(lambda: not Path(f"/proc/{router}").exists(), "the former router stays")
+    until_asking(runs, "the replica is not seen")
+    until_asking(lambda: len(_having("watch-host", host.root)) == 1, "the former watch stays")
     assert {*statuses} == {200}
     (slot,) = real_host.host.observe().slots
     assert slot.healthy and slot.weight == 100 and not slot.drift
@@ -144,10 +142,8 @@ def test_replicas_that_start_together_have_the_same_weight(real_host: HostLab) -
         other.kill()
     main = int(real_host.run("pgrep", "-o", "-f", f"serve .* --port {port}"))
     router = int(real_host.run("pgrep", "-o", "-f", f"haproxy -W.*{real_host.host.host.root}"))
-    until = time.monotonic() + 60
-    while not Path(f"/proc/{main}/autogroup").read_text().endswith(" nice 10\n"):
-        assert time.monotonic() < until, "its session has the weight of a router or a command"
-        time.sleep(0.05)
+    # Not the weight of a router or a command.
+    until(Path(f"/proc/{main}/autogroup").read_text, 60, lambda text: text.endswith(" nice 10\n"))
     assert Path(f"/proc/{router}/autogroup").read_text().endswith(" nice 0\n")
     # A model that is stopped leaves neither rules nor a home.
     home = Path(real_host.host.host.root, "caches", program)

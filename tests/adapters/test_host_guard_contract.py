@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import pytest
 
 from tests.adapters.host_contract import OWNER, lab, targets_of, weights_of
 from tests.adapters.host_lab import Behaviour, HostLab, release
+from tests.system import waiting
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.hosts.client import silent
 from toolkit.domain.deployment.release import OpenDeployment
@@ -60,9 +60,12 @@ def test_a_guard_passes_the_phase_that_a_person_promotes_and_is_forgotten_at_its
         )  # fmt: skip
         (known,) = lab.host.observe().guards
         assert (known.verdict, known.wish, known.withdrawn) == (verdict, "promote", "")
-        # Longer than a busy machine takes to follow it.
-        lab.host.guard_phase("tiny", GuardPhase.BAKE, 4.0)
-        assert lab.host.guard_follow("tiny", heard.append).verdict is Verdict.PASSED
+        # The first may be over before a busy machine follows it.
+        for seconds in (4.0, 30.0):
+            lab.host.guard_phase("tiny", GuardPhase.BAKE, seconds)
+            assert lab.host.guard_follow("tiny", heard.append).verdict is Verdict.PASSED
+            if heard:
+                break
     assert heard
     lab.host.guard_end("tiny", "another")
     assert [each.phase for each in lab.host.observe().guards] == [GuardPhase.BAKE]
@@ -125,10 +128,7 @@ def test_a_release_that_answers_errors_is_withdrawn_with_no_command_there(
         lab.host.guard_begin(replace(order, version=str(Behaviour.ERROR)))
     if isinstance(lab.host, FakeHost):
         lab.host.guard_looks()
-    deadline = time.monotonic() + 60
-    while not (known := lab.host.observe().guards[0]).withdrawn:
-        assert time.monotonic() < deadline, known
-        time.sleep(0.1)
+    known = waiting.until(lambda: lab.host.observe().guards[0], 60, lambda guard: guard.withdrawn)
     assert known.verdict is not None
     assert (known.verdict.gate, known.verdict.verdict) == ("bake", Verdict.FAILED)
     assert weights_of(lab) == {"blue": 100, "green": 0}

@@ -157,7 +157,7 @@ def test_a_killed_router_comes_back_with_its_routes(lab: HostLab, program: str) 
     lab.route(with_model(Routes(), "tiny", (target,), created=1))
     main = _main_of_router(lab)
     lab.run("kill", "-KILL", main)
-    until(lambda: _main_of_router(lab) not in ("0", main), 60)
+    until(lambda: _main_of_router(lab), 60, lambda now: now not in ("0", main))
     _wait_for_router(lab)
     (slot,) = lab.host.observe().slots
     assert slot.weight == 100
@@ -223,4 +223,4 @@ def _main_of_router(lab: HostLab) -> str:
 
 
 def _wait_for_router(lab: HostLab) -> None:
-    until(lambda: lab.host.observe().router.running, 60)
+    until(lambda: lab.host.observe().router, 60, lambda router: router.running)

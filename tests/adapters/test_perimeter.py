@@ -127,7 +127,7 @@ def test_the_check_leaves_no_trace(lab: HostLab) -> None:
     before = state()
     lab.host.perimeter()
     # A process that was killed needs a processor once more to end.
-    until(lambda: state() == before, 60)
+    until(state, 60, lambda now: now == before)
     assert lab.ask("blue") != ""
 
 

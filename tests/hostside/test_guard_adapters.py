@@ -94,7 +94,7 @@ def lab(standing: Guarded, monkeypatch: pytest.MonkeyPatch) -> Iterator[Guarded]
 
 
 def ask(lab: Guarded, path: str, payload: dict[str, Any] | None = None) -> Any:
-    connection = http.client.HTTPConnection("127.0.0.1", lab.ports["blue"], timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", lab.ports["blue"], timeout=60)
     with contextlib.closing(connection):
         connection.request("POST" if payload else "GET", path, json.dumps(payload or {}))
         return json.loads(connection.getresponse().read() or b"{}")

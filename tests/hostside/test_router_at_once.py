@@ -17,11 +17,11 @@ def test_a_refused_request_does_not_count_while_its_body_comes(site: Site) -> No
     site.lab.give(ring(concurrency=1))
     head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nx-api-key: {ANN}\r\nContent-Length: 100000\r\n\r\n"
     with contextlib.ExitStack() as stack:
-        running = http.client.HTTPConnection("127.0.0.1", site.lab.port, timeout=10)
+        running = http.client.HTTPConnection("127.0.0.1", site.lab.port, timeout=60)
         stack.enter_context(contextlib.closing(running))
         running.request("POST", PATH, json.dumps({**TINY, "gated": True}), bearer(ANN))
         until(lambda: site.blue.last[1])
-        upload = socket.create_connection(("127.0.0.1", site.lab.port), timeout=10)
+        upload = socket.create_connection(("127.0.0.1", site.lab.port), timeout=60)
         stack.enter_context(upload)
         upload.sendall(head.encode() + b" " * 50_000)
         assert upload.recv(300).startswith(b"HTTP/1.1 429 ")

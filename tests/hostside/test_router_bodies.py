@@ -18,7 +18,7 @@ from tests.hostside.router_site import PATH, Site
 
 
 def client(stack: contextlib.ExitStack, running: Lab) -> http.client.HTTPConnection:
-    made = http.client.HTTPConnection("127.0.0.1", running.port, timeout=10)
+    made = http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)
     return stack.enter_context(contextlib.closing(made))
 
 
@@ -92,7 +92,7 @@ def test_a_body_of_unknown_length_is_large(http: str) -> None:
 def upload(running: Lab, key: str, size: int) -> socket.socket:
     """Begin an upload that stands still at its half."""
     head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nx-api-key: {key}\r\nContent-Length: {size}\r\n\r\n"
-    begun = socket.create_connection(("127.0.0.1", running.port), timeout=10)
+    begun = socket.create_connection(("127.0.0.1", running.port), timeout=60)
     begun.sendall(head.encode() + b" " * (size // 2))
     return begun
 
@@ -149,7 +149,7 @@ def test_a_large_body_with_a_key_does_not_count_against_its_address(address: str
         running.give(ring())
         answers = []
         for _ in range(15):
-            each = http.client.HTTPConnection(address, port, timeout=10)
+            each = http.client.HTTPConnection(address, port, timeout=60)
             stack.enter_context(contextlib.closing(each))
             each.request("POST", PATH, json.dumps(stream).ljust(20_000), bearer(BOB))
             answers.append(each.getresponse())

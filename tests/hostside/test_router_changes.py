@@ -47,7 +47,7 @@ def test_a_switch_back_and_forth_under_load_loses_nothing(site: Site) -> None:
 
 def test_once_a_switch_has_returned_the_old_one_may_die(site: Site) -> None:
     clients = Clients(site.lab.port, short=6, streams=0)
-    idle = [http.client.HTTPConnection("127.0.0.1", site.lab.port, timeout=10) for _ in range(30)]
+    idle = [http.client.HTTPConnection("127.0.0.1", site.lab.port, timeout=60) for _ in range(30)]
     for connection in idle:
         connection.request("POST", PATH, b'{"model":"tiny"}')
         connection.getresponse().read()
@@ -66,7 +66,7 @@ def test_once_a_switch_has_returned_the_old_one_may_die(site: Site) -> None:
 def test_a_worker_left_behind_sends_to_a_replica_that_started_since(site: Site) -> None:
     site.green.stop()
     until(lambda: site.lab.observe()["servers"]["tiny"]["green"]["status"] == "DOWN")
-    idle = http.client.HTTPConnection("127.0.0.1", site.lab.port, timeout=10)
+    idle = http.client.HTTPConnection("127.0.0.1", site.lab.port, timeout=60)
     with contextlib.closing(idle):
         idle.request("POST", PATH, b'{"model":"tiny"}')
         idle.getresponse().read()

@@ -64,7 +64,7 @@ def p99(port: int, enough: float = 0.0) -> float:
 
 def held(running: Lab, source: str, sent: bytes) -> socket.socket:
     made = socket.create_connection(
-        ("127.0.0.1", running.port), timeout=5, source_address=(source, 0)
+        ("127.0.0.1", running.port), timeout=60, source_address=(source, 0)
     )
     made.sendall(sent)
     return made

@@ -133,7 +133,7 @@ def test_clients_leave_room_for_what_is_not_theirs() -> None:
         for _ in range(30):
             stack.enter_context(connected(running))
         for _ in range(5):
-            client = http.client.HTTPConnection("127.0.0.1", metrics, timeout=5)
+            client = http.client.HTTPConnection("127.0.0.1", metrics, timeout=60)
             with contextlib.closing(client):
                 client.request("GET", "/metrics")
                 assert client.getresponse().status == 200
@@ -144,7 +144,7 @@ def test_requests_with_a_key_do_not_count_against_their_address(locked: Lab) -> 
     with contextlib.ExitStack() as stack:
         for _ in range(30):
             client = http.client.HTTPConnection(
-                "127.0.0.1", locked.port, timeout=10, source_address=("127.0.0.6", 0)
+                "127.0.0.1", locked.port, timeout=60, source_address=("127.0.0.6", 0)
             )
             stack.enter_context(contextlib.closing(client))
             client.request("POST", PATH, body, bearer(BOB))

@@ -291,7 +291,7 @@ def test_a_base_that_asks_for_no_hosts_checks_each_target_as_often_as_before(hos
 def test_the_health_of_all_targets_is_for_other_hosts_alone(hosts: Hosts) -> None:
     def answer_at(address: str) -> tuple[int, list[str]]:
         port = hosts.relays["b"].rpartition(":")[2]
-        connection = http.client.HTTPConnection(address, int(port), timeout=10)
+        connection = http.client.HTTPConnection(address, int(port), timeout=60)
         with contextlib.closing(connection):
             connection.request("GET", "/healths")
             answer = connection.getresponse()

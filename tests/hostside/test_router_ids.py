@@ -55,7 +55,7 @@ def test_any_other_id_is_replaced(standing: tuple[Lab, Backend], id: str) -> Non
 def test_of_two_ids_one_is_taken_and_judged(standing: tuple[Lab, Backend], last: str) -> None:
     router, blue = standing
     head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nX-Request-Id: good\r\nX-Request-Id: {last}\r\n"
-    with socket.create_connection(("127.0.0.1", router.port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", router.port), timeout=60) as raw:
         raw.sendall(head.encode() + b'Content-Length: 16\r\n\r\n{"model":"tiny"}')
         answer = raw.recv(65536).decode().lower()
     found = re.findall(r"x-request-id: (.*)\r\n", answer)

@@ -123,8 +123,8 @@ def test_files_of_keys_are_for_root_and_the_router_alone(site: Site) -> None:
 
 def test_a_revoked_key_ends_at_once_also_in_workers_that_a_reload_left_behind(site: Site) -> None:
     site.lab.give(ring())
-    kept = http.client.HTTPConnection("127.0.0.1", site.lab.port, timeout=10)
-    stream = http.client.HTTPConnection("127.0.0.1", site.lab.port, timeout=10)
+    kept = http.client.HTTPConnection("127.0.0.1", site.lab.port, timeout=60)
+    stream = http.client.HTTPConnection("127.0.0.1", site.lab.port, timeout=60)
 
     def ask() -> int:
         kept.request("POST", PATH, json.dumps(TINY), bearer(ANN))

@@ -150,7 +150,7 @@ def test_a_model_is_described_with_the_version_that_serves_and_a_switch_reloads_
 
 def test_a_worker_left_behind_knows_the_new_version(site: Site) -> None:
     put_manifest(site, "green", "v2", 2)
-    kept = http.client.HTTPConnection("127.0.0.1", site.lab.port, timeout=10)
+    kept = http.client.HTTPConnection("127.0.0.1", site.lab.port, timeout=60)
     with contextlib.closing(kept):
         kept.request("POST", PATH, '{"model":"tiny"}')
         kept.getresponse().read()
@@ -186,7 +186,7 @@ LONG_STREAM = {"model": "tiny", "stream": True, "tokens": 400, "pause": 0.01}
 
 
 def sent(running: Lab, body: bytes, length: int | None = None, path: str = PATH) -> socket.socket:
-    raw = socket.create_connection(("127.0.0.1", running.port), timeout=10)
+    raw = socket.create_connection(("127.0.0.1", running.port), timeout=60)
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length or len(body)}\r\n\r\n"
     raw.sendall(head.encode() + body)
     return raw
@@ -267,7 +267,7 @@ def test_a_client_that_leaves_after_its_answer_has_it(standing: Lab, old: bool) 
         before = len(standing.requests())
         body = json.dumps({"model": "tiny", "stream": stream, "tokens": 2}).encode()
         head = f"POST {PATH} HTTP/1.{0 if old else 1}\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
-        with socket.create_connection(("127.0.0.1", standing.port), timeout=10) as raw:
+        with socket.create_connection(("127.0.0.1", standing.port), timeout=60) as raw:
             raw.sendall(head.encode() + body)
             text = b""
             while b"[DONE]" not in text if stream else b"}" not in text:

@@ -68,7 +68,7 @@ def running(metrics: int) -> Iterator[Lab]:
 
 
 def read(port: int, path: str, method: str = "GET") -> tuple[int, str]:
-    client = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     with closing(client):
         client.request(method, path)
         answer = client.getresponse()
@@ -159,7 +159,7 @@ def test_another_address_reads_only_where_it_is_allowed(allowed: list[str], answ
     try:
         with lab(router_metrics_bind=f"0.0.0.0:{port}", router_metrics_from=allowed):
             client = http.client.HTTPConnection(
-                ELSEWHERE, port, timeout=5, source_address=(ELSEWHERE, 0)
+                ELSEWHERE, port, timeout=60, source_address=(ELSEWHERE, 0)
             )
             with closing(client):
                 if answers:

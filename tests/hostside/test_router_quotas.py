@@ -207,7 +207,7 @@ def test_hosts_count_together_by_their_routers_alone(pace: Pace) -> None:
 
 
 def got(address: str, port: int, path: str) -> int:
-    link = http.client.HTTPConnection(address, port, timeout=5)
+    link = http.client.HTTPConnection(address, port, timeout=60)
     with contextlib.closing(link):
         link.request("GET", path)
         return link.getresponse().status

@@ -16,7 +16,7 @@ ADMIT = {"X-Toolkit-Key": "ann", "X-Toolkit-Limit": "1000000"}
 
 def told(address: str, port: int, path: str, headers: dict[str, str]) -> int:
     """Return the status of one answer of the relay at this address."""
-    client = http.client.HTTPConnection(address, port, timeout=10)
+    client = http.client.HTTPConnection(address, port, timeout=60)
     with contextlib.closing(client):
         client.request("GET", path, headers=headers)
         return client.getresponse().status

@@ -100,7 +100,7 @@ def test_a_canary_takes_nothing_over(site: Site) -> None:
 
 def test_the_rest_of_a_kept_connection_goes_to_the_incumbent_after_a_reload(site: Site) -> None:
     give(site, green=10_000)
-    kept = http.client.HTTPConnection("127.0.0.1", site.lab.port, timeout=10)
+    kept = http.client.HTTPConnection("127.0.0.1", site.lab.port, timeout=60)
     with contextlib.closing(kept):
         for expected in ("green", "blue"):
             kept.request("POST", PATH, b'{"model":"tiny"}')

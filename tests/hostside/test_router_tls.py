@@ -70,7 +70,7 @@ def curl(running: Lab, trusted: Path, *more: str) -> str:
 
 
 def presented(running: Lab) -> str:
-    pem = ssl.get_server_certificate(("127.0.0.1", running.port), timeout=10)
+    pem = ssl.get_server_certificate(("127.0.0.1", running.port), timeout=60)
     shown = subprocess.run(
         ["openssl", "x509", "-noout", "-subject"],
         input=pem,

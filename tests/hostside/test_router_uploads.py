@@ -59,7 +59,7 @@ def test_an_answer_does_not_count_as_a_body_that_is_read(locked: Lab) -> None:
     stream = {**TINY, "stream": True, "tokens": 300, "pause": 0.01}
     with contextlib.ExitStack() as stack:
         for _ in range(6):
-            client = http.client.HTTPConnection("127.0.0.1", locked.port, timeout=10)
+            client = http.client.HTTPConnection("127.0.0.1", locked.port, timeout=60)
             stack.enter_context(contextlib.closing(client))
             client.request("POST", PATH, json.dumps(stream).ljust(1_100_000), bearer(ANN))
             assert stack.enter_context(client.getresponse()).status == 200
