@@ -2,10 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
+from toolkit.domain.deployment.release import Deployment
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.planning.change.rollout import RolloutPlan, serving_hosts, too_few
+
+
+def undone_in_turn(
+    opened: Sequence[Deployment], facts: Mapping[str, HostFacts], keep: int
+) -> list[list[str]]:
+    """Return all hosts of `facts`, by name, in groups: what is `opened` on one group is ended before the next begins.
+
+    Where the former replica had made way, the new one stops before that can start. So beside each group `keep` hosts
+    that serve the model now go on, or as many as can. A replica over several hosts stops and starts as a whole.
+    """
+    concerned: dict[str, set[str]] = {name: set() for name in facts}
+    left: dict[str, int] = {}
+    for model in dict.fromkeys(each.model for each in opened if each.action != "stop"):
+        serving = serving_hosts(model, facts)
+        left[model] = max(1, len(serving) - keep)
+        for each in opened:
+            if each.model == model and each.host in serving and not _spans(model, facts[each.host]):
+                concerned[each.host].add(model)
+    groups = [[name for name, models in concerned.items() if not models]]
+    waiting = [name for name, models in concerned.items() if models]
+    while waiting:
+        room, group = dict(left), list[str]()
+        for name in waiting:
+            if all(room[model] for model in concerned[name]):
+                group.append(name)
+                for model in concerned[name]:
+                    room[model] -= 1
+        groups.append(group)
+        waiting = [name for name in waiting if name not in group]
+    return [each for each in groups if each]
+
+
+def _spans(model: str, facts: HostFacts) -> bool:
+    return any(slot.release and slot.release.span for slot in facts.slots_of(model))
 
 
 class Keeping:

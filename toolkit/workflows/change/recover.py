@@ -18,6 +18,7 @@ from toolkit.domain.gates.guard import Verdict
 from toolkit.domain.hosts.facts import RECORD, FleetFacts, GuardFacts, HostFacts, left_record
 from toolkit.domain.hosts.fleet import Host
 from toolkit.planning.change.judged import baking, guard_of, is_unjudged
+from toolkit.planning.change.keeping import undone_in_turn
 from toolkit.planning.change.recovery import Recovery, plan_recovery, until_returned
 from toolkit.planning.change.span import beside
 from toolkit.workflows.change.act import Act
@@ -25,6 +26,7 @@ from toolkit.workflows.change.apart import perform_apart
 from toolkit.workflows.change.guarding import end_guard, keep_verdict
 from toolkit.workflows.change.recording import end_deployment, forget_on_host, record_foreign
 from toolkit.workflows.change.subject import Change
+from toolkit.workflows.fleet.look import each_at_once
 from toolkit.workflows.tools import Timing, Tools
 
 
@@ -32,8 +34,8 @@ from toolkit.workflows.tools import Timing, Tools
 class Ending:
     """How a command ends what others left open: its `timing`, and the rollouts whose release has `failed` on any host.
 
-    A release whose guard still watches it is left alone, but where the command is about its model, `ends_bake`. One whose
-    guard has lost its order is left to a command about that model: `model` is this one's.
+    A release whose guard still watches it is left alone, but where the command is about its model, `ends_bake`. One
+    whose guard has lost its order is left to a command about that model: `model` is this one's.
     """
 
     timing: Timing
@@ -49,6 +51,26 @@ class Ending:
             return True
         failed = deployment.rollout in self.failed
         return deployment.model != self.model and not failed and is_unjudged(facts, deployment)
+
+
+def end_everywhere(
+    there: Sequence[Tools], seen: FleetFacts, ending: Ending, *, keep: int = 1
+) -> None:
+    """Complete or undo every open deployment on all hosts, whose locks the caller holds.
+
+    At once, but as far as `keep` hosts go on serving each model: see `undone_in_turn`. A host where that fails ends it
+    before further hosts stop their replicas; its error is raised.
+    """
+    opened = left_open(there, seen, ending)
+    if len(there) == 1:
+        opened = [replace(each, host=there[0].host.name) for each in opened]
+    tools = {each.host.name: each for each in there}
+    for names in undone_in_turn(opened, seen.facts, keep):
+        each_at_once(
+            [tools[name] for name in names if name in tools],
+            lambda each: end_unfinished(each, ending),
+            there[0].interruption.begin,
+        )
 
 
 def end_unfinished(tools: Tools, ending: Ending) -> list[Recovery]:

@@ -31,10 +31,10 @@ from toolkit.planning.routing.routes import Routes
 from toolkit.workflows.change.act import PLAYED
 from toolkit.workflows.change.bake import await_bakes, failed_before, require_judged
 from toolkit.workflows.change.batch import HostState, Rollout
-from toolkit.workflows.change.recover import Ending, end_unfinished, left_open
+from toolkit.workflows.change.recover import Ending, end_everywhere, left_open
 from toolkit.workflows.change.routers import TELL, missed, silent
 from toolkit.workflows.change.wanted import Order, usual_start
-from toolkit.workflows.fleet.look import each_at_once, lock_all, look, look_free
+from toolkit.workflows.fleet.look import lock_all, look, look_free
 from toolkit.workflows.tools import Tools, require_yes
 
 Confirm = Callable[[RolloutPlan], bool]
@@ -171,8 +171,7 @@ def _settle(
     require_judged(order, again)
     ending = _ending(order, again)
     if left_open(there, again, ending):
-        stop = there[0].interruption.begin
-        each_at_once(there, lambda tools: end_unfinished(tools, ending), stop)
+        end_everywhere(there, again, ending, keep=order.limits.keep)
         again = _look_again(there)
     again = replace(again, errors=seen.errors)
     return _plan(there, _aimed(order, again), again)

@@ -22,12 +22,12 @@ from toolkit.planning.routing.rebuild import require_routes
 from toolkit.workflows.change.act import Act
 from toolkit.workflows.change.apart import perform_apart
 from toolkit.workflows.change.recording import begin_deployment, end_deployment, keep_on_host
-from toolkit.workflows.change.recover import Ending, end_unfinished, left_open
+from toolkit.workflows.change.recover import Ending, end_everywhere, left_open
 from toolkit.workflows.change.rendezvous import RendezvousRouters, one_change_of_routes
 from toolkit.workflows.change.routers import TELL, missed, silent
 from toolkit.workflows.change.subject import Change
 from toolkit.workflows.fleet.at_once import at_once
-from toolkit.workflows.fleet.look import each_at_once, lock_all, look, look_free
+from toolkit.workflows.fleet.look import lock_all, look, look_free
 from toolkit.workflows.tools import Timing, Tools, require_yes
 
 
@@ -135,7 +135,7 @@ def stop_held(
     routers.observed(found.by_label)
     ending = Ending(timing, failed_rollouts(found.facts.values()), ends_bake=model)
     # An interrupted stop of this model may be among them, and leave nothing to do.
-    each_at_once(there, lambda tools: end_unfinished(tools, ending), interruption.begin)
+    end_everywhere(there, found, ending)
     done, facts, _ = _plan(there, model, named)
     agreed_to(done, facts)
     stopping = [each for each in there if each.host.name in done.plans]
