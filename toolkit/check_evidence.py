@@ -57,7 +57,7 @@ def check(data: bytes, head: Optional[Tuple[int, str]]) -> Findings:
     try:
         return checked(document, head)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise NotEvidence("a part is missing or has another form: %r" % (error,))
+        raise NotEvidence("a part is missing or has another form: %a" % (error,))
 
 
 def parse(data: bytes) -> Dict[str, Any]:
@@ -69,7 +69,7 @@ def parse(data: bytes) -> Dict[str, Any]:
     if not isinstance(document, dict) or sorted(document) != ["content", "format", "lines"]:
         raise NotEvidence("not a file of toolkit prove")
     if document["format"] != FORMAT:
-        raise NotEvidence("format %r, and this script knows %r" % (document["format"], FORMAT))
+        raise NotEvidence("format %a, and this script knows %a" % (document["format"], FORMAT))
     if (json.dumps(document, indent=1, sort_keys=True) + "\n").encode() != data:
         raise NotEvidence("its bytes are not those that the toolkit writes")
     return document

@@ -54,6 +54,7 @@ WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"t
         ("prompt: hi, expect: {contains: a}", chat(), Expectation(contains=("a",))),
         ("prompt: hi, expect: {contains: [a, b], lacks: c}", chat(), Expectation(contains=("a", "b"), lacks=("c",))),
         ("prompt: hi, expect: {regex: '^[0-9]+$'}", chat(), Expectation(regex="^[0-9]+$")),
+        ("prompt: hi, expect: {regex: '[[a]'}", chat(), Expectation(regex="[[a]")),
         ("prompt: hi, expect: {choice: [a, b]}", chat(), Expectation(choice=("a", "b"))),
         ("prompt: hi, expect: {json_schema: {type: object}}", chat(), Expectation(json_schema={"type": "object"})),
         ("prompt: hi, expect: {refusal: true}", chat(), Expectation(refusal=True)),

@@ -98,6 +98,10 @@ ONE = "channels:\n  - name: ops\n    webhook: https://ops.example/hook\n"
             "channels:\n  - name: m\n    mail: {to: [a@b], from: a@b, server: h, tls: none, password: {file: /p}}\n",
             "3:66", "would go over the network in clear",
         ),
+        (
+            "channels:\n  - name: m\n    mail: {to: [a@b], from: a@b, server: h, tls: [tls]}\n",
+            "3:50", "must be starttls, tls or none",
+        ),
         ("hooks:\n  before: {run: [ask]}\n", "2:17", "must begin with an absolute path"),
         ("hooks:\n  before: {run: [/ask], seconds: 0}\n", "2:34", "must be more than 0, and at most 600"),
         ("hooks:\n  before: {run: [/ask], seconds: soon}\n", "2:34", "must be a number of seconds"),

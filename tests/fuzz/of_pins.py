@@ -6,6 +6,7 @@ import io
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.fuzz.of_models import SHA1
@@ -14,6 +15,7 @@ from tests.planning.facts import release, version
 from toolkit.adapters.engines.wheel import read_archive
 from toolkit.adapters.store.manifest import parse_manifest as parse_stored
 from toolkit.config.costs.reading import parse_costs
+from toolkit.config.notify import load_notify
 from toolkit.config.registry.lock_file import parse_lock
 from toolkit.config.registry.reading import parse_registry
 from toolkit.config.schedule import parse_schedule
@@ -75,6 +77,32 @@ models_a_window: 2
 def scheduled(data: bytes) -> Any:
     found = parse_schedule(Path("schedule.yaml"), words(data)).schedule
     return [len(found.windows), len(found.rules), len(found.blackouts), found.most]
+
+
+NOTIFY = b"""\
+channels:
+  - name: ops
+    webhook: https://chat.example/hook
+    form: text
+    key: {variable: OPS_KEY}
+    when: [failed]
+    commands: [deploy, keys add]
+  - name: mail
+    mail: {to: [ops@example.org], from: gpu@example.org, server: "h:587", tls: tls, password: {file: /p}}
+  - name: push
+    apprise: {variable: PUSH}
+hooks:
+  before: {run: [/usr/local/bin/ask, now], seconds: 30}
+  after: {run: [/usr/local/bin/tell]}
+"""
+
+
+def notified(data: bytes) -> Any:
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "notify.yaml"
+        path.write_bytes(data)
+        found = load_notify(path)
+    return [str(found.channels), str(found.before), str(found.after)]
 
 
 def costed(data: bytes) -> Any:

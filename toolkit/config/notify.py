@@ -115,7 +115,7 @@ class _Reader:
         if not to:
             raise self._fault((*at, "to"), "must list who gets the mail")
         tls = data.get("tls", "starttls")
-        if tls not in _PORTS:
+        if tls not in list(_PORTS):
             raise self._fault((*at, "tls"), "must be starttls, tls or none")
         server = self._text((*at, "server"), data.get("server"), _SERVER, "HOST or HOST:PORT")
         host, _, port = server.partition(":")

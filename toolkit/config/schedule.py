@@ -250,10 +250,7 @@ class _Reader:
                 where, f"{name!r} has no policy", "write `policy: manual`, `pin-only` or `auto`"
             )
         policy = data["policy"]
-        if policy not in {str(each) for each in Upkeep}:
-            raise self._unknown(
-                (*where, "policy"), "policy", policy, [str(each) for each in Upkeep]
-            )
+        self._known((*where, "policy"), "policy", policy, [str(each) for each in Upkeep])
         chosen: list[str] = []
         for number, window in enumerate(
             self._list((*where, "windows")) if "windows" in data else ()
@@ -280,8 +277,7 @@ class _Reader:
             raise self.document.fault(
                 where, "this machine has no time zones", hint="install the package tzdata"
             )
-        if name not in known:
-            raise self._unknown(where, "time zone", name, sorted(known))
+        self._known(where, "time zone", name, sorted(known))
         return str(name)
 
     def _weekday(self, where: Where) -> int:

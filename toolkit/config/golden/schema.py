@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
@@ -76,7 +77,10 @@ def _schema(value: Any) -> Any:
 def _pattern(value: Any) -> Any:
     if isinstance(value, str):
         try:
-            re.compile(value)
+            with warnings.catch_warnings():
+                # Of what a later Python may read otherwise: it would stand amid the lines of a command.
+                warnings.simplefilter("ignore")
+                re.compile(value)
         except (re.error, OverflowError, RecursionError) as error:
             raise refuse(
                 f"no regular expression: {error}", "see the manual of Python's `re`"
