@@ -93,7 +93,9 @@ def test_the_first_key_locks_the_router_and_the_last_revocation_does_not_open_it
     assert not ring.is_locked
     assert add(ring, "bob").is_locked
     assert without_key(add(ring, "bob"), "bob", now=3.0).is_locked
-    assert opened(KeyRing()) == KeyRing()
+    # Also where it never was locked: somebody has said so.
+    assert opened(KeyRing()) == KeyRing(opened=1)
+    assert not opened(KeyRing()).is_locked
 
 
 def test_changes_of_several_places_meet_whatever_their_order() -> None:

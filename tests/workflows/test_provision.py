@@ -16,7 +16,7 @@ from toolkit.domain.hosts.facts import HostFacts, RouterFacts
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import HostError, RefusedError
-from toolkit.planning.routing.keys import with_key
+from toolkit.planning.routing.keys import opened, with_key
 from toolkit.workflows.fleet.hosts import look_at_hosts
 from toolkit.workflows.fleet.provision import (
     Intent,
@@ -165,6 +165,29 @@ def test_where_no_host_tells_its_keys_no_bare_one_goes_live() -> None:
         "a: no route to host", "b: no route to host",
     ]  # fmt: skip
     assert [each.events for each in hosts] == [[], []]
+
+
+def test_where_every_provisioned_host_is_silent_no_bare_one_goes_live_without_keys() -> None:
+    bare, other, third = machine("a"), keyless("b", mute=True), machine("c")
+    fleet = Fleet([bare])
+    (outcome,) = fleet.provision(fleet=(bare, other, third))
+    assert outcome.result is Result.FAILED and outcome.fault is not None
+    assert outcome.fault.message == (
+        "a: it would serve requests without a key, and b, which may have keys of the fleet, does not answer"
+    )
+    assert outcome.fault.hint == (
+        "bring that back; or toolkit keys add NAME, or where requests need no key: toolkit keys open"
+    )
+    assert "provision" not in bare.events
+    # A person has said so, or a host that served tells that there are none.
+    bare.ring = third.ring = opened(KeyRing())
+    (outcome,) = fleet.provision(fleet=(bare, other, third))
+    assert outcome.result is Result.CONVERGED
+    bare, asking = machine("a"), machine("d")
+    asking.host = replace(asking.host, router_require_keys=True)
+    for hosts in ((bare, other, ready("e")), (asking, other)):
+        (outcome,) = Fleet(hosts[:1]).provision(fleet=hosts)  # type: ignore[arg-type]
+        assert outcome.result is Result.CONVERGED
 
 
 @pytest.mark.parametrize("locked", [False, True])

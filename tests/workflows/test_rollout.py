@@ -22,7 +22,7 @@ from toolkit.errors import (
     ReleaseFailedError,
 )
 from toolkit.planning.change.rollout import Limits
-from toolkit.planning.routing.keys import with_key
+from toolkit.planning.routing.keys import opened, with_key
 
 
 def outcomes(fleet: World, version: int) -> dict[str, Outcome]:
@@ -82,6 +82,20 @@ def test_a_host_that_cannot_get_the_keys_of_the_others_does_not_go_live(fleet: W
     assert [each.facts.slots for each in fleet.hosts.values()] == [()] * 3
     fleet.deploy(release(1), named=("gpu1", "gpu2"))
     assert fleet.serving() == {"gpu1": "v1", "gpu2": "v1"}
+
+
+def test_beside_silent_hosts_alone_no_bare_host_goes_live_without_keys(fleet: World) -> None:
+    for name in ("gpu1", "gpu2"):
+        fleet.hosts[name].observe = lambda: silent(None)  # type: ignore[assignment, method-assign]
+    with pytest.raises(HostError, match="gpu3: it would serve requests without a key") as caught:
+        fleet.deploy(release(1))
+    assert "gpu1 and gpu2, which may have keys of the fleet, do not answer" in caught.value.message
+    assert caught.value.hint.endswith("toolkit keys open")
+    assert fleet.hosts["gpu3"].facts.slots == ()
+    fleet.hosts["gpu3"].ring = opened(KeyRing())
+    with pytest.raises(HostError, match="not all hosts could be reached"):
+        fleet.deploy(release(1))
+    assert fleet.hosts["gpu3"].observe().serving_slot("tiny")
 
 
 def test_an_upgrade_goes_host_by_host(fleet: World) -> None:

@@ -106,4 +106,5 @@ def opened(ring: KeyRing) -> KeyRing:
         raise RefusedError(
             f"there are keys: {names}", hint=f"toolkit keys revoke {ring.active[0].name}"
         )
-    return replace(ring, opened=max(ring.locked, ring.opened))
+    # Counted also where it was open before: somebody has said so, which a new host can go by.
+    return replace(ring, opened=max(ring.locked, ring.opened, 1))

@@ -79,7 +79,7 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
         if differs(plan, shown):
             first.say("the fleet changed since the plan was shown; this is the new one")
             require_yes(plan, confirm)
-        _bring_keys(there, facts, plan)
+        _bring_keys(there, facts, plan, tuple(seen.errors))
         taking_part = [each for each in there if each.host.name in plan.plans]
         states = Rollout(taking_part, plan, facts, order, str(uuid.uuid4())).perform()
         behind_now = first.routers.catch_up()
@@ -131,20 +131,29 @@ def _aimed(order: Order, seen: FleetFacts) -> Order:
     return replace(order, want=order.aim(chosen or facts, errors), aim=None)
 
 
-def _bring_keys(there: Sequence[Tools], facts: Mapping[str, HostFacts], plan: RolloutPlan) -> None:
+def _bring_keys(
+    there: Sequence[Tools],
+    facts: Mapping[str, HostFacts],
+    plan: RolloutPlan,
+    silent: Sequence[str],
+) -> None:
     """Give each host the keys of the others before it may serve: without keys it would let everybody in.
 
-    Raises the `joined` errors of hosts of the plan that did not get them. What a rollback goes back to has served
-    there before, and must not wait for keys.
+    Raises the `joined` errors of hosts of the plan that did not get them, or that cannot know of any beside `silent`
+    hosts alone. What a rollback goes back to has served there before, and must not wait for keys.
     """
-    if len({each.router.ring_digest for each in facts.values()}) < 2:
+    asks = {each.host.name for each in there if each.host.host.router_require_keys}
+    served = any(each.converged for each in facts.values())
+    bare = [] if served or not silent else [name for name in plan.plans if name not in asks]
+    if len({each.router.ring_digest for each in facts.values()}) < 2 and not bare:
         return
     # Here and not above: a fleet of one host has one ring, and its rollback must start at once.
     from toolkit.workflows.fleet.keys import sync_keys
 
     keys = sync_keys([each.host for each in there])
     unlocked = [name for name in plan.plans if not facts[name].router.locked]
-    if plan.action != "rollback" and (faults := keys.faults_of(unlocked)):
+    faults = {**keys.unheard(bare, silent), **keys.faults_of(unlocked)}
+    if plan.action != "rollback" and faults:
         raise joined(faults, hint="toolkit keys sync, then the same command again")
 
 

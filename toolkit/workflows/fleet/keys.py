@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial, reduce
@@ -45,6 +45,25 @@ class FleetKeys:
         """Return why hosts must not begin to serve: requests need a key of the fleet's, and they have not got them."""
         found = {name: self._fault_of(name) for name in names}
         return {name: fault for name, fault in found.items() if fault}
+
+    def unheard(self, bare: Iterable[str], silent: Collection[str]) -> dict[str, ToolkitError]:
+        """Return why `bare` hosts must not begin to serve where no host that answers has served before.
+
+        Nobody can tell then whether requests need a key: `silent` hosts may have keys. A person who has opened the
+        routers has said so.
+        """
+        if not silent or self.ring != KeyRing():
+            return {}
+        one = len(silent) == 1
+        who = f"{' and '.join(silent)}, which may have keys of the fleet, {'does' if one else 'do'} not answer"
+        return {
+            name: HostError(
+                f"{name}: it would serve requests without a key, and {who}",
+                hint=f"bring {'that' if one else 'them'} back; or toolkit keys add NAME, "
+                "or where requests need no key: toolkit keys open",
+            )
+            for name in bare
+        }
 
     def _fault_of(self, name: str) -> ToolkitError | None:
         if not self.ring.is_locked or not (name in self.errors or name in self.behind):

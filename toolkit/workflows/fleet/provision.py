@@ -15,6 +15,7 @@ from toolkit.adapters.ansible.converge import Converge
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.adapters.patience import NO_PATIENCE, Patience
 from toolkit.domain.accelerator import driver_package
+from toolkit.domain.clients.keys import KeyRing
 from toolkit.domain.deployment.change import Change
 from toolkit.domain.hosts.facts import FleetFacts, HostFacts
 from toolkit.domain.replicas.probe import LockOwner
@@ -164,7 +165,20 @@ def _bring_keys(
     except ToolkitError as error:
         # No host told its keys, or none took them.
         return {name: error.hosts.get(name, error) for name in unlocked}
-    return keys.faults_of(unlocked)
+    names = {each.target.name for each in wanted}
+    bare = [
+        each.target.name
+        for each in wanted
+        if not seen.facts[each.target.name].converged
+        and not each.target.host.host.router_require_keys
+    ]
+    if not bare or not keys.errors or keys.ring != KeyRing():
+        return keys.faults_of(unlocked)
+    others = [each for each in fleet if each.name not in {*names, *keys.errors}]
+    known = {**seen.facts, **(look(others).facts if others else {})}
+    served = any(each.converged for each in known.values())
+    silent = [name for name in keys.errors if name not in names]
+    return {**({} if served else keys.unheard(bare, silent)), **keys.faults_of(unlocked)}
 
 
 def _intend(target: Target, how: Provisioning, seen: FleetFacts) -> Intent:
