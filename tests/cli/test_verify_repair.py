@@ -139,6 +139,16 @@ def test_a_repair_of_an_engine_is_no_repair_of_other_drift(fleet: Fleet) -> None
     )
 
 
+def test_a_damaged_copy_of_the_hosts_side_is_placed_anew(fleet: Fleet) -> None:
+    copy = "bin/hostside-0123456789abcdef"
+    fleet.world.see("gpu1", changed_files=(f"{copy} was changed",))
+    assert fleet("verify").json()["error"]["hint"].endswith("then: toolkit verify --repair")
+    said = fleet("verify --repair")
+    assert (said.code, said.json()["drift"]) == (0, [])
+    assert said.json()["repaired"] == [f"placed {copy} on gpu1 anew"]
+    assert fleet("verify").code == 0
+
+
 def test_a_host_that_another_command_holds_keeps_its_engine(fleet: Fleet) -> None:
     _change(fleet)
     with fleet.world.host.lock(fleet.world.command()[0].owner):

@@ -39,6 +39,7 @@ LITTER = {
     "compiling/.tiny-blue.former": ("copy", "tiny-blue"),
     "compiling/.tiny-blue.new": ("copy", "tiny-blue"),
     "bin/.library-x1": ("copy", ""),
+    "bin/hostside-0123456789abcdef.Xa1b2C": ("copy", ""),
 }
 # What is in use, or is no tree of files.
 WHOLE = (
@@ -48,7 +49,7 @@ WHOLE = (
     "compiled/a.b.c",
     "compiling/tiny-blue",
     "bin/libtorrent-2",
-    "bin/hostside-1",
+    "bin/hostside-0123456789abcdef",
     "slots/tiny-blue",
 )
 

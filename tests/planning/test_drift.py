@@ -24,7 +24,7 @@ def test_each_difference_names_host_and_place() -> None:
     changed = ("router/limits.lua was changed", "bin/hostside-0123456789abcdef was changed")
     assert drift_of(host(changed_files=changed)) == (
         "localhost: router/limits.lua was changed",
-        "localhost: bin/hostside-0123456789abcdef was changed",
+        "localhost: bin/hostside-0123456789abcdef was changed; toolkit repair places it anew",
     )
     assert drift_of(host(slot("blue", release(1), weight=100))) == ()
     assert drift_of(host(slot("blue", release(1), weight=100), engines=(), snapshots=())) == (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from tests.workflows.world import GB, Killed, World, release
 from toolkit.domain.clients.keys import KeyRing
 from toolkit.domain.deployment.release import OpenDeployment
-from toolkit.domain.hosts.facts import ProcessState, SlotFacts
+from toolkit.domain.hosts.facts import HostFacts, ProcessState, SlotFacts
 from toolkit.domain.registry.model import Registry
 from toolkit.errors import HostError, InputError, RefusedError
 from toolkit.planning.change.rollout import Limits
@@ -207,3 +208,38 @@ def test_one_deploy_leads_out_of_every_state(tmp_path: Path, seed: int) -> None:
     world.stop()
     assert world.serving() == {}
     world.history.close()
+
+
+COPY = "bin/hostside-0123456789abcdef"
+
+
+def test_damaged_copies_of_the_hosts_side_are_placed_anew(world: World) -> None:
+    world.deploy(release(1))
+    world.see(changed_files=(f"{COPY} was changed",))
+    assert len(status_drift(world)) == world.count
+    found = repaired(world)
+    assert found.damaged == dict.fromkeys(world.hosts, (COPY,))
+    assert status_drift(world) == []
+    assert all("renew program" in each.events for each in world.hosts.values())
+    assert repaired(world).damaged == {}
+    assert all("renew program" not in each.events for each in world.hosts.values())
+
+
+def test_a_host_whose_program_does_not_run_is_repaired_first(world: World) -> None:
+    world.deploy(release(1))
+    broken = world.host
+    observe, renew = broken.observe, broken.renew_program
+
+    def damaged() -> HostFacts:
+        raise HostError(
+            f"{broken.name}: the toolkit's program there is damaged", hint="toolkit repair"
+        )
+
+    def renewed(names: Sequence[str]) -> None:
+        renew(names)
+        broken.observe = observe  # type: ignore[method-assign]
+
+    broken.observe, broken.renew_program = damaged, renewed  # type: ignore[method-assign]
+    found = repaired(world)
+    assert found.damaged == {broken.name: ("the host's side of the toolkit",)}
+    assert found.unreachable == {}

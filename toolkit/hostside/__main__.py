@@ -68,6 +68,13 @@ def carry_out(name: str, request: Document) -> int:
     }
     try:
         function = getattr(importlib.import_module(command.module), command.function)
+    except Exception as error:
+        # Its own files are not as they were placed.
+        emit(
+            {"error": f"the toolkit's program there is damaged: {error}", "hint": "toolkit repair"}
+        )
+        return 1
+    try:
         emit({"result": function(*[given[name] for name in command.takes])})
     except Exception as error:
         emit({"error": f"{type(error).__name__}: {error}", "hint": _hint(error)})

@@ -5,7 +5,7 @@
     wheelhouse                         NAME: packages that came for one installation, which removes them at its end
     engines                            NAME without its stamp, .NAME.anew, .cache: an installation
     compiled, compiling                .PROGRAM.partial, .new, .former: a copy of what a replica compiled
-    bin                                .library-*: a library that is being unpacked
+    bin                                .library-*, hostside-*.*: a library or a host's side that is being unpacked
 
 The deployment lock keeps other commands away while this is removed. A process that works without it shows by the lock
 in its tree, or by changes within the last minute. Whether a later command could go on with what is there is for the ops
@@ -44,7 +44,7 @@ _KINDS = {
     ),
     "compiled": ((rf"\.({_NAME})\.partial", TRANSFER), (rf"\.({_NAME})\.removed", REMOVAL)),
     "compiling": ((rf"\.({_NAME})\.(?:new|former)", COPY),),
-    "bin": ((r"\.library-.*()", COPY),),
+    "bin": ((r"\.library-.*()", COPY), (r"hostside-[0-9a-f]{16}\.[0-9A-Za-z]{6}()", COPY)),
 }
 
 Inode = tuple[int, int]

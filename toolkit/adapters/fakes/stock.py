@@ -90,6 +90,11 @@ class Stocked(Routed):
         self.facts = replace(self.facts, **{kind: without[kind]})  # type: ignore[arg-type]
         return 1
 
+    def renew_program(self, damaged: Sequence[str]) -> None:
+        self.happens("renew program")
+        left = [each for each in self.facts.changed_files if not each.startswith("bin/hostside-")]
+        self.facts = replace(self.facts, changed_files=tuple(left))
+
     def leftovers(self) -> tuple[Leftover, ...]:
         self.before("leftovers")
         return tuple(self.left)

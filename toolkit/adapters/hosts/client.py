@@ -72,6 +72,12 @@ class HostClient:
                     return result
         raise AssertionError("answers end with a result or an error")
 
+    def renew(self, damaged: Sequence[str]) -> None:
+        """Place the host's side anew, and remove other `damaged` copies of it, by name; raises HostError."""
+        self._conversation.end()
+        self._way.renew(damaged, self._interruption.sleep)
+        self._placed = False
+
     @contextmanager
     def open(self, name: str, /, **request: Any) -> Iterator[Dialog]:
         """Start the command `name`. Leaving the context closes its standard input and ends it."""

@@ -303,6 +303,9 @@ class HostPort(Named, Protocol):
     def remove(self, kind: str, name: str) -> int:
         """Remove one of the `snapshots` or `engines`; return the bytes freed."""
 
+    def renew_program(self, damaged: Sequence[str]) -> None:
+        """Place the host's side of this toolkit anew, and remove other `damaged` copies of it, by their names."""
+
     def leftovers(self) -> tuple[Leftover, ...]:
         """Return what commands that were cut short left on the host."""
 

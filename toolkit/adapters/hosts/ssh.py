@@ -87,6 +87,30 @@ def place_hostside(host: Host, scratch: Path, sleep: Callable[[float], None] = t
     return final
 
 
+def renew_hostside(
+    host: Host, scratch: Path, damaged: Sequence[str], sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Put the host's side of this toolkit on `host` anew, and remove the `damaged` copies of other ones, by name.
+
+    A command that finds none for a moment places it itself. Raises HostError with the words of ssh or sudo.
+    """
+    final = hostside_path(host)
+    script = (
+        'umask 022 && final=$1 && shift && mkdir -p "${final%/*}" && new=$(mktemp -d "$final.XXXXXX") '
+        '&& chmod 755 "$new" && tar -x -C "$new" && find "$new" -exec sync {} + '
+        '&& old=$(mktemp -d "$final.XXXXXX") && { test ! -e "$final" || mv -T "$final" "$old/was"; } '
+        # Another command may have placed it meanwhile.
+        '&& { mv -T "$new" "$final" 2>/dev/null || rm -rf "$new"; } && rm -rf "$old" '
+        '&& for name; do rm -rf "${final%/*}/$name" || exit; done'
+    )
+    others = [name for name in damaged if name != final.rpartition("/")[2]]
+    archive, _ = _packed()
+    command = root_command(host, scratch, ["sh", "-c", script, "sh", final, *others])
+    done = _run(command, sudo_input(host) + archive, sleep)
+    if done.returncode:
+        raise _refused(host, done)
+
+
 def hostside_path(host: Host) -> str:
     """Return the directory of the host's side of this toolkit on `host`, whether it exists or not."""
     return f"{host.root}/bin/hostside-{_packed()[1]}"

@@ -91,6 +91,9 @@ class Stocked(Held):
     def remove(self, kind: str, name: str) -> int:
         return int(self._ask("remove", kind=kind, name=name)["freed"])
 
+    def renew_program(self, damaged: Sequence[str]) -> None:
+        self._client.renew(damaged)
+
     def leftovers(self) -> tuple[Leftover, ...]:
         answer = self._ask("leftovers")
         with understood(self.name):

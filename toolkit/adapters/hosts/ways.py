@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.adapters.hosts.become import as_root_words, sudo_input
-from toolkit.adapters.hosts.ssh import HOSTSIDE, hostside_path, place_hostside, root_command
+from toolkit.adapters.hosts.ssh import (
+    HOSTSIDE,
+    hostside_path,
+    place_hostside,
+    renew_hostside,
+    root_command,
+)
 from toolkit.adapters.hosts.ssh_faults import host_error
 from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import HostError
 
 Sleep = Callable[[float], None]
+# The hint where the host's side does not run.
+REPAIR = "toolkit repair"
 # To ask first whether the host's side is there would take as long as a request.
 NO_HOSTSIDE = 86
 # Brief commands need the standard library alone, and to look for other packages takes a tenth of such a start.
@@ -30,6 +39,14 @@ class Here:
 
     def place(self, _sleep: Sleep) -> None:
         """Do nothing: the host's side is a part of the package."""
+
+    def renew(self, damaged: Sequence[str], _sleep: Sleep) -> None:
+        """Remove the `damaged` copies that ops machines elsewhere have placed here, by name; raises HostError."""
+        places = [f"{self.host.root}/bin/{name}" for name in damaged]
+        argv = self.command(["rm", "-rf", *places])
+        done = subprocess.run(argv, input=self.first, capture_output=True, check=False)
+        if done.returncode:
+            raise self.failure(done.returncode, done.stderr.decode(errors="replace"))
 
     @property
     def first(self) -> bytes:
@@ -70,6 +87,11 @@ class OverSsh:
         self._make_scratch()
         place_hostside(self.host, self.scratch, sleep)
 
+    def renew(self, damaged: Sequence[str], sleep: Sleep) -> None:
+        """Put the host's side of the toolkit there anew, and remove other `damaged` copies; raises HostError."""
+        self._make_scratch()
+        renew_hostside(self.host, self.scratch, damaged, sleep)
+
     @property
     def first(self) -> bytes:
         """What each command gets on its standard input before all else."""
@@ -86,6 +108,12 @@ class OverSsh:
 
     def failure(self, code: int, words: str) -> HostError:
         """Return the error for a process that ended with `code` and `words` on standard error."""
+        # Python itself names the file that it could not run.
+        if code == 1 and f'File "{self.hostside}/' in words:
+            said = words.strip().splitlines()[-1]
+            return HostError(
+                f"{self.host.name}: the toolkit's program there is damaged: {said}", hint=REPAIR
+            )
         return host_error(self.host, words, code)
 
     def _make_scratch(self) -> None:

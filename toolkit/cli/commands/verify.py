@@ -28,6 +28,7 @@ from toolkit.domain.quantity import format_size
 from toolkit.errors import IntegrityError, InterruptionError, ToolkitError
 from toolkit.planning.change.drift import drift_of, missing_engines
 from toolkit.workflows.change.engine_repair import repair_engines
+from toolkit.workflows.change.repair import renew_programs
 from toolkit.workflows.fleet.look import each_at_once, lock_all, look
 from toolkit.workflows.fleet.verify import (
     Verified,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 @click.option(
     "--repair",
     is_flag=True,
-    help="Take damaged snapshots out of use, and install changed engines anew.",
+    help="Take damaged snapshots out of use; install changed engines and the host's side anew.",
 )
 @wait_option()
 @registry_option()
@@ -80,11 +81,16 @@ def verify(
     ]
     changed = _engine_lines(engines)
     lacking = {name for name, facts in seen.facts.items() if missing_engines(facts)}
+    copies = [
+        f"bin/{copy} on {name}" for name, each in seen.facts.items() for copy in each.changed_copies
+    ]
     done: list[str] = []
     kept: Mapping[str, ToolkitError] = {}
-    if repair and (faults or changed or lacking):
-        trail_now().begin({"repair": [*faults, *changed]})
-        done, kept = take_out_of_use(
+    if repair and (faults or changed or lacking or copies):
+        trail_now().begin({"repair": [*faults, *changed, *copies]})
+        seen = renew_programs(members, seen)
+        done += [f"placed {copy} anew" for copy in copies]
+        taken, kept = take_out_of_use(
             there,
             store,
             found,
@@ -92,6 +98,7 @@ def verify(
             pinned,
             note,
         )
+        done += taken
         to_do = [each for each in members if each.host.name in {*engines, *lacking}]
         repaired, changed = _bring_engines(to_do, engines)
         done += repaired
@@ -170,8 +177,11 @@ def _failure(
         differing.hosts = kept
         return with_unchecked(differing, seen.errors)
     if drift or engines:
-        ways = [again] if engines else []
-        ways += [f"toolkit provision --force, and {deploy}"] if drift else []
+        copies = any(each.changed_copies for each in seen.facts.values())
+        ways = [again] if engines or copies else []
+        others = [each for each in drift if "toolkit repair" not in each]
+        ways += ["toolkit repair"] if any(each.damaged for each in seen.facts.values()) else []
+        ways += [f"toolkit provision --force, and {deploy}"] if others else []
         differing = IntegrityError(
             "hosts differ from what was deployed:\n  " + "\n  ".join([*drift, *engines]),
             hint=f"find out who did it; then: {', '.join(ways)}",

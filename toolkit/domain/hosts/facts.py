@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -31,6 +32,7 @@ class ProcessState(StrEnum):
 # Below a host's directory: the record of the last command's deployment, and those that were left to their guards.
 RECORD = "deployment.json"
 _LEFT = "deployments/"
+_COPY = re.compile(r"bin/(hostside-[0-9A-Za-z]+) was changed")
 
 
 def left_record(rollout: str) -> str:
@@ -265,6 +267,12 @@ class HostFacts:
     def lost_guards(self) -> tuple[str, ...]:
         """The files of guards that cannot be read."""
         return tuple(each for each in self.damaged if each.startswith("guard/"))
+
+    @property
+    def changed_copies(self) -> tuple[str, ...]:
+        """The names of copies of the host's side of the toolkit that are not as they were placed."""
+        found = (_COPY.fullmatch(each) for each in self.changed_files)
+        return tuple(each[1] for each in found if each)
 
     def slots_of(self, model: str) -> tuple[SlotFacts, ...]:
         """Return the slots that belong to `model`."""

@@ -16,12 +16,19 @@ def drift_of(facts: HostFacts) -> tuple[str, ...]:
         f"{facts.name} router: {name} has another weight than its files say"
         for name in facts.router.drift
     ]
-    found += [f"{facts.name}: {words}" for words in facts.changed_files]
+    found += [
+        f"{facts.name}: {words}" + ("; toolkit repair places it anew" if _is_copy(words) else "")
+        for words in facts.changed_files
+    ]
     found += [
         f"{facts.name}: {path} cannot be read; toolkit repair makes it anew"
         for path in facts.damaged
     ]
     return tuple(found)
+
+
+def _is_copy(words: str) -> bool:
+    return words.startswith("bin/hostside-")
 
 
 def missing_engines(facts: HostFacts) -> tuple[str, ...]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
+from toolkit.adapters.hosts.ways import REPAIR
 from toolkit.domain.clients.keys import KeyRing
 from toolkit.domain.gates.guard import GateResult, Verdict
-from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.hosts.facts import FleetFacts, HostFacts
 from toolkit.domain.hosts.failures import joined
 from toolkit.errors import HostError, ToolkitError
 from toolkit.planning.routing.agreement import newest
@@ -18,7 +19,7 @@ from toolkit.planning.routing.rebuild import KEYS, rebuilt, require_slots, route
 from toolkit.planning.routing.routes import Routes
 from toolkit.workflows.change.guarding import keep_result
 from toolkit.workflows.change.recover import open_on
-from toolkit.workflows.fleet.look import lock_all, look
+from toolkit.workflows.fleet.look import each_at_once, lock_all, look
 from toolkit.workflows.tools import Tools, require_yes
 
 
@@ -40,22 +41,27 @@ class Repair:
 def repair(members: Sequence[Tools], confirm: Callable[[Repair], bool]) -> Repair:
     """Write routes, maps and keys of all hosts that answer anew; return what was damaged.
 
+    First the host's side of the toolkit is placed anew where it is damaged, which may be why a host does not answer.
     Routers are told their routes in any case, which repairs maps and backends too. A slot without traffic whose
     manifest is damaged is emptied. Orders of guards come back from their copies. Raises RefusedError where `confirm`
     says no, and where neither routes nor manifest tell whether a slot has traffic; and the errors of hosts that could
     not be repaired or do not answer, once the others are.
     """
     seen = look([each.host for each in members])
+    broken = [name for name, error in seen.errors.items() if error.hint == REPAIR]
+    if not seen.facts and not broken:
+        raise seen.failure()
+    found = _found(seen, broken)
+    require_yes(found, confirm)
+    seen = renew_programs(members, seen)
     if not seen.facts:
         raise seen.failure()
-    found = _found(seen.facts, seen.unreachable)
-    require_yes(found, confirm)
     there = [each for each in members if each.host.name in seen.facts]
     with lock_all([each.host for each in there], there[0].owner, there[0].patience):
         again = look([each.host for each in there])
         if again.errors:
             raise again.failure()
-        found = _found(again.facts, seen.unreachable)
+        found = _with(found, again.facts, seen.unreachable)
         require_slots(again.facts)
         routes = _repair_routes(there, again.by_label)
         failures: dict[str, ToolkitError] = {}
@@ -74,8 +80,53 @@ def repair(members: Sequence[Tools], confirm: Callable[[Repair], bool]) -> Repai
     return found
 
 
-def _found(facts: Mapping[str, HostFacts], unreachable: Mapping[str, str]) -> Repair:
-    return Repair({name: each.damaged for name, each in facts.items() if each.damaged}, unreachable)
+def renew_programs(members: Sequence[Tools], seen: FleetFacts) -> FleetFacts:
+    """Place the host's side of the toolkit anew where it is damaged or does not run; return the facts after that.
+
+    A host where that fails has its error among those of the result.
+    """
+    damaged = {
+        name: each.changed_copies for name, each in seen.facts.items() if each.changed_copies
+    }
+    damaged |= {name: () for name, error in seen.errors.items() if error.hint == REPAIR}
+    concerned = [each for each in members if each.host.name in damaged]
+    if not concerned:
+        return seen
+
+    def renew(tools: Tools) -> HostError | None:
+        name = tools.host.name
+        tools.say(f"{name}: placing the host's side of the toolkit anew")
+        try:
+            tools.host.renew_program(damaged[name])
+        except HostError as error:
+            return error
+        return None
+
+    failed = zip(concerned, each_at_once(concerned, renew), strict=True)
+    errors = {tools.host.name: error for tools, error in failed if error}
+    again = look([each.host for each in concerned if each.host.name not in errors])
+    names = {each.host.name for each in concerned}
+    facts = {name: each for name, each in seen.facts.items() if name not in names}
+    left = {name: each for name, each in seen.errors.items() if name not in names}
+    return replace(seen, facts={**facts, **again.facts}, errors={**left, **errors, **again.errors})
+
+
+def _with(found: Repair, facts: Mapping[str, HostFacts], unreachable: Mapping[str, str]) -> Repair:
+    """Return what was found before, and what is damaged under the locks."""
+    seen = {name: (*found.damaged.get(name, ()), *facts[name].damaged) for name in facts}
+    damaged = {name: tuple(dict.fromkeys(paths)) for name, paths in seen.items() if paths}
+    return Repair(damaged, unreachable)
+
+
+def _found(seen: FleetFacts, broken: Sequence[str]) -> Repair:
+    damaged = {
+        name: (*(f"bin/{copy}" for copy in each.changed_copies), *each.damaged)
+        for name, each in seen.facts.items()
+        if each.changed_copies or each.damaged
+    }
+    damaged |= dict.fromkeys(broken, ("the host's side of the toolkit",))
+    away = {name: words for name, words in seen.unreachable.items() if name not in broken}
+    return Repair(damaged, away)
 
 
 def _repair_routes(there: Sequence[Tools], facts: Mapping[str, HostFacts]) -> Routes:
