@@ -56,14 +56,14 @@ def check(data: bytes, head: Optional[Tuple[int, str]]) -> Findings:
     document = parse(data)
     try:
         return checked(document, head)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise NotEvidence("a part is missing or has another form: %a" % (error,))
 
 
 def parse(data: bytes) -> Dict[str, Any]:
     """Return the document; raises NotEvidence where the bytes are not exactly those that were written."""
     try:
-        document = json.loads(data.decode("ascii"))
+        document = json.loads(data.decode("ascii"), parse_constant=refuse_constant)
     except (ValueError, RecursionError) as error:
         raise NotEvidence("not JSON as it was written: %s" % error)
     if not isinstance(document, dict) or sorted(document) != ["content", "format", "lines"]:
@@ -73,6 +73,11 @@ def parse(data: bytes) -> Dict[str, Any]:
     if (json.dumps(document, indent=1, sort_keys=True) + "\n").encode() != data:
         raise NotEvidence("its bytes are not those that the toolkit writes")
     return document
+
+
+def refuse_constant(word: str) -> None:
+    """Refuse `NaN` and the infinite numbers, which are no JSON and which the toolkit never writes."""
+    raise ValueError("%s is no number" % word)
 
 
 def checked(document: Dict[str, Any], head: Optional[Tuple[int, str]]) -> Findings:

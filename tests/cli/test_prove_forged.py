@@ -223,6 +223,15 @@ def test_no_text_of_the_file_can_begin_a_line_or_hide_one(fleet: Fleet) -> None:
     assert "\x1b" not in checked(place_of(fleet)).err
 
 
+@pytest.mark.parametrize("word", ["Infinity", "-Infinity", "NaN"])
+def test_a_number_without_an_end_is_none(word: str) -> None:
+    line = {"digest": "", "previous": "", "record": {}, "sequence": float(word)}
+    document = {"content": {}, "format": "toolkit evidence 1", "lines": [line]}
+    text = json.dumps(document, indent=1, sort_keys=True) + "\n"
+    with pytest.raises(NotEvidence, match=f"{word} is no number"):
+        check(text.encode(), None)
+
+
 def test_lines_that_are_moved_or_taken_out_are_found(fleet: Fleet) -> None:
     proved(fleet)
     document = json.loads(place_of(fleet).read_text())

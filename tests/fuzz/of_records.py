@@ -152,7 +152,9 @@ def claimed(data: bytes) -> Any:
 
 
 def evidenced(data: bytes) -> Any:
-    return [list(each) for each in check_evidence.check(data, None).lines]
+    return [
+        [kind, check_evidence.plain(text)] for kind, text in check_evidence.check(data, None).lines
+    ]
 
 
 def evidence_file() -> bytes:
