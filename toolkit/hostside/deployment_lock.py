@@ -15,7 +15,7 @@ import select
 import time
 from typing import BinaryIO
 
-from directory import is_locked
+from directory import is_locked, lock_file
 from documents import mapping
 from wire import Document, Report
 
@@ -27,7 +27,7 @@ def keep(request: Document, report: Report, stream: BinaryIO) -> Document:
     """
     root: str = request["root"]
     os.makedirs(root, exist_ok=True)
-    handle = os.open(_path(root), os.O_RDWR | os.O_CREAT, 0o644)
+    handle = lock_file(_path(root))
     if not _taken(handle):
         return {"held": False, "owner": _owner(handle)}
     os.ftruncate(handle, 0)

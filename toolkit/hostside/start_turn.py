@@ -21,10 +21,11 @@ import doze
 import processes
 import signs
 import slot_manifest
-from directory import Directory, read_text
+from directory import Directory, lock_file, read_text
 from wire import Document
 
 FILE = "starting.json"
+LOCK = "starting.lock"
 # Seconds for which a turn without a process is one that is about to start, and one that waits may not have looked.
 BEGUN = 10.0
 # Seconds for which others wait for a replica to get ready; then the next one starts.
@@ -83,7 +84,7 @@ def take(root: str, program: str) -> None:
 
 def _ask(root: str, program: str, devices: frozenset[int], since: float) -> str:
     """Write down that the program waits or has its turn; return the one that it must wait for."""
-    lock = os.open(os.path.join(root, "slots"), os.O_RDONLY | os.O_DIRECTORY)
+    lock = lock_file(os.path.join(root, LOCK))
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         other = before(devices, since, _claims(root, program))

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import IO
 
 import seals
-from directory import Directory, make_own, open_plain, permit, read_text
+from directory import Directory, lock_file, make_own, open_plain, permit, read_text
 from documents import mapping
 from swarm_library import libraries
 from wire import Document, Report
@@ -77,7 +77,7 @@ class Arrival:
     def locked(self) -> Iterator[None]:
         """Make and lock the staging directory; raises ValueError while another process holds it."""
         make_own(self.root, self.kind, f".{self.name}.partial")
-        with open(os.path.join(self.staging, "lock"), "w") as lock:
+        with open(lock_file(os.path.join(self.staging, "lock")), "w") as lock:
             if not _taken(lock):
                 raise ValueError(f"another command is bringing {self.name} to this host")
             yield

@@ -16,11 +16,12 @@ import os
 from collections.abc import Iterator
 
 import deployment_lock
-from directory import Directory, make_own, read_text
+from directory import Directory, lock_file, make_own, read_text
 from documents import mapping
 from wire import Document
 
 PLACE, FILE = "watch", "wakes-held.json"
+LOCK = ".wakes.lock"
 
 
 def hold(root: str, holder: str, on: bool) -> Document:
@@ -51,7 +52,7 @@ def held(root: str) -> str:
 @contextlib.contextmanager
 def deciding(root: str) -> Iterator[None]:
     """Let no command hold wakes off meanwhile, and the watch begin none."""
-    lock = os.open(make_own(root, PLACE), os.O_RDONLY | os.O_DIRECTORY)
+    lock = lock_file(os.path.join(make_own(root, PLACE), LOCK))
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
