@@ -7,10 +7,12 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +179,7 @@ def test_a_way_in_that_is_none_ends_the_replica_and_asks_nobody_else(
     replica: Replica, tmp_path: Path, there: str
 ) -> None:
     place = replica.home / "doze.sock"
+    until(place.exists)
     place.unlink()
     other = tmp_path / "of-root"
     with socket.socket(socket.AF_UNIX) as server:
@@ -253,3 +256,44 @@ def test_a_successor_does_not_wait_for_one_that_dozes(replica: Replica) -> None:
     assert start_turn._claims(str(replica.root), "tiny-green") == []
     replica.end()
     assert start_turn._claims(str(replica.root), "tiny-green") == []
+
+
+@contextmanager
+def listening(place: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(place))
+        server.listen()
+        server.settimeout(0.5)
+        yield server
+
+
+def test_a_link_that_takes_the_sockets_place_while_root_looks_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, looked = tmp_path / "home", stat.S_ISSOCK
+    home.mkdir()
+    with listening(home / "doze.sock"), listening(tmp_path / "roots.sock") as other:
+
+        def swapped(mode: int) -> bool:
+            (home / "doze.sock").unlink()
+            (home / "doze.sock").symlink_to(tmp_path / "roots.sock")
+            return looked(mode)
+
+        monkeypatch.setattr(doze.stat, "S_ISSOCK", swapped)
+        with pytest.raises(TimeoutError):
+            doze._exchanged(str(home), "sleep", 0.2)
+        with pytest.raises(TimeoutError):
+            other.accept()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_another_name_of_a_socket_of_roots_is_not_asked(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    os.chown(home, 65534, 65534)
+    with listening(tmp_path / "roots.sock") as other:
+        os.link(tmp_path / "roots.sock", home / "doze.sock")
+        with pytest.raises(OSError, match="none of the replica's"):
+            doze._exchanged(str(home), "sleep", 0.2)
+        with pytest.raises(TimeoutError):
+            other.accept()

@@ -137,18 +137,33 @@ def _asked(root: str, program: str, word: str, timeout: float) -> str:
 
 
 def _exchanged(home: str, word: str, timeout: float) -> str:
-    # The home is the replica's own: no name in it is followed, and a link may lead to any socket of root.
-    handle = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    found = _opened(home)
     try:
-        if not stat.S_ISSOCK(os.stat(_SOCKET, dir_fd=handle, follow_symlinks=False).st_mode):
-            raise OSError("what stands in the place of its socket is none")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
             client.settimeout(timeout)
-            client.connect("/proc/self/fd/%d/%s" % (handle, _SOCKET))
+            client.connect("/proc/self/fd/%d" % found)
             client.sendall(word.encode() + b"\n")
             return _line(client, time.monotonic() + timeout)
     finally:
+        os.close(found)
+
+
+def _opened(home: str) -> int:
+    """Return a descriptor of the socket in a replica's home; raises OSError where it is none of the replica's own.
+
+    The replica can put a link, or another name of any socket of root, in its place at each moment. So no name is
+    followed, and what was looked at is what is connected to.
+    """
+    handle = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        found = os.open(_SOCKET, os.O_PATH | os.O_NOFOLLOW, dir_fd=handle)
+        seen, owner = os.fstat(found), os.fstat(handle).st_uid
+    finally:
         os.close(handle)
+    if not stat.S_ISSOCK(seen.st_mode) or seen.st_uid != owner:
+        os.close(found)
+        raise OSError("what stands in the place of its socket is none of the replica's")
+    return found
 
 
 def _line(client: socket.socket, until: float) -> str:
