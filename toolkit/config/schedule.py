@@ -267,7 +267,7 @@ class _Reader:
         begin = self._day(where, first)
         end = begin if not dots else (self._day(where, last) if last else None)
         if end is not None and end < begin:
-            raise self.document.fault(where, f"the blackout {text} ends before it begins")
+            raise self.document.fault(where, f"the blackout {str(text)[:60]} ends before it begins")
         return Blackout(begin, end)
 
     def _zone(self, where: Where) -> str:
@@ -298,7 +298,7 @@ class _Reader:
             return date.fromisoformat(text)
         except ValueError:
             raise self.document.fault(
-                where, f"{text!r} is no date", hint="write it like 2026-12-24"
+                where, f"{text[:60]!r} is no date", hint="write it like 2026-12-24"
             ) from None
 
     def _time(self, where: Where) -> time:
@@ -307,7 +307,7 @@ class _Reader:
         if found is None:
             raise self.document.fault(
                 where,
-                f"{text!r} is no time of day",
+                f"{str(text)[:60]!r} is no time of day",
                 hint="write it like 02:00, on a clock of 24 hours",
             )
         return time(int(found[1]), int(found[2]))
@@ -317,13 +317,13 @@ class _Reader:
         found = _DURATION.match(str(text))
         if found is None:
             raise self.document.fault(
-                where, f"{text!r} is no duration", hint="write it like 90min, 3h or 2d"
+                where, f"{str(text)[:60]!r} is no duration", hint="write it like 90min, 3h or 2d"
             )
         seconds = float(found[1]) * _UNITS[found[2]]
         if not least <= seconds <= most:
             raise self.document.fault(
                 where,
-                f"{text} is not between {_words(least)} and {_words(most)}",
+                f"{str(text)[:60]} is not between {_words(least)} and {_words(most)}",
                 hint="write it like 90min, 3h or 2d",
             )
         return seconds
