@@ -29,7 +29,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from demo.lab import Lab, end_supervisor, free_port
-from tests.adapters.host_lab import STUB
+from tests.adapters.host_lab import STUB, WAYS
 from tests.fleet.lab import inventory_text
 from tests.fleet.machine import missing
 from tests.processor_time import Watch
@@ -159,6 +159,7 @@ def arms_here(pythons: dict[str, Path]) -> Iterator[dict[str, Arm]]:
             binaries = lab.root / "engines" / engine / "bin"
             binaries.mkdir(parents=True)
             shutil.copy(STUB, binaries / "vllm")
+            shutil.copy(WAYS, binaries)
             (binaries / "vllm").chmod(0o755)
             (binaries / "python").symlink_to("/usr/bin/python3")
             (binaries.parent / ".complete").write_text(engine)

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.host_lab import STATES, STUB
+from tests.adapters.host_lab import STATES, STUB, WAYS
 from tests.hostside.router_lab import REPO, free_port, until
 from tests.recorder.conftest import FILES
 
@@ -47,7 +47,7 @@ class Replica:
         (self.slot / "snapshot/behaviour").write_text(behaviour)
         manifest = {"model": "tiny", "slot": "blue", "port": self.port, "devices": [0]}
         (self.slot / "manifest.json").write_text(json.dumps({**manifest, "release": {}}))
-        for path in (STUB, STATES):
+        for path in (STUB, STATES, WAYS):
             shutil.copy(path, self.slot)
         told = {"directory": str(self.home / "use"), "program": PROGRAM, "model": "tiny"}
         self.env = {

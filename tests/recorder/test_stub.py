@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.host_lab import STATES, STUB
+from tests.adapters.host_lab import STATES, STUB, WAYS
 from tests.hostside.router_lab import free_port, until
 from tests.recorder.conftest import FILES
 
@@ -31,7 +31,7 @@ class Stub:
         (directory / "snapshot/behaviour").write_text(
             "fails one client in twenty\nfour words of answer"
         )
-        for path in (STUB, STATES):
+        for path in (STUB, STATES, WAYS):
             shutil.copy(path, directory)
         told = {"directory": str(self.use), "program": "tiny-blue", "model": "tiny"}
         command = [directory / STUB.name, "serve", directory / "snapshot", "--port", str(self.port)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from demo.load import Load
-from tests.adapters.host_lab import STATES, STUB
+from tests.adapters.host_lab import STATES, STUB, WAYS
 from tests.fleet.lab import fleet_lab
 from tests.system.fleet_site import DOOR, MODEL, Site
 from toolkit.adapters.fakes.behaviour import Behaviour
@@ -72,8 +72,8 @@ def stub_site(hosts: int, registry: str = REGISTRY) -> Iterator[StubSite]:
         for machine in lab.machines:
             place = f"{ROOT}/engines/{engine}"
             machine.run("sh", "-c", _WRITE, "sh", f"{place}/bin/vllm", STUB.read_text())
-            states = f"{place}/bin/{STATES.name}"
-            machine.run("sh", "-c", _WRITE, "sh", states, STATES.read_text())
+            for each in (WAYS, STATES):
+                machine.run("sh", "-c", _WRITE, "sh", f"{place}/bin/{each.name}", each.read_text())
             machine.run("ln", "-s", "/usr/bin/python3", f"{place}/bin/python")
             machine.run("sh", "-c", _WRITE, "sh", f"{place}/.complete", engine)
         yield StubSite(lab)

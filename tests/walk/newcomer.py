@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.adapters.host_lab import STUB
+from tests.adapters.host_lab import STUB, WAYS
 from tests.fleet.base import LOGIN
 from tests.fleet.lab import FleetLab, fleet_lab
 from tests.fleet.machine import Machine
@@ -103,5 +103,6 @@ def _install_stub(machine: Machine, accelerator: str) -> None:
     )
     place = f"{ON_HOST}/engines/{engine}"
     write(machine, f"{place}/bin/vllm", STUB.read_text())
+    write(machine, f"{place}/bin/{WAYS.name}", WAYS.read_text())
     machine.run("ln", "-s", "/usr/bin/python3", f"{place}/bin/python")
     write(machine, f"{place}/.complete", engine)
