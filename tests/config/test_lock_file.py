@@ -47,6 +47,13 @@ SNAPSHOT = Snapshot(
 AGAIN = "restore it, or remove it and pin again: toolkit registry pin MODEL --lock-only"
 
 
+def test_a_lock_that_is_a_link_to_nothing_says_so(tmp_path: Path) -> None:
+    lock_path(tmp_path / "r.yaml").symlink_to(tmp_path / "gone")
+    with pytest.raises(InputError, match="does not exist") as caught:
+        read_lock(tmp_path / "r.yaml")
+    assert caught.value.hint == "the link leads to nothing: mend it, or remove it and pin again"
+
+
 def test_an_absent_lock_is_empty_and_names_the_command_that_pins(tmp_path: Path) -> None:
     lock = read_lock(tmp_path / "model_registry.yaml")
     assert lock.path == tmp_path / "model_registry.lock.json"

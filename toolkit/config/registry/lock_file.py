@@ -90,7 +90,8 @@ def read_lock(registry_path: Path) -> Lock:
     path = lock_path(registry_path)
     if not path.exists() and not path.is_symlink():
         return Lock(path, {})
-    return parse_lock(path, read_text(path, limit=MAX_BYTES))
+    leads = "the link leads to nothing: mend it, or remove it and pin again"
+    return parse_lock(path, read_text(path, limit=MAX_BYTES, hint=leads))
 
 
 def parse_lock(path: Path, text: str) -> Lock:
