@@ -34,7 +34,7 @@ def test_what_prometheus_could_not_read_is_refused(
 
 def test_a_directory_without_a_name_is_not_this_one(shell: Shell) -> None:
     said = shell("metrics", "setup", "")
-    assert (said.code, "DIRECTORY has no name" in said.err) == (2, True)
+    assert (said.code, "'DIRECTORY': it is empty" in said.err) == (2, True)
     assert not (shell.place / "prometheus.yml").exists()
 
 

@@ -103,8 +103,6 @@ def setup(
         raise InputError("--availability is between 0 and 1", hint="--availability 0.999")
     if not first_token > 0:
         raise InputError("--first-token is more than 0 s", hint="--first-token 2")
-    if not directory:
-        raise InputError("DIRECTORY has no name", hint="toolkit metrics setup /srv/prometheus")
     schedule: str | None = ops["schedule_path"]
     if schedule is not None and not Path(schedule).is_file():
         raise InputError(
