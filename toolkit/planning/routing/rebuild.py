@@ -10,11 +10,10 @@ from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import RefusedError
 from toolkit.planning.routing.edits import told, with_targets
 from toolkit.planning.routing.ports import slot_ports
-from toolkit.planning.routing.routes import Routes, Target
+from toolkit.planning.routing.routes import FULL_WEIGHT, Routes, Target
 
 ROUTES = "router/routes.json"
 KEYS = "router/keys.json"
-_FULL_WEIGHT = 100
 
 
 def routes_are_lost(facts: Collection[HostFacts]) -> bool:
@@ -111,7 +110,7 @@ def _weights(slots: Mapping[str, SlotFacts]) -> dict[str, int]:
     if not well:
         return {}
     latest = max(well, key=lambda slot: slot.release.number if slot.release else 0)
-    return {latest.slot: _FULL_WEIGHT}
+    return {latest.slot: FULL_WEIGHT}
 
 
 def _stands_by(slot: SlotFacts | None, weights: Mapping[str, int]) -> bool:

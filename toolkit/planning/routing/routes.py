@@ -21,7 +21,8 @@ MAX_HOLD = 3600
 ADAPTER_HOLD = 30
 # Shares are in parts of this of a model's requests.
 WHOLE = 10_000
-STANDBY_WEIGHT = 100
+# The weight of a target with all traffic of its host, and of a standby that takes it over.
+FULL_WEIGHT = STANDBY_WEIGHT = 100
 LEAST, PREFIX = "least-connections", "prefix"
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 _KIND = re.compile(r"[a-z/]{0,64}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +14,11 @@ from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.errors import ReleaseFailedError
 from toolkit.planning.change.gate import gate_ways, way_fault
+from toolkit.planning.change.own_targets import OwnTargets
 from toolkit.planning.change.room import devices_to_start
-from toolkit.planning.routing.edits import (
-    told,
-    with_targets,
-    withheld,
-    without_standby,
-    without_targets,
-)
+from toolkit.planning.routing.edits import withheld, without_standby, without_targets
 from toolkit.planning.routing.ports import slot_ports
-from toolkit.planning.routing.routes import Routes, Target
+from toolkit.planning.routing.routes import Routes
 from toolkit.workflows.change.dozing import fell_asleep, woke
 from toolkit.workflows.change.failures import failed, logs_of, refused
 from toolkit.workflows.change.guarding import Guarding, keep_result
@@ -40,7 +34,6 @@ from toolkit.workflows.tools import Tools
 if TYPE_CHECKING:
     from toolkit.workflows.change.proving import Proving, ProvingAdapters
 
-FULL_WEIGHT = 100
 _WATCHED = (StepKind.CANARY, StepKind.BAKE)
 
 # The steps that run a playbook; a replica that does not wake starts anew.
@@ -87,6 +80,10 @@ class Act:
         host = tools.host.host
         self._label = host.label
         self._ports = slot_ports(change.model, facts, host.port_base, host.label)
+        relay = f"{host.relay_address}:{host.relay_port}" if host.label else ""
+        there = {each.slot: each.release for each in facts.slots_of(change.model) if each.release}
+        releases = {**there, **change.releases}
+        self._own = OwnTargets(change.model, host.label, relay, self._ports, releases)
 
     def perform(self, steps: Iterable[Step]) -> None:
         """Perform `steps` in order; the first that fails raises and is recorded as failed."""
@@ -230,13 +227,12 @@ class Act:
         begin = None
         if self._guarding and step.slot in self._watched:
             begin = adapting.watched(self._guarding, slot.release, guards, passed)
-        adapting.exchange(self._target(step.slot, 0).name, begin)
+        adapting.exchange(self._own.target(step.slot, 0).name, begin)
 
     def _hold(self, step: Step) -> None:
-        model, name = self._change.model, self._target(step.slot, 0).name
+        model, name = self._change.model, self._own.target(step.slot, 0).name
         if self._proving:
             self._proving.record_former(model, step.slot)
-
         self._route(lambda routes: withheld(routes, model, name, int(step.seconds)))
 
     def _canary(self, step: Step) -> None:
@@ -246,21 +242,13 @@ class Act:
         assert self._guarding, "the plan has a canary where a guard can watch it"
         release = self._change.releases[step.slot]
         self._guarding.begin(release, step.slot, self._stopped, self._passed)
-        self._route(lambda routes: self._sharing(routes, step))
+        self._route(lambda routes: self._own.shared(routes, step.slot, step.share, self._created()))
         self._promoted = self._guarding.follow(release, step, GuardPhase.SHARE)
 
     @property
     def _passed(self) -> frozenset[str]:
         """The golden prompts that the new release has passed; none where it was not asked."""
         return self._proving.passed if self._proving else frozenset()
-
-    def _sharing(self, routes: Routes, step: Step) -> Routes:
-        """Return the routes in which the slot of `step` gets its share, and the other targets keep their weights."""
-        model, route = self._change.model, routes.of(self._change.model)
-        own = [each for each in (route.on(self._label) if route else ()) if each.slot != step.slot]
-        canary = replace(self._target(step.slot, 0), share=step.share)
-        created = int(self._tools.clock())
-        return with_targets(routes, model, self._label, (*own, canary), created=created)
 
     def _shift(self, step: Step) -> None:
         if self._guarding and step.slot in self._watched:
@@ -270,35 +258,22 @@ class Act:
         self._route(lambda routes: self._shifted(routes, step.slot))
 
     def _shifted(self, routes: Routes, gaining: str) -> Routes:
-        """Return the routes in which all traffic of this host goes to the slot `gaining`."""
-        model = self._change.model
-        targets = tuple(
-            self._target(slot, FULL_WEIGHT)
-            if slot == gaining
-            else replace(self._target(slot, 0), standby=slot in self._standbys(routes))
-            for slot in self._ports
-        )
-        created, release = int(self._tools.clock()), self._change.releases.get(gaining)
+        release = self._change.releases.get(gaining)
         routing = release.routing if release else None
-        return with_targets(routes, model, self._label, targets, created=created, routing=routing)
+        standbys = self._standbys(routes)
+        return self._own.shifted(routes, gaining, standbys, self._created(), routing)
+
+    def _created(self) -> int:
+        """Return the time for routes that begin with this change, in seconds since 1970."""
+        return int(self._tools.clock())
 
     def _standbys(self, routes: Routes) -> set[str]:
         """Return the slots of this host that may take the traffic over once they have none: those that served."""
-        route = routes.of(self._change.model)
-        if route is None or not self._change.standby:
+        if not self._change.standby:
             return set()
-        had = {each.slot for each in route.on(self._label) if each.weight or each.standby}
         # A guard gives the traffic back to a standby, also to one that is stopped once it has passed.
-        return had - (self._stopped if self._guarding else self._stopping)
-
-    def _target(self, slot: str, weight: int) -> Target:
-        host = self._tools.host.host
-        relay = f"{host.relay_address}:{host.relay_port}" if self._label else ""
-        target = Target(slot, self._ports[slot], weight, self._label, relay)
-        # The release that the replica in the slot has once these steps are done.
-        there = {each.slot: each.release for each in self._facts.slots_of(self._change.model)}
-        release = self._change.releases.get(slot) or there.get(slot)
-        return told(target, release) if release else target
+        left = self._stopped if self._guarding else self._stopping
+        return self._own.with_traffic(routes) - left
 
     def _bake(self, step: Step) -> None:
         release, port = self._change.releases[step.slot], self._ports[step.slot]
@@ -326,7 +301,7 @@ class Act:
 
     def _stop(self, step: Step) -> None:
         if step.slot in self._kept - self._stopped:
-            name = self._target(step.slot, 0).name
+            name = self._own.target(step.slot, 0).name
             self._route(lambda routes: without_standby(routes, self._change.model, {name}))
         self._stopped.add(step.slot)
         program = f"{self._change.model}-{step.slot}"
