@@ -30,6 +30,7 @@ import deployment_lock
 import guard
 import guard_order
 import guard_probes
+import guards
 import processes
 import reweigh
 import takeover
@@ -44,6 +45,7 @@ __all__ = [
     "guard_order",
     "guard_probes",
     "guarded",
+    "guards",
     "processes",
     "shows",
     "takeover",
@@ -108,12 +110,12 @@ class Guarded:
     def watch(self) -> None:
         """Start the watch, or another one after the end of the first."""
         self.ended = ended = threading.Event()
-        guards = guard.Guards(self.root, 8.0, 600.0)
+        watching = guards.Guards(self.root, 8.0, 600.0)
 
         def look() -> None:
             while not ended.wait(self.tick):
                 try:
-                    words = [*guards.look(), *reweigh.tell_again(self.root)]
+                    words = [*watching.look(), *reweigh.tell_again(self.root)]
                 except router_socket.RouterError:
                     # As in the watch: a router that answers late is told again, and looks go on.
                     continue

@@ -18,6 +18,7 @@ from tests.hostside.guard_lab import (
     guard_order,
     guard_probes,
     guarded,
+    guards,
     processes,
     takeover,
 )
@@ -55,7 +56,7 @@ def lab(standing: Guarded) -> Iterator[Guarded]:
 @pytest.fixture
 def quick(lab: Guarded, monkeypatch: pytest.MonkeyPatch) -> Guarded:
     """The lab with a watch that looks more often than on hosts."""
-    monkeypatch.setattr(guard, "LOOK", 0.2)
+    monkeypatch.setattr(guards, "LOOK", 0.2)
     monkeypatch.setattr(guard, "SELDOM", 0.5)
     monkeypatch.setattr(guard_probes, "PAUSE", 0.1)
     lab.tick = 0.1
@@ -92,7 +93,7 @@ def test_the_seconds_of_a_phase_begin_at_once_and_not_with_the_next_look_at_figu
 ) -> None:
     quick.begin()
     until(lambda: quick.found()["looked_at"])
-    monkeypatch.setattr(guard, "LOOK", 3600.0)
+    monkeypatch.setattr(guards, "LOOK", 3600.0)
     quick.forget()
     quick.begin(rollout="r2")
     until(lambda: quick.found()["looked_at"])
@@ -338,7 +339,7 @@ def test_an_order_of_which_no_guard_can_be_made_leaves_the_others_at_work(
     quick.begin(phase="share")
     until(lambda: quick.looks > 3, 60)
     # What a worker answers that ends just then has no columns.
-    monkeypatch.setattr(guard.Meter, "read", lambda _: {}["pxname"])
+    monkeypatch.setattr(guards.Meter, "read", lambda _: {}["pxname"])
     quick.held.update(held=False, owner=None)
 
     def withdrawn() -> str:

@@ -19,6 +19,7 @@ from tests.hostside.guard_lab import (
     guard_order,
     guard_probes,
     guarded,
+    guards,
     processes,
 )
 from tests.hostside.router_lab import router, router_socket, until
@@ -68,7 +69,7 @@ def standing() -> Iterator[Guarded]:
 @pytest.fixture
 def lab(standing: Guarded, monkeypatch: pytest.MonkeyPatch) -> Iterator[Guarded]:
     """The lab with the new weights in the replica of blue, a guard over them, and no command alive."""
-    monkeypatch.setattr(guard, "LOOK", 0.2)
+    monkeypatch.setattr(guards, "LOOK", 0.2)
     monkeypatch.setattr(guard, "SELDOM", 0.5)
     monkeypatch.setattr(guard_probes, "PAUSE", 0.1)
     standing.tick = 0.1

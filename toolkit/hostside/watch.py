@@ -48,14 +48,14 @@ class Watch:
         self._beaten = 0.0
         self._looks = 0
         # An observation asks this module whether the watch runs, and must not load what only the watch needs.
-        import guard
+        import guards
         import host_metrics
         import tally_log
         import use_carry
         import use_quotas
         import warmth
 
-        self._guards = guard.Guards(root, hang, stall)
+        self._guards = guards.Guards(root, hang, stall)
         self._use = use_carry.Carrier(root)
         self._metrics = host_metrics.HostMetrics(root)
         self._tally = tally_log.TallyLog(root, self._use.ledger)
