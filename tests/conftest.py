@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,7 @@ FIRST = (
     "tests/fuzz/test_parsers.py",
 )
 SYSTEM = "system"
+REPO = Path(__file__).parents[1]
 
 # What a shell starts in the background ignores Ctrl-C, and so does all that it starts. Some tests press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -109,10 +112,32 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """With `-m system`, do not read the many files without such a test: reading them takes a processor 17 s."""
     if config.option.markexpr != SYSTEM or collection_path.suffix != ".py":
         return None
-    return f"mark.{SYSTEM}" not in collection_path.read_text("utf-8") or None
+    return not _may_be_of_system(collection_path) or None
 
 
+def _may_be_of_system(file: Path) -> bool:
+    """Whether the file has the mark of whole-system tests, or imports a module of tests that has it."""
+    text = file.read_text("utf-8")
+    names = re.findall(r"^from (tests(?:\.\w+)+) import ", text, re.MULTILINE)
+    return _has_mark(text) or any(map(_marks, names))
+
+
+@cache
+def _marks(module: str) -> bool:
+    file = REPO / f"{module.replace('.', '/')}.py"
+    return file.is_file() and _has_mark(file.read_text("utf-8"))
+
+
+def _has_mark(text: str) -> bool:
+    return f"mark.{SYSTEM}" in text
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the files; fail where `-m system` would not read one that has such a test."""
+    marked = {each.path for each in items if each.get_closest_marker(SYSTEM)}
+    if unread := sorted(str(each) for each in marked if not _may_be_of_system(each)):
+        raise pytest.UsageError(f"no mark of {SYSTEM} is seen in {', '.join(unread)}")
     places = {file: place for place, file in enumerate(FIRST)}
     items.sort(key=lambda item: places.get(_file(item.nodeid), len(places)))
 
