@@ -57,9 +57,11 @@ def books(place: Path) -> Path:
     made.mkdir()
     for each in playbook_directory().iterdir():
         (made / each.name).symlink_to(each)
-    (made / "door.yml").write_text(
-        "- name: Door\n  hosts: all\n  gather_facts: false\n  roles: [router]\n"
-    )
+    provision = (made / "provision.yml").read_text()
+    look = provision[provision.index("  pre_tasks:") : provision.index("  roles:")]
+    role = "  roles: [{role: router, vars: {router_seen: '{{ host_seen.paths }}'}}]\n"
+    head = "- name: Door\n  hosts: all\n  gather_facts: false\n"
+    (made / "door.yml").write_text(head + look + role)
     return made
 
 
