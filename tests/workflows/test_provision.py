@@ -170,7 +170,10 @@ def test_where_no_host_tells_its_keys_no_bare_one_goes_live() -> None:
 def test_where_every_provisioned_host_is_silent_no_bare_one_goes_live_without_keys() -> None:
     bare, other, third = machine("a"), keyless("b", mute=True), machine("c")
     fleet = Fleet([bare])
-    (outcome,) = fleet.provision(fleet=(bare, other, third))
+    hosts, deployed = (bare, other, third), lambda: {"b"}
+    (outcome,) = Fleet([machine("a")]).provision(fleet=(machine("a"), *hosts[1:]))
+    assert outcome.result is Result.CONVERGED, "in a new fleet nobody has served"
+    (outcome,) = fleet.provision(fleet=hosts, deployed=deployed)
     assert outcome.result is Result.FAILED and outcome.fault is not None
     assert outcome.fault.message == (
         "a: it would serve requests without a key, and b, which may have keys of the fleet, does not answer"
@@ -181,12 +184,12 @@ def test_where_every_provisioned_host_is_silent_no_bare_one_goes_live_without_ke
     assert "provision" not in bare.events
     # A person has said so, or a host that served tells that there are none.
     bare.ring = third.ring = opened(KeyRing())
-    (outcome,) = fleet.provision(fleet=(bare, other, third))
+    (outcome,) = fleet.provision(fleet=hosts, deployed=deployed)
     assert outcome.result is Result.CONVERGED
     bare, asking = machine("a"), machine("d")
     asking.host = replace(asking.host, router_require_keys=True)
     for hosts in ((bare, other, ready("e")), (asking, other)):
-        (outcome,) = Fleet(hosts[:1]).provision(fleet=hosts)  # type: ignore[arg-type]
+        (outcome,) = Fleet(hosts[:1]).provision(fleet=hosts, deployed=deployed)  # type: ignore[arg-type]
         assert outcome.result is Result.CONVERGED
 
 

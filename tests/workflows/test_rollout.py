@@ -85,6 +85,7 @@ def test_a_host_that_cannot_get_the_keys_of_the_others_does_not_go_live(fleet: W
 
 
 def test_beside_silent_hosts_alone_no_bare_host_goes_live_without_keys(fleet: World) -> None:
+    fleet.deploy(release(1), named=("gpu1", "gpu2"))
     for name in ("gpu1", "gpu2"):
         fleet.hosts[name].observe = lambda: silent(None)  # type: ignore[assignment, method-assign]
     with pytest.raises(HostError, match="gpu3: it would serve requests without a key") as caught:

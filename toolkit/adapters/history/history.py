@@ -179,6 +179,10 @@ class History:
         query = "SELECT id FROM deployments WHERE model = ? AND host = ? AND rollout = ? LIMIT 1"
         return bool(self._run(query, (model, host, rollout)))
 
+    def hosts(self) -> set[str]:
+        """Return the names of all hosts that have had a deployment."""
+        return {row["host"] for row in self._run("SELECT DISTINCT host FROM deployments")}
+
     def last_start(self, model: str) -> float | None:
         """Return how long the newest start of a replica of the model took, in seconds; None where none succeeded.
 

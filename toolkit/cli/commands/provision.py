@@ -24,6 +24,7 @@ from toolkit.cli.opening.context import (
     lock_owner,
     open_converge,
     open_fleet,
+    open_history,
     open_ports,
 )
 from toolkit.cli.opening.trail import changing
@@ -83,6 +84,7 @@ def provision(
         force=force,
         stop=stop,
         patience=patience_now(note, until_set(stop)),
+        deployed=lambda: open_history(place, needed=False).hosts(),
     )
     if check:
         # A check changes nothing, so that there is nothing to agree to.

@@ -79,7 +79,7 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
         if differs(plan, shown):
             first.say("the fleet changed since the plan was shown; this is the new one")
             require_yes(plan, confirm)
-        _bring_keys(there, facts, plan, tuple(seen.errors))
+        _bring_keys(there, facts, plan, seen.errors)
         taking_part = [each for each in there if each.host.name in plan.plans]
         states = Rollout(taking_part, plan, facts, order, str(uuid.uuid4())).perform()
         behind_now = first.routers.catch_up()
@@ -135,16 +135,19 @@ def _bring_keys(
     there: Sequence[Tools],
     facts: Mapping[str, HostFacts],
     plan: RolloutPlan,
-    silent: Sequence[str],
+    errors: Mapping[str, HostError],
 ) -> None:
     """Give each host the keys of the others before it may serve: without keys it would let everybody in.
 
-    Raises the `joined` errors of hosts of the plan that did not get them, or that cannot know of any beside `silent`
-    hosts alone. What a rollback goes back to has served there before, and must not wait for keys.
+    Raises the `joined` errors of hosts of the plan that did not get them, or that cannot know of any where hosts that
+    have served are all among those with `errors`. What a rollback goes back to has served there before, and must not
+    wait for keys.
     """
     asks = {each.host.name for each in there if each.host.host.router_require_keys}
     served = any(each.converged for each in facts.values())
-    bare = [] if served or not silent else [name for name in plan.plans if name not in asks]
+    deployed = there[0].history.hosts() if errors and not served else ()
+    silent = [name for name in errors if name in deployed]
+    bare = [name for name in plan.plans if name not in asks] if silent else []
     if len({each.router.ring_digest for each in facts.values()}) < 2 and not bare:
         return
     # Here and not above: a fleet of one host has one ring, and its rollback must start at once.

@@ -6,7 +6,7 @@ Hosts are independent: a failure on one host changes nothing for the others.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -107,7 +107,8 @@ class Outcome:
 class Provisioning:
     """The way hosts are converged. `check` changes nothing; `force` converges hosts without need as well.
 
-    `clock` returns seconds since the epoch. A new host gets the keys of all hosts of `fleet` before it may serve.
+    `clock` returns seconds since the epoch. A new host gets the keys of all hosts of `fleet` before it may serve, and
+    waits for those that have had a deployment by the history, `deployed`, where no other can tell of keys.
     """
 
     converge: Converge
@@ -119,6 +120,7 @@ class Provisioning:
     force: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
     patience: Patience = NO_PATIENCE
+    deployed: Callable[[], Collection[str]] = frozenset
 
 
 Confirm = Callable[[Sequence[Intent]], bool]
@@ -140,7 +142,7 @@ def provision(
     if wanted:
         require_yes(intents, confirm)
     if wanted and len(how.fleet) > 1 and not how.check:
-        keyless = _bring_keys(wanted, how.fleet, seen)
+        keyless = _bring_keys(wanted, how, seen)
         intents = [
             replace(each, fault=keyless.get(each.target.name, each.fault)) for each in intents
         ]
@@ -151,7 +153,7 @@ def provision(
 
 
 def _bring_keys(
-    wanted: Sequence[Intent], fleet: Sequence[HostPort], seen: FleetFacts
+    wanted: Sequence[Intent], how: Provisioning, seen: FleetFacts
 ) -> dict[str, ToolkitError]:
     """Give the fleet's keys to all its hosts; return why targets would let everybody in, by name.
 
@@ -161,7 +163,7 @@ def _bring_keys(
         each.target.name for each in wanted if not seen.facts[each.target.name].router.locked
     ]
     try:
-        keys = sync_keys(fleet)
+        keys = sync_keys(how.fleet)
     except ToolkitError as error:
         # No host told its keys, or none took them.
         return {name: error.hosts.get(name, error) for name in unlocked}
@@ -174,11 +176,12 @@ def _bring_keys(
     ]
     if not bare or not keys.errors or keys.ring != KeyRing():
         return keys.faults_of(unlocked)
-    others = [each for each in fleet if each.name not in {*names, *keys.errors}]
+    others = [each for each in how.fleet if each.name not in {*names, *keys.errors}]
     known = {**seen.facts, **(look(others).facts if others else {})}
     served = any(each.converged for each in known.values())
-    silent = [name for name in keys.errors if name not in names]
-    return {**({} if served else keys.unheard(bare, silent)), **keys.faults_of(unlocked)}
+    deployed = () if served else how.deployed()
+    silent = [name for name in keys.errors if name not in names and name in deployed]
+    return {**keys.unheard(bare, silent), **keys.faults_of(unlocked)}
 
 
 def _intend(target: Target, how: Provisioning, seen: FleetFacts) -> Intent:
