@@ -61,13 +61,14 @@ def recorded(data: bytes) -> Any:
         use_lines.record(line),
         use_lines.counters(line),
     ]
-    sums = use_hand_out._Sums()
-    for each in filter(None, found):
-        of_run = {"run": A[:16], "program": "m-blue", "version": "1", "release": 3}
-        sums.add(
-            json.dumps({**each, **of_run, **({"begin": True} if "engine" in each else {})}).encode()
-        )
-    assert not sums.refused
+    # Also after the disk was set back, where the lines are looked at for their numbers.
+    for last in (None, {f"m-blue/{A[:16]}": 7}):
+        sums = use_hand_out._Sums(last)
+        for each in filter(None, found):
+            of_run = {"run": A[:16], "program": "m-blue", "version": "1", "release": 3}
+            begin = {"begin": True} if "engine" in each else {}
+            sums.add(json.dumps({**each, **of_run, **begin}).encode())
+        assert not sums.refused
     return found
 
 
