@@ -374,7 +374,10 @@ def test_what_is_not_supported_is_refused_by_name(
 
 def test_limits_that_the_role_sets_are_not_taken_for_settings(tmp_path: Path) -> None:
     role = Path(__file__).parents[2] / "playbooks/roles/router/defaults/main.yml"
-    limits = [name for name in yaml.safe_load(role.read_text()) if name.startswith("router_")]
+    # The playbook gives the role what was seen of the host, whatever an inventory says.
+    given = ("router_seen",)
+    names = yaml.safe_load(role.read_text())
+    limits = [each for each in names if each.startswith("router_") and each not in given]
     assert "router_max_body" in limits
     for name in limits:
         assert variable_fault(name, {}), name
