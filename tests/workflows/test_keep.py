@@ -83,9 +83,10 @@ def test_a_rollout_goes_on_where_enough_others_serve(tmp_path: Path) -> None:
     world.history.close()
 
 
-@pytest.mark.parametrize(("keep", "least_of_all"), [(2, 2), (1, 1)])
+# Two hosts that may return at once need not meet: on a busy machine one is done before the other begins.
+@pytest.mark.parametrize(("keep", "fewest_of_all"), [(2, {2}), (1, {1, 2})])
 def test_hosts_return_to_the_former_release_in_turns(
-    tmp_path: Path, keep: int, least_of_all: int
+    tmp_path: Path, keep: int, fewest_of_all: set[int]
 ) -> None:
     world = serving(tmp_path, 3)
     world.guard = GUARDED
@@ -93,7 +94,7 @@ def test_hosts_return_to_the_former_release_in_turns(
     least = fewest(world)
     with pytest.raises(ReleaseFailedError):
         world.deploy(V2, Limits(serial=1, keep=keep))
-    assert least == [least_of_all]
+    assert least[0] in fewest_of_all
     assert world.serving() == {"gpu1": "v1", "gpu2": "v1", "gpu3": "v1"}
     assert world.history.unfinished() == []
     world.history.close()

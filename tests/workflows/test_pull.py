@@ -146,9 +146,11 @@ def test_a_broken_pull_goes_on_where_it_stopped(world: World) -> None:
     with pytest.raises(SourceError, match="broke the connection"):
         world.pull()
     (weights,) = [f for f in world.snapshot.files if f.path == "model.safetensors"]
-    assert world.litter() == [weights.sha256]
+    # Of the small files that were under way beside it, what had come is kept as well.
+    assert weights.sha256 in world.litter()
+    others = sum(each.size for each in world.snapshot.files if each != weights)
     done = world.pull()
-    assert done.resumed == 2_000_000
+    assert 2_000_000 <= done.resumed <= 2_000_000 + others
     assert world.report.bytes["model.safetensors"] == len(WEIGHTS)
     assert world.store.verify(world.snapshot) == ()
     assert world.litter() == []
