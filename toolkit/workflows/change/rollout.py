@@ -34,7 +34,7 @@ from toolkit.workflows.change.batch import HostState, Rollout
 from toolkit.workflows.change.recover import Ending, end_everywhere, left_open
 from toolkit.workflows.change.routers import TELL, missed, silent
 from toolkit.workflows.change.wanted import Order, usual_start
-from toolkit.workflows.fleet.look import lock_all, look, look_free
+from toolkit.workflows.fleet.look import lock_all, look, look_free, silent_that_served
 from toolkit.workflows.tools import Tools, require_yes
 
 Confirm = Callable[[RolloutPlan], bool]
@@ -144,9 +144,7 @@ def _bring_keys(
     wait for keys.
     """
     asks = {each.host.name for each in there if each.host.host.router_require_keys}
-    served = any(each.converged for each in facts.values())
-    deployed = there[0].history.hosts() if errors and not served else ()
-    silent = [name for name in errors if name in deployed]
+    silent = silent_that_served(facts.values(), errors, there[0].history.hosts)
     bare = [name for name in plan.plans if name not in asks] if silent else []
     if len({each.router.ring_digest for each in facts.values()}) < 2 and not bare:
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from typing import TypeVar
@@ -28,6 +28,20 @@ def look(hosts: Sequence[HostPort]) -> FleetFacts:
         {host.name: each for host, each in found.items() if isinstance(each, HostError)},
         {host.name: host.label for host in found},
     )
+
+
+def silent_that_served(
+    facts: Iterable[HostFacts], silent: Iterable[str], deployed: Callable[[], Collection[str]]
+) -> list[str]:
+    """Return the `silent` hosts that alone can tell of keys: none of those with `facts` has served, but they have.
+
+    `deployed` returns the hosts that have had a deployment by the history; where it is not needed it is not asked.
+    """
+    names = list(silent)
+    if not names or any(each.converged for each in facts):
+        return []
+    known = deployed()
+    return [name for name in names if name in known]
 
 
 def _observe(host: HostPort) -> HostFacts | HostError:
