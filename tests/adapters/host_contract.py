@@ -13,8 +13,21 @@ from toolkit.planning.routing.routes import Target
 OWNER = LockOwner("ann@ops", "toolkit deploy tiny", os.getpid())
 
 
-@pytest.fixture(params=["fake", "real", pytest.param("systemd", marks=pytest.mark.system)])
+_SYSTEMD = pytest.param("systemd", marks=pytest.mark.system)
+
+
+@pytest.fixture(params=["fake", "real", _SYSTEMD])
 def lab(request: pytest.FixtureRequest) -> HostLab:
+    return _empty(request)
+
+
+@pytest.fixture(name="lab", params=["real", _SYSTEMD])
+def real_hosts(request: pytest.FixtureRequest) -> HostLab:
+    """As `lab`, without the host in memory: for what only processes do."""
+    return _empty(request)
+
+
+def _empty(request: pytest.FixtureRequest) -> HostLab:
     found: HostLab = request.getfixturevalue(f"{request.param}_host")
     found.empty(but_ready="program" in request.fixturenames)
     return found

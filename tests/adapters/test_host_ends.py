@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.adapters.host_contract import real_hosts
 from tests.adapters.host_lab import HostLab
 from tests.system.waiting import until
 from toolkit.adapters.hosts.client import silent
@@ -21,12 +22,7 @@ from toolkit.domain.hosts.facts import ProcessState
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.routes import Routes, Target
 
-
-@pytest.fixture(params=["real", pytest.param("systemd", marks=pytest.mark.system)])
-def lab(request: pytest.FixtureRequest) -> HostLab:
-    found: HostLab = request.getfixturevalue(f"{request.param}_host")
-    found.empty(but_ready="program" in request.fixturenames)
-    return found
+__all__ = ["real_hosts"]
 
 
 def test_the_workers_of_a_killed_replica_end_with_it(lab: HostLab, program: str) -> None:

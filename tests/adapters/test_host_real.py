@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.adapters.host_contract import OWNER, real_hosts
 from tests.adapters.host_lab import Behaviour, HostLab
 from tests.pace import Pace
 from tests.system.waiting import until
@@ -26,7 +26,6 @@ from toolkit.adapters.hosts.client import silent
 from toolkit.adapters.hosts.heartbeat import Heartbeat
 from toolkit.adapters.hosts.host import RealHost
 from toolkit.domain.files.snapshot import FileDigest, digest_of_files
-from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import BusyError, HostError
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.files import render_files
@@ -35,14 +34,7 @@ from toolkit.planning.routing.routes import Routes, Target
 MODULES = Path(__file__).parents[2] / "playbooks/roles/replica/files"
 
 
-OWNER = LockOwner("ann@ops", "toolkit deploy tiny", os.getpid())
-
-
-@pytest.fixture(params=["real", pytest.param("systemd", marks=pytest.mark.system)])
-def lab(request: pytest.FixtureRequest) -> HostLab:
-    found: HostLab = request.getfixturevalue(f"{request.param}_host")
-    found.empty(but_ready="program" in request.fixturenames)
-    return found
+__all__ = ["real_hosts"]
 
 
 def test_drain_waits_for_a_running_request(lab: HostLab, program: str) -> None:
