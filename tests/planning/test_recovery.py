@@ -205,6 +205,28 @@ def test_a_step_that_failed_is_never_completed(
     assert (recovery.completes, kinds(recovery.steps)) == (False, steps)
 
 
+@pytest.mark.parametrize(
+    ("slots", "returned", "steps"),
+    [
+        # whether or not its host has started it again since it died
+        ((OLD, NEW_AT_REST), True, ["stop green"]),
+        ((OLD, replace(NEW_AT_REST, healthy=False)), True, ["stop green"]),
+        # while it has the traffic, by the guard of another host
+        ((OLD_AT_REST, NEW), True, ["shift blue", "stop green"]),
+        ((OLD_AT_REST, replace(NEW, sessions=3)), True,
+         ["shift blue", "drain green", "stop green"]),
+        # no guard: a step failed
+        ((OLD_AT_REST, NEW), False, ["shift blue"]),
+    ],
+)  # fmt: skip
+def test_a_standby_that_a_guard_has_returned_is_emptied(
+    slots: tuple[SlotFacts, ...], returned: bool, steps: list[str]
+) -> None:
+    facts = host(*slots)
+    recovery = plan_recovery(ROLLBACK, R1, facts, may_complete=False, returned=returned)
+    assert (recovery.completes, kinds(recovery.steps)) == (False, steps)
+
+
 def test_a_slot_with_another_release_than_the_previous_is_not_taken_for_it() -> None:
     facts = host(slot("blue", release(9)), NEW_AT_REST)
     recovery = plan_recovery(UPGRADE, R1, facts, may_complete=True)

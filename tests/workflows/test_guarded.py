@@ -174,6 +174,20 @@ def test_a_release_that_fails_on_a_later_host_is_returned_on_the_earlier_ones(
     }  # fmt: skip
 
 
+def test_a_standby_that_fails_under_traffic_stays_on_no_host(world: World) -> None:
+    world.limits = Limits(serial=3)
+    world.deploy(release(1))
+    world.deploy(release(2))
+    # The standby answers again when the deployment is undone, as one does that its host has restarted.
+    bad = list(world.hosts)[-1]
+    world.judge(Verdict.FAILED, "its process ended", bad)
+    with pytest.raises(ReleaseFailedError):
+        world.deploy(release(1))
+    for each in world.hosts.values():
+        assert [slot.slot for slot in each.observe().slots_of("tiny") if slot.healthy] == ["green"]
+    assert set(world.serving().values()) == {"v2"}
+
+
 def test_a_host_that_fails_for_its_own_reasons_takes_no_other_with_it(fleet: World) -> None:
     fleet.deploy(release(1))
     fleet.hosts["gpu3"].before = lambda event: _no_route(event, "replica started tiny-green")

@@ -86,6 +86,10 @@ class GateResult:
         return GateResult(data["gate"], Verdict(data["verdict"]), data.get("reason", ""), figures)
 
 
+# The gates that judge a release under traffic: one that fails there has had requests, and is returned.
+UNDER_TRAFFIC = ("canary", "bake")
+
+
 @dataclass(frozen=True, slots=True)
 class GateRecord:
     """The result of a gate on a host in the history. `at` is in seconds since the epoch.
@@ -99,6 +103,11 @@ class GateRecord:
     rollout: str
     at: float
     result: GateResult
+
+    @property
+    def returned(self) -> bool:
+        """Whether the release failed under traffic."""
+        return self.result.verdict is Verdict.FAILED and self.result.gate in UNDER_TRAFFIC
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""

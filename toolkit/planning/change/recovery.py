@@ -30,13 +30,19 @@ class Recovery:
 
 
 def plan_recovery(
-    deployment: Deployment, previous: Release | None, facts: HostFacts, *, may_complete: bool
+    deployment: Deployment,
+    previous: Release | None,
+    facts: HostFacts,
+    *,
+    may_complete: bool,
+    returned: bool = False,
 ) -> Recovery:
-    """Return how to end `deployment`.
+    """Return how to end `deployment`, whose release the guard of any host may have `returned` as no good.
 
     It is completed only where `may_complete` (no step failed), its release has the traffic and answers, and no guard
     has withdrawn it; otherwise the `previous` release gets the traffic back and the new slot is emptied. A share of a
-    canary is no traffic that completes anything: it goes back.
+    canary is no traffic that completes anything: it goes back. A replica that was there before the deployment stays
+    unless its release was returned, even where its host has started it again since it died.
     """
     slots = {slot.slot: slot for slot in facts.slots_of(deployment.model)}
     if deployment.action == "stop":
@@ -52,7 +58,8 @@ def plan_recovery(
     back = may_complete and deployment.action == "rollback" and old is None
     if back and new and (new.dozes or _answers(deployment, new)):
         return Recovery(True, *_back(deployment, new))
-    return Recovery(False, *_undo(deployment, previous, new, old, withdrawn=withdrawn))
+    stays = new is not None and not returned and _was_there(deployment, new)
+    return Recovery(False, *_undo(deployment, previous, new, old, withdrawn=withdrawn, stays=stays))
 
 
 def _adapted(deployment: Deployment, slot: SlotFacts | None, *, may_complete: bool) -> Recovery:
@@ -135,13 +142,15 @@ def _undo(
     old: SlotFacts | None,
     *,
     withdrawn: bool,
+    stays: bool,
 ) -> tuple[str, tuple[Step, ...], str, str]:
+    """Return why and by which steps, the new slot and the former one; the new replica `stays` as it is, or ends."""
     steps: list[Step] = []
     old_slot = old.slot if old else ""
     if previous is not None and previous.number == deployment.release and old is None:
         # The deployment changed the host alone: the release was live before and stays live.
         return "its release was live before and stays so", (), deployment.slot, old_slot
-    ended = _emptied(deployment, new)
+    ended = () if stays else _emptied(deployment, new)
     if previous is None:
         steps.append(Step(StepKind.REMOVE, "no release served before", deployment.slot))
     elif old is None or is_cold(old):
@@ -170,7 +179,7 @@ def _undo(
 
 
 def _emptied(deployment: Deployment, new: SlotFacts | None) -> tuple[Step, ...]:
-    if new is None or _stays(deployment, new):
+    if new is None:
         return ()
     stop = Step(StepKind.STOP, "the release that did not become live", deployment.slot)
     if not (new.sessions and new.healthy):
@@ -178,8 +187,8 @@ def _emptied(deployment: Deployment, new: SlotFacts | None) -> tuple[Step, ...]:
     return (Step(StepKind.DRAIN, "its running requests end first", deployment.slot), stop)
 
 
-def _stays(deployment: Deployment, new: SlotFacts) -> bool:
-    """Whether the slot holds a replica from before the deployment, ready or dozing, which an undo leaves alone."""
+def _was_there(deployment: Deployment, new: SlotFacts) -> bool:
+    """Whether the slot holds a replica from before the deployment, ready or dozing."""
     started_here = any(
         step.kind in BEGINS and step.detail == deployment.slot for step in deployment.steps
     )

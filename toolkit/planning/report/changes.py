@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from toolkit.domain.deployment.release import Deployment, Outcome
-from toolkit.domain.gates.guard import GateRecord, Verdict
+from toolkit.domain.gates.guard import UNDER_TRAFFIC, GateRecord, Verdict
 
-# The gates that judge a release under traffic: one that fails there has had requests, and is returned.
-_UNDER_TRAFFIC = ("canary", "bake")
 _WORST = {Verdict.FAILED: 2, Verdict.UNKNOWN: 1, Verdict.PASSED: 0}
 
 
@@ -169,7 +167,7 @@ def _ending(of_hosts: Sequence[Deployment], gates: Sequence[GateSummary]) -> End
     if Outcome.RUNNING in outcomes:
         return Ending.RUNNING
     if Outcome.FAILED in outcomes:
-        judged = [each for each in gates if each.gate in _UNDER_TRAFFIC]
+        judged = [each for each in gates if each.gate in UNDER_TRAFFIC]
         back = any(each.verdict is not Verdict.PASSED for each in judged)
         return Ending.RETURNED if back else Ending.FAILED
     if Outcome.UNDONE in outcomes:

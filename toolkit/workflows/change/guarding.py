@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from toolkit.domain.deployment.plan import Step
-from toolkit.domain.deployment.release import Release
+from toolkit.domain.deployment.release import Deployment, Release
 from toolkit.domain.gates.guard import (
     AdapterReturn,
     GateRecord,
@@ -136,6 +136,12 @@ def keep_verdict(tools: Tools, guard: GuardFacts | None) -> None:
     if (found.gate, found.verdict) not in {(x.result.gate, x.result.verdict) for x in known}:
         tools.history.add_gate(gate_record(name, guard, found, tools.clock()))
         tools.trail.judged(name, found)
+
+
+def is_returned(tools: Tools, deployment: Deployment) -> bool:
+    """Whether the guard of any host has found the release of `deployment` to be no good, by the history."""
+    known = tools.history.gates(deployment.model, deployment.release) if deployment.rollout else []
+    return any(each.returned and each.rollout == deployment.rollout for each in known)
 
 
 def gate_record(host: str, guard: GuardFacts, verdict: GateResult, now: float) -> GateRecord:

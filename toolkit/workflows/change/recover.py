@@ -23,7 +23,7 @@ from toolkit.planning.change.recovery import Recovery, plan_recovery, until_retu
 from toolkit.planning.change.span import beside
 from toolkit.workflows.change.act import Act
 from toolkit.workflows.change.apart import perform_apart
-from toolkit.workflows.change.guarding import end_guard, keep_verdict
+from toolkit.workflows.change.guarding import end_guard, is_returned, keep_verdict
 from toolkit.workflows.change.recording import end_deployment, forget_on_host, record_foreign
 from toolkit.workflows.change.subject import Change
 from toolkit.workflows.fleet.look import each_at_once
@@ -212,7 +212,13 @@ def _end(
     keep_verdict(tools, guard)
     if guard and guard.verdict and guard.withdrawn:
         reason = f"{guard.verdict.gate}: {guard.verdict.reason}"
-    recovery = plan_recovery(deployment, previous, facts, may_complete=may_complete)
+    recovery = plan_recovery(
+        deployment,
+        previous,
+        facts,
+        may_complete=may_complete,
+        returned=is_returned(tools, deployment),
+    )
     tools.say(f"{'completing' if recovery.completes else 'undoing'} it: {recovery.reason}")
     wanted = ((recovery.slot, new), (recovery.previous_slot, previous))
     # Where the slot names the former release, its replica has given up none of the adapters yet.
