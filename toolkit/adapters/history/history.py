@@ -9,13 +9,11 @@ one operation at a time.
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from toolkit.adapters.history.database import Address, Database, Row
-from toolkit.adapters.history.opening import open_aside, open_database
+from toolkit.adapters.history.database import Row
+from toolkit.adapters.history.opening import OpenHistory
 from toolkit.adapters.history.records import (
     fit_of,
     gate_of,
@@ -27,7 +25,7 @@ from toolkit.adapters.history.records import (
 from toolkit.domain.deployment.release import Attempt, Deployment, Outcome, Release
 from toolkit.domain.gates.guard import GateRecord, Verdict
 from toolkit.domain.replicas.start import StartRecord
-from toolkit.errors import BusyError, InputError, ToolkitError
+from toolkit.errors import BusyError
 
 # What a change of releases does not read is loaded where it is read: a rollback must start at once.
 if TYPE_CHECKING:
@@ -35,54 +33,9 @@ if TYPE_CHECKING:
     from toolkit.domain.clients.use import UseChunk, UseCursor, UseRow, UseRun
     from toolkit.domain.engines.fit import FitRecord
 
-_Read = TypeVar("_Read")
 
-
-# Called with the error of a history that fails, once, before a command goes on without it.
-Without = Callable[[ToolkitError], None]
-
-
-class History:
-    """Releases and deployments at `location`, a file of SQLite or an address of PostgreSQL.
-
-    `clock` returns seconds since the epoch. Raises ToolkitError where the history cannot be opened, is not a history or
-    comes from a newer toolkit, and InputError where PostgreSQL's driver is not installed. Every operation raises
-    ToolkitError where the database does not answer.
-
-    With `without` a command goes on where the history fails: in memory, with all records that can still be read.
-    Nothing more is recorded then, and `fault` has the reason. A history in PostgreSQL fails in this way only when it is
-    opened. A history that is `needed` must at least open.
-    """
-
-    def __init__(
-        self,
-        location: Path | Address,
-        clock: Callable[[], float],
-        *,
-        without: Without | None = None,
-        needed: bool = True,
-    ) -> None:
-        self._clock, self._without = clock, without
-        self._lock = threading.Lock()
-        self.fault = ""
-        try:
-            self._db = open_database(location)
-        except InputError:
-            raise
-        except ToolkitError as error:
-            if without is None or needed:
-                raise
-            self._db = self._go_on(open_aside(location), error)
-
-    @property
-    def name(self) -> str:
-        """Its name for users: a path, or a URL without its password."""
-        return self._db.name
-
-    def close(self) -> None:
-        """Close the database."""
-        with self._lock:
-            self._db.close()
+class History(OpenHistory):
+    """Releases, deployments, what both proved and took, and the use of models; see `OpenHistory` for its arguments."""
 
     # releases
 
@@ -117,6 +70,10 @@ class History:
         return [
             (found, row["created_at"]) for row in rows for found in self._readable(release_of, row)
         ]
+
+    def models(self) -> list[str]:
+        """Return the names of all models that have had a release."""
+        return sorted(row["model"] for row in self._run("SELECT DISTINCT model FROM releases"))
 
     # deployments
 
@@ -345,31 +302,6 @@ class History:
             found[place] = found.get(place, 0) + one.counts.get("asleep", 0)
         return found
 
-    def models(self) -> list[str]:
-        """Return the names of all models that have had a release."""
-        return sorted(row["model"] for row in self._run("SELECT DISTINCT model FROM releases"))
-
-    def _read(
-        self, read: Callable[[Row], _Read], query: str, values: tuple[object, ...]
-    ) -> list[_Read]:
-        return [found for row in self._run(query, values) for found in self._readable(read, row)]
-
-    def _readable(self, read: Callable[[Row], _Read], row: Row) -> list[_Read]:
-        """Return the record in a row, alone in a list; nothing of a damaged one that a command may go on without."""
-        try:
-            return [read(row)]
-        except (ValueError, TypeError, KeyError, AttributeError) as damage:
-            error = ToolkitError(
-                f"the history {self.name} has a damaged record: {damage}",
-                hint="bring back its backup, or move it away: the hosts know what runs",
-            )
-            if self._without is None:
-                raise error from damage
-            if not self.fault:
-                self.fault = error.message
-                self._without(error)
-            return []
-
     def _select(
         self, where: str, values: tuple[object, ...], steps: bool = True
     ) -> list[Deployment]:
@@ -387,28 +319,3 @@ class History:
             return record_of(Deployment, row, steps=tuple(map(step_of, known.get(row["id"], ()))))
 
         return [each for row in found for each in self._readable(read, row)]
-
-    def _run(self, statement: str, values: tuple[object, ...] = ()) -> list[Row]:
-        given = [_storable(each) for each in values]
-        with self._lock:
-            try:
-                return self._db.run(statement, given)
-            except ToolkitError as error:
-                aside = self._db.aside() if self._without else None
-                if aside is None:
-                    raise
-                self._db = self._go_on(aside, error)
-                return self._db.run(statement, given)
-
-    def _go_on(self, aside: Database, error: ToolkitError) -> Database:
-        self.fault = error.message
-        if self._without:
-            self._without(error)
-        return aside
-
-
-def _storable(value: object) -> object:
-    """Replace what no database stores but logs and tracebacks may contain: NUL and lone surrogates."""
-    if isinstance(value, str):
-        return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
-    return value
