@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 from toolkit_recorder.middleware import Recorder
 
-from tests.recorder.test_middleware import CHAT, REQUESTS, Lab, ask, engine_lab, run
-
-__all__ = ["engine_lab"]
+from tests.recorder.recorder_lab import CHAT, REQUESTS, Lab, ask, run
 
 
 @pytest.mark.parametrize("body", [body for body, _ in REQUESTS])

@@ -13,13 +13,11 @@ from toolkit_recorder.lines import fields
 
 from tests.hostside.router_lab import REPO
 from tests.hostside.use_lab import handed_out, ledger
-from tests.recorder.test_middleware import TOLD, Lab, ask, engine_lab, run
+from tests.recorder.recorder_lab import TOLD, Lab, ask, run
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
 import use_carry
-
-__all__ = ["engine_lab"]
 
 
 def test_requests_of_all_kinds_are_handed_out_without_a_difference(
