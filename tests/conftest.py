@@ -6,7 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,13 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.adapters.history_lab import Clock
 from tests.adapters.postgres_lab import PostgresLab, postgres_server, require_postgresql
 from tests.fleet.lab import FleetLab, fleet_lab
 from tests.fleet.machine import require_hosts
 from tests.pace import Pace, paced
+from toolkit.adapters.history.database import Address, read_address
+from toolkit.adapters.history.history import History
 
 # A table at the end of each run shows what its files cost.
 pytest_plugins = ["tests.processor_time"]
@@ -106,6 +109,21 @@ def postgres() -> Iterator[PostgresLab]:
     require_postgresql()
     with postgres_server() as lab:
         yield lab
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def history_place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | Address:
+    """Where an empty history may be, of each kind."""
+    if request.param == "sqlite":
+        return tmp_path / "history.db"
+    return read_address(request.getfixturevalue("postgres").new_database())
+
+
+@pytest.fixture
+def history(history_place: Path | Address) -> Iterator[History]:
+    """An empty history of each kind, whose clock advances by one second with each call."""
+    with closing(History(history_place, Clock())) as found:
+        yield found
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from tests.adapters.history_lab import Clock
-from tests.adapters.test_history_use import CHUNK, LEDGER, SECOND, place
-from toolkit.adapters.history.database import Address
+from tests.adapters.test_history_use import CHUNK, LEDGER, SECOND
 from toolkit.adapters.history.history import History
 from toolkit.domain.clients.tally import Tally, Watched
 
-__all__ = ["place"]
-
 TALLY = Tally(498_611, "gpu-1", "tiny", "1.0", 3, {"200": 5, "503:no_replica": 1})
-
-
-@pytest.fixture
-def history(place: Path | Address) -> Iterator[History]:
-    found = History(place, Clock())
-    yield found
-    found.close()
 
 
 def test_counts_of_an_hour_add_up_and_a_part_that_comes_twice_counts_once(history: History) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.history_lab import Clock, at_once
-from toolkit.adapters.history.database import Address, read_address
+from toolkit.adapters.history.database import Address
 from toolkit.adapters.history.history import History
 from toolkit.adapters.history.schema import MIGRATIONS
 from toolkit.domain.clients.use import (
@@ -78,20 +78,6 @@ SECOND = UseChunk(
         ),
     ),
 )  # fmt: skip
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | Address:
-    if request.param == "sqlite":
-        return tmp_path / "history.db"
-    return read_address(request.getfixturevalue("postgres").new_database())
-
-
-@pytest.fixture
-def history(place: Path | Address) -> Iterator[History]:
-    found = History(place, Clock())
-    yield found
-    found.close()
 
 
 def test_an_empty_history_has_no_use(history: History) -> None:
@@ -208,9 +194,9 @@ def test_a_chunk_that_fails_in_the_middle_leaves_nothing(history: History) -> No
 
 
 def test_of_many_that_collect_at_once_one_stores_each_chunk(
-    place: Path | Address, history: History
+    history_place: Path | Address, history: History
 ) -> None:
-    many = [History(place, Clock()) for _ in range(4)]
+    many = [History(history_place, Clock()) for _ in range(4)]
     stored: list[bool] = []
 
     def collect(each: History) -> None:
@@ -229,14 +215,14 @@ def test_of_many_that_collect_at_once_one_stores_each_chunk(
 
 
 def test_ops_machines_that_read_different_hosts_add_to_the_same_sums_in_one_order(
-    place: Path | Address, history: History
+    history_place: Path | Address, history: History
 ) -> None:
     keys = [f"key-{number:02}" for number in range(60)]
     # Each host's ledger has its keys in the order in which they came there.
     orders = {"gpu-1": keys, "gpu-2": keys[::-1], "gpu-3": keys[::2] + keys[1::2]}
 
     def collect(host: str, ledger: str) -> None:
-        with closing(History(place, Clock())) as own:
+        with closing(History(history_place, Clock())) as own:
             for number in range(8):
                 rows = tuple(replace(ROW, host=host, key=key, requests=1) for key in orders[host])
                 start = Place(ledger, 1, number) if number else Place(ledger)
@@ -339,19 +325,19 @@ def test_a_cursor_of_the_former_schema_was_never_set_back_and_counts_from_then_o
 
 
 def test_a_history_of_the_former_schema_gets_the_tables(
-    place: Path | Address, monkeypatch: pytest.MonkeyPatch
+    history_place: Path | Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("toolkit.adapters.history.schema.MIGRATIONS", MIGRATIONS[:5])
-    if isinstance(place, Path):
+    if isinstance(history_place, Path):
         from toolkit.adapters.history import aside
 
         monkeypatch.setattr(aside, "MIGRATIONS", MIGRATIONS[:5])
-    former = History(place, Clock())
+    former = History(history_place, Clock())
     with pytest.raises(ToolkitError):
         former.use()
     former.close()
     monkeypatch.undo()
-    now = History(place, Clock())
+    now = History(history_place, Clock())
     assert now.add_use(CHUNK)
     assert now.use() == (ROW,)
     now.close()

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -20,10 +17,10 @@ import pytest
 from tests.adapters.history_lab import Clock
 from tests.adapters.test_history_use import CHUNK, LEDGER, ROW, SECOND
 from tests.hostside.router_lab import REPO
-from tests.hostside.use_lab import Replica
+from tests.workflows.ledger_host import LedgerHost, carry, requests, wrote
 from tests.workflows.world import World, release
 from toolkit.adapters.fakes.host import FakeHost
-from toolkit.adapters.history.database import Address, read_address
+from toolkit.adapters.history.database import Address
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.use import ROW as ORDER
 from toolkit.adapters.hosts.use import chunk_from_json
@@ -38,53 +35,6 @@ sys.path.insert(0, str(REPO / "toolkit/hostside"))
 import use_carry
 import use_hand_out
 import use_ledger
-
-
-class LedgerHost(FakeHost):
-    """A host in memory with a ledger on the disk, which hands out small parts."""
-
-    def __init__(self, name: str, root: Path, most: int = 3000) -> None:
-        super().__init__(Host(name))
-        self.root, self.most, self.asked, self.older = root, most, 0, False
-
-    def use(self, place: Place, last: Mapping[str, int] | None = None) -> UseChunk:
-        self.before("use")
-        self.asked += 1
-        asked = {**asdict(place), **({} if last is None or self.older else {"last": {**last}})}
-        found = use_hand_out.hand_out(str(self.root), asked, self.most)
-        return chunk_from_json(self.name, json.loads(json.dumps(found)))
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | Address:
-    if request.param == "sqlite":
-        return tmp_path / "history.db"
-    return read_address(request.getfixturevalue("postgres").new_database())
-
-
-@pytest.fixture
-def history(place: Path | Address) -> Iterator[History]:
-    found = History(place, Clock())
-    yield found
-    found.close()
-
-
-def requests(history: History) -> int:
-    return sum(each.requests for each in history.use(by=()))
-
-
-def wrote(root: Path, count: int, program: str = "tiny-blue", run: str = "a" * 16) -> Replica:
-    """Write records of a run, count them with the engine's counters, and carry them into the ledger."""
-    replica = Replica(root, program, run)
-    for _ in range(count):
-        replica.record()
-    replica.count(10 * count, 3 * count)
-    carry(root, program)
-    return replica
-
-
-def carry(root: Path, program: str = "tiny-blue") -> None:
-    use_carry.Carrier(str(root)).all(program)
 
 
 def test_host_and_ops_machine_agree_what_a_row_is() -> None:
@@ -137,11 +87,11 @@ def test_a_host_that_was_away_is_named_and_brings_the_rest_later(
 
 
 def test_two_that_collect_at_once_bring_each_record_once(
-    place: Path | Address, history: History, tmp_path: Path
+    history_place: Path | Address, history: History, tmp_path: Path
 ) -> None:
     host = LedgerHost("gpu1", tmp_path / "gpu1", most=1000)
     wrote(host.root, 400)
-    others = [History(place, Clock()) for _ in range(3)]
+    others = [History(history_place, Clock()) for _ in range(3)]
     brought: list[int] = []
     threads = [
         threading.Thread(target=lambda each=each: brought.append(collect([host], each).records))
@@ -162,7 +112,7 @@ COLLECT = """
 import sys
 from pathlib import Path
 from tests.adapters.history_lab import Clock
-from tests.workflows.test_use_collect import LedgerHost
+from tests.workflows.ledger_host import LedgerHost
 from toolkit.adapters.history.history import History
 from toolkit.workflows.use.collect import collect
 host = LedgerHost("gpu1", Path(sys.argv[1]), most=600)
@@ -245,78 +195,6 @@ def test_records_that_were_dropped_are_counted_as_lost(
     assert cursor.lost > 0
     assert found.records + cursor.lost == 100
     assert reconciled(history.use_runs())[0].missing == cursor.lost
-
-
-@pytest.mark.parametrize("most", [400, 10**6])
-@pytest.mark.parametrize("files", [1, 3])
-def test_a_host_that_was_set_back_to_an_earlier_state_is_counted_on_and_named(
-    history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: int, most: int
-) -> None:
-    """As by a snapshot of its disk: what was recorded then was collected, and nothing of it counts again."""
-    if files > 1:
-        monkeypatch.setattr(use_ledger, "FILE_BYTES", 3000)
-    host = LedgerHost("gpu1", tmp_path / "gpu1", most)
-    replica = wrote(host.root, 5)
-    shutil.copytree(host.root, tmp_path / "snapshot")
-    carrier = use_carry.Carrier(str(host.root))
-    for _ in range(20):
-        replica.record()
-        carrier.look()
-    assert (max(use_ledger.files(str(host.root / "use"))) > 1) is (files > 1)
-    collect([host], history)
-    assert requests(history) == 25
-    shutil.rmtree(host.root)
-    shutil.copytree(tmp_path / "snapshot", host.root)
-    # What comes before a collection is told from what it has by the numbers of each run.
-    wrote(host.root, 3, run="c" * 16)
-    found = collect([host], history)
-    assert (found.records, found.errors, found.skipped, requests(history)) == (3, {}, (), 28)
-    wrote(host.root, 7, run="b" * 16)
-    assert collect([host], history).records == 7
-    assert requests(history) == 35
-    assert [each.set_back for each in history.use_cursors()] == [1]
-    (release,) = reconciled([each for each in history.use_runs() if each.run != "a" * 16])
-    assert (release.exact, release.missing, release.records) == (True, 0, 10)
-
-
-def test_a_host_of_an_older_toolkit_that_was_set_back_goes_on_at_its_end(
-    history: History, tmp_path: Path
-) -> None:
-    """It cannot leave out what was collected, and nothing may count twice."""
-    host = LedgerHost("gpu1", tmp_path / "gpu1", most=10**6)
-    wrote(host.root, 5)
-    shutil.copytree(host.root, tmp_path / "snapshot")
-    wrote(host.root, 20, run="c" * 16)
-    collect([host], history)
-    shutil.rmtree(host.root)
-    shutil.copytree(tmp_path / "snapshot", host.root)
-    wrote(host.root, 3, run="b" * 16)
-    host.older = True
-    found = collect([host], history)
-    assert (found.records, found.skipped, requests(history)) == (0, ("gpu1",), 25)
-    (said,) = found.remarks()
-    assert said.startswith("gpu1: its toolkit is older than this one")
-    assert collect([host], history).skipped == ()
-    assert requests(history) == 25
-
-
-def test_a_host_that_was_set_back_is_read_whole_or_not_at_all(
-    history: History, tmp_path: Path
-) -> None:
-    host = LedgerHost("gpu1", tmp_path / "gpu1", most=400)
-    wrote(host.root, 5)
-    shutil.copytree(host.root, tmp_path / "snapshot")
-    wrote(host.root, 20, run="c" * 16)
-    collect([host], history)
-    before = history.use_cursors()
-    shutil.rmtree(host.root)
-    shutil.copytree(tmp_path / "snapshot", host.root)
-    wrote(host.root, 8, run="b" * 16)
-    times = iter([True, True, True, False])
-    found = collect([host], history, lambda: next(times))
-    assert (found.unfinished, requests(history), history.use_cursors()) == (("gpu1",), 25, before)
-    assert collect([host], history).records == 8
-    assert requests(history) == 33
 
 
 def test_a_collection_stops_where_it_is_told_to(history: History, tmp_path: Path) -> None:
