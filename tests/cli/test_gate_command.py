@@ -41,6 +41,24 @@ def test_a_version_that_serves_is_asked_without_a_question(fleet: Fleet) -> None
     assert "answers: passed\n  golden prompts passed: 1 of 1\n" in said.out
 
 
+def test_a_gate_of_a_version_that_serves_is_in_the_audit_log_and_a_dry_run_asks_nothing(
+    fleet: Fleet,
+) -> None:
+    (fleet.prompt.place / "golden.jsonl").write_text(
+        json.dumps({"name": "who", "prompt": "who are you?", "expect": {"contains": "nobody"}})
+    )
+    dry = fleet("gate tiny@v1 --dry-run")
+    assert (dry.code, dry.json()["dry_run"]) == (0, True)
+    assert [each["kind"] for each in dry.json()["plan"]["steps"]] == ["gate"]
+    assert fleet.world.host.events == []
+    assert not [x for x in fleet("releases tiny").json()["gates"] if x["verdict"] == "failed"]
+
+    assert fleet("gate tiny@v1").code == 8
+    last = fleet("audit list --model tiny").json()["entries"][-1]
+    assert (last["command"], last["outcome"]) == ("gate run", "release-failed")
+    assert ("answers", "failed") in {(each["gate"], each["verdict"]) for each in last["gates"]}
+
+
 def test_a_version_is_not_started_without_a_yes(fleet: Fleet) -> None:
     assert fleet("gate run tiny@v2").code == 3
     assert len(fleet.world.host.facts.slots) == 1

@@ -9,14 +9,17 @@ from dataclasses import replace
 import pytest
 
 from tests.workflows.test_hold import lease_ends
-from tests.workflows.world import GB, Killed, World, release
+from tests.workflows.world import GB, TIMING, Killed, World, release
 from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.adapters.fakes.host import FakeHost, gpu
 from toolkit.cli.views.slot import state_words
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.gates.guard import Guard, Verdict
 from toolkit.domain.hosts.facts import ProcessState, SlotFacts
-from toolkit.errors import NothingSuitableError, ReleaseFailedError
+from toolkit.errors import NothingSuitableError, RefusedError, ReleaseFailedError
+from toolkit.planning.change.deploy import Wanted
+from toolkit.workflows.change.gating import gate_version
+from toolkit.workflows.change.wanted import Order
 
 BACK = [
     "drain tiny-green",
@@ -326,4 +329,18 @@ def test_a_model_that_wakes_during_a_rollback_is_counted_before_anything_stops(
         swapped.rollback()
     swapped.before(lambda _: None)
     assert ("green", "v2", "healthy", 100) in swapped.table()
+    assert dozing(swapped) == {"v1"}
+
+
+@pytest.mark.parametrize("serving", [True, False])
+def test_a_gate_wakes_no_release_that_dozes(swapped: World, serving: bool) -> None:
+    if not serving:
+        lost = (replace(each, weight=0) for each in swapped.host.facts.slots)
+        swapped.see(slots=tuple(lost))
+        swapped.host.files["routes.json"] = json.dumps({"routes": []})
+    before = swapped.table()
+    order = Order("gate", "tiny", lambda _: Wanted("gate", sleepy(1)), None, TIMING)
+    with pytest.raises(RefusedError, match=r"tiny #1 \(v1\) dozes on gpu1, and a gate wakes no"):
+        gate_version(swapped.command(), order, Guard(), lambda _: True)
+    assert swapped.table() == before
     assert dozing(swapped) == {"v1"}

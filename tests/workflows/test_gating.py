@@ -15,6 +15,7 @@ from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.gates.guard import Answers, Guard, Verdict
 from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.registry.model import Check
 from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import BusyError, NothingSuitableError, RefusedError, ReleaseFailedError
 from toolkit.planning.change.deploy import Wanted
@@ -88,6 +89,28 @@ def test_a_version_that_runs_is_asked_as_it_is(world: World, guard: Guard) -> No
     failed = world.history.failure("tiny", 1)
     assert failed is not None
     assert failed.result.verdict is Verdict.FAILED
+
+
+def test_a_version_that_differs_in_its_checks_alone_is_asked_of_the_replica_that_runs(
+    world: World, guard: Guard
+) -> None:
+    world.deploy(release(1))
+    for each in world.hosts.values():
+        each.says = says("v1")
+    before = world.table()
+    other = replace(release(1), number=2, checks=(Check("capital?", contains="Paris"),))
+    plans: list[GatePlan] = []
+    gated = gate(world, other, guard, plans)
+    assert (gated.started, gated.release.number, verdicts(gated)) == (
+        False,
+        1,
+        [("answers", "passed")],
+    )
+    assert [str(step.kind) for each in plans for step in each.plan.steps] == ["gate"]
+    with pytest.raises(ReleaseFailedError, match="without 'Rome'"):
+        gate(world, replace(other, checks=(Check("capital?", contains="Rome"),)), guard)
+    assert world.table() == before
+    assert {event.split()[0] for event in world.host.events} == {"complete"}
 
 
 def test_the_serving_version_is_asked_alone(world: World, guard: Guard) -> None:
@@ -215,7 +238,9 @@ def test_a_release_that_is_being_changed_is_not_asked(world: World, guard: Guard
 
 def test_without_a_yes_nothing_is_started(world: World, guard: Guard) -> None:
     world.deploy(release(1))
-    order = Order("gate", "tiny", lambda _: Wanted("gate", release(2)), None, TIMING)
-    with pytest.raises(RefusedError, match="nothing was changed"):
-        gate_version(world.command(), order, guard, lambda _: False)
-    assert world.host.events == []
+    for number in (1, 2):
+        wanted = Wanted("gate", release(number))
+        order = Order("gate", "tiny", lambda _, wanted=wanted: wanted, None, TIMING)
+        with pytest.raises(RefusedError, match="nothing was changed"):
+            gate_version(world.command(), order, guard, lambda _: False)
+        assert world.host.events == []

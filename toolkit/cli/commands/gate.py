@@ -36,7 +36,7 @@ from toolkit.workflows.guard.serving import serving_place
 from toolkit.workflows.tools import Timing
 
 if TYPE_CHECKING:
-    from toolkit.workflows.change.gating import Gated
+    from toolkit.workflows.change.gating import Gated, GatePlan
 
 
 class _ByModel(click.Group):
@@ -52,6 +52,13 @@ class _ByModel(click.Group):
         named.params = [each for each in named.params if each.name != "model"]
         named.callback = partial(named.callback, model=cmd_name)
         return named
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command by its own name: the audit log names a command, and not its model."""
+        name, found, rest = super().resolve_command(ctx, args)
+        return (found.name if found else name), found, rest
 
 
 @click.group(cls=_ByModel)
@@ -115,7 +122,12 @@ def run(
     found.select(named)
     members = open_members(place, found.hosts, pins)
     order = Order("gate", version.model, want, version, Timing(ready=ready_timeout), named=named)
-    confirm = confirmation(show_gate, yes=yes, dry_run=dry_run, as_json=as_json)
+
+    def confirm(plan: GatePlan) -> bool:
+        # What runs is asked without a question.
+        agreed = yes or plan.asks_alone
+        return confirmation(show_gate, yes=agreed, dry_run=dry_run, as_json=as_json)(plan)
+
     gated = gate_version(members, order, version.guard, confirm)
     failure = None
     if gated.refused:

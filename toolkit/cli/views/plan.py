@@ -101,9 +101,13 @@ def show_stop(plan: StopPlan) -> None:
 
 
 def show_gate(gating: GatePlan) -> None:
-    """Print the plan of a gate that starts a release to standard error."""
+    """Print the plan of a gate to standard error."""
     plan = gating.plan
     title = plan.release.title if plan.release else plan.model
+    if gating.asks_alone:
+        note(f"gate {title} on {gating.host}: it runs there, nothing is started or stopped")
+        _show_hosts({gating.host: plan})
+        return
     tries = any(step.kind is StepKind.ADAPT for step in plan.steps)
     how = "its new adapters are loaded" if tries else "it starts beside what serves"
     end = "get no traffic and are forgotten" if tries else "gets no traffic and is stopped"

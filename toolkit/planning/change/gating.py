@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from toolkit.domain.deployment.plan import Plan, Step, StepKind
+from toolkit.domain.deployment.plan import Plan, Step, StepKind, Strategy
 from toolkit.domain.deployment.release import Release, ReleaseAdapter
 from toolkit.domain.hosts.facts import HostFacts, SlotFacts
 from toolkit.errors import NothingSuitableError, RefusedError
@@ -23,11 +23,36 @@ _KEPT = (
 
 
 def slot_running(release: Release, facts: HostFacts) -> SlotFacts | None:
-    """Return the slot in which the release runs and answers; None where it does not."""
+    """Return the slot in which the release runs and answers, with the checks of `release`; None where it does not.
+
+    Checks are asked from outside. So a replica that was started with others answers these as well as a new one.
+    """
+    found = []
     for slot in facts.slots_of(release.model):
-        if slot.release is not None and slot.release.same_as(release) and slot.healthy:
+        if slot.release is None or not slot.healthy:
+            continue
+        if slot.release.same_as(release):
             return slot
-    return None
+        asked = replace(slot.release, checks=release.checks)
+        if asked.same_as(release):
+            found.append(replace(slot, release=asked))
+    return next(iter(found), None)
+
+
+def plan_asking(slot: SlotFacts, facts: HostFacts) -> Plan:
+    """Return the one step of a gate whose release runs in `slot`: nothing starts and nothing stops."""
+    current = facts.serving_slot(slot.model)
+    step = Step(StepKind.GATE, "it runs here, and is asked as it is", slot.slot)
+    return Plan(
+        action="gate",
+        model=slot.model,
+        release=slot.release,
+        previous=current.release if current else None,
+        slot=slot.slot,
+        port=slot.port,
+        strategy=Strategy.SWITCH,
+        steps=(step,),
+    )
 
 
 def _trying(plan: Plan, up: str) -> tuple[Step, ...]:
@@ -78,6 +103,11 @@ def plan_gating(wanted: Wanted, facts: HostFacts) -> Plan:
         raise RefusedError(
             f"{facts.name} is not as its settings say, and a gate changes no host",
             hint="toolkit provision",
+        )
+    if StepKind.WAKE in kinds:
+        raise RefusedError(
+            f"{release.title} dozes on {facts.name}, and a gate wakes no standby",
+            hint=f"{up}: it answers its checks before it takes traffic",
         )
     if StepKind.ADAPT in kinds:
         return replace(

@@ -14,7 +14,7 @@ from toolkit.domain.hosts.facts import HostFacts, SlotFacts
 from toolkit.errors import InputError, RefusedError, ReleaseFailedError, ToolkitError
 from toolkit.planning.change.adapters import adapter_changes
 from toolkit.planning.change.deploy import Wanted
-from toolkit.planning.change.gating import plan_gating, slot_running
+from toolkit.planning.change.gating import plan_asking, plan_gating, slot_running
 from toolkit.planning.change.placement import having
 from toolkit.planning.change.rollout import numbered
 from toolkit.planning.routing.agreement import agreed
@@ -26,7 +26,7 @@ from toolkit.workflows.change.recover import Ending, end_unfinished, undo
 from toolkit.workflows.change.subject import Change
 from toolkit.workflows.change.wanted import Order, usual_start
 from toolkit.workflows.fleet.look import lock_all, look
-from toolkit.workflows.guard.checks import fault_of_check
+from toolkit.workflows.guard.checks import fault_of_checks
 from toolkit.workflows.guard.gates import refusal, run_gates
 from toolkit.workflows.guard.replicas import Place
 from toolkit.workflows.tools import Tools, require_yes
@@ -38,6 +38,11 @@ class GatePlan:
 
     host: str
     plan: Plan
+
+    @property
+    def asks_alone(self) -> bool:
+        """Whether the release runs and is asked as it is."""
+        return all(step.kind is StepKind.GATE for step in self.plan.steps)
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -66,14 +71,15 @@ def gate_version(
 ) -> Gated:
     """Run the gates of `guard` on the release that `order` wants, on the first of its hosts.
 
-    A release that runs there is asked as it is. Another one is started beside what serves, gets no traffic and is
-    stopped again; `confirm` sees the plan of that. Raises RefusedError where `confirm` says no or where anything that
-    runs would be touched, NothingSuitableError where it does not fit.
+    A release that runs there is asked as it is, and one that differs in its checks alone as well. Another one is
+    started beside what serves, gets no traffic and is stopped again. `confirm` sees the plan. Raises RefusedError where
+    `confirm` says no or where anything that runs would be touched, NothingSuitableError where it does not fit.
     """
     tools, wanted, facts = _chosen(members, order)
-    starts = slot_running(wanted.release, facts) is None
-    if starts:
-        require_yes(GatePlan(tools.host.name, plan_gating(wanted, facts)), confirm)
+    there = slot_running(wanted.release, facts)
+    starts = there is None
+    plan = plan_asking(there, facts) if there else plan_gating(wanted, facts)
+    require_yes(GatePlan(tools.host.name, plan), confirm)
     # Also where nothing is started: a change of the release that is asked would look like its failure.
     with lock_all([tools.host], tools.owner, tools.patience):
         if starts:
@@ -128,12 +134,11 @@ def _chosen(members: Sequence[Tools], order: Order) -> tuple[Tools, Wanted, Host
 def _check(tools: Tools, slot: SlotFacts) -> None:
     """Raise ReleaseFailedError where the replica in `slot` does not pass its checks."""
     assert slot.release is not None, "the slot of a release"
-    for check in slot.release.checks:
-        if fault := fault_of_check(tools.host, slot.port, slot.release, check):
-            raise ReleaseFailedError(
-                f"{slot.release.title} did not pass its checks: {fault}",
-                hint=f"toolkit logs {slot.model} --slot {slot.slot}",
-            )
+    if fault := fault_of_checks(tools.host, slot.port, slot.release):
+        raise ReleaseFailedError(
+            f"{slot.release.title} did not pass its checks: {fault}",
+            hint=f"toolkit logs {slot.model} --slot {slot.slot}",
+        )
 
 
 def _asked(
