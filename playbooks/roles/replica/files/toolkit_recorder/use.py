@@ -34,7 +34,9 @@ class Use:
 
     def __init__(self, scope: Scope) -> None:
         self.key, self.id = PROBE, ""
-        for name, value in scope["headers"]:
+        # The first of a name counts. A server appends the trailers of a chunked body to the headers, and the router,
+        # which removes a client's own header of this name, passes trailers on.
+        for name, value in reversed(tuple(scope["headers"])):
             if name == KEY:
                 self.key = value.decode("latin-1")
             elif name == REQUEST:
