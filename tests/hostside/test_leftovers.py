@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -236,3 +237,21 @@ def test_a_directory_that_others_can_write_to_keeps_what_lies_in_it(ground: Grou
     (why,) = removed["kept"].values()
     assert why.startswith(f"other users can write to {ground.root}/compiling")
     assert (ground.root / "compiling/.tiny-blue.new/file").exists()
+
+
+def test_an_engine_whose_stamp_the_disk_does_not_give_back_is_not_unfinished(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = ground.put("engines/vllm-3")
+    (engine / ".complete").write_text("")
+    whole = os.stat
+
+    def stat(path: Any, **given: Any) -> os.stat_result:
+        if str(path).endswith("/.complete"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+        return whole(path, **given)
+
+    monkeypatch.setattr(os, "stat", stat)
+    assert ground.found() == {}
+    assert ground.remove("engines/vllm-3") == {"freed": 0, "kept": {}}
+    assert engine.is_dir()

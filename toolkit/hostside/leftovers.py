@@ -115,8 +115,16 @@ def _all(root: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _is_whole_engine(place: str, directory: str, name: str) -> bool:
-    stamped = os.path.exists(os.path.join(place, ".complete"))
-    return directory == "engines" and not name.startswith(".") and stamped
+    if directory != "engines" or name.startswith("."):
+        return False
+    try:
+        os.stat(os.path.join(place, ".complete"))
+    except FileNotFoundError:
+        return False
+    except OSError:
+        # The disk does not tell, and an engine that may be whole is no leftover.
+        return True
+    return True
 
 
 def _walked(top: str) -> tuple[float, list[tuple[Inode, int, int]]]:
