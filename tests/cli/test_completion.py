@@ -86,6 +86,13 @@ def offers(shell: Prompt, kind: str, typed: str) -> list[str]:
         ("toolkit audit list --model ti", ["plain,tiny"]),
         ("toolkit status --registry mo", ["file,mo"]),
         ("toolkit outdated tiny t", ["plain,tiny"]),
+        ("toolkit gate t", ["plain,tiny"]),
+        ("toolkit gate r", ["plain,record", "plain,run"]),
+        ("toolkit gate tiny @ h", ["plain,huge"]),
+        ("toolkit gate tiny --dry", ["plain,--dry-run"]),
+        ("toolkit gate tiny --yes --host l", ["plain,localhost"]),
+        ("toolkit sleep tiny --not-in-turn-with t", ["plain,tiny"]),
+        ("toolkit schedule install --to un", ["dir,un"]),
         ("toolkit deploy x", []),
     ],
 )
@@ -103,9 +110,21 @@ def test_zsh_and_fish_are_offered_the_whole_word(shell: Shell) -> None:
     ] in (["plain,tiny@huge"], ["plain", "tiny@huge"])
 
 
+# What an option takes, by the word for it in the help.
+KINDS = {
+    "HOST": names.Name.HOST,
+    "FILE": names.Name.FILE,
+    "DIR": names.Name.DIRECTORY,
+    "MODEL": names.Name.MODEL,
+    "OTHER": names.Name.MODEL,
+    "KEY": names.Name.KEY,
+}
+
+
 def test_the_table_of_names_is_that_of_the_commands() -> None:
     flags: dict[str, set[str]] = {}
     first: dict[str, str | None] = {}
+    valued: list[tuple[str, click.Option]] = []
 
     def walk(command: click.Command, path: str) -> None:
         if isinstance(command, click.Group):
@@ -117,6 +136,8 @@ def test_the_table_of_names_is_that_of_the_commands() -> None:
         for each in command.params:
             if isinstance(each, click.Option) and each.is_flag:
                 flags[path].update(each.opts, each.secondary_opts)
+            elif isinstance(each, click.Option):
+                valued.append((path, each))
             elif isinstance(each, click.Argument):
                 first.setdefault(path, each.name)
 
@@ -124,6 +145,10 @@ def test_the_table_of_names_is_that_of_the_commands() -> None:
     # The words that say which option takes the word after it: `--version` of `ask` does, that of `toolkit` does not.
     words = json.loads((Path(names.__file__).parent / "words.json").read_text())
     assert flags == {path: set(said["flags"]) - {"--help", "-h"} for path, said in words.items()}
+    for path, option in valued:
+        kind = names._OPTIONS.get(f"{path} {option.opts[0]}") or names._OPTIONS.get(option.opts[0])
+        if option.metavar in KINDS:
+            assert (kind, path) == (KINDS[option.metavar], path), option.opts
     named = {path for path, name in first.items() if name in ("model", "models", "host", "hosts")}
     others = {"registry accept", "bundle load", "bundle show", "metrics setup", "keys revoke"}
     assert named | others == set(ARGUMENTS)

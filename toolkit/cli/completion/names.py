@@ -64,9 +64,12 @@ ARGUMENTS = {
     **dict.fromkeys(("bundle load", "bundle show", "metrics setup"), Name.DIRECTORY),
 }
 _MANY = ("bundle create", "outdated", "provision")
+# Groups in which the name of a model stands for one of their commands with it.
+_SHORT = {"gate": "gate run"}
 _OPTIONS = {
     "--host": Name.HOST,
     "--in-turn-with": Name.MODEL,
+    "--not-in-turn-with": Name.MODEL,
     "--key": Name.KEY,
     "--registry": Name.FILE,
     "--fleet": Name.FILE,
@@ -84,6 +87,8 @@ _OPTIONS = {
     "rollback --to": Name.RELEASE,
     "ask --version": Name.VERSION,
     "bundle create --to": Name.DIRECTORY,
+    "schedule install --to": Name.DIRECTORY,
+    "schedule remove --to": Name.DIRECTORY,
 }
 
 
@@ -112,7 +117,10 @@ def items_for(words: Sequence[str], typed: str, *, alone: bool = False) -> Items
         return _options(command, before, typed)
     kind = _kind(command, before)
     if kind is None:
-        return None if before else _commands(command, typed)
+        below = None if before else _commands(command, typed)
+        if below is not None and command in _SHORT:
+            below += items_for(_SHORT[command].split(), typed, alone=alone) or []
+        return below
     if kind in (Name.FILE, Name.DIRECTORY):
         return [CompletionItem(typed, type=kind.value)]
     names = _names(kind, words_of(command, before), typed, places_of(words))
@@ -135,7 +143,10 @@ def command_of(words: Sequence[str]) -> tuple[str, list[str]]:
     """Return the command, with its subcommand, and the words after it."""
     rest = [each for each in words if each != "--debug"]
     size = 2 if " ".join(rest[:2]) in _words() else 1
-    return " ".join(rest[:size]), rest[size:]
+    command, after = " ".join(rest[:size]), rest[size:]
+    if after and not after[0].startswith("-"):
+        command = _SHORT.get(command, command)
+    return command, after
 
 
 @cache
