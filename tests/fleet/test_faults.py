@@ -107,9 +107,11 @@ def test_hosts_see_what_this_machine_shares_and_cannot_change_it(alpha: Machine)
 
 def test_python_on_a_host_may_believe_in_another_time(alpha: Machine) -> None:
     alpha.set_clock(-86400)
+    began = time.time()
     told = float(alpha.run("/usr/bin/python3", "-Ic", "import time; print(time.time())"))
+    ended = time.time()
     alpha.set_clock(0)
-    assert abs(told + 86400 - time.time()) < 20
+    assert began <= told + 86400 <= ended
 
 
 def test_toolkit_reads_the_inventory_of_the_lab(lab: FleetLab) -> None:
