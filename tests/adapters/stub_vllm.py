@@ -36,8 +36,8 @@ served = (
 )
 # Seconds that each answer took to begin.
 took = []
-# Set by the request that lets a held one go.
-released = threading.Event()
+# Set by the request that lets a held one go, and how many are held.
+released, held = threading.Event(), [0]
 # Requests of clients so far, and the memory that they took.
 clients, taken = [0], []
 
@@ -58,6 +58,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 *(f'{name}{{engine="0"}} {value}' for name, value in use.counters().items()),
                 f'vllm:num_requests_running{{engine="0"}} {float(running[0])}',
                 'vllm:cache_config_info{block_size="128",engine="0",num_gpu_blocks="16"} 1.0',
+                f"stub:requests_held {held[0]}",
                 *counted(),
                 "",
             )
@@ -103,8 +104,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if user[:1] == ["slow"]:
                 time.sleep(float(user[1]) if user[1:] else 1.5)
             elif user[:1] == ["held"]:
+                held[0] += 1
                 released.wait(60)
                 released.clear()
+                held[0] -= 1
             elif user[:1] == ["release"]:
                 released.set()
             elif user[:1] and user[0] in WAYS:

@@ -36,7 +36,9 @@ def let_go(site: StubSite, *hosts: str) -> None:
         site.lab[host].run("/usr/bin/python3", "-c", ask, body)
 
 
-def open_requests(site: StubSite, host: str) -> int:
-    """Return how many requests the engine of a host works on."""
+def held_requests(site: StubSite, host: str) -> int:
+    """Return how many requests the engine of a host holds."""
     read = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8100/metrics', timeout=50).read().decode())"
-    return int(float(site.lab[host].run("/usr/bin/python3", "-c", read).split()[1]))
+    lines = site.lab[host].run("/usr/bin/python3", "-c", read).splitlines()
+    (shown,) = (each for each in lines if each.startswith("stub:requests_held "))
+    return int(shown.split()[1])

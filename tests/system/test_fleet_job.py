@@ -15,7 +15,7 @@ from tests.hostside.router_lab import free_port
 from tests.pace import Pace
 from tests.system.beside import beside
 from tests.system.figures import agree_on_good, by_both_sources, without_data
-from tests.system.held import all_done, end_of_held_request, let_go, open_requests
+from tests.system.held import all_done, end_of_held_request, held_requests, let_go
 from tests.system.on_call import on_call
 from tests.system.planted import FAULTS, GUARD, LONG, Fault, try_version
 from tests.system.stub_site import PROMPT, REGISTRY, StubSite, stub_site
@@ -147,7 +147,7 @@ def test_a_host_without_power_is_named_and_catches_up(site: StubSite, pace: Pace
         # Whoever looks how many of them a host computes, and then cuts its power, takes seconds on a busy machine.
         ends = [pool.submit(end_of_held_request, site, pace) for _ in range(12)]
         # every host computes some of them
-        until(lambda: open_requests(site, "gamma"), 30, lambda number: number > 2)
+        until(lambda: held_requests(site, "gamma"), 60, lambda number: number > 2)
         cut = time.time()
         lost.power_off()
         off = pace()
