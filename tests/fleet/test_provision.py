@@ -198,7 +198,10 @@ def _json(lab: FleetLab, *words: str) -> Any:
 
 
 # What commands and the watch write below the root at any time.
-_OF_OTHERS = ("bin*", "*/*.sock", "deployment.lock", "watch", "use", "logs", "router/host.prom*")
+_OF_OTHERS = (
+    "bin*", "*/*.sock", "deployment.lock", "watch", "use", "logs",
+    "router/host.prom", "router/.host.prom.*", "router/use.json", "router/.use.json.*",
+)  # fmt: skip
 
 
 def _everything(machine: Machine) -> tuple[str, str, str]:
