@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from toolkit_recorder import middleware, use
 from toolkit_recorder.middleware import Recorder
 
 from tests.recorder.recorder_lab import CHAT, Lab, ask, run
@@ -22,7 +23,30 @@ STREAM = b"text/event-stream; charset=utf-8"
 PAUSE = 0.2
 
 
-def record(lab: Lab, before: list[bytes], after: list[bytes], kind: bytes = STREAM) -> Any:
+class Clock:
+    """The recorder's clock. It stands still but for the pause: a busy machine may hold a request up anywhere."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    for module in (middleware, use):
+        monkeypatch.setattr(module, "time", made)
+    return made
+
+
+def record(
+    lab: Lab, clock: Clock, before: list[bytes], after: list[bytes], kind: bytes = STREAM
+) -> Any:
     """Return the record of an answer with a pause in it."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -30,7 +54,8 @@ def record(lab: Lab, before: list[bytes], after: list[bytes], kind: bytes = STRE
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         for body in before:
             await send({"type": "http.response.body", "body": body, "more_body": True})
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(0)
+        clock.now += PAUSE
         for body in (*after, b""):
             await send({"type": "http.response.body", "body": body, "more_body": body != b""})
 
@@ -59,25 +84,27 @@ def record(lab: Lab, before: list[bytes], after: list[bytes], kind: bytes = STRE
     ],
 )
 def test_the_first_token_is_no_event_before_it(
-    engine_lab: Lab, before: list[bytes], after: list[bytes], first: str
+    engine_lab: Lab, clock: Clock, before: list[bytes], after: list[bytes], first: str
 ) -> None:
-    found = record(engine_lab, before, after)["first"]
-    seen = "none" if found is None else "at once" if found < PAUSE else "after the pause"
+    found = record(engine_lab, clock, before, after)["first"]
+    seen = {None: "none", 0: "at once", PAUSE: "after the pause"}[found]
     assert seen == first
 
 
-def test_a_comment_hides_no_usage(engine_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_comment_hides_no_usage(
+    engine_lab: Lab, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     usage = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":7}}\n\n'
     after = [usage, *[COMMENT] * 3, b"data: [DONE]\n\n"]
     monkeypatch.setattr("toolkit_recorder.middleware.states.watch", lambda *_: False)
-    line = record(engine_lab, [ROLE], after)
+    line = record(engine_lab, clock, [ROLE], after)
     assert (line["in"], line["out"], line["end"]) == (3, 7, "whole")
 
 
 def test_an_answer_that_is_no_stream_has_no_comments(
-    engine_lab: Lab, monkeypatch: pytest.MonkeyPatch
+    engine_lab: Lab, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = [b'{"usage"', b':{"prompt_tokens":3}', b"}"]
     monkeypatch.setattr("toolkit_recorder.middleware.states.watch", lambda *_: False)
-    line = record(engine_lab, [], whole, b"application/json")
+    line = record(engine_lab, clock, [], whole, b"application/json")
     assert (line["in"], line["first"]) == (3, None)
