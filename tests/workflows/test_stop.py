@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from tests.pace import Pace
 from tests.workflows.world import AGES, TIMING, Killed, World, press_ctrl_c, release
+from toolkit.adapters.fakes import slots
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.errors import HostError, InputError, ToolkitError
 from toolkit.workflows.change.stop import stop_model
@@ -70,6 +74,24 @@ def test_replicas_of_a_host_end_at_once(world: World) -> None:
     assert world.serving() == {}
     assert [len(each.facts.slots) for each in world.hosts.values()] == [0] * world.count
     assert world.outcomes()[-1] == ("stop", 2, "done")
+
+
+def test_the_double_of_a_host_keeps_changes_of_its_slots_that_come_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.deploy(release(1))
+    world.deploy(release(2))
+    others = slots.others
+
+    def slowly(*given: Any) -> Any:
+        found = others(*given)
+        time.sleep(0.05)
+        return found
+
+    monkeypatch.setattr(slots, "others", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(world.host.stop, ("tiny-blue", "tiny-green")))
+    assert world.host.facts.slots == ()
 
 
 def test_a_replica_that_does_not_end_keeps_no_other_one(world: World) -> None:

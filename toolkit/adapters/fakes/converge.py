@@ -41,17 +41,20 @@ class FakeConverge:
         if playbook == self.failing:
             raise HostError(f"{host.name}: {playbook}: a task failed")
         if playbook == "provision":
-            self.target.facts = replace(
-                self.target.facts,
-                converged=variables["provision_digest"],
-                settings=settings_of(host, ""),
-                router=RouterFacts(True, host.router_bind, "2.6", 1),
+            self.target.learn(
+                lambda facts: replace(
+                    facts,
+                    converged=variables["provision_digest"],
+                    settings=settings_of(host, ""),
+                    router=RouterFacts(True, host.router_bind, "2.6", 1),
+                )
             )
         elif playbook == "engine" and variables.get("engine_beside"):
             self.target.beside.add(variables["engine_id"])
         elif playbook == "engine":
-            engines = (*self.target.facts.engines, variables["engine_id"])
-            self.target.facts = replace(self.target.facts, engines=engines)
+            self.target.learn(
+                lambda facts: replace(facts, engines=(*facts.engines, variables["engine_id"]))
+            )
         elif variables.get("replica_runs_on"):
             self.target.rewrite(variables["replica_manifest"])
         elif state == "started":

@@ -9,6 +9,7 @@ from toolkit.adapters.fakes.behaviour import UNFIT, Behaviour
 from toolkit.adapters.fakes.guard import FakeGuards, Guarded
 from toolkit.adapters.fakes.records import Recorded
 from toolkit.adapters.fakes.replicas import Replicas
+from toolkit.adapters.fakes.slots import mended
 from toolkit.adapters.fakes.stock import Stocked
 from toolkit.adapters.hosts.facts import own_routes
 from toolkit.domain.gates.guard import AdapterReturn, GateResult, GuardPhase, Verdict
@@ -94,8 +95,7 @@ class FakeHost(Replicas, Stocked, Recorded, Guarded):
         found = self.facts.lost_guards
         # Of an order whose guard stands there is a copy.
         standing = {f"guard/{model}.json" for model in self.guards.orders}
-        sound = tuple(each for each in self.facts.damaged if each not in found)
-        self.facts = replace(self.facts, damaged=sound)
+        self.learn(lambda facts: mended(facts, found))
         return tuple(each for each in found if each not in standing)
 
     def _used(self, device: Device, slots: Sequence[SlotFacts]) -> Device:

@@ -8,6 +8,7 @@ from typing import Any
 
 from toolkit.adapters.fakes.guard import FakeGuards
 from toolkit.adapters.fakes.routing import Routed
+from toolkit.adapters.fakes.slots import mended
 from toolkit.domain.clients.evidence import Answered
 from toolkit.domain.clients.requests import LoggedRequest, RecordedUse, RequestPart
 from toolkit.domain.clients.use import LedgerSums, Place, UseChunk
@@ -62,9 +63,7 @@ class Recorded(Routed):
         if self.opened and self.opened.rollout == rollout:
             self.opened = None
         self.left_to_guards = [each for each in self.left_to_guards if each.rollout != rollout]
-        lost = self.facts.lost_records
-        sound = tuple(each for each in self.facts.damaged if each not in lost)
-        self.facts = replace(self.facts, damaged=sound)
+        self.learn(lambda facts: mended(facts, facts.lost_records))
 
     def answered(self, request: str) -> tuple[Answered, ...]:
         self.before("answered")

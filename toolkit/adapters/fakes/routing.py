@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from toolkit.adapters.fakes.behaviour import Behaviour
-from toolkit.adapters.fakes.slots import Slots
+from toolkit.adapters.fakes.slots import Slots, mended
 from toolkit.adapters.hosts.facts import asleep_of, own_routes, share_of
 from toolkit.adapters.hosts.held import busy, lock_lost
 from toolkit.domain.clients.keys import HostKeys, KeyRing
@@ -93,9 +93,7 @@ class Routed(Slots):
         return self.ring
 
     def repair_keys(self, ring: KeyRing) -> KeyRing:
-        self.facts = replace(
-            self.facts, damaged=tuple(each for each in self.facts.damaged if "keys" not in each)
-        )
+        self.learn(lambda facts: mended(facts, [e for e in facts.damaged if "keys" in e]))
         return self.apply_keys(ring)
 
     def want(self, model: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import Any
 
 from toolkit.adapters.fakes.adapters import FakeAdapters
@@ -45,6 +46,12 @@ class Slots(Named):
     before: Callable[[str], None] = lambda _: None
     interruption: Interruption = field(default_factory=Interruption)
     adapters: FakeAdapters = field(default_factory=FakeAdapters)
+    _turn: Lock = field(default_factory=Lock, repr=False, compare=False)
+
+    def learn(self, change: Callable[[HostFacts], HostFacts]) -> None:
+        """Change the facts of the host; commands change several of its slots at once."""
+        with self._turn:
+            self.facts = change(self.facts)
 
     def happens(self, event: str) -> None:
         """Note that `event` happens on the host, after what `before` does at it."""
@@ -78,9 +85,7 @@ class Slots(Named):
 
     def stop(self, program: str) -> None:
         """Stop the replica of a slot and empty the slot."""
-        self.facts = replace(
-            self.facts, slots=tuple(s for s in self.facts.slots if program_of(s) != program)
-        )
+        self.learn(lambda facts: replace(facts, slots=others(facts, program)))
 
     def kill(self, program: str) -> None:
         """End a replica's process as a crash would. What starts in the place of one that dozes waits."""
@@ -98,8 +103,17 @@ class Slots(Named):
         return next(each for each in self.facts.slots if program_of(each) == program)
 
     def _set(self, slot: SlotFacts) -> None:
-        others = [each for each in self.facts.slots if program_of(each) != program_of(slot)]
-        self.facts = replace(self.facts, slots=(*others, slot))
+        self.learn(lambda facts: replace(facts, slots=(*others(facts, program_of(slot)), slot)))
+
+
+def mended(facts: HostFacts, damaged: Container[str]) -> HostFacts:
+    """Return the facts of a host on which the files `damaged` are sound again."""
+    return replace(facts, damaged=tuple(each for each in facts.damaged if each not in damaged))
+
+
+def others(facts: HostFacts, program: str) -> tuple[SlotFacts, ...]:
+    """Return the slots of a host but for that of `program`."""
+    return tuple(each for each in facts.slots if program_of(each) != program)
 
 
 def program_of(slot: SlotFacts) -> str:

@@ -36,7 +36,7 @@ class Stocked(Routed):
 
     def place(self, source: str, digest: str, files: Sequence[str], report: Report) -> None:
         self.happens(f"place {digest[:8]}")
-        self.facts = replace(self.facts, snapshots=(*self.facts.snapshots, digest))
+        self.learn(lambda facts: replace(facts, snapshots=(*facts.snapshots, digest)))
 
     def hash_files(self, digest: str, report: Report) -> dict[str, dict[str, Any]]:
         return {}
@@ -78,22 +78,26 @@ class Stocked(Routed):
         self.beside.discard(engine)
         self.damaged.pop(engine, None)
         self.sealed.add(engine)
-        engines = (*(each for each in self.facts.engines if each != engine), engine)
-        self.facts = replace(self.facts, engines=engines)
+        self.learn(lambda facts: replace(facts, engines=(*without(facts.engines, engine), engine)))
 
     def remove(self, kind: str, name: str) -> int:
         self.happens(f"remove {kind} {name[:8]}")
-        without = {
-            "snapshots": tuple(each for each in self.facts.snapshots if each != name),
-            "engines": tuple(each for each in self.facts.engines if each != name),
-        }
-        self.facts = replace(self.facts, **{kind: without[kind]})  # type: ignore[arg-type]
+        if kind == "engines":
+            self.learn(lambda facts: replace(facts, engines=without(facts.engines, name)))
+        else:
+            self.learn(lambda facts: replace(facts, snapshots=without(facts.snapshots, name)))
         return 1
 
     def renew_program(self, damaged: Sequence[str]) -> None:
         self.happens("renew program")
-        left = [each for each in self.facts.changed_files if not each.startswith("bin/hostside-")]
-        self.facts = replace(self.facts, changed_files=tuple(left))
+        self.learn(
+            lambda facts: replace(
+                facts,
+                changed_files=tuple(
+                    each for each in facts.changed_files if not each.startswith("bin/hostside-")
+                ),
+            )
+        )
 
     def leftovers(self) -> tuple[Leftover, ...]:
         self.before("leftovers")
@@ -108,6 +112,11 @@ class Stocked(Routed):
         self.left = [each for each in self.left if each not in gone]
         kept = {each.path: each.busy for each in named if each.busy}
         return RemovedLeftovers(sum(each.size for each in gone), kept)
+
+
+def without(names: Sequence[str], name: str) -> tuple[str, ...]:
+    """Return `names` but for `name`."""
+    return tuple(each for each in names if each != name)
 
 
 def hash_of(text: str) -> str:
