@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 
 _UNITS = {
     "B": 1,
@@ -66,9 +67,15 @@ def written_size(size: int) -> str:
     """
     if isinstance(size, Size) and size.written:
         return size.written
+    return _shortest(int(size))
+
+
+# Each comparison of two releases asks it of their memory, and a change compares hundreds of times.
+@lru_cache(maxsize=256)
+def _shortest(size: int) -> str:
     texts = [f"{size / number:.10g}{unit}" for unit, number in _UNITS.items()]
     exact = [text for text in texts if _SIZE.fullmatch(text) and parse_size(text) == size]
-    return min(exact, key=len, default=f"{int(size)}B")
+    return min(exact, key=len, default=f"{size}B")
 
 
 def stated_size(size: int) -> str:

@@ -53,7 +53,8 @@ class ReleaseAdapter:
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form in a release."""
-        return {**asdict(self), "checks": [check.as_json() for check in self.checks]}
+        data = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {**data, "checks": [check.as_json() for check in self.checks]}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> ReleaseAdapter:

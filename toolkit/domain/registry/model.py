@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -92,7 +92,8 @@ class Check:
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form in a release. A chat is not named: releases of an older toolkit are as they were."""
-        data = asdict(self)
+        # `asdict` takes ten times as long, and each comparison of two releases asks for their checks.
+        data = {name: getattr(self, name) for name in self.__dataclass_fields__}
         if self.kind in ("", "chat"):
             del data["kind"]
         return data
