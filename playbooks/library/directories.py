@@ -7,11 +7,10 @@ DOCUMENTATION = r"""
 module: directories
 short_description: Create several directories and the accounts that own them in one task
 description:
-  - Creates the system user and the system groups that are absent, and takes the shell from a user that has one.
+  - Creates the system user and the system groups that are absent, takes the shell from a user that has one, and puts
+    the user into its groups.
   - Creates each directory that is absent, and corrects owner and permissions of those that differ.
-  - A directory of another owner was in that owner's hands. What is no regular file with one name, such as
-    a link, is removed from it, and its files go to the new owner. Sockets stay: a running process may use them.
-  - Does so in one task, because each task takes about half a second of a host's provisioning.
+  - Does so in one task, because each task takes about half a second of a host's provisioning and of a replica's start.
 options:
   user:
     description: A system user without a shell and without a home, with a group of the same name.
@@ -25,6 +24,11 @@ options:
         description: What the user is for.
         required: true
         type: str
+      groups:
+        description: System groups that the user shares with others.
+        default: []
+        type: list
+        elements: str
   groups:
     description: System groups.
     default: []
@@ -52,6 +56,13 @@ options:
         description: Permissions, in octal.
         default: "0755"
         type: str
+      take_over:
+        description:
+          - Whether a directory of another owner, which was in that owner's hands, is cleared.
+          - What is no regular file with one name, such as a link, is removed from it.
+          - Its files go to the new owner. Sockets stay, because a running process may use them.
+        default: true
+        type: bool
 author: [the toolkit's authors]
 """
 
@@ -82,7 +93,7 @@ import stat
 
 from ansible.module_utils.basic import AnsibleModule
 
-NO_SHELL = "/usr/sbin/nologin"
+NO_HOME, NO_SHELL = "/nonexistent", "/usr/sbin/nologin"
 
 
 def main():
@@ -92,10 +103,12 @@ def main():
         "owner": {"type": "str", "default": "root"},
         "group": {"type": "str"},
         "mode": {"type": "str", "default": "0755"},
+        "take_over": {"type": "bool", "default": True},
     }
     user_spec = {
         "name": {"type": "str", "required": True},
         "comment": {"type": "str", "required": True},
+        "groups": {"type": "list", "elements": "str", "default": []},
     }
     module = AnsibleModule(
         argument_spec={
@@ -118,25 +131,39 @@ def main():
                 continue
             changed.append(path)
             if not module.check_mode:
-                converge(path, *wanted)
+                converge(path, *wanted, take_over=each["take_over"])
     module.exit_json(changed=bool(changed), changed_paths=changed)
 
 
 def accounts(module, user, groups):
-    """Create the user and the groups that are absent; yield their names."""
-    if user and not known(pwd.getpwnam, user["name"]):
-        words = ["--system", "--no-create-home", "--shell", NO_SHELL, "--comment", user["comment"]]
-        # A group of this name may be there already.
-        own = ["--gid", user["name"]] if known(grp.getgrnam, user["name"]) else ["--user-group"]
-        run(module, ["useradd", *words, *own, user["name"]])
-        yield "user %s" % user["name"]
-    elif user and pwd.getpwnam(user["name"]).pw_shell != NO_SHELL:
-        run(module, ["usermod", "--shell", NO_SHELL, user["name"]])
-        yield "shell of %s" % user["name"]
-    for group in groups:
+    """Create the groups and the user that are absent, and correct the user; yield what that changes."""
+    for group in [*groups, *(user["groups"] if user else [])]:
         if not known(grp.getgrnam, group):
             run(module, ["groupadd", "--system", group])
             yield "group %s" % group
+    if user:
+        yield from account(module, user["name"], user["comment"], user["groups"])
+
+
+def account(module, name, comment, groups):
+    """Create the user, or correct its shell and its groups; yield what that changes."""
+    if not known(pwd.getpwnam, name):
+        words = ["--system", "--no-create-home", "--home-dir", NO_HOME]
+        words += ["--shell", NO_SHELL, "--comment", comment]
+        words += ["--groups", ",".join(groups)] if groups else []
+        # A group of this name may be there already.
+        words += ["--gid", name] if known(grp.getgrnam, name) else ["--user-group"]
+        run(module, ["useradd", *words, name])
+        yield "user %s" % name
+        return
+    if pwd.getpwnam(name).pw_shell != NO_SHELL:
+        run(module, ["usermod", "--shell", NO_SHELL, name])
+        yield "shell of %s" % name
+    for group in groups:
+        # In check mode the group may still be absent.
+        if not known(grp.getgrnam, group) or name not in grp.getgrnam(group).gr_mem:
+            run(module, ["usermod", "--append", "--groups", group, name])
+            yield "%s in %s" % (name, group)
 
 
 def known(find, name):
@@ -177,7 +204,7 @@ def found(module, path):
     return (seen.st_uid, seen.st_gid), stat.S_IMODE(seen.st_mode)
 
 
-def converge(path, owner, mode):
+def converge(path, owner, mode, take_over=True):
     """Make the directory, or correct it by descriptor, so that nobody can exchange it for a link meanwhile."""
     # The directories above it, too: a login may have any umask.
     former = os.umask(0o022)
@@ -190,14 +217,14 @@ def converge(path, owner, mode):
         former = os.fstat(directory).st_uid
         os.fchown(directory, *owner)
         os.fchmod(directory, mode)
-        if former not in (0, owner[0]):
+        if take_over and former not in (0, owner[0]):
             for name in os.listdir(directory):
-                take_over(directory, name, owner)
+                hand_over(directory, name, owner)
     finally:
         os.close(directory)
 
 
-def take_over(directory, name, owner):
+def hand_over(directory, name, owner):
     """Give the entry of the directory to the owner, or remove it; the former owner can no longer exchange it."""
     seen = os.stat(name, dir_fd=directory, follow_symlinks=False)
     if stat.S_ISSOCK(seen.st_mode):

@@ -71,19 +71,59 @@ def test_a_link_in_place_of_a_directory_is_refused(directories: Any, tmp_path: P
         directories.converge(str(tmp_path / "router"), ME, 0o700)
 
 
-USER = {"name": "toolkit", "comment": "Self-hosted models"}
-MADE = "useradd --system --no-create-home --shell /usr/sbin/nologin --comment Self-hosted models"
+@pytest.mark.skipif(os.geteuid() != 0, reason="another owner's directory needs root")
+def test_a_replicas_home_keeps_what_it_has_under_another_owner(
+    directories: Any, tmp_path: Path
+) -> None:
+    home = tmp_path / "tiny-blue"
+    (home / "use").mkdir(parents=True)
+    (home / "use" / "run.jsonl").write_text("{}\n")
+    os.chown(home, NOBODY, NOBODY)
+    directories.converge(str(home), (NOBODY - 1, NOBODY - 1), 0o700, take_over=False)
+    assert (home / "use" / "run.jsonl").read_text() == "{}\n"
+    assert (home.stat().st_uid, stat.S_IMODE(home.stat().st_mode)) == (NOBODY - 1, 0o700)
+
+
+MADE = (
+    "useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin"
+    " --comment Self-hosted models"
+)
 
 
 @pytest.mark.parametrize(
-    ("users", "groups", "said"),
+    ("users", "groups", "own", "said"),
     [
-        ({}, {"models"}, [f"{MADE} --user-group toolkit"]),
+        ({}, {"models": []}, [], [f"{MADE} --user-group toolkit"]),
         # A group without its user.
-        ({}, {"toolkit", "models"}, [f"{MADE} --gid toolkit toolkit"]),
-        ({"toolkit": "/bin/sh"}, {"models"}, ["usermod --shell /usr/sbin/nologin toolkit"]),
-        ({"toolkit": "/usr/sbin/nologin"}, set(), ["groupadd --system models"]),
-        ({"toolkit": "/usr/sbin/nologin"}, {"models"}, []),
+        ({}, {"toolkit": [], "models": []}, [], [f"{MADE} --gid toolkit toolkit"]),
+        ({"toolkit": "/bin/sh"}, {"models": []}, [], ["usermod --shell /usr/sbin/nologin toolkit"]),
+        ({"toolkit": "/usr/sbin/nologin"}, {}, [], ["groupadd --system models"]),
+        ({"toolkit": "/usr/sbin/nologin"}, {"models": []}, [], []),
+        # A user that shares a group.
+        (
+            {},
+            {"models": []},
+            ["shared"],
+            ["groupadd --system shared", f"{MADE} --groups shared --user-group toolkit"],
+        ),
+        (
+            {"toolkit": "/usr/sbin/nologin"},
+            {"models": [], "shared": ["ann"]},
+            ["shared"],
+            ["usermod --append --groups shared toolkit"],
+        ),
+        (
+            {"toolkit": "/usr/sbin/nologin"},
+            {"models": []},
+            ["shared"],
+            ["groupadd --system shared", "usermod --append --groups shared toolkit"],
+        ),
+        (
+            {"toolkit": "/usr/sbin/nologin"},
+            {"models": [], "shared": ["toolkit"]},
+            ["shared"],
+            [],
+        ),
     ],
 )
 @pytest.mark.parametrize("check", [False, True])
@@ -91,7 +131,8 @@ def test_accounts_are_made_where_they_are_absent_and_no_service_user_keeps_a_she
     directories: Any,
     monkeypatch: pytest.MonkeyPatch,
     users: dict[str, str],
-    groups: set[str],
+    groups: dict[str, list[str]],
+    own: list[str],
     said: list[str],
     check: bool,
 ) -> None:
@@ -99,9 +140,7 @@ def test_accounts_are_made_where_they_are_absent_and_no_service_user_keeps_a_she
         return SimpleNamespace(pw_shell=users[name])
 
     def group(name: str) -> Any:
-        if name not in groups:
-            raise KeyError(name)
-        return SimpleNamespace()
+        return SimpleNamespace(gr_mem=groups[name])
 
     monkeypatch.setattr(directories, "pwd", SimpleNamespace(getpwnam=user))
     monkeypatch.setattr(directories, "grp", SimpleNamespace(getgrnam=group))
@@ -111,7 +150,10 @@ def test_accounts_are_made_where_they_are_absent_and_no_service_user_keeps_a_she
     def run_command(words: list[str], check_rc: bool) -> None:
         assert check_rc
         ran.append(" ".join(words))
+        if words[0] == "groupadd":
+            monkeypatch.setitem(groups, words[-1], [])
 
     module = SimpleNamespace(check_mode=check, run_command=run_command)
-    assert len([*directories.accounts(module, USER, ["models"])]) == len(said)
+    wanted = {"name": "toolkit", "comment": "Self-hosted models", "groups": own}
+    assert len([*directories.accounts(module, wanted, ["models"])]) == len(said)
     assert ran == ([] if check else said)
