@@ -16,8 +16,9 @@ from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
 from toolkit.domain.bounds import SMALL_FILE
+from toolkit.domain.excerpt import brief
 from toolkit.domain.hosts.metrics import Selection, Series
-from toolkit.domain.outside import brief, parse_mapping
+from toolkit.domain.outside import parse_mapping
 from toolkit.domain.secret import Secret
 from toolkit.errors import HostError, InputError
 

@@ -1,4 +1,4 @@
-"""Excerpts of texts for one line of a table, and of two texts so that a reader sees where they differ."""
+"""Excerpts of texts for messages and tables, and of two texts so that a reader sees where they differ."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ _BEFORE = 12
 _CUT = "..."
 
 
-def excerpt(text: str) -> str:
-    """Return the text in at most `LONGEST` characters."""
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - len(_CUT)]}{_CUT}"
+def excerpt(text: str, most: int = LONGEST) -> str:
+    """Return the text in at most `most` characters, the mark of a cut included."""
+    return text if len(text) <= most else f"{text[: most - len(_CUT)]}{_CUT}"
+
+
+def brief(text: str, most: int = 400) -> str:
+    """Return the text, or its first `most` characters and the mark of a cut."""
+    return text if len(text) <= most else f"{text[:most]}{_CUT}"
 
 
 def excerpts(one: str, other: str) -> tuple[str, str]:

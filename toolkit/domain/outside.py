@@ -17,6 +17,7 @@ from types import NoneType, UnionType
 from typing import Any, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
 from toolkit.domain.bounds import JSON_DEPTH, JSON_PARTS, TEXT, WHOLE
+from toolkit.domain.excerpt import excerpt
 
 T = TypeVar("T")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -132,13 +133,7 @@ def shown(value: Any) -> str:
         return "a number of more than 30 digits"
     if isinstance(value, (dict, list, tuple)):
         return "a mapping" if isinstance(value, dict) else "a list"
-    text = ascii(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def brief(text: str, most: int = 400) -> str:
-    """Return what a message says of a text from outside: the text, cut where it is longer than `most` characters."""
-    return text if len(text) <= most else f"{text[:most]}..."
+    return excerpt(ascii(value))
 
 
 def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from toolkit.config.yaml_dump import dump_yaml
 from toolkit.config.yaml_text import MAX_LINE
 from toolkit.domain.bounds import GOLDEN, GOLDEN_PROMPTS
+from toolkit.domain.excerpt import brief
 from toolkit.domain.outside import parse_mapping
 from toolkit.errors import InputError
 
@@ -60,9 +61,8 @@ def draft_text(title: str, prompts: Iterable[tuple[Mapping[str, Any], str]]) -> 
     """Return the file of golden prompts, each with what the release `title` answered as a comment."""
     parts = [_HEAD.format(title=title)]
     for prompt, answer in prompts:
-        said = answer if len(answer) <= SHOWN else f"{answer[:SHOWN]}..."
         text = dump_yaml([dict(prompt)], indented=False, width=_WIDTH)
         # JSON leaves this one control character as it is, and no file may have it.
-        shown = json.dumps(said).replace("\x7f", "\\u007f")
+        shown = json.dumps(brief(answer, SHOWN)).replace("\x7f", "\\u007f")
         parts.append(f"\n# answered: {shown}\n{text}")
     return "".join(parts)

@@ -20,6 +20,7 @@ from toolkit.config.registry.inheritance import REQUIRED
 from toolkit.config.registry.places import mapping
 from toolkit.config.registry.schema import ModelSpec, VersionSpec
 from toolkit.config.yaml_text import Fault, Where, YamlText
+from toolkit.domain.excerpt import excerpt
 from toolkit.domain.registry.model import unknown
 from toolkit.planning.engines.vllm_rules import flag_fault, permission_fault, variable_fault
 from toolkit.planning.engines.vllm_values import OptionFault
@@ -131,7 +132,7 @@ class _Model:
     def _revision(self, where: Where, name: str, revision: Any) -> Iterator[Fault]:
         if not isinstance(revision, str) or is_commit(revision) or self.unpinned:
             return
-        shown = revision if len(revision) <= 60 else f"{revision[:57]}..."
+        shown = excerpt(revision)
         yield self.document.found(
             (*where, "revision"),
             f"revision {shown!r} is no full commit (40 of 0-9 a-f)",

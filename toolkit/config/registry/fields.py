@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engines.engine import ENGINES
+from toolkit.domain.excerpt import excerpt
 from toolkit.domain.quantity import parse_size
 from toolkit.planning.engines.vllm_reserved import ENGINE_ENV, EXAMPLE_FLAG, EXAMPLE_VARIABLE
 
@@ -71,7 +72,7 @@ def _matching(pattern: str, message: str, hint: str) -> AfterValidator:
 
 def short(text: str) -> str:
     """Return `text` quoted, cut where it is too long for a message."""
-    return repr(text if len(text) <= 60 else f"{text[:57]}...")
+    return repr(excerpt(text))
 
 
 def normal_flag(name: str) -> str:

@@ -17,9 +17,10 @@ from typing import Any
 
 from toolkit.config.paths import absolute, permissions
 from toolkit.config.text_file import in_turn, read_text
+from toolkit.domain.excerpt import brief
 from toolkit.domain.files.capabilities import ModelFacts
 from toolkit.domain.files.snapshot import FileDigest, Snapshot, case_fault, is_safe_path, path_fault
-from toolkit.domain.outside import TwiceError, brief, parse_json, shown
+from toolkit.domain.outside import TwiceError, parse_json, shown
 from toolkit.domain.registry.model import Version
 from toolkit.errors import InputError
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from toolkit.domain.excerpt import brief
+
 _MOST_WORDS = 200
 _MOST_TEXT = 400
 _HIDDEN = "***"
@@ -28,7 +30,7 @@ def without_secrets(text: str, most: int = _MOST_TEXT) -> str:
     text = "".join(each if each.isprintable() else " " for each in text)
     for form in _FORMS:
         text = form.sub(rf"\g<1>{_HIDDEN}", text)
-    return text if len(text) <= most else f"{text[:most]}..."
+    return brief(text, most)
 
 
 def words_without_secrets(words: Iterable[str]) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from toolkit.domain.excerpt import excerpt
 from toolkit.domain.outside import parse_json, parse_mapping
 from toolkit.planning.engines import vllm_allowed
 from toolkit.planning.engines import vllm_permissions as permissions
@@ -240,8 +241,7 @@ def _shown(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, list | tuple):
         return "a list" if value else "an empty list"
-    text = str(value)
-    text = text if len(text) <= 60 else f"{text[:57]}..."
+    text = excerpt(str(value))
     return repr(text) if isinstance(value, str) else text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from toolkit.domain.excerpt import brief
 from toolkit.domain.gates.golden import Expectation, Fit, Fits, Kind, ToolCall
 from toolkit.planning.guard.kinds import Said, cosine, norm
 
@@ -136,4 +137,4 @@ def _refuses(said: Said) -> bool:
 
 
 def _short(text: str) -> str:
-    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+    return repr(brief(text, _SHOWN))

@@ -13,6 +13,7 @@ from toolkit.domain.bounds import BUNDLE, WHOLE
 from toolkit.domain.engines.compiled import CompiledTree
 from toolkit.domain.engines.engine import EngineLock
 from toolkit.domain.engines.requirements import LockedPackage
+from toolkit.domain.excerpt import brief
 from toolkit.domain.files.bundle import (
     COMPILED,
     LOCK,
@@ -27,7 +28,7 @@ from toolkit.domain.files.bundle import (
     weights_path,
 )
 from toolkit.domain.files.snapshot import FileDigest, Snapshot, is_safe_path
-from toolkit.domain.outside import brief, checked, parse_json, shown
+from toolkit.domain.outside import checked, parse_json, shown
 from toolkit.domain.registry.model import Version
 from toolkit.errors import IntegrityError, NothingSuitableError
 from toolkit.planning.release.engine_choice import choose_lock

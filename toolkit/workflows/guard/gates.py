@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.adapters.matching.matching import matching
+from toolkit.domain.excerpt import brief
 from toolkit.domain.gates.guard import GateResult, Guard, Unsure, Verdict
 from toolkit.workflows.guard.answers import answers_gate
 from toolkit.workflows.guard.benchmarks import benchmarks_gate
@@ -80,5 +81,6 @@ def _results(gating: Gating) -> Iterator[GateResult]:
 
 def _printable(text: str) -> str:
     """Return a reason, which quotes what a model and an engine answer, without what commands a terminal."""
-    cut = text if len(text) <= _REASON else f"{text[:_REASON]}..."
-    return "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in cut)
+    return "".join(
+        each if each.isprintable() else f"\\x{ord(each):02x}" for each in brief(text, _REASON)
+    )

@@ -7,6 +7,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from toolkit.domain.excerpt import excerpt
+
 _VOID = frozenset(("meta", "br", "rect", "line", "circle", "path", "use"))
 # Characters of one text; a report is no place for the whole of a log.
 _LONGEST = 300
@@ -58,8 +60,7 @@ def _escaped(value: object) -> str:
 
 def _plain(text: str) -> str:
     """Return a text without characters that are no text: of control, of direction, half of a pair."""
-    if len(text) > _LONGEST:
-        text = f"{text[: _LONGEST - 3]}..."
+    text = excerpt(text, _LONGEST)
     if text.isascii() and text.isprintable():
         return text
     return "".join(map(_character, text))
