@@ -120,6 +120,48 @@ def drain_option(requests: str = "running requests") -> Decorator:
     )
 
 
+def ready_timeout_option() -> Decorator:
+    """`--ready-timeout SECONDS`: how long a replica may take to get ready."""
+    return click.option(
+        "--ready-timeout",
+        type=Decimal(1),
+        default=1800.0,
+        show_default=True,
+        help="Seconds a replica may take to get ready.",
+    )
+
+
+def no_hosts_option() -> Decorator:
+    """`--no-hosts`: what hosts recorded of use is not collected before."""
+    return click.option(
+        "--no-hosts",
+        is_flag=True,
+        help="Take what the history has; collect nothing from the hosts.",
+    )
+
+
+def stated_traffic_options() -> Decorator:
+    """`--tokens-in N` and its kind: a traffic that is stated, in place of recorded use."""
+    return together(
+        click.option("--tokens-in", type=Whole(0), help="Input tokens of a stated traffic."),
+        click.option(
+            "--tokens-cached",
+            type=Whole(0),
+            default=0,
+            help="Those of them that a cache has.  [default: 0]",
+        ),
+        click.option("--tokens-out", type=Whole(0), help="Its output tokens."),
+        click.option("--requests", type=Whole(0), default=0, help="Its requests.  [default: 0]"),
+        click.option(
+            "--days",
+            type=Whole(1, 3660),
+            default=30,
+            show_default=True,
+            help="Days over which the stated traffic comes, from today on.",
+        ),
+    )
+
+
 def together(*options: Decorator) -> Decorator:
     """Return what gives a command all of `options`, listed in this order."""
 

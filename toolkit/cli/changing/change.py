@@ -16,6 +16,7 @@ from toolkit.cli.arguments.options import (
     dry_run_option,
     host_option,
     keep_option,
+    ready_timeout_option,
     serial_option,
     together,
     yes_option,
@@ -70,13 +71,7 @@ change_options = together(
     yes_option(),
     wait_option(),
     dry_run_option(),
-    click.option(
-        "--ready-timeout",
-        type=Decimal(1),
-        default=1800.0,
-        show_default=True,
-        help="Seconds a replica may take to get ready.",
-    ),
+    ready_timeout_option(),
     drain_option("running requests of the old replica"),
     click.option(
         "--bake",

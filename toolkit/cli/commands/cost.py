@@ -10,7 +10,14 @@ import click
 
 from toolkit.cli.arguments.days import first_and_last
 from toolkit.cli.arguments.numbers import Whole
-from toolkit.cli.arguments.options import costs_option, fleet_option, home_option, json_option
+from toolkit.cli.arguments.options import (
+    costs_option,
+    fleet_option,
+    home_option,
+    json_option,
+    no_hosts_option,
+    stated_traffic_options,
+)
 from toolkit.cli.opening.context import home_directory, open_history
 from toolkit.cli.opening.traffic import collected, is_stated, recorded_situation, stated_situation
 from toolkit.cli.terminal.output import note, print_json, require_one_form, say, table
@@ -46,22 +53,7 @@ from toolkit.workflows.fleet.cost import bills
     help="What the last table lists, and the rows of --csv.",
 )
 @click.option("--model", default=None, help="The model of a stated traffic.")
-@click.option("--tokens-in", type=Whole(0), default=None, help="Input tokens of a stated traffic.")
-@click.option(
-    "--tokens-cached",
-    type=Whole(0),
-    default=0,
-    help="Those of them that a cache has.  [default: 0]",
-)
-@click.option("--tokens-out", type=Whole(0), default=None, help="Its output tokens.")
-@click.option("--requests", type=Whole(0), default=0, help="Its requests.  [default: 0]")
-@click.option(
-    "--days",
-    type=Whole(1, 3660),
-    default=30,
-    show_default=True,
-    help="Days over which the stated traffic comes, from today on.",
-)
+@stated_traffic_options()
 @click.option("--host", "named", multiple=True, metavar="HOST", help="Hosts of a stated traffic.")
 @click.option(
     "--against",
@@ -82,9 +74,7 @@ from toolkit.workflows.fleet.cost import bills
     metavar="CHANGES",
     help="The bill with hosts=+1, traffic=0.5, device=OFFER, model=NAME or write-off=5.",
 )
-@click.option(
-    "--no-hosts", is_flag=True, help="Take what the history has; collect nothing from the hosts."
-)
+@no_hosts_option()
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV instead of text.")
 @fleet_option()
 @home_option()

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.cli.arguments.numbers import Decimal
 from toolkit.cli.arguments.options import (
     dry_run_option,
     fleet_option,
     home_option,
     host_option,
     json_option,
+    ready_timeout_option,
     registry_option,
     yes_option,
 )
@@ -75,13 +75,7 @@ def gate() -> None:
 @yes_option()
 @wait_option()
 @dry_run_option()
-@click.option(
-    "--ready-timeout",
-    type=Decimal(1),
-    default=1800.0,
-    show_default=True,
-    help="Seconds a replica may take to get ready.",
-)
+@ready_timeout_option()
 @host_option("On this host of the fleet.  [default: the first that serves the model]")
 @registry_option()
 @fleet_option()

@@ -8,7 +8,13 @@ from contextlib import suppress
 import click
 
 from toolkit.cli.arguments.numbers import Whole
-from toolkit.cli.arguments.options import fleet_option, home_option, json_option, registry_option
+from toolkit.cli.arguments.options import (
+    fleet_option,
+    home_option,
+    json_option,
+    no_hosts_option,
+    registry_option,
+)
 from toolkit.cli.opening.context import (
     home_directory,
     open_fleet,
@@ -32,9 +38,7 @@ from toolkit.workflows.use.collect import Collected, collect
     default=None,
     help="Over so many days, in place of the windows of the registry.",
 )
-@click.option(
-    "--no-hosts", is_flag=True, help="Show what the history has; collect nothing from the hosts."
-)
+@no_hosts_option()
 @click.option(
     "--ledger",
     "by_ledger",

@@ -12,7 +12,7 @@ import click
 
 from toolkit.adapters.history.history import History
 from toolkit.cli.arguments.days import first_and_last
-from toolkit.cli.arguments.options import fleet_option, home_option, json_option
+from toolkit.cli.arguments.options import fleet_option, home_option, json_option, no_hosts_option
 from toolkit.cli.completion.unknown_model import require_known
 from toolkit.cli.opening.context import home_directory, open_history, open_hosts
 from toolkit.cli.opening.ops_figures import keep_ops_current
@@ -59,9 +59,7 @@ from toolkit.workflows.use.collect import Collected, collect, tell
     help="Only this model with its adapters, or this adapter.",
 )
 @click.option("--key", default=None, metavar="NAME", help="Only this key.")
-@click.option(
-    "--no-hosts", is_flag=True, help="Show what the history has; collect nothing from the hosts."
-)
+@no_hosts_option()
 @click.option("--csv", "as_csv", is_flag=True, help="Print the rows as CSV with a header.")
 @fleet_option()
 @home_option()

@@ -14,13 +14,15 @@ import click
 from toolkit.adapters.door.door import Door
 from toolkit.adapters.matching.matching import matching
 from toolkit.cli.arguments.days import first_and_last
-from toolkit.cli.arguments.numbers import Decimal, Whole
+from toolkit.cli.arguments.numbers import Decimal
 from toolkit.cli.arguments.options import (
     costs_option,
     fleet_option,
     home_option,
     json_option,
+    no_hosts_option,
     registry_option,
+    stated_traffic_options,
 )
 from toolkit.cli.commands.ask import reachable, read_key
 from toolkit.cli.opening.context import home_directory, open_fleet, open_history, read_registry
@@ -63,21 +65,8 @@ _SIDES = {"inside": "inside", "api": "the closed API", "": "-"}
     metavar="DAY",
     help="The first day of recorded use.",
 )
-@click.option("--tokens-in", type=Whole(0), help="Input tokens of a stated traffic.")
-@click.option(
-    "--tokens-cached",
-    type=Whole(0),
-    default=0,
-    help="Those of them that a cache has.  [default: 0]",
-)
-@click.option("--tokens-out", type=Whole(0), help="Its output tokens.")
-@click.option("--requests", type=Whole(0), default=0, help="Its requests.  [default: 0]")
-@click.option(
-    "--days", type=Whole(1, 3660), default=30, show_default=True, help="Days of the stated traffic."
-)
-@click.option(
-    "--no-hosts", is_flag=True, help="Take what the history has; collect nothing from the hosts."
-)
+@stated_traffic_options()
+@no_hosts_option()
 @costs_option()
 @registry_option()
 @fleet_option()
