@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -70,6 +71,36 @@ def test_what_fits_is_shown_with_its_figures(plan: Callable[..., Said]) -> None:
     assert "cache     512 B a token; 1,024 tokens a request" in need
     assert "its `resources.memory` gives 64MiB (67.1 MB)" in need
     assert max(map(len, out.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("damage", ["gone", "no safetensors"])
+def test_the_hint_for_weights_that_cannot_be_read_is_about_the_place_where_they_lie(
+    plan: Callable[..., Said], prompt: Prompt, damage: str
+) -> None:
+    def spoil(weights: Path) -> None:
+        weights.unlink()
+        if damage != "gone":
+            weights.write_bytes(b"x" * 2000)
+
+    # `toolkit verify` knows of no directory beside the store
+    aside = prompt.place / "aside"
+    shutil.copytree(prompt.place / "model", aside)
+    spoil(prompt.place / "model" / "model.safetensors")
+    code, _, err = plan("tiny@v1")
+    assert (code, "verify" in err) == (5, False)
+    assert err.endswith("a changed model is a new version: toolkit registry pin tiny\n")
+    # in the store, it takes the damaged files out, and the plan reads them where they came from
+    shutil.rmtree(prompt.place / "model")
+    aside.rename(prompt.place / "model")
+    assert prompt("pull", "tiny@v1").code == 0
+    (stored,) = (prompt.place / "home").rglob("model.safetensors")
+    spoil(stored)
+    code, _, err = plan("tiny@v1")
+    assert (code, err.splitlines()[-1]) == (
+        5, "hint: toolkit verify --repair, then the same command again"
+    )  # fmt: skip
+    prompt("verify", "--repair")
+    assert plan("tiny@v1").code == 0
 
 
 def test_an_encoder_is_shown_without_a_cache(prompt: Prompt) -> None:

@@ -36,8 +36,11 @@ CONFIG = "config.json"
 _THREADS = 8
 
 
-def read_directory(directory: Path, snapshot: Snapshot) -> ModelFiles:
-    """Return the model whose files lie in `directory`; raises SourceError where they are missing or damaged."""
+def read_directory(directory: Path, snapshot: Snapshot, *, hint: str = "") -> ModelFiles:
+    """Return the model whose files lie in `directory`.
+
+    Raises SourceError, with `hint`, where they are missing or damaged.
+    """
     try:
         return _model(
             lambda path: _start(directory / path, INDEX + 1),
@@ -46,11 +49,11 @@ def read_directory(directory: Path, snapshot: Snapshot) -> ModelFiles:
         )
     except OSError as error:
         raise SourceError(
-            f"{error.filename} cannot be read: {error.strerror}", hint="toolkit verify"
+            f"{error.filename} cannot be read: {error.strerror}", hint=hint
         ) from error
     except ValueError as error:
         raise SourceError(
-            f"{directory} holds no model that can be read: {error}", hint="toolkit verify"
+            f"{directory} holds no model that can be read: {error}", hint=hint
         ) from error
 
 

@@ -39,7 +39,8 @@ def _require(
         fault = look(directory, [file.path for file in snapshot.files])
     except OSError as error:
         raise SourceError(
-            f"{error.filename} cannot be read: {error.strerror}", hint="toolkit verify"
+            f"{error.filename} cannot be read: {error.strerror}",
+            hint="toolkit verify --repair, then the same command again",
         ) from error
     if fault:
         raise unreliable(version.title, fault)

@@ -141,9 +141,13 @@ def read_model(version: Version, snapshot: Snapshot, store: Store, open_hub: Ope
     """
     stored = store.find(snapshot.source, snapshot.revision)
     if stored is not None:
-        return read_directory(stored.path, snapshot)
+        again = "toolkit verify --repair, then the same command again"
+        return read_directory(stored.path, snapshot, hint=again)
     if isinstance(version.source, LocalSource):
-        return read_directory(Path(version.source.path), snapshot)
+        # Nothing of it is in the store, so `toolkit verify` knows nothing of it.
+        check = "check that file and its permissions; a changed model is a new version"
+        pin = f"{check}: toolkit registry pin {version.model}"
+        return read_directory(Path(version.source.path), snapshot, hint=pin)
     return read_hub(open_hub(), version.source.repo, snapshot)
 
 
