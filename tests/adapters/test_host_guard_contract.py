@@ -88,9 +88,16 @@ def test_a_damaged_order_is_named_while_its_guard_goes_on_and_a_repair_mends_it(
     seen = lab.host.observe()
     assert (seen.lost_guards, len(seen.guards)) == ((), 1)
     lab.host.guard_end("tiny", "r1")
+    opened = OpenDeployment("r2", "deploy", "other", "blue", "ann@ops", None, None, True, 5.0)
+    with lab.host.lock(OWNER):
+        assert lab.host.keep_deployment(opened)
     lab.damage_order("other")
     assert lab.host.repair_guards() == ("guard/other.json",)
-    assert lab.host.observe().lost_guards == ()
+    seen = lab.host.observe()
+    assert (seen.lost_guards, seen.opened) == ((), replace(opened, unjudged=True))
+    with lab.host.lock(OWNER):
+        assert lab.host.keep_deployment(replace(opened, rollout="r3", model="third"))
+    assert [each.rollout for each in lab.host.observe().open_deployments] == ["r2", "r3"]
 
 
 def test_a_guard_withdraws_what_a_person_aborts_and_goes_on_with_nothing(

@@ -61,7 +61,25 @@ def test_one_whose_guard_has_an_order_that_cannot_be_read_stays_for_a_person_to_
     keep(tmp_path, TINY, OTHER)
     assert open_deployment.every(str(tmp_path)) == [TINY, OTHER]
     assert guard_order.repair(str(tmp_path)) == {"lost": ["guard/tiny.json"]}
-    assert open_deployment.every(str(tmp_path)) == [TINY, OTHER]
+    assert open_deployment.every(str(tmp_path)) == [{**TINY, "unjudged": True}, OTHER]
+
+
+@pytest.mark.parametrize("model", ["tiny", ".a b", "tiny.found"])
+def test_one_whose_lost_guard_a_repair_has_forgotten_stays_beside_the_next_ones(
+    tmp_path: Path, model: str
+) -> None:
+    named = {**TINY, "model": model}
+    (tmp_path / "guard").mkdir()
+    (tmp_path / "guard" / guard_order._name(model, guard_order.ORDER)).write_text("{}")
+    keep(tmp_path, named)
+    guard_order.repair(str(tmp_path))
+    assert guard_order.damaged(str(tmp_path)) == []
+    keep(tmp_path, OTHER)
+    assert open_deployment.every(str(tmp_path)) == [{**named, "unjudged": True}, OTHER]
+    # Its end is the end of the note, too.
+    open_deployment.drop(str(tmp_path), "r-1")
+    keep(tmp_path, {**named, "rollout": "r-3"}, OTHER)
+    assert open_deployment.every(str(tmp_path)) == [OTHER]
 
 
 @pytest.mark.parametrize(

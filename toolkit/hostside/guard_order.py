@@ -120,7 +120,8 @@ def damaged(root: str) -> list[str]:
 def repair(root: str) -> Document:
     """Write damaged orders anew from their copies; forget those without one, and other files that cannot be read.
 
-    Return {"lost": [path...]} of the orders that were forgotten, below `root`: their releases are watched no more.
+    Return {"lost": [path...]} of the orders that were forgotten, below `root`: their releases are watched no more, and
+    their deployments say so.
     """
     lost = []
     with _files(root) as opened:
@@ -131,11 +132,22 @@ def repair(root: str) -> Document:
             if order:
                 opened.write(name, json.dumps(order) + "\n", _ROOT_ONLY)
                 continue
-            opened.remove(name)
             if _is_order(name):
+                _leave_to_a_person(root, name)
                 lost.append(os.path.join(GUARD, name))
+            opened.remove(name)
         opened.sync()
     return {"lost": lost}
+
+
+def _leave_to_a_person(root: str, name: str) -> None:
+    """Note in the deployment whose guard's order is lost that nothing judges its release any more."""
+    # Here and not above: that module asks this one.
+    import open_deployment
+
+    for each in open_deployment.every(root):
+        if _name(each.get("model", ""), ORDER) == name:
+            open_deployment.leave(root, each["rollout"])
 
 
 def is_lost(root: str, model: str) -> bool:

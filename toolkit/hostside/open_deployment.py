@@ -56,6 +56,18 @@ def drop(root: str, rollout: str) -> Document:
     return {}
 
 
+def leave(root: str, rollout: str) -> None:
+    """Note in the deployment of this rollout that its guard is no more, so that a person decides about it."""
+    for path in (FILE, *_paths(root)):
+        found = _read(root, path)[0]
+        if found and found["rollout"] == rollout:
+            place, name = os.path.split(path)
+            with Directory(os.path.join(root, place) if place else root) as opened:
+                text = json.dumps({**found, "unjudged": True}) + "\n"
+                opened.write(name, text, _ROOT_ONLY)
+                opened.sync()
+
+
 def read(root: str) -> tuple[Document | None, bool]:
     """Return the deployment of the last command, None where it has ended, and whether its file is sound."""
     return _read(root, FILE)
@@ -79,7 +91,7 @@ def every(root: str) -> list[Document]:
 def _set_aside(root: str, coming: Document) -> None:
     """Keep the deployment that is there beside the `coming` one while its guard stands; it has not ended then.
 
-    So does one whose guard has lost its order: a person decides about it.
+    So does one whose guard has lost its order, also where a repair has forgotten that: a person decides about it.
     """
     last = read(root)[0]
     if last is None or last["rollout"] == coming["rollout"] or not _NAME.fullmatch(last["rollout"]):
@@ -89,7 +101,8 @@ def _set_aside(root: str, coming: Document) -> None:
 
     model = last.get("model", "")
     order = guard_order.read(root, model)
-    if order["rollout"] != last["rollout"] if order else not guard_order.is_lost(root, model):
+    stands = order["rollout"] == last["rollout"] if order else guard_order.is_lost(root, model)
+    if not stands and last.get("unjudged") is not True:
         return
     with Directory(make_own(root, LEFT)) as opened:
         opened.sweep()

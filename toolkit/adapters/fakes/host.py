@@ -96,7 +96,15 @@ class FakeHost(Replicas, Stocked, Recorded, Guarded):
         # Of an order whose guard stands there is a copy.
         standing = {f"guard/{model}.json" for model in self.guards.orders}
         self.learn(lambda facts: mended(facts, found))
-        return tuple(each for each in found if each not in standing)
+        lost = tuple(each for each in found if each not in standing)
+        models = {each.removeprefix("guard/").removesuffix(".json") for each in lost}
+        if self.opened and self.opened.model in models:
+            self.opened = replace(self.opened, unjudged=True)
+        self.left_to_guards = [
+            replace(each, unjudged=True) if each.model in models else each
+            for each in self.left_to_guards
+        ]
+        return lost
 
     def _used(self, device: Device, slots: Sequence[SlotFacts]) -> Device:
         taken = sum(

@@ -42,7 +42,8 @@ class Recorded(Routed):
         if self.opened and self.opened.rollout != opened.rollout:
             model = self.opened.model
             guard, lost = self.guards.orders.get(model), f"guard/{model}.json" in self.facts.damaged
-            if guard.rollout == self.opened.rollout if guard else lost:
+            stands = guard.rollout == self.opened.rollout if guard else lost
+            if stands or self.opened.unjudged:
                 self.left_to_guards.append(self.opened)
         self.opened = opened
         if head:

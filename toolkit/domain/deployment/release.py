@@ -269,7 +269,8 @@ class Deployment(Attempt):
 class OpenDeployment:
     """A deployment that has not ended, as its host keeps it: enough for any ops machine to end it.
 
-    `starts` is whether it starts a replica in its slot; `started_at` is in seconds since the epoch.
+    `starts` is whether it starts a replica in its slot; `started_at` is in seconds since the epoch. It is `unjudged`
+    where a repair has found the order of its guard lost: a person decides about it.
     """
 
     rollout: str
@@ -281,6 +282,7 @@ class OpenDeployment:
     previous: Release | None
     starts: bool
     started_at: float
+    unjudged: bool = False
 
     def on(self, host: str) -> Deployment:
         """Return it as a deployment on `host` that this history does not know; its id is 0."""
@@ -311,7 +313,9 @@ class OpenDeployment:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> OpenDeployment:
         """Return the deployment whose `as_json` is `data`."""
-        known = {name: data[name] for name in OpenDeployment.__dataclass_fields__}
+        # A record that an older toolkit has written says nothing of a guard.
+        found = {"unjudged": False, **data}
+        known = {name: found[name] for name in OpenDeployment.__dataclass_fields__}
         for name in ("release", "previous"):
             known[name] = Release.from_json(known[name]) if known[name] else None
         return OpenDeployment(**known)

@@ -108,11 +108,16 @@ def baking(facts: HostFacts, model: str = "") -> tuple[GuardFacts, ...]:
 def is_unjudged(facts: HostFacts, deployment: Deployment) -> bool:
     """Whether the release of an open deployment has all traffic and answers, and the order of its guard is lost.
 
-    Whether it was any good nobody knows: a command about another model must not decide that.
+    Whether it was any good nobody knows, also once a repair has forgotten that order: a command about another model
+    must not decide that.
     """
+    forgotten = any(
+        each.unjudged for each in facts.open_deployments if each.rollout == deployment.rollout
+    )
+    lost = f"guard/{deployment.model}.json" in facts.lost_guards
     new = next((each for each in facts.slots_of(deployment.model) if each.serving), None)
     return (
-        f"guard/{deployment.model}.json" in facts.lost_guards
+        (lost or forgotten)
         and guard_of(facts, deployment.rollout) is None
         and new is not None
         and not new.share
