@@ -11,6 +11,7 @@ import pytest
 
 from tests.adapters.host_contract import lab, targets_of
 from tests.adapters.host_lab import Behaviour, HostLab
+from tests.system.waiting import until
 from toolkit.adapters.hosts.client import silent
 from toolkit.domain.replicas.probe import PairsWanted
 from toolkit.planning.engines.vllm_log import read_actual
@@ -112,7 +113,11 @@ def test_vitals_tell_of_a_replica_and_of_its_cache(lab: HostLab, program: str) -
 
 def test_a_sample_has_what_replicas_and_router_have_counted(lab: HostLab, program: str) -> None:
     lab.route(with_model(Routes(), "tiny", targets_of(lab, "blue"), created=1))
-    first, second = lab.host.sample(), lab.host.sample()
+    # A sample waits for a second for a replica's figures, which a busy machine may take from it once.
+    first, second = (
+        until(lab.host.sample, 60, lambda found: all(each.answers for each in found.replicas))
+        for _ in range(2)
+    )
     assert (first.boot, first.router) == (second.boot, True)
     assert second.clock > first.clock
     (replica,) = [each for each in second.replicas if each.slot == "blue"]
