@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pty
 import select
@@ -158,7 +159,7 @@ def test_a_host_that_comes_back_begins_anew_and_says_since_when_it_was_away(
         return real()
 
     monkeypatch.setattr(host, "sample", sample)
-    ticks = iter(range(1000))
+    ticks = itertools.count()
     with Follower([host], 0.005, lambda: float(next(ticks)), lambda: None) as follower:
         first = _until(lambda: follower.seen()[host.name])
         again = _until(lambda: (new := follower.seen()[host.name]) is not first and new)

@@ -67,7 +67,7 @@ def test_a_report_tells_when_a_version_took_its_last_request() -> None:
 
 def test_load_on_nothing_fails_and_ends() -> None:
     load = Load("http://127.0.0.1:1", "tiny", {"q": KNOWN}, short_workers=1, stream_workers=1)
-    load.start().wait_for(lambda report: len(report.answers) >= 4, 10)
+    load.start().wait_for(lambda report: len(report.answers) >= 4, 60)
     report = load.stop()
     assert report.number(Verdict.FAILED) == len(report.answers)
     assert all("ConnectionRefusedError" in answer.detail for answer in report.bad)
@@ -131,7 +131,7 @@ def test_answers_of_an_engine(
 ) -> None:
     workers = {"short_workers": int(not stream), "stream_workers": int(stream)}
     load = Load(engine, "tiny", {prompt: KNOWN}, **workers)
-    load.start().wait_for(lambda report: len(report.answers) >= 3, 10)
+    load.start().wait_for(lambda report: len(report.answers) >= 3, 60)
     answers = load.stop().answers
     assert {(a.verdict, a.version, a.detail, a.slot, a.stream) for a in answers} == {
         (verdict, version, detail, "blue", stream)

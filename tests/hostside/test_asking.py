@@ -82,7 +82,7 @@ def event(delta: Any) -> bytes:
 
 def test_a_request_is_marked_as_a_probe(asking: ModuleType, engine: Engine) -> None:
     engine.said = answering(b'{"data": 1}')
-    found = asking.ask(engine.port, "/v1/embeddings", {"input": "a"}, 5)
+    found = asking.ask(engine.port, "/v1/embeddings", {"input": "a"}, 60)
     path, headers, body = engine.asked[0]
     assert (path, headers["X-Toolkit-Probe"], json.loads(body)) == (
         "/v1/embeddings",
@@ -102,7 +102,7 @@ def test_the_time_to_the_first_token_counts_neither_role_nor_empty_parts(
         b"data: [DONE]\n\n",
     ]
     engine.said = answering(*parts, pause=0.05)
-    found = asking.ask(engine.port, CHAT, {"stream": True}, 5)
+    found = asking.ask(engine.port, CHAT, {"stream": True}, 60)
     assert (found["status"], found["error"], len(found["events"]), len(found["gaps"])) == (
         200,
         "",
@@ -118,7 +118,7 @@ def test_the_time_to_the_first_token_counts_neither_role_nor_empty_parts(
 def test_an_event_may_come_in_pieces(asking: ModuleType, engine: Engine) -> None:
     whole = event({"content": "Paris"}) + b"data: [DONE]\r\n\r\n"
     engine.said = answering(whole[:9], whole[9:30], whole[30:])
-    found = asking.ask(engine.port, CHAT, {"stream": True}, 5)
+    found = asking.ask(engine.port, CHAT, {"stream": True}, 60)
     assert (found["events"], found["error"]) == ([event({"content": "Paris"})[6:-2].decode()], "")
 
 
@@ -159,7 +159,7 @@ def test_nobody_there_is_told(asking: ModuleType) -> None:
 
 def test_an_answer_is_bounded(asking: ModuleType, engine: Engine) -> None:
     engine.said = answering(*[b"a" * 2**20] * 6)
-    assert len(asking.ask(engine.port, CHAT, {}, 5)["body"]) < 4.1 * 2**20
+    assert len(asking.ask(engine.port, CHAT, {}, 60)["body"]) < 4.1 * 2**20
 
 
 def test_a_recording_is_sent_as_a_form(asking: ModuleType, engine: Engine) -> None:
@@ -170,7 +170,7 @@ def test_a_recording_is_sent_as_a_form(asking: ModuleType, engine: Engine) -> No
         "data": base64.b64encode(b"RIFF\r\n--x").decode(),
     }
     payload = {"model": "tiny", "temperature": 0, "file": file}
-    found = asking.ask(engine.port, "/v1/audio/transcriptions", payload, 5)
+    found = asking.ask(engine.port, "/v1/audio/transcriptions", payload, 60)
     assert json.loads(found["body"]) == {"text": "hello"}
     _, headers, body = engine.asked[0]
     head = f"Content-Type: {headers['Content-Type']}\r\n\r\n".encode()
@@ -183,6 +183,6 @@ def test_a_recording_is_sent_as_a_form(asking: ModuleType, engine: Engine) -> No
 
 
 def test_a_file_that_is_none_is_told(asking: ModuleType, engine: Engine) -> None:
-    found = asking.ask(engine.port, CHAT, {"file": {"name": "a", "type": "b", "data": "%"}}, 5)
+    found = asking.ask(engine.port, CHAT, {"file": {"name": "a", "type": "b", "data": "%"}}, 60)
     assert (found["status"], found["error"][:21]) == (0, "ValueError: no file: ")
     assert engine.asked == []

@@ -256,7 +256,7 @@ def test_a_bake_with_traffic_ends_at_the_hang(running: Running, pace: Pace) -> N
 
 
 def test_a_frozen_standby_is_refused_and_ended(running: Running, pace: Pace) -> None:
-    assert replica.probe(running.request) == {"ok": True, "reason": ""}
+    assert replica.probe({**running.request, "hang": 60.0}) == {"ok": True, "reason": ""}
     os.kill(running.core, signal.SIGSTOP)
     started = pace()
     found = replica.probe(running.request)
@@ -272,4 +272,4 @@ def test_a_standby_that_answers_is_looked_at_no_further(
         raise AssertionError("its figures were read")
 
     monkeypatch.setattr(hang.Watched, "look", look)
-    assert replica.probe(running.request) == {"ok": True, "reason": ""}
+    assert replica.probe({**running.request, "hang": 60.0}) == {"ok": True, "reason": ""}

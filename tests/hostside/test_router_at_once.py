@@ -27,7 +27,7 @@ def test_a_refused_request_does_not_count_while_its_body_comes(site: Site) -> No
         assert upload.recv(300).startswith(b"HTTP/1.1 429 ")
         site.blue.turns.release()
         assert running.getresponse().read()
-        until(lambda: site.lab.ask(PATH, TINY, **bearer(ANN))[0] == 200, 5)
+        until(lambda: site.lab.ask(PATH, TINY, **bearer(ANN))[0] == 200)
 
 
 def test_of_many_requests_at_once_no_more_run_than_the_limit_of_their_key(site: Site) -> None:

@@ -130,7 +130,7 @@ def test_a_refused_body_does_not_count_while_the_rest_of_it_comes(size: int) -> 
         assert all(refused(each) for each in more)
         for each in read:
             each.close()
-        until(lambda: code() == 200, 5)
+        until(lambda: code() == 200)
         assert [code() for _ in range(3)] == [200] * 3
 
 

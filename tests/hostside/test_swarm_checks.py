@@ -40,12 +40,12 @@ class Place:
     def grown(self, *upto: int) -> None:
         for each in upto:
             self.checks.grown(self.tree.files[0], each)
-            until(lambda: not self.checks.is_reading(), 10)
+            until(lambda: not self.checks.is_reading(), 60)
 
     def judge(self) -> list[str]:
         self.checks.add(self.tree.files)
         self.checks.flushed()
-        until(self.checks.are_done, 10)
+        until(self.checks.are_done, 60)
         wrong: list[str] = self.checks.wrong()
         self.checks.close()
         return wrong

@@ -40,7 +40,7 @@ class Stub:
             env={**os.environ, "PYTHONPATH": str(FILES), "TOOLKIT_USE": json.dumps(told), "PYTHONSAFEPATH": "1"},
             stdout=subprocess.DEVNULL,
         )  # fmt: skip
-        until(self.answers, 20)
+        until(self.answers)
 
     def answers(self) -> bool:
         try:
@@ -49,7 +49,7 @@ class Stub:
             return False
 
     def ask(self, method: str, path: str, body: Any = None, key: str = "ann") -> tuple[int, str]:
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)) as client:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as client:
             headers = {"X-Toolkit-Key": key} if key else {}
             client.request(method, path, json.dumps(body), headers)
             answer = client.getresponse()
@@ -84,6 +84,6 @@ def test_its_requests_are_records_and_its_counters_their_sum(stub: Stub) -> None
     shown = [float(each.split()[-1]) for each in metrics if each.startswith(names)]
     assert sums == tuple(shown)
     stub.process.terminate()
-    stub.process.wait(20)
+    stub.process.wait(60)
     last = stub.lines()[-1]
     assert (tuple(last["counters"].values()), last["n"], last["open"]) == (sums, 22, 0)

@@ -226,7 +226,7 @@ def test_an_adapter_whose_branch_moved_is_outdated_like_a_model(desk: Desk, tmp_
             lambda: desk.hub, Sightings(tmp_path / "home"), read_lock(desk.path), lambda: 1000.0
         )
         models = with_adapters([registry.model("tiny")])
-        found = look_upstream(registry, models, sources, seconds=10)
+        found = look_upstream(registry, models, sources, seconds=60)
         return {name: each.state for name, each in found.items()}
 
     assert states() == {"tiny": State.CURRENT, "sql": State.CURRENT}
