@@ -42,6 +42,15 @@ def test_a_bounded_wait_ends_with_who_holds_the_host(shell: Shell) -> None:
     assert "waiting for up to 1.5 s: localhost is held by bob@ops2" in said.err
 
 
+@pytest.mark.usefixtures("held")
+def test_a_wait_that_ends_before_the_plan_has_a_line_in_the_audit_log(shell: Shell) -> None:
+    assert shell("stop", "tiny", "--yes", "--wait", "1s", "--reason", "too hot").code == 4
+    (entry,) = shell("audit", "list", "--json").json()["entries"]
+    assert (entry["command"], entry["outcome"], entry["reason"]) == ("stop", "busy", "too hot")
+    assert entry["error"]["message"].endswith("toolkit deploy other; waited 1.0 s for it")
+    assert shell("audit", "list").out.count("busy") == 1
+
+
 def test_the_command_goes_on_once_the_other_one_has_ended(shell: Shell, held: int) -> None:
     child = start(
         shell.environment, "repair", "--yes", "--wait", "10min",

@@ -143,6 +143,7 @@ def _open_trail(
         goes_on,
         # Some commands take MODEL@VERSION.
         without_secrets(str(options.get("model") or "")).partition("@")[0],
+        called_again=bool(options.get("by_timer")),
     )
     desk = NoticeDesk(notify_path(home), home, note, time.time)
     return CommandTrail(spoken, AuditLog(home), desk, note, time.time, reason)

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from toolkit.domain.trail.audit import NOTHING_BEFORE, Event, KeptHead, Line, parse_line
+from toolkit.errors import BusyError
 
 # Gaps that a fault names.
 _SHOWN = 20
@@ -53,7 +54,8 @@ class Entry:
     def outcome(self) -> str:
         """Its outcome in a word; a command without one was killed, or runs still."""
         if self.intent.get("event") == Event.REFUSED:
-            return "refused"
+            busy = _mapping(self.intent.get("error")).get("kind") == BusyError.kind
+            return BusyError.kind if busy else "refused"
         if self.intent.get("event") == Event.FOUND:
             return _text(self.intent.get("verdict"))
         return str(self.end.get("outcome", "")) if self.end else "no outcome"

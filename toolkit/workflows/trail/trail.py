@@ -19,7 +19,7 @@ from toolkit.domain.gates.guard import GateResult, Verdict
 from toolkit.domain.trail.audit import Event, Head, plan_digest, release_digest
 from toolkit.domain.trail.discretion import without_secrets
 from toolkit.domain.trail.notice import Notice
-from toolkit.errors import HostError, RefusedError, ReleaseFailedError, ToolkitError
+from toolkit.errors import BusyError, HostError, RefusedError, ReleaseFailedError, ToolkitError
 from toolkit.workflows.tools import Say
 
 # Hosts that get the head of a command's end at the same time.
@@ -45,7 +45,8 @@ class Spoken:
     """A command as it was typed: its name, its words without secrets, who typed it, and digests of what it reads.
 
     `model` is the model that it names, empty where it names none. A command that `goes_on` is a way to safety, such as
-    a rollback: it waits for no audit log and for no hook.
+    a rollback: it waits for no audit log and for no hook. A command that is `called_again` soon by a timer is no news
+    where another one is at work.
     """
 
     command: str
@@ -55,6 +56,7 @@ class Spoken:
     digests: Mapping[str, str]
     goes_on: bool = False
     model: str = ""
+    called_again: bool = False
 
 
 @dataclass
@@ -96,10 +98,12 @@ class CommandTrail:
     def finish(self, error: BaseException | None = None) -> None:
         """Record how the command ended, give the head to the hosts that took part, and tell people.
 
-        A refusal before the intent is recorded as one line. Nothing of this raises.
+        A refusal before the intent is recorded as one line, and so is the end of a wait for another command. Nothing of
+        this raises.
         """
         if not self._begun:
-            if isinstance(error, RefusedError) and not self._refused_by_log:
+            busy = isinstance(error, BusyError) and not self.spoken.called_again
+            if busy or (isinstance(error, RefusedError) and not self._refused_by_log):
                 # A refused command changes nothing, so a log that takes nothing matters to the next command only.
                 with suppress(ToolkitError):
                     self.log.append({"event": Event.REFUSED, **self._intent(), **_error(error)})
