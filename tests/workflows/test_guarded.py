@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.system import waiting
 from tests.workflows.guarding import GUARDED, STEPS, cut_in_bake, gates, guarded, watch_shares
 from tests.workflows.test_cut_short import kept
 from tests.workflows.world import GB, Killed, World, release
@@ -233,6 +236,36 @@ def test_a_promotion_passes_over_the_rest_of_the_canary(world: World) -> None:
     assert len(seen) == 2
     assert world.count > 1 or seen[1] == []
     assert set(world.serving().values()) == {"v2"}
+
+
+def test_a_promotion_is_of_hosts_too_that_have_passed_a_step_and_wait_for_another_one(
+    fleet: World,
+) -> None:
+    fleet.limits = Limits(serial=3, keep=0)
+    fleet.deploy(release(1))
+    followed: list[tuple[str, tuple[int, ...]]] = []
+
+    def passed() -> set[str]:
+        return {each.host for each in fleet.history.gates("tiny") if each.result.gate == "canary"}
+
+    def before(name: str, event: str) -> None:
+        if event != "follow guard tiny":
+            return
+        followed.append((name, tuple(fleet.shares())))
+        if name == "gpu1" and len(passed()) < 2:
+            waiting.until(lambda: passed() == {"gpu2", "gpu3"}, 60)
+            # They leave their guard, and wait for the third one.
+            time.sleep(0.3)
+            for each in fleet.hosts.values():
+                each.guards.wish("tiny", "promote", "ann@ops")
+
+    for name, each in fleet.hosts.items():
+        each.before = functools.partial(before, name)
+    fleet.deploy(release(2))
+    assert set(fleet.serving().values()) == {"v2"}
+    assert Counter(name for name, _ in followed) == dict.fromkeys(fleet.hosts, 2)
+    # All get all traffic at the same moment, and none waits for the end of another one's bake.
+    assert [shares for _, shares in followed[3:]] == [()] * 3
 
 
 def test_an_abort_gives_the_traffic_back(world: World) -> None:

@@ -238,12 +238,18 @@ class Act:
     def _canary(self, step: Step) -> None:
         if self._promoted:
             self._tools.say("  passed over: it was promoted")
+            if self._change.hosts > 1:
+                # The hosts of a batch change their routes together: none goes ahead of the others.
+                self._route(lambda routes: routes)
             return
         assert self._guarding, "the plan has a canary where a guard can watch it"
         release = self._change.releases[step.slot]
         self._guarding.begin(release, step.slot, self._stopped, self._passed)
         self._route(lambda routes: self._own.shared(routes, step.slot, step.share, self._created()))
-        self._promoted = self._guarding.follow(release, step, GuardPhase.SHARE)
+        # A person may have promoted it while it waited here for a host that had not passed the step before.
+        self._promoted = self._change.hosts > 1 and self._guarding.is_promoted()
+        if not self._promoted:
+            self._promoted = self._guarding.follow(release, step, GuardPhase.SHARE)
 
     @property
     def _passed(self) -> frozenset[str]:

@@ -91,6 +91,11 @@ class Guarding:
             self._tools.say(f"  {result.reason}")
         return bool(known and known.wish == "promote")
 
+    def is_promoted(self) -> bool:
+        """Whether a person has promoted the release since the guard has passed its last phase."""
+        known = guard_of(self._tools.host.observe(), self._rollout)
+        return bool(known and known.wish == "promote")
+
     def _refused(
         self, release: Release, known: GuardFacts | None, result: GateResult
     ) -> ReleaseFailedError:
