@@ -11,7 +11,8 @@ import pytest
 from tests.workflows.guarding import GUARDED, cut_in_bake, each_serves, gates, guarded
 from tests.workflows.test_cut_short import elsewhere, kept
 from tests.workflows.world import TIMING, Killed, World, release
-from toolkit.domain.gates.guard import Guard, Verdict
+from toolkit.adapters.hosts.client import Report
+from toolkit.domain.gates.guard import GateResult, Guard, Verdict
 from toolkit.errors import BusyError, ReleaseFailedError
 from toolkit.planning.change.deploy import Wanted
 from toolkit.planning.change.rollout import Limits
@@ -106,6 +107,28 @@ def test_a_short_bake_is_waited_for(world: World) -> None:
     assert set(world.serving().values()) == {"v3"}
     assert any("tiny #2 (v2) is watched for 30 s more: waiting" in words for words in world.said)
     assert [each[2] for each in world.outcomes()] == ["live"] * 3
+
+
+def test_a_bake_whose_guard_cannot_tell_yet_is_waited_for_no_longer_than_a_minute(
+    world: World,
+) -> None:
+    cut_in_bake(world)
+    heard: list[int] = []
+
+    def doubts(_: str, model: str, report: Report) -> GateResult:
+        for second in range(600):
+            heard.append(second)
+            report({"phase": "bake", "seconds_left": 0.0, "words": "it may be slow"})
+        return GateResult("bake", Verdict.UNKNOWN, "it may be slow")
+
+    for each in world.hosts.values():
+        each.guards.facts["tiny"] = replace(each.guards.facts["tiny"], watched=42.0)
+        each.guards.follow = doubts  # type: ignore[method-assign]
+    with pytest.raises(BusyError, match=r"tiny #2 \(v2\) is still watched on gpu1"):
+        world.deploy(release(3))
+    assert len(heard) == 61
+    assert any("is watched until its guard can tell: waiting" in words for words in world.said)
+    assert set(world.serving().values()) == {"v2"}
 
 
 def deploy_another(world: World, name: str = "other") -> None:

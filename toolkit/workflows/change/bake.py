@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.port import HostPort
@@ -33,7 +34,7 @@ def await_guards(
     hosts: Sequence[HostPort], model: str, seen: FleetFacts, say: Callable[[str], None]
 ) -> FleetFacts:
     """Return the facts of the fleet once no guard watches `model` any more, as `await_bakes` does."""
-    waited = False
+    waited, heard = False, 0
     for host in hosts:
         facts = seen.facts.get(host.name)
         # A command that is there holds the lock, and is reported with it.
@@ -41,8 +42,17 @@ def await_guards(
             left = each.seconds - each.watched
             if left > SHORT:
                 raise _still_watched(host.name, each)
-            say(f"{host.name}: {_title(each)} is watched for {left:.0f} s more: waiting")
-            host.guard_follow(model, lambda _: None)
+            words = f"for {left:.0f} s more" if left > 0 else "until its guard can tell"
+            say(f"{host.name}: {_title(each)} is watched {words}: waiting")
+
+            def hear(_: Mapping[str, Any], name: str = host.name, guard: GuardFacts = each) -> None:
+                # A guard that suspects something watches on, for all of its patience. It reports each second.
+                nonlocal heard
+                heard += 1
+                if heard > SHORT:
+                    raise _still_watched(name, guard)
+
+            host.guard_follow(model, hear)
             waited = True
     return look(hosts) if waited else seen
 
