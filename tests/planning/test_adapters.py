@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -25,7 +26,7 @@ from toolkit.planning.change.drift import drift_of
 from toolkit.planning.change.recovery import plan_recovery
 from toolkit.planning.engines import vllm_lora
 from toolkit.planning.routing.edits import with_adapters, with_hold, with_model
-from toolkit.planning.routing.files import render_files, render_holds, render_slots
+from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.rebuild import rebuilt
 from toolkit.planning.routing.routes import Routes, Target
 
@@ -249,7 +250,7 @@ def test_routes_without_adapters_are_as_they_were() -> None:
 def test_requests_for_an_adapter_wait_while_it_is_exchanged() -> None:
     routes = routed(Target("blue", 8100, 100, adapters=("sql",)))
     waiting = with_adapters(routes, "tiny", "blue", ("sql",), ("sql",))
-    assert render_holds(waiting) == "sql 30\n"
+    assert render_files(waiting)["holds.map"] == "sql 30\n"
     assert routes_file.holds(waiting.as_json()) == {"sql": 30}
     assert not routes_file.needs_reload(render_files(routes), render_files(waiting))
     done = with_adapters(waiting, "tiny", "blue", ("sql",), ())
@@ -264,20 +265,62 @@ def test_requests_wait_until_every_host_has_exchanged_the_adapter() -> None:
     one = with_adapters(routes, "tiny", "a.blue", ("sql",), ("sql",))
     both = with_adapters(one, "tiny", "b.blue", ("sql",), ("sql",))
     first_done = with_adapters(both, "tiny", "a.blue", ("sql",), ())
-    assert [render_holds(each) for each in (one, both, first_done)] == ["sql 30\n"] * 3
+    assert [render_files(each)["holds.map"] for each in (one, both, first_done)] == ["sql 30\n"] * 3
     assert with_adapters(first_done, "tiny", "b.blue", ("sql",), ()) == routes
     assert Routes.from_json(both.as_json("a")) == both
 
 
 def test_a_hold_of_the_base_holds_its_adapters() -> None:
     held = with_hold(routed(Target("blue", 8100, adapters=("sql",))), "tiny", 120)
-    assert render_holds(held) == "tiny 120\nsql 120\n"
+    assert render_files(held)["holds.map"] == "tiny 120\nsql 120\n"
     assert routes_file.holds(held.as_json()) == {"tiny": 120, "sql": 120}
+
+
+def keys_of(text: str) -> list[str]:
+    return [line.split(" ", 1)[0] for line in text.splitlines()]
+
+
+@pytest.mark.parametrize(("former", "new"), [("alpha", "beta"), ("beta", "alpha")])
+def test_an_adapter_that_moved_is_there_once_with_the_model_that_got_it_last(
+    former: str, new: str
+) -> None:
+    """The registry gives it to another model, and the former one serves on with its release."""
+    blue = Target("blue", 8100, 100, adapters=("sql",))
+    green = Target("green", 8101, 100, adapters=("sql",))
+    routes = with_model(Routes(), former, (blue,), created=1)
+    starting = with_model(routes, new, (replace(green, weight=0),), created=1)
+    both = with_model(starting, new, (green,), created=1)
+    swapping = with_hold(with_model(both, new, (replace(green, weight=0),), created=1), new, 120)
+    for held, owner in ((starting, former), (both, new), (swapping, new)):
+        files = render_files(held)
+        backends = dict(line.split(" ") for line in files["models.map"].splitlines())
+        assert backends["sql"] == f"model.{owner}"
+        assert files["slots.map"].count("sql ") == files["models-described.map"].count("sql ") == 1
+        for name in ("models.map", "slots.map", "holds.map", "models-described.map"):
+            keys = keys_of(files[name])
+            assert sorted(keys) == sorted(set(keys)), name
+        (listed,) = [
+            each for each in json.loads(files["models.json"])["data"] if each["id"] == "sql"
+        ]
+        assert listed["parent"] == owner
+        # the host makes the same of its copy of the routes
+        document = json.loads(files["routes.json"])
+        found = dict(line.split(" ") for line in files["slots.map"].splitlines())
+        assert routes_file.main_slots(document) == found
+        assert Routes.from_json(document).of(former) == held.of(former)
+
+
+def test_an_adapter_takes_no_name_of_a_model_that_serves() -> None:
+    routes = with_model(Routes(), "sql", (Target("blue", 8100, 100),), created=1)
+    routes = with_model(routes, "alpha", (Target("blue", 8100, 100, adapters=("sql",)),), created=1)
+    files = render_files(routes)
+    assert files["models.map"] == "alpha model.alpha\nsql model.sql\n"
+    assert [each["id"] for each in json.loads(files["models.json"])["data"]] == ["alpha", "sql"]
 
 
 def test_a_worker_that_a_reload_left_behind_finds_an_adapter_s_target() -> None:
     routes = routed(Target("blue", 8100, 100, adapters=("sql",)))
-    assert render_slots(routes) == "tiny blue\nsql blue\n"
+    assert render_files(routes)["slots.map"] == "tiny blue\nsql blue\n"
     assert routes_file.main_slots(routes.as_json()) == {"tiny": "blue", "sql": "blue"}
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from toolkit.planning.routing.listing import (
     described,
@@ -10,7 +12,7 @@ from toolkit.planning.routing.listing import (
     render_described_map,
     render_models_json,
 )
-from toolkit.planning.routing.names import owners
+from toolkit.planning.routing.names import asked_by, owners
 from toolkit.planning.routing.routes import (
     ADAPTER_HOLD,
     PREFIX,
@@ -21,6 +23,8 @@ from toolkit.planning.routing.routes import (
     backend_name,
 )
 
+# The one route that each name of the clients leads to.
+Owners = Mapping[str, Route]
 # The name of a server's twin begins with this; no host and no slot has a colon in its name.
 TWIN = "standby:"
 INDICATOR = "up."
@@ -58,19 +62,19 @@ class Rendering:
 
     def __init__(self, routes: Routes) -> None:
         self.routes = routes
-        names = owners(routes)
+        self._names = names = owners(routes)
         found = described(routes, names)
         self._common = {
-            "models.map": render_map(routes),
+            "models.map": render_map(routes, names),
             "models-described.map": render_described_map(found),
             "shares.map": render_shares(routes),
-            "holds.map": render_holds(routes),
-            "asleep.map": render_asleep(routes),
+            "holds.map": render_holds(routes, names),
+            "asleep.map": render_asleep(routes, names),
             "aliases.map": render_aliases(routes, names),
-            "kinds.map": render_kinds(routes),
+            "kinds.map": render_kinds(routes, names),
             "models.json": render_models_json(found),
         }
-        self._document = json.dumps(routes.as_json(_SOMEWHERE), indent=2) + "\n"
+        self._document = json.dumps(_document(routes, names), indent=2) + "\n"
         # As another host sees a target, by model and target.
         self._far: dict[tuple[str, str], tuple[str, str]] = {}
 
@@ -79,7 +83,7 @@ class Rendering:
         return {
             **self._common,
             "backends.cfg": self.backends(host),
-            "slots.map": render_slots(self.routes, host),
+            "slots.map": render_slots(self.routes, self._names, host),
             "relay.map": render_relay(self.routes, host),
             # It names the host in its first lines.
             "routes.json": self._document.replace(json.dumps(_SOMEWHERE), json.dumps(host), 1),
@@ -118,6 +122,28 @@ class Rendering:
         if key not in self._far:
             self._far[key] = _servers(model, target, at), _indicated(model, target, at)
         return self._far[key]
+
+
+def _document(routes: Routes, names: Owners) -> dict[str, Any]:
+    """Return the content of `routes.json`, of which hosts make some of the maps: its owner alone has a name."""
+    document = routes.as_json(_SOMEWHERE)
+    for told, route in zip(document["routes"], routes.routes, strict=True):
+        _, *adapters = asked_by(route, names)
+        lists = {
+            "adapters": adapters,
+            "waiting": dict.fromkeys(_waiting(route, names), ADAPTER_HOLD),
+        }
+        for name, own in lists.items():
+            if own and name in told:
+                told[name] = own
+            else:
+                told.pop(name, None)
+    return document
+
+
+def _waiting(route: Route, names: Owners) -> list[str]:
+    """Return the adapters whose requests wait, but for those that lead to another route."""
+    return [each for each in route.waiting if names.get(each, route).model == route.model]
 
 
 def _head(route: Route, at: str) -> list[str]:
@@ -257,16 +283,16 @@ def _relay_check(target: Target, at: str) -> str:
     return f" check inter 400ms {rest} addr 127.0.0.1 port {port}"
 
 
-def render_map(routes: Routes) -> str:
+def render_map(routes: Routes, names: Owners) -> str:
     """Return `models.map`: model or adapter in a request -> backend. An adapter is computed by its base's replicas."""
     return "".join(
         f"{name} {backend_name(route.model)}\n"
         for route in routes.routes
-        for name in (route.model, *route.adapters)
+        for name in asked_by(route, names)
     )
 
 
-def render_slots(routes: Routes, at: str = "") -> str:
+def render_slots(routes: Routes, names: Owners, at: str) -> str:
     """Return `slots.map`: model or adapter -> the target with most of its traffic, or `none`.
 
     A worker that a reload left behind follows this map instead of weights.
@@ -274,7 +300,7 @@ def render_slots(routes: Routes, at: str = "") -> str:
     return "".join(
         f"{name} {route.main(at) or 'none'}\n"
         for route in routes.routes
-        for name in (route.model, *route.adapters)
+        for name in asked_by(route, names)
     )
 
 
@@ -293,24 +319,24 @@ def render_shares(routes: Routes) -> str:
     return text
 
 
-def render_holds(routes: Routes) -> str:
+def render_holds(routes: Routes, names: Owners) -> str:
     """Return `holds.map`: model or adapter whose requests wait -> for how many seconds, see hold.lua."""
     held: dict[str, int] = {}
     for route in routes.routes:
-        held.update(dict.fromkeys(route.waiting, ADAPTER_HOLD))
+        held.update(dict.fromkeys(_waiting(route, names), ADAPTER_HOLD))
         if route.hold:
             # While the base is exchanged nothing could compute its adapters.
-            held.update(dict.fromkeys((route.model, *route.adapters), route.hold))
+            held.update(dict.fromkeys(asked_by(route, names), route.hold))
     return "".join(f"{name} {seconds}\n" for name, seconds in held.items())
 
 
-def render_asleep(routes: Routes) -> str:
+def render_asleep(routes: Routes, names: Owners) -> str:
     """Return `asleep.map`: model or adapter that sleeps -> POLICY|SECONDS OF A START|DUE|MODEL, see `Sleep`."""
     return "".join(
         f"{name} {sleep.policy}|{sleep.starts}|{sleep.due}|{route.model}\n"
         for route in routes.routes
         if (sleep := route.sleep)
-        for name in (route.model, *route.adapters)
+        for name in asked_by(route, names)
     )
 
 
@@ -349,11 +375,11 @@ def _indicator(model: str) -> str:
     return f"{INDICATOR}{model.replace('/', ':')}:"
 
 
-def render_kinds(routes: Routes) -> str:
+def render_kinds(routes: Routes, names: Owners) -> str:
     """Return `kinds.map`: model or adapter -> what it answers; a model whose files nobody read has no line."""
     return "".join(
         f"{name} {target.kind}\n"
         for route in routes.routes
         if (target := route.described) and target.kind
-        for name in (route.model, *route.adapters)
+        for name in asked_by(route, names)
     )

@@ -63,6 +63,8 @@ def _described(route: Route, names: Mapping[str, Route]) -> list[Description]:
         if names[name].model == route.model
     ]
     adapters = [
-        {**model, "id": name, "root": name, "parent": route.model} for name in route.adapters
+        {**model, "id": name, "root": name, "parent": route.model}
+        for name in route.adapters
+        if names[name].model == route.model
     ]
     return [*own, *adapters]

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from toolkit.planning.routing.routes import Route, Routes
 
 
 def owners(routes: Routes) -> dict[str, Route]:
-    """Return {model or alias: its one owner}.
+    """Return {model, alias or adapter: its one owner}.
 
     A registry gives each name to one model, and routes follow it model by model. A name goes to the route that got it
-    last, once that has traffic; where nobody knows which was the last, an alias comes before the name of a model.
+    last, once that has traffic; where nobody knows which was the last, an alias comes before the name of a model. An
+    adapter takes no name of a model that has a route: the files of that model are under its name.
     """
     found: dict[str, Route] = {}
+    models = {each.model for each in routes.routes}
     for route in routes.routes:
-        for name in (route.model, *route.aliases):
+        own = (each for each in route.adapters if each not in models)
+        for name in (route.model, *route.aliases, *own):
             former = found.get(name)
             if former is None or _rank(route, name) > _rank(former, name):
                 found[name] = route
@@ -39,4 +43,14 @@ def _rank(route: Route, name: str) -> tuple[bool, int, bool]:
 
 def _all_names(route: Route) -> set[str]:
     """Return the names of the model, those of targets without traffic too: with these it gets them later."""
-    return {route.model, *(name for each in route.targets for name in each.aliases)}
+    lists = ((*each.aliases, *each.adapters, *each.waiting) for each in route.targets)
+    return {route.model, *(name for names in lists for name in names)}
+
+
+def asked_by(route: Route, names: Mapping[str, Route]) -> tuple[str, ...]:
+    """Return the names under which requests reach a route without an alias: its model's and those of its adapters.
+
+    What `names` give to another route is left out.
+    """
+    mine = (each for each in route.adapters if names[each].model == route.model)
+    return (route.model, *mine)
