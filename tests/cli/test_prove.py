@@ -172,6 +172,46 @@ def test_an_answer_of_an_adapter_is_proved_though_its_release_serves_no_more(fle
     assert "neither the hosts nor this history know release #7 of law" in said.out
 
 
+def test_an_adapter_that_two_models_have_had_leads_to_the_model_that_answered(fleet: Fleet) -> None:
+    """Releases of two models may have the same number; version or model tells which one answered."""
+    history = fleet.world.history
+    serving = history.releases("tiny")[0][0]
+    adapter = ReleaseAdapter(
+        "sql", "acme/sql", "b" * 40, serving.snapshot, (Check("hi", max_tokens=8),)
+    )
+    with_it = replace(serving, number=7, adapters=(adapter,))
+    history.add_release(with_it)
+    history.add_release(replace(with_it, model="former", version="v1"))
+    logged(fleet, release=7, model="sql")
+    line = fleet.world.hosts["gpu1"].requests[-1]
+    fleet.world.hosts["gpu1"].requests[-1] = replace(line, version="v2")
+    by_version = proved(fleet, f"prove --request-id {ID}")["release"]
+    assert (by_version["number"], by_version["model"]) == (7, "tiny")
+    history.add_release(replace(with_it, model="other"))
+    said = fleet(f"prove --request-id {ID} --output {place_of(fleet)}")
+    error = said.json()["error"]
+    assert (said.code, error["kind"]) == (2, "bad-input")
+    assert error["message"] == "sql is an adapter in releases #7 of other and of tiny"
+    by_model = proved(fleet, f"prove tiny --request-id {ID}")
+    assert (by_model["release"]["model"], by_model["logged"]) == ("tiny", True)
+    found = checked(place_of(fleet), "--head", by_model["head"])
+    assert (found.code, found.err) == (0, ""), found.out
+
+
+def test_an_answer_of_an_adapter_is_no_evidence_for_a_release_without_it(fleet: Fleet) -> None:
+    history = fleet.world.history
+    serving = history.releases("tiny")[0][0]
+    adapter = ReleaseAdapter(
+        "sql", "acme/sql", "b" * 40, serving.snapshot, (Check("hi", max_tokens=8),)
+    )
+    history.add_release(replace(serving, number=7, adapters=(adapter,)))
+    logged(fleet, release=2, model="sql")
+    said = fleet(f"prove tiny --request-id {ID} --output {place_of(fleet)}")
+    assert said.code == 2
+    assert "know release #2 of tiny with the adapter sql" in said.json()["error"]["message"]
+    assert not place_of(fleet).exists()
+
+
 def test_a_damaged_file_stands_in_the_evidence_and_the_check_finds_it(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:

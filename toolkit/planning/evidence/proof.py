@@ -8,7 +8,7 @@ may publish, vouches for every byte. `toolkit/check_evidence.py` checks that wit
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,13 +56,16 @@ class ProofFacts:
     at: float
 
 
-def agreed(claim: Claim, lines: Sequence[Answered], model: str) -> Answered | None:
+def agreed(
+    claim: Claim, lines: Sequence[Answered], model: str, adapters: Collection[str] = ()
+) -> Answered | None:
     """Return the one request that is meant, among the `lines` of its id; None where no log has it.
 
+    It asked for `model`, which is empty where nobody names one, or for one of its `adapters`.
     Raises InputError where another model answered it, or where several requests have the id and the answer's headers do
     not tell them apart, and IntegrityError where the log has another release than the headers.
     """
-    mine = [each for each in lines if not model or each.model == model]
+    mine = [each for each in lines if not model or each.model in (model, *adapters)]
     if lines and not mine:
         others = ", ".join(sorted({each.model for each in lines}))
         raise InputError(
@@ -96,18 +99,26 @@ def _fits(claim: Claim, line: Answered) -> bool:
 
 
 def chosen_release(
-    facts: Iterable[HostFacts], known: Iterable[Release], model: str, number: int | None
+    facts: Iterable[HostFacts],
+    known: Iterable[Release],
+    model: str,
+    number: int | None,
+    *,
+    asked: str = "",
+    version: str = "",
 ) -> Release:
     """Return release `number` of a model, or of the model with an adapter of that name; without one, what serves,
     or will when its model wakes.
 
-    Raises InputError where there is none, and IntegrityError where a host and the history have different ones.
+    `asked` is the name in the request, of the model or of its adapter, and `version` that of the release; both are
+    empty where nothing tells them. Raises InputError where there is none, and where several models had the adapter in
+    releases of that number, and IntegrityError where a host and the history have different ones.
     """
     slots = [
         (slot, slot.release)
         for each in facts
         for slot in each.slots
-        if slot.release and _named(slot.release, model)
+        if slot.release and _named(slot.release, model) and _named(slot.release, asked or model)
     ]
     if number is None:
         serving = [release for slot, release in slots if slot.has_part]
@@ -115,10 +126,22 @@ def chosen_release(
             raise InputError(f"nothing serves {model}", hint="toolkit status")
         number = max(each.number for each in serving)
     found = [release for _, release in slots if release.number == number]
-    found += [each for each in known if each.number == number and _named(each, model)]
-    if not found:
+    found += [
+        each
+        for each in known
+        if each.number == number and _named(each, model) and _named(each, asked or model)
+    ]
+    # Another model may have had the adapter before, in a release of the same number.
+    found = [each for each in found if each.version == version] or found
+    if len(models := sorted({each.model for each in found})) > 1:
         raise InputError(
-            f"neither the hosts nor this history know release #{number} of {model}",
+            f"{model} is an adapter in releases #{number} of {' and of '.join(models)}",
+            hint=f"name the model that answered, with the same options: toolkit prove {models[0]}",
+        )
+    if not found:
+        with_it = f" with the adapter {asked}" if asked not in ("", model) else ""
+        raise InputError(
+            f"neither the hosts nor this history know release #{number} of {model}{with_it}",
             hint=f"toolkit releases {model}",
         )
     if len({release_digest(each.as_json()) for each in found}) > 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.clients.evidence import Answered, Claim
 from toolkit.domain.deployment.release import Release
-from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.hosts.facts import FleetFacts, HostFacts
 from toolkit.domain.trail.audit import Head
 from toolkit.errors import HostError, InputError, IntegrityError
 from toolkit.planning.evidence.decision import Decision
@@ -77,14 +77,20 @@ def prove(wish: Wish, hosts: Sequence[HostPort], desk: Desk) -> Proved:
     """
     log, say = desk.log, desk.say
     _require_whole(log)
-    answered = _logged(wish, hosts, say)
+    seen = look(hosts)
+    answered = _logged(wish, hosts, _adapters(wish.model, seen, desk.history), say)
     model = wish.model or (answered.model if answered else "")
     _require_known(wish.claim, answered, model)
-    seen = look(hosts)
     for words in seen.unreachable.values():
         say(f"warning: {words}")
-    number = answered.release if answered else wish.claim.release
-    release = chosen_release(seen.facts.values(), _recorded(desk.history, model), model, number)
+    release = chosen_release(
+        seen.facts.values(),
+        _recorded(desk.history, model),
+        model,
+        answered.release if answered else wish.claim.release,
+        asked=answered.model if answered else model,
+        version=answered.version if answered else wish.claim.version,
+    )
     fleet = [each.host for each in hosts]
     names = hosts_of(release, fleet, seen.facts, wish.claim, answered)
     chosen = [each for each in hosts if each.name in names]
@@ -135,7 +141,17 @@ def _id_of(log: AuditLog) -> str:
     return examine(*log.read(), ()).log
 
 
-def _logged(wish: Wish, hosts: Sequence[HostPort], say: Say) -> Answered | None:
+def _adapters(model: str, seen: FleetFacts, history: History) -> set[str]:
+    """Return the names of all adapters that releases of a model have had."""
+    slots = (slot for facts in seen.facts.values() for slot in facts.slots)
+    known = [each.release for each in slots if each.release]
+    known += [each for each, _ in history.releases(model)] if model else []
+    return {adapter.name for each in known if each.model == model for adapter in each.adapters}
+
+
+def _logged(
+    wish: Wish, hosts: Sequence[HostPort], adapters: Collection[str], say: Say
+) -> Answered | None:
     if not wish.claim.request_id:
         return None
 
@@ -147,7 +163,7 @@ def _logged(wish: Wish, hosts: Sequence[HostPort], say: Say) -> Answered | None:
             return ()
 
     lines = [each for of_host in each_at_once(hosts, ask) for each in of_host]
-    return agreed(wish.claim, lines, wish.model)
+    return agreed(wish.claim, lines, wish.model, adapters)
 
 
 def _recorded(history: History, model: str) -> list[Release]:
