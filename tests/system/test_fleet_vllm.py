@@ -89,10 +89,14 @@ def test_what_runs_beside_it_in_its_sandbox_reaches_nobody(site: VllmSite, alpha
             f"raw/{world.address}",
             "frame/eth0",
         ]
-        # All of these are ways out for others on the same host.
-        outside = reached_from_outside(alpha, [*ways, "look-up/prompt.outside.test"])
-        assert {way: outside[way] for way in ways} == dict.fromkeys(ways, "through")
-        assert b"\x06prompt\x07outside" in world.asked()
+
+        def outside() -> tuple[dict[str, str], bytes]:
+            found = reached_from_outside(alpha, [*ways, "look-up/prompt.outside.test"])
+            return {way: found[way] for way in ways}, world.asked()
+
+        # All of these are ways out for others on the same host. A busy machine may lose a first packet.
+        through = dict.fromkeys(ways, "through")
+        until(outside, 60, lambda seen: seen[0] == through and b"\x06prompt\x07outside" in seen[1])
 
         loopback = ["connect/127.0.0.1/8080", "connect/::1/22"]
         words = [*ways, *loopback, "look-up/prompt.inside.test"]
