@@ -18,7 +18,8 @@ from toolkit.cli.main import COMMANDS, cli
 
 def context_of(words: list[str]) -> tuple[click.Context, list[str]]:
     """Return the deepest command that `words` name, and the words that are left."""
-    context = click.Context(cli, info_name="toolkit")
+    # A command remembers the names of the help option of its first context, for tests of its help too.
+    context = click.Context(cli, info_name="toolkit", **cli.context_settings)
     while isinstance(context.command, click.Group):
         while words and words[0].startswith("-"):
             words = words[1:]
