@@ -17,6 +17,7 @@ from pathlib import Path
 from demo.lab import TOOLKIT
 from tests.system.adapted import LORA
 from tests.system.beside import Command, beside
+from tests.system.models import WITHOUT_WORKER
 from tests.system.served import Served
 
 REPOSITORY = Path(__file__).parents[2]
@@ -28,9 +29,15 @@ ENGINES = {"v1": "0.31.0" if TWO_ENGINES else "0.32.0", "v2": "0.32.0"}
 
 
 def prepare_registry(served: Served) -> None:
-    """Give v1 the former engine, where its lock is for this Python, and all versions room for LoRA adapters."""
+    """Give v1 the former engine, where its lock is for this Python, and all versions room for LoRA adapters.
+
+    All are computed without a worker.
+    """
     text = served.lab.registry.read_text("utf-8")
     text = text.replace("    checks:\n", f"{LORA}    checks:\n", 1)
+    variables = "".join(f', {name}: "{value}"' for name, value in WITHOUT_WORKER.items())
+    text, count = re.subn(r"^(    env: \{.*)\}$", rf"\1{variables}}}", text, flags=re.M)
+    assert count == 1
     if TWO_ENGINES:
         locks = served.lab.directory / "home" / "engines"
         locks.mkdir(exist_ok=True)
