@@ -166,7 +166,7 @@ def test_a_look_for_leftovers_keeps_no_receiver_from_its_tree(ground: Ground) ->
         os.close(looking)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trees.time, "sleep", end_look)
+        patch.setattr("time.sleep", end_look)
         with tree.locked():
             assert waited == [True]
 

@@ -8,14 +8,13 @@ ends this process. No stale lock remains to be broken by hand. The file's text o
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import select
 import time
 from typing import BinaryIO
 
-from directory import is_locked, lock_file
+from directory import is_locked, lock_file, take_lock
 from documents import mapping
 from wire import Document, Report
 
@@ -61,16 +60,9 @@ def _listen(source: int, silence: float, report: Report) -> None:
 
 
 def _taken(handle: int) -> bool:
-    # `read` takes the lock for an instant, also of a file that a killed holder left with its text.
-    for tries in range(20):
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except OSError:
-            if tries > 2 and _owner(handle):
-                return False
-            time.sleep(0.02)
-    return False
+    # `read` takes the lock for an instant, also of a file that a killed holder left with its text. A new holder writes
+    # its text a moment after it has the lock.
+    return take_lock(handle, 0.06) or (not _owner(handle) and take_lock(handle, 0.34))
 
 
 def read(root: str) -> Document:

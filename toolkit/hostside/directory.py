@@ -62,7 +62,8 @@ class Directory:
     def write(self, name: str, text: str, mode: int = 0o644, *, durable: bool = True) -> None:
         """Replace a file, whole or not at all, if `durable` even where power fails; `sync` makes its name last too.
 
-        Root keeps the file and gives it to the directory's group, whoever owns the directory.
+        Root keeps the file and gives it to the directory's group, whoever owns the directory. Raises NotSafe where a
+        directory has the name.
         """
         temporary = f".{name}.{secrets.token_hex(8)}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
@@ -103,7 +104,10 @@ class Directory:
 
     @contextlib.contextmanager
     def locked(self, name: str, seconds: float) -> Iterator[None]:
-        """Hold a lock on the file `name`; raises TimeoutError. The kernel releases it when its holder dies."""
+        """Hold a lock on the file `name`, which the kernel releases when its holder dies.
+
+        Raises TimeoutError where another process holds it for so many seconds.
+        """
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
         try:
             handle = os.open(name, flags, 0o600, dir_fd=self._handle)
@@ -112,15 +116,8 @@ class Directory:
         try:
             if not _is_plain(handle, one_name=True):
                 raise NotSafe(f"{self.path}/{name} is no file of its own; {_TAKE_OVER}")
-            until = time.monotonic() + seconds
-            while True:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > until:
-                        raise TimeoutError(f"{self.path}/{name} is held") from None
-                    time.sleep(0.01)
+            if not take_lock(handle, seconds):
+                raise TimeoutError(f"{self.path}/{name} is held")
             yield
         finally:
             os.close(handle)
@@ -136,6 +133,23 @@ def lock_file(path: str) -> int:
     if os.fstat(handle).st_mode & 0o077:
         os.fchmod(handle, 0o600)
     return handle
+
+
+def take_lock(handle: int, seconds: float) -> bool:
+    """Lock an open file, or return False where other processes have it locked for so many seconds.
+
+    A look (`is_locked`) takes the lock for an instant, so even a caller that does not wait for a holder gives it a few
+    hundredths of a second.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.01)
 
 
 def is_locked(handle: int) -> bool:

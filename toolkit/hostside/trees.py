@@ -13,21 +13,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO
 
 import seals
-from directory import Directory, lock_file, make_own, open_plain, permit, read_text
+from directory import Directory, lock_file, make_own, open_plain, permit, read_text, take_lock
 from documents import mapping
 from swarm_library import libraries
 from wire import Document, Report
@@ -49,7 +47,7 @@ class File:
 
 
 class Arrival:
-    """A tree on its way to this host."""
+    """A tree on its way to this host; raises ValueError where a name in the request leads out of it."""
 
     def __init__(self, request: Document) -> None:
         kind, name = request["kind"], request["name"]
@@ -78,20 +76,9 @@ class Arrival:
         """Make and lock the staging directory; raises ValueError while another process holds it."""
         make_own(self.root, self.kind, f".{self.name}.partial")
         with open(lock_file(os.path.join(self.staging, "lock")), "w") as lock:
-            if not _taken(lock):
+            if not take_lock(lock.fileno(), 0.05):
                 raise ValueError(f"another command is bringing {self.name} to this host")
             yield
-
-
-def _taken(lock: IO[str]) -> bool:
-    # A look for leftovers takes the lock for an instant.
-    for _ in range(3):
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except OSError:
-            time.sleep(0.02)
-    return False
 
 
 def survey(request: Document, report: Report) -> Document:
