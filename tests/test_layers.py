@@ -133,6 +133,27 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     TopologicalSorter(graph).prepare()
 
 
+def test_planning_and_adapters_alone_share_modules_of_the_hosts_side_and_those_have_no_siblings() -> (
+    None
+):
+    """On a host siblings are imported by their bare names, which the ops machine does not have."""
+    siblings = {each.stem for each in HOSTSIDE}
+    taken = {
+        (path.relative_to(PACKAGE).parts[0], name)
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("toolkit.hostside")
+        for each in node.names
+        for name in [
+            each.name if node.module == "toolkit.hostside" else str(node.module).rpartition(".")[2]
+        ]
+    }
+    assert {layer for layer, _ in taken} == {"adapters", "planning"}
+    for module in {module for _, module in taken}:
+        tree = ast.parse((PACKAGE / "hostside" / f"{module}.py").read_text("utf-8"))
+        assert (module, siblings & {each for each, _ in imports(tree)}) == (module, set())
+
+
 @pytest.mark.parametrize("path", HOSTSIDE, ids=lambda path: path.name)
 def test_the_hosts_side_needs_the_standard_library_and_its_siblings_alone(path: Path) -> None:
     siblings = {each.stem for each in HOSTSIDE}

@@ -18,6 +18,7 @@ sys.path.insert(0, str(REPO / "toolkit/hostside"))
 import use_carry
 import use_hand_out
 import use_ledger
+from use_row import ROW
 
 
 def carried(root: Path) -> use_carry.Carrier:
@@ -28,7 +29,7 @@ def carried(root: Path) -> use_carry.Carrier:
 
 
 def rows(part: dict[str, Any]) -> list[dict[str, Any]]:
-    return [dict(zip(use_hand_out.ROW, each, strict=True)) for each in part["rows"]]
+    return [dict(zip(ROW, each, strict=True)) for each in part["rows"]]
 
 
 def total(parts: list[dict[str, Any]], name: str) -> Any:

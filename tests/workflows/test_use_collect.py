@@ -22,7 +22,6 @@ from tests.workflows.world import World, release
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.history.database import Address
 from toolkit.adapters.history.history import History
-from toolkit.adapters.hosts.use import ROW as ORDER
 from toolkit.adapters.hosts.use import chunk_from_json
 from toolkit.domain.clients.use import LedgerSums, Place, UseChunk
 from toolkit.domain.hosts.fleet import Host
@@ -35,10 +34,6 @@ sys.path.insert(0, str(REPO / "toolkit/hostside"))
 import use_carry
 import use_hand_out
 import use_ledger
-
-
-def test_host_and_ops_machine_agree_what_a_row_is() -> None:
-    assert use_hand_out.ROW == ORDER
 
 
 def test_records_of_no_ledger_are_an_error_and_not_dropped(tmp_path: Path) -> None:

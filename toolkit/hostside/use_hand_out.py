@@ -16,30 +16,13 @@ from wire import Document
 
 # Bytes of the ledger in one answer.
 MOST_BYTES = 2**23
-# The names of a row's values.
-ROW = (
-    "day",
-    "key",
-    "model",
-    "base",
-    "version",
-    "release",
-    "ended",
-    "requests",
-    "tokens_in",
-    "cached",
-    "tokens_out",
-    "reasoning",
-    "unknown",
-    "audio_seconds",
-)
 
 
 def hand_out(root: str, place: Document, most: int = MOST_BYTES) -> Document:
     """Return the sums of the lines from `place` on: {"ledger", "file", "offset"}.
 
     The answer is {"ledger", "start", "end", "rows", "runs", "refused", "before", "more"}, with what `Tallies` tells;
-    `ROW` says what a row is.
+    `use_row.py` says what a row is.
     `start` is `place`, or the beginning of the ledger where `place` is of another one; `ledger` is empty where there is
     none. `before` says how many records came before, where the ledger does not hold on to `start`; else it is None.
     Where the ledger never had `place`, its disk was set back to an earlier state, `set_back` is there, and the part

@@ -9,24 +9,8 @@ from typing import Any
 from toolkit.domain.clients.tally import Tally, Watched
 from toolkit.domain.clients.use import PERIODS, Counted, LedgerSums, Place, UseChunk, UseRow, UseRun
 from toolkit.domain.outside import checked, text_of, whole
+from toolkit.hostside.use_row import ROW
 
-# The names of a row's values, in their order.
-ROW = (
-    "day",
-    "key",
-    "model",
-    "base",
-    "version",
-    "release",
-    "ended",
-    "requests",
-    "tokens_in",
-    "cached",
-    "tokens_out",
-    "reasoning",
-    "unknown",
-    "audio_seconds",
-)
 # Characters of a name of a key, a model, a version, an engine.
 _NAME = 200
 # Different counts of an hour of a model and release: bounds of times, and statuses with their reasons.
