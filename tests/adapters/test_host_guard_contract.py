@@ -67,6 +67,8 @@ def test_a_guard_passes_the_phase_that_a_person_promotes_and_is_forgotten_at_its
             if heard:
                 break
     assert heard
+    assert not lab.host.guard_wish("tiny", "abort", "bob@ops2")
+    assert lab.host.observe().guards[0].withdrawn == ""
     lab.host.guard_end("tiny", "another")
     assert [each.phase for each in lab.host.observe().guards] == [GuardPhase.BAKE]
     lab.host.guard_end("tiny", "r1")
@@ -114,6 +116,7 @@ def test_a_guard_withdraws_what_a_person_aborts_and_goes_on_with_nothing(
         (known,) = lab.host.observe().guards
         assert known.withdrawn == "aborted by bob@ops2"
         assert weights_of(lab)["blue"] == 100
+        assert not lab.host.guard_wish("tiny", "promote", "bob@ops2")
         with pytest.raises(HostError, match="has withdrawn green"):
             lab.host.guard_phase("tiny", GuardPhase.BAKE, 1.0)
     lab.host.guard_end("tiny", "r1")

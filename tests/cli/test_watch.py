@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.shell import Prompt
 from tests.cli.test_json import UNDER_GUARD, Fleet
-from tests.workflows.guarding import GUARDED, cut_in_bake, gates
+from tests.workflows.guarding import GUARDED, cut_in_bake, each_serves, gates
 from tests.workflows.world import Killed, release
 from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.domain.gates.guard import Guard, Verdict
@@ -117,6 +117,20 @@ def test_an_abort_returns_the_release_and_watch_says_so(fleet: Fleet) -> None:
     assert fleet.world.history.failure("tiny", 2) is None
     fleet("status")
     assert fleet.world.history.failure("tiny", 2) is not None
+
+
+@pytest.mark.parametrize("wanted", ["promote", "abort"])
+def test_a_guard_that_has_come_to_its_verdict_hears_nobody(fleet: Fleet, wanted: str) -> None:
+    cut_in_bake(fleet.world)
+    fleet.world.leave_alone()
+    before = gates(fleet.world), each_serves(fleet.world)
+    said = fleet(f"{wanted} tiny")
+    assert (said.code, said.json()["error"]["kind"]) == (2, "bad-input")
+    assert said.json()["error"]["message"] == (
+        "no guard watches tiny any more: it has come to its verdict"
+    )
+    assert "toolkit rollback tiny" in said.json()["error"]["hint"]
+    assert (gates(fleet.world), each_serves(fleet.world)) == before
 
 
 @pytest.mark.parametrize("line", UNDER_GUARD)

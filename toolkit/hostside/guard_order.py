@@ -86,7 +86,10 @@ def must_go(order: Document, seen: Document) -> bool:
 
 
 def wish(root: str, model: str, wish: str, actor: str) -> Document:
-    """Keep the wish of a person, who needs no lock; return {"taken"}, which is false where no guard watches."""
+    """Keep the wish of a person, who needs no lock; return {"taken"}, which is false where no guard watches any more.
+
+    A guard that has ended the bake, or has withdrawn the target, hears nobody.
+    """
     if wish not in ("promote", "abort"):
         raise ValueError(f"no such wish: {wish}")
     order = read(root, model)
@@ -103,6 +106,9 @@ def wish(root: str, model: str, wish: str, actor: str) -> Document:
 def end(root: str, model: str, rollout: str) -> Document:
     """Forget the guard of this rollout, and an order that cannot be read; return {}."""
     order = read(root, model)
+    seen = found(root, order)
+    if seen.get("withdrawn") or (order["phase"] == BAKE and seen.get("verdict")):
+        return {"taken": False}
     if order is None or order["rollout"] == rollout:
         with _files(root) as opened:
             # The order first: without it, its copy is none.

@@ -83,7 +83,8 @@ class FakeGuards:
     def wish(self, model: str, wish: str, actor: str) -> bool:
         """Keep the wish, and judge by it."""
         known = self.facts.get(model)
-        if known is None:
+        ended = known and known.phase is GuardPhase.BAKE and known.verdict is not None
+        if known is None or ended or known.withdrawn:
             return False
         verdict = Verdict.PASSED if wish == "promote" else Verdict.FAILED
         words = f"{'promoted' if wish == 'promote' else 'aborted'} by {actor}"

@@ -242,7 +242,7 @@ class HostPort(Named, Protocol):
         """Return the guard's verdict on the phase at hand, once there is one; report its figures each second."""
 
     def guard_wish(self, model: str, wish: str, actor: str) -> bool:
-        """Tell the guard what `actor` wishes, `promote` or `abort`; return false where no guard watches."""
+        """Tell the guard what `actor` wishes, `promote` or `abort`; return false where none watches any more."""
 
     def guard_end(self, model: str, rollout: str) -> None:
         """Forget the guard of this rollout and its verdict."""

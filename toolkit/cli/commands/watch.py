@@ -84,8 +84,8 @@ def _wish(wanted: str, model: str, fleet: str | None, home: str | None, as_json:
         print_json({"model": model, "wish": wanted, "hosts": taken})
         return
     done = "gets all traffic" if wanted == "promote" else "gives its traffic back"
-    for name in taken:
-        say(f"{name}: {model} {done}")
+    for name, heard in taken.items():
+        say(f"{name}: {model} {done if heard else 'is not watched any more'}")
 
 
 def _show(guards: list[tuple[str, GuardFacts]], *, as_json: bool) -> None:

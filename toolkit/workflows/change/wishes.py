@@ -21,7 +21,7 @@ def wish(hosts: Sequence[HostPort], model: str, wanted: str, actor: str) -> dict
     """Tell all guards of `model` what `actor` wants, `promote` or `abort`; return by host's name who took it.
 
     It needs no lock: a command that waits for the guards hears it from them. Raises InputError where no guard watches
-    the model, and `joined` errors where a host does not answer.
+    the model, or all have come to their verdict, and `joined` errors where a host does not answer.
     """
     seen = look(hosts)
     having = [each for each in hosts if _guards(seen.facts.get(each.name), model)]
@@ -30,11 +30,18 @@ def wish(hosts: Sequence[HostPort], model: str, wanted: str, actor: str) -> dict
             f"no guard watches {model}",
             hint=f"toolkit status {model}; Ctrl-C ends a deployment that has no traffic yet",
         )
-    taken = each_at_once(having, lambda host: host.guard_wish(model, wanted, actor))
+    told = each_at_once(having, lambda host: host.guard_wish(model, wanted, actor))
+    taken = dict(zip([each.name for each in having], told, strict=True))
     if seen.errors:
-        rest = f"{', '.join(each.name for each in having) or 'no host'} took it"
+        heard = [name for name, heard in taken.items() if heard]
+        rest = f"{', '.join(heard) or 'no host'} took it"
         raise seen.failure(hint=f"toolkit {wanted} {model}, once they answer", more=rest)
-    return dict(zip([each.name for each in having], taken, strict=True))
+    if not any(taken.values()):
+        raise InputError(
+            f"no guard watches {model} any more: it has come to its verdict",
+            hint=f"toolkit watch {model} --once; toolkit rollback {model} goes back all the same",
+        )
+    return taken
 
 
 def watched(seen: FleetFacts, model: str | None = None) -> list[tuple[str, GuardFacts]]:
