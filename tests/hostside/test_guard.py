@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -208,9 +209,14 @@ def test_a_replica_that_ends_before_the_first_look_fails_its_release_at_that_loo
     assert quick.weights() == BACK
 
 
-def test_a_bake_fails_where_the_standby_has_taken_over(quick: Guarded) -> None:
+@pytest.mark.parametrize("step", [0.0, -3600.0, 3600.0])
+def test_a_bake_fails_where_the_standby_has_taken_over_whatever_becomes_of_the_clock(
+    quick: Guarded, monkeypatch: pytest.MonkeyPatch, step: float
+) -> None:
     quick.begin()
     until(lambda: quick.found()["looked_at"])
+    clock = time.time() + step
+    monkeypatch.setattr(takeover, "time", SimpleNamespace(time=lambda: clock))
     takeover.promote(quick.root, ["tiny"])
     verdict = quick.verdict()
     assert (verdict["verdict"], verdict["reason"]) == (
@@ -218,6 +224,19 @@ def test_a_bake_fails_where_the_standby_has_taken_over(quick: Guarded) -> None:
         "the router found it down, and its standby has taken over",
     )
     assert quick.weights() == BACK
+
+
+def test_a_takeover_before_the_order_fails_nothing(
+    quick: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Adapters change without a shift of traffic. So their route still names it, by a clock that was ahead then.
+    clock = time.time() + 3600
+    monkeypatch.setattr(takeover, "time", SimpleNamespace(time=lambda: clock))
+    quick.shift(blue=100, green=0)
+    takeover.promote(quick.root, ["tiny"])
+    guard_order.begin(quick.root, {**ORDER, "seconds": 2.0}, "t1")
+    quick.watch()
+    assert quick.verdict()["verdict"] == "passed"
 
 
 def boot(quick: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:

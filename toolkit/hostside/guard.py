@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 import completion
@@ -12,7 +11,6 @@ import guard_follow
 import guard_order
 import hang as hang_of
 import processes
-import router_files
 import slot_manifest
 import withdraw
 from guard_judge import Judge, Look, Side
@@ -202,10 +200,10 @@ class Guard:
         """
         if self.order["phase"] != guard_order.BAKE:
             return None
-        routes = router_files.routes(os.path.join(self.root, "router")).get("routes", ())
-        mine = (each for each in routes if each["model"] == self.order["model"])
-        at = max((each.get("took_over", 0.0) for each in mine), default=0.0)
-        if at <= self.order["since"] - 1:
+        at = guard_order.took_over(self.root, self.order["model"])
+        # A clock that was set meanwhile must not hide it. All traffic to the release ends what is said of a former one.
+        before = self.order.get("took_over", at if at <= self.order["since"] - 1 else 0.0)
+        if at in (0.0, before):
             return None
         back = self._state.get("back")
         of_boot = back is not None and (not back or at <= back + BOOTED_SECONDS)

@@ -3,7 +3,8 @@
 Files of each model, for root alone, so that commands and the watch never write the same one:
 
 - MODEL.json: the order of the command that changes the release. `number` counts its phases, `token` is that of the
-  deployment lock, on which a canary's share depends, `process` the identity of the replica's process at the beginning.
+  deployment lock, on which a canary's share depends, `process` the identity of the replica's process at the beginning,
+  `took_over` when a standby of the model had taken over before.
 - MODEL%copy: the same, for a guard whose order a disk or an editor has damaged: its release stays watched.
 - MODEL.found.json: the watch's figures, withdrawal and verdict, with the `rollout` and `number` they belong to. A
   verdict is shown once it is `settled`: once the target is withdrawn where it must be.
@@ -18,6 +19,7 @@ import time
 
 import deployment_lock
 import processes
+import router_files
 from directory import Directory, make_own, read_text
 from documents import mapping
 from wire import Document
@@ -46,6 +48,7 @@ def begin(root: str, order: Document, holder: str) -> Document:
     # The replica has been checked. Another process than this one, from here on, is a start that no command asked for.
     process = processes.started(processes.state(root, f"{model}-{order['slot']}")["pid"])
     kept = {**order, "process": process, "token": holder, "number": 1, "since": time.time()}
+    kept["took_over"] = took_over(root, model)
     with _files(root) as opened:
         for kind in (FOUND, WISH, COPY):
             opened.remove(_name(model, kind))
@@ -77,6 +80,14 @@ def enter(root: str, model: str, phase: Document, holder: str) -> Document:
     return {}
 
 
+def took_over(root: str, model: str) -> float:
+    """Return when a standby of the model has taken over by itself, in seconds since the epoch; 0 where none has."""
+    routes = router_files.routes(os.path.join(root, "router")).get("routes", ())
+    return max(
+        (each.get("took_over", 0.0) for each in routes if each["model"] == model), default=0.0
+    )
+
+
 def must_go(order: Document, seen: Document) -> bool:
     """Whether the verdict in what a guard found takes the target's traffic away."""
     told = seen.get("verdict") or {}
@@ -95,6 +106,9 @@ def wish(root: str, model: str, wish: str, actor: str) -> Document:
     order = read(root, model)
     if order is None:
         return {"taken": False}
+    seen = found(root, order)
+    if seen.get("withdrawn") or (order["phase"] == BAKE and seen.get("verdict")):
+        return {"taken": False}
     text = json.dumps(
         {"wish": wish, "actor": actor, "rollout": order["rollout"], "number": order["number"]}
     )
@@ -106,9 +120,6 @@ def wish(root: str, model: str, wish: str, actor: str) -> Document:
 def end(root: str, model: str, rollout: str) -> Document:
     """Forget the guard of this rollout, and an order that cannot be read; return {}."""
     order = read(root, model)
-    seen = found(root, order)
-    if seen.get("withdrawn") or (order["phase"] == BAKE and seen.get("verdict")):
-        return {"taken": False}
     if order is None or order["rollout"] == rollout:
         with _files(root) as opened:
             # The order first: without it, its copy is none.
@@ -220,7 +231,7 @@ def facts(root: str) -> list[Document]:
     """Return, for each guard, its order without probes, calls and token, and what it has found."""
     seen = []
     for order in orders(root):
-        hidden = ("probes", "token", "process", "adapters")
+        hidden = ("probes", "token", "process", "adapters", "took_over")
         shown = {key: value for key, value in order.items() if key not in hidden}
         wish = wished(root, order).get("wish", "")
         seen.append({"order": shown, "wish": wish, **published(found(root, order))})
