@@ -177,7 +177,10 @@ class Use:
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
         self.life = asyncio.Queue()
-        engine = double.Engine({"never sleeps": "sleep", "never wakes": "wake"}.get(behaviour, ""))
+        engine = double.Engine(
+            {"never sleeps": "sleep", "never wakes": "wake"}.get(behaviour, ""),
+            4.0 if behaviour == "sleeps slowly" else 0.0,
+        )
         self.living = asyncio.run_coroutine_threadsafe(
             self.recorder(double.living(engine), self.life.get, self.deaf), self.loop
         )

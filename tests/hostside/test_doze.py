@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,29 @@ def test_one_that_does_not_fall_asleep_is_ended_and_its_next_start_waits(replica
     assert replica.marks() == ["dozing", "asleep"]
     assert not replica.dozes
     assert warmth.rests(str(replica.root), PROGRAM)
+
+
+@behaves("sleeps slowly")
+def test_one_that_still_falls_asleep_wakes_once_it_sleeps(replica: Replica) -> None:
+    """A command was interrupted amid the first sleep, which goes on, and takes longer than a wake may."""
+    with ThreadPoolExecutor(1) as command:
+        sleeps = command.submit(replica.doze)
+        until(lambda: replica.marks() == ["dozing", "asleep"] and not replica.well)
+        told = replica.rouse(timeout=2.0)
+        assert sleeps.result()["ok"]
+    assert (told["ok"], told["reason"]) == (True, "")
+    assert (replica.dozes, replica.well, replica.marks()) == (False, True, [])
+
+
+@behaves("sleeps slowly")
+def test_one_that_was_asked_to_sleep_long_ago_is_given_up_in_its_time(replica: Replica) -> None:
+    with ThreadPoolExecutor(1) as command:
+        sleeps = command.submit(replica.doze)
+        until(lambda: replica.marks() == ["dozing", "asleep"] and not replica.well)
+        long_ago = time.time() - doze.SETTLED
+        os.utime(replica.root.joinpath(*doze.PLACE) / PROGRAM, (long_ago, long_ago))
+        assert "cannot be asked to wake" in replica.rouse(timeout=0.5)["reason"]
+        assert sleeps.result()["ok"]
 
 
 @behaves("never wakes")

@@ -106,13 +106,15 @@ def install() -> OutputProcessor:
 
 
 class Engine:
-    """The client of an engine that can sleep. `broken` says at which word it raises."""
+    """The client of an engine that can sleep. `broken` says at which word it raises; a sleep takes `seconds`."""
 
-    def __init__(self, broken: str = "") -> None:
+    def __init__(self, broken: str = "", seconds: float = 0.0) -> None:
         self.broken, self.asleep, self.heard = broken, False, list[str]()
+        self.seconds = seconds
 
     async def sleep(self, level: int = 1, mode: str = "abort") -> None:
         self.hear(f"sleep {level}")
+        await asyncio.sleep(self.seconds)
         self.asleep = True
 
     async def wake_up(self, tags: object = None) -> bool:

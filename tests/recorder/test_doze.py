@@ -100,6 +100,22 @@ def test_an_engine_that_dozes_is_down_for_its_router_and_answers_nobody(place: P
     asyncio.run(case())
 
 
+def test_an_engine_that_falls_asleep_has_settled_once_it_sleeps(place: Path) -> None:
+    async def case() -> None:
+        async with Site(place, Engine(seconds=0.3)) as site:
+            assert await site.told("settle") == OK
+            asleep = asyncio.create_task(site.told("sleep"))
+            while not site.engine.heard:
+                await asyncio.sleep(0.01)
+            assert not site.engine.asleep
+            assert await site.told("settle") == OK
+            assert site.engine.asleep
+            assert await asleep == OK
+            assert site.engine.heard == ["sleep 1"]
+
+    asyncio.run(case())
+
+
 def test_only_root_and_its_own_user_reach_the_way_in(place: Path) -> None:
     async def case() -> None:
         place.write_text("of a former start")

@@ -31,6 +31,8 @@ from wire import Document
 PLACE, ASLEEP = ("watch", "dozing"), ("watch", "asleep")
 # In the replica's home, see `vllm_doze.SOCKET` of the ops machine.
 _SOCKET = "doze.sock"
+# Seconds in which an engine has fallen asleep, or never does. Its first sleep takes longer than a wake may.
+SETTLED = 90.0
 # Bytes of an answer that are read.
 _MOST = 4096
 
@@ -101,14 +103,19 @@ def rouse(root: str, program: str, port: int, timeout: float) -> Document:
     """Wake a replica and have it answer a request of one token, within `timeout` seconds; see `doze` for the result.
 
     It keeps its marks where it fails. One that is awake already says so: a command was killed before it heard that.
+    Where a command was interrupted amid its sleep, the seconds begin once it sleeps.
     """
     started = time.monotonic()
     if not dozes(root, program):
         return _result("its process has ended since it fell asleep", started)
+    if (settles := SETTLED - _age(root, program)) > 0:
+        # A replica of an older toolkit knows no such word, and says so at once.
+        _asked(root, program, "settle", settles)
+    began = time.monotonic()
     why = _asked(root, program, "wake", timeout)
     if not why:
         request = signs.of_slot(root, program)["probe"]
-        left = max(0.1, timeout - (time.monotonic() - started))
+        left = max(0.1, timeout - (time.monotonic() - began))
         status = completion.status_of(port, request["path"], request["body"], left)
         if status != 200:
             said = "status %d" % status if status else "no answer"
@@ -116,6 +123,14 @@ def rouse(root: str, program: str, port: int, timeout: float) -> Document:
     if not why:
         forget(root, program)
     return _result(why, started)
+
+
+def _age(root: str, program: str) -> float:
+    """Return for how many seconds a program has been asked to sleep."""
+    try:
+        return max(0.0, time.time() - os.stat(os.path.join(root, *PLACE, program)).st_mtime)
+    except OSError:
+        return SETTLED
 
 
 def forget(root: str, program: str) -> None:

@@ -4,7 +4,8 @@ An engine that dozes has its weights in the host's memory and no cache. By itsel
 lets requests wait for ever. So the server answers for it: 503, also to the router's checks.
 
 The way in is a UNIX socket in the replica's home, which nobody but root and the replica's own user reaches. One line
-asks, `sleep` or `wake`, and one line of JSON answers: {"ok", "why"}.
+asks, `sleep` or `wake`, and one line of JSON answers: {"ok", "why"}. `settle` has its answer once nothing of both is
+under way.
 """
 
 from __future__ import annotations
@@ -74,11 +75,12 @@ class Doze:
     async def _do(self, word: str) -> str:
         """Do what was asked for; return why it failed, empty where it did not."""
         assert self._turn is not None
-        if word not in ("sleep", "wake"):
+        if word not in ("sleep", "wake", "settle"):
             return f"{word!r} is neither sleep nor wake"
         async with self._turn:
             try:
-                await (self._sleep() if word == "sleep" else self._wake())
+                if word != "settle":
+                    await (self._sleep() if word == "sleep" else self._wake())
             except Exception as error:
                 return f"{type(error).__name__}: {error}"
         return ""
