@@ -81,7 +81,8 @@ class Prompt:
     def __call__(self, *words: str, stdin: str | None = None) -> Said:
         self.patch.setattr(sys, "argv", ["toolkit", *words])
         if stdin is not None:
-            self.patch.setattr(sys, "stdin", io.StringIO(stdin))
+            given = io.TextIOWrapper(io.BytesIO(stdin.encode()), "utf-8")
+            self.patch.setattr(sys, "stdin", given)
         with pytest.raises(SystemExit) as ended:
             main()
         said = self.capsys.readouterr()

@@ -14,6 +14,7 @@ from toolkit.cli.arguments.numbers import Decimal, Whole
 from toolkit.cli.arguments.options import fleet_option, home_option, json_option
 from toolkit.cli.opening.context import home_directory, open_fleet, open_ports
 from toolkit.cli.terminal.output import note, print_json
+from toolkit.cli.terminal.standard_input import read_input
 from toolkit.cli.terminal.streams import output_is_lost
 from toolkit.domain.bounds import ANSWER
 from toolkit.domain.hosts.fleet import Host
@@ -77,19 +78,8 @@ def ask(
 def _prompt(prompt: str) -> str:
     if prompt != "-":
         return prompt
-    read = sys.stdin.buffer.read(ANSWER + 1)
-    if len(read) > ANSWER:
-        raise InputError(
-            f"the prompt on standard input has more than {ANSWER:,} bytes",
-            hint="ask with less, or send a request of your own: toolkit status shows the endpoint",
-        )
-    try:
-        return read.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"the prompt on standard input is no UTF-8: {error}",
-            hint="iconv -t utf-8 FILE | toolkit ask MODEL -",
-        ) from error
+    hint = "ask with less text, in UTF-8: iconv -t utf-8 FILE | toolkit ask MODEL -"
+    return read_input("the prompt", ANSWER, hint=hint)
 
 
 def read_key(path: str | None, variable: str = KEY) -> Secret | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from copy import copy
 from functools import partial
 from pathlib import Path
@@ -25,6 +24,7 @@ from toolkit.cli.changing.members import open_members
 from toolkit.cli.opening.context import home_directory, open_fleet, open_store, read_pins
 from toolkit.cli.opening.trail import changing
 from toolkit.cli.terminal.output import note, print_json, say
+from toolkit.cli.terminal.standard_input import read_input
 from toolkit.cli.views.plan import confirmation, show_gate
 from toolkit.config.text_file import read_text
 from toolkit.domain.bounds import GOLDEN
@@ -190,8 +190,8 @@ def record(
 
 def _text(prompts: str) -> str:
     if prompts == "-":
-        return sys.stdin.read()
-
+        hint = "give a file: --prompts FILE"
+        return read_input("the text of the prompts", GOLDEN, hint=hint)
     return read_text(Path(prompts), limit=GOLDEN, hint="--prompts FILE, or - for standard input")
 
 

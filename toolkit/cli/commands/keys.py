@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -25,6 +24,7 @@ from toolkit.cli.arguments.options import (
 from toolkit.cli.opening.context import home_directory, open_hosts, remember_names
 from toolkit.cli.opening.trail import changing
 from toolkit.cli.terminal.output import note, print_json, say, say_whole, table
+from toolkit.cli.terminal.standard_input import read_line
 from toolkit.domain.clients.keys import MILLION, Charge, Key, KeyRing
 from toolkit.errors import HostError
 from toolkit.planning.economics.charge import amount_of, charge_of
@@ -32,6 +32,8 @@ from toolkit.planning.routing.keys import made_anew, opened, with_charge, with_k
 from toolkit.workflows.fleet.keys import FleetKeys, change_keys, read_keys, sync_keys
 
 KEY_BYTES = 32
+# No key is that long.
+_MOST_LINE = 4096
 OPEN = "THE DOOR IS OPEN: there are no keys, so whoever reaches a router can use every model"
 SHUT = "nobody gets in: the last key was revoked, and that does not open the door"
 
@@ -103,7 +105,7 @@ def add(
     **asked: int | None,
 ) -> None:
     """Make a key and print it, this one time; from the first key on, nobody gets in without one."""
-    key = sys.stdin.readline().strip() if key_stdin else "tk-" + secrets.token_urlsafe(KEY_BYTES)
+    key = _given_key() if key_stdin else "tk-" + secrets.token_urlsafe(KEY_BYTES)
     limits = {name: value or 0 for name, value in asked.items()}
     charge = _charge(costs_path) if budget else None
     if charge is not None:
@@ -121,6 +123,11 @@ def add(
         say_whole(key)
     note(f"{name} gets in with it" + ("" if key_stdin else "; it is not shown again"))
     _end(changed)
+
+
+def _given_key() -> str:
+    hint = "echo KEY | toolkit keys add NAME --key-stdin"
+    return read_line("the key", _MOST_LINE, hint=hint).strip()
 
 
 @keys.command("list")

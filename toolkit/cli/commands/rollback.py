@@ -84,7 +84,7 @@ def _number(model: str, target: str, history: History) -> int:
 
 
 def _agreed(model: str, repo: str) -> bool:
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise RefusedError(
             f"this goes back to the weights of {repo}, which is another owner's",
             hint=f"toolkit rollback {model} --source {repo} --yes",

@@ -1,0 +1,44 @@
+"""What stands on standard input is read as bytes: wrong ones, too many and none at all are wrong input."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.shell import ROOT, Shell
+
+READERS = (
+    "ask tiny -",
+    "gate record tiny --prompts - --output o.yaml",
+    "keys add ann --key-stdin",
+)
+
+
+@pytest.mark.parametrize("command", READERS)
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [(b"caf\xe9\n", "no UTF-8"), (b"x" * 2**25, "has more than"), (None, "no standard input")],
+    ids=["Latin-1", "too much", "closed"],
+)
+def test_what_cannot_be_read_is_wrong_input(
+    shell: Shell, command: str, given: bytes | None, words: str
+) -> None:
+    (shell.place / "given").write_bytes(given or b"")
+    source = "given" if given is not None else "&-"
+    # As in a locale such as en_US.UTF-8. In that of C, Python lets each byte pass.
+    variables = {**os.environ, **shell.environment, "PYTHONIOENCODING": "utf-8:strict"}
+    said = subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} -m toolkit.cli.main {command} <{source}"],
+        env={**variables, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (said.returncode, said.stdout) == (2, ""), said.stderr
+    assert said.stderr.startswith("error: ") and words in said.stderr
+    assert "\nhint: " in said.stderr
+    assert shell.untouched()
