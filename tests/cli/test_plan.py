@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli.shell import Prompt, Said
 from tests.cli.small_model import CONFIG, write_model, write_registry
+from tests.cli.test_json import Fleet
 from toolkit.cli.views.fit import host_lines, start_line
 from toolkit.domain.engines.fit import Actual, FitRecord, Prediction
 from toolkit.planning.fit.host_fit import HostFit
@@ -234,3 +235,18 @@ def test_a_prediction_beside_what_was_measured_reads_as_no_failure(
 ) -> None:
     record = FitRecord("tiny", 4, "gpu1", ONE, Actual(tokens=tokens, weights=weights), 0.0)
     assert start_line(record) == f"  tiny #4 on gpu1: {line}"
+
+
+def test_a_router_that_missed_a_change_is_named(
+    prompt: Prompt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = Fleet(prompt, monkeypatch, 2)
+    assert fleet("deploy tiny@v1 --yes").code == 0
+    assert "has missed" not in prompt("plan", "tiny@v1").out
+    late = fleet.world.hosts["gpu2"].files
+    told = json.loads(late["routes.json"])
+    late["routes.json"] = json.dumps({**told, "serial": told["serial"] - 1, "routes": []})
+    said = prompt("plan", "tiny@v1")
+    words = "the router of gpu2 has missed a change; toolkit repair tells it, as an upgrade does\n"
+    assert words in said.out, said
+    assert fleet("plan tiny@v1").json()["routers_behind"] == ["gpu2"]

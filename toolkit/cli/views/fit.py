@@ -30,6 +30,8 @@ def _lines(found: FleetFit, rule: SleepRule) -> Iterator[str]:
     yield _verdict(found)
     yield from host_lines(found.hosts, found.unreachable)
     yield from _upgrade(found)
+    for name in found.behind:
+        yield f"the router of {name} has missed a change; toolkit repair tells it, as an upgrade does"
     yield from sleep_lines(found.version.model, rule)
     if found.changes:
         yield "changes:"

@@ -24,7 +24,7 @@ from toolkit.planning.change.sleep import alternates_of
 from toolkit.planning.fit.fleet import Upgrade, plan_upgrade, provisionable
 from toolkit.planning.fit.host_fit import Candidate, HostFit, fit_host, predict_need
 from toolkit.planning.release.file_choice import choose_files, settle
-from toolkit.planning.routing.agreement import agreed
+from toolkit.planning.routing.agreement import agreed, behind
 from toolkit.workflows.fleet.look import look
 
 _CAREFUL = Limits()
@@ -36,7 +36,7 @@ class FleetFit:
 
     `weights` is the bytes of all weights in the files, `need` the memory that the version takes of what it asks for.
     `records` are earlier starts of the same version, predicted and actual, newest first. The model takes turns with its
-    `alternates`.
+    `alternates`. `behind` names hosts whose router missed a change.
     """
 
     version: Version
@@ -47,6 +47,7 @@ class FleetFit:
     upgrade: Upgrade
     records: tuple[FitRecord, ...]
     alternates: tuple[str, ...] = ()
+    behind: tuple[str, ...] = ()
 
     @property
     def fits(self) -> bool:
@@ -71,6 +72,7 @@ class FleetFit:
             "need": self.need.as_json(),
             "hosts": {host.host: host.as_json() for host in self.hosts},
             "unreachable": dict(self.unreachable),
+            "routers_behind": list(self.behind),
             "upgrade": self.upgrade.as_json(),
             "changes": [each.as_json() for each in self.changes],
             "starts": [_record_json(record) for record in self.records],
@@ -109,6 +111,7 @@ def plan_fit(
         upgrade=upgrade,
         records=_records(history, candidate.version),
         alternates=candidate.alternates,
+        behind=behind(seen.by_label, routes),
     )
 
 
