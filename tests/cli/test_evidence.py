@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests.cli.test_json import Fleet
 from tests.planning.test_bom import faults
 from toolkit.adapters.hosts.port import CheckedEngine
 from toolkit.config.engine_locks import read_locks
+from toolkit.domain.deployment.release import ReleaseAdapter
 from toolkit.domain.gates.guard import GateRecord, GateResult, Verdict
 
 
@@ -42,6 +44,31 @@ def test_a_bill_of_materials_has_the_release_and_is_valid(fleet: Fleet) -> None:
     libraries = [each for each in document["components"] if each["type"] == "library"]
     assert len(libraries) == lock.packages
     assert fleet.prompt("bom", "tiny", "--at", "2026-11-01T18:00").out == said.out
+
+
+@pytest.mark.parametrize("changed", ["engine", "adapters"])
+def test_gates_of_another_engine_or_of_other_adapters_are_left_out(
+    fleet: Fleet, changed: str
+) -> None:
+    """The registry has changed since: the release that passed them is not what the document names."""
+    assert fleet("deploy tiny@v1 --yes").code == 0
+    assert metrics(json.loads(fleet.prompt("bom", "tiny@v1").out))
+    history = fleet.world.history
+    [(release, _)] = history.releases("tiny")
+    if changed == "engine":
+        registry = fleet.prompt.place / "model_registry.yaml"
+        registry.write_text(registry.read_text().replace("0.32.0", "0.31.0"))
+    else:
+        adapter = ReleaseAdapter("sql", "acme/sql", "b" * 40, "c" * 64, ())
+        history.add_release(replace(release, number=2, adapters=(adapter,)))
+        result = GateResult("checks", Verdict.PASSED)
+        history.add_gate(GateRecord("tiny", 2, "gpu1", "", 1.0, result))
+    said = fleet.prompt("bom", "tiny@v1")
+    assert said.code == 0
+    found = metrics(json.loads(said.out))
+    # The older release is what the registry has, where the newer one had an adapter.
+    assert found == (set() if changed == "engine" else {"release 1 on gpu1", "release 1 on gpu2"})
+    assert ("no release" in said.err) is (changed == "engine")
 
 
 def test_gates_of_an_old_release_are_known_on_every_host_of_a_large_fleet(
@@ -95,6 +122,8 @@ def test_a_version_without_a_release_says_what_is_left_out(fleet: Fleet) -> None
         ("bom other", "no model 'other'"),
         ("bom tiny --engine vllm-9", "is no lock of vllm 0.32.0"),
         ("bom tiny --at yesterday", "is no time"),
+        ("bom tiny --at 9999-12-31T23:59:59-01:00", "is no time"),
+        ("bom tiny --at 0001-01-01T00:00+01:00", "is no time"),
     ],
 )
 def test_what_cannot_be_named_is_refused(fleet: Fleet, line: str, words: str) -> None:

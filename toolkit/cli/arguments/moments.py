@@ -19,8 +19,16 @@ def since(text: str, now: float) -> float:
         return 0.0
     if found := re.fullmatch(r"([0-9]{1,6})(min|h|d|w)", text):
         return now - int(found[1]) * _UNITS[found[2]]
+    return moment("--since", text, "--since 7d, or 2026-11-01")
+
+
+def moment(option: str, text: str, hint: str) -> float:
+    """Return a date of `option`, which is of UTC where it names no zone, in seconds since the epoch.
+
+    Raises InputError, with `hint`, where it is none, or has no year from 1 to 9999 in UTC.
+    """
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
-        raise InputError(f"--since {text!r} is no time", hint="--since 7d, or 2026-11-01") from None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+        return (at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise InputError(f"{option} {text!r} is no time", hint=hint) from None

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from toolkit import __version__
+from toolkit.cli.arguments.moments import moment
 from toolkit.cli.arguments.options import home_option, json_option, registry_option
 from toolkit.cli.opening.context import home_directory, open_history, read_pins
 from toolkit.cli.terminal.output import note, print_json, say_whole
 from toolkit.cli.terminal.result_file import require_place, write_result
-from toolkit.errors import InputError
 from toolkit.planning.evidence.bom import bill_of_materials, bom_text
 from toolkit.workflows.evidence.bom import collect_bom
 
@@ -47,6 +46,9 @@ def bom(
     as_json: bool,
 ) -> None:
     """Write a bill of materials of MODEL[@VERSION], CycloneDX 1.6 as JSON."""
+    if output == "-":
+        # What is printed anyway; --json has the document in it.
+        output = ""
     if output:
         require_place(Path(output))
     place = home_directory(home)
@@ -60,12 +62,15 @@ def bom(
         open_history(place, needed=False),
         engine=engine,
         toolkit=__version__,
-        at=_time(at) if at else time.time(),
+        at=moment("--at", at, "--at 2026-11-01T18:00") if at else time.time(),
     )
     document = bill_of_materials(facts)
     text = bom_text(document)
     if facts.release is None:
-        note(f"{version.title} has no release in this history: the figures of gates are left out")
+        note(
+            f"no release in this history has {version.title} as the registry has it now: "
+            "the figures of gates are left out"
+        )
     if facts.engine is None:
         note("no engine lock is named: the engine's packages are left out; see --engine")
     if output:
@@ -88,11 +93,3 @@ def bom(
         note(f"{version.title}: {files} files, written to {output}")
     else:
         say_whole(text.rstrip("\n"))
-
-
-def _time(text: str) -> float:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise InputError(f"--at {text!r} is no time", hint="--at 2026-11-01T18:00") from None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()

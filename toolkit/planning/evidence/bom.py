@@ -104,7 +104,9 @@ def bill_of_materials(facts: BomFacts) -> dict[str, Any]:
         ],
     }
     serial = _serial(document)
-    stamp = datetime.fromtimestamp(facts.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    at = datetime.fromtimestamp(facts.at, UTC).replace(microsecond=0, tzinfo=None)
+    # Not by `strftime`, which gives years before 1000 fewer digits.
+    stamp = f"{at.isoformat()}Z"
     document["metadata"] = {"timestamp": stamp, **document["metadata"]}
     return {"$schema": document.pop("$schema"), "serialNumber": serial, **document}
 

@@ -50,14 +50,21 @@ def collect_bom(
 
 
 def _newest(history: History, version: Version) -> Release | None:
-    """Return the newest release of the version with the revision that it has now."""
-    return next(
-        (
-            each
-            for each, _ in history.releases(version.model)
-            if (each.version, each.revision) == (version.name, version.revision)
-        ),
-        None,
+    """Return the newest release of the version with the revision, engine and adapters that it has now.
+
+    Gates judged those of the release, and the document names those of the registry.
+    """
+    found = (each for each, _ in history.releases(version.model))
+    return next((each for each in found if _is_of(each, version)), None)
+
+
+def _is_of(release: Release, version: Version) -> bool:
+    engine = f"{version.engine.name}-{version.engine.version}-"
+    ran = {(each.name, each.source, each.revision) for each in release.adapters}
+    return (
+        (release.version, release.revision) == (version.name, version.revision)
+        and release.engine.startswith(engine)
+        and ran == {(each.name, each.source.key, each.revision) for each in version.adapters}
     )
 
 
