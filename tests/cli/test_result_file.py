@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from tests.cli.shell import Prompt
 from tests.cli.test_json import Fleet
+from toolkit.cli.completion import names
 from toolkit.cli.terminal.result_file import require_place, write_result
 from toolkit.errors import ToolkitError
 
@@ -101,6 +103,51 @@ def test_an_exported_configuration_goes_into_a_pipe(serving: Fleet) -> None:
     pipe = Pipe(serving.prompt.place)
     assert serving(f"export litellm --output {pipe.path}").code == 0
     assert "model_list:" in pipe.text()
+
+
+@pytest.mark.parametrize(
+    ("command", "begin"),
+    [
+        ("bom tiny", "{"),
+        ("prove tiny", "{"),
+        ("report --no-outdated", "<!doctype html>"),
+        ("export litellm", "# Written by"),
+    ],
+)
+def test_a_dash_is_standard_output_with_the_result_alone(
+    serving: Fleet, command: str, begin: str
+) -> None:
+    said = serving.prompt(*command.split(), "--output", "-")
+    assert (said.code, said.out[: len(begin)]) == (0, begin), said
+    if begin == "{":
+        json.loads(said.out)
+    elif begin.startswith("<"):
+        assert said.out.endswith("</html>\n")
+    assert not (serving.prompt.place / "-").exists()
+
+
+def test_every_command_with_an_output_knows_the_dash(serving: Fleet) -> None:
+    words = json.loads((Path(names.__file__).parent / "words.json").read_text())
+    found = {command for command, said in words.items() if "--output" in said["options"]}
+    assert found == {"bom", "prove", "report", "export litellm", "gate record"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "report --no-outdated --json --output -",
+        "prove tiny --json --output -",
+        "prove tiny --output proof.json --checker -",
+        "gate record tiny --prompts prompts --output -",
+    ],
+)
+def test_a_dash_is_refused_where_standard_output_cannot_take_the_result(
+    serving: Fleet, command: str
+) -> None:
+    (serving.prompt.place / "prompts").write_text("Hello\n")
+    said = serving.prompt(*command.split())
+    assert said.code == 2, said
+    assert not (serving.prompt.place / "-").exists()
 
 
 def test_a_report_is_refused_before_any_host_is_asked(

@@ -64,6 +64,9 @@ def litellm(
     marks `inside` are left out, and a --key that was given out with `keys add --inside` is refused: run a second proxy
     for them, with --inside.
     """
+    if output == "-":
+        # What is printed anyway; --json has the configuration in it.
+        output = None
     if output:
         require_place(Path(output))
     place = home_directory(home)

@@ -16,7 +16,7 @@ from toolkit.cli.arguments.options import fleet_option, home_option, json_option
 from toolkit.cli.opening.context import home_directory, open_history, open_hosts, read_pins
 from toolkit.cli.opening.trail import changing, trail_now
 from toolkit.cli.terminal.output import note, print_json, say, say_whole
-from toolkit.cli.terminal.result_file import require_place, write_result
+from toolkit.cli.terminal.result_file import STANDARD_OUTPUT, require_place, write_result
 from toolkit.config.registry.lock_file import lock_path
 from toolkit.config.text_file import read_text
 from toolkit.domain.clients.evidence import Claim
@@ -43,7 +43,12 @@ _MOST_HEADERS = 2**20
     metavar="FILE",
     help="The headers of the answer, as `curl --dump-header FILE` writes them.",
 )
-@click.option("--output", required=True, metavar="FILE", help="Where the evidence is written.")
+@click.option(
+    "--output",
+    required=True,
+    metavar="FILE",
+    help="Where the evidence is written; - is standard output.",
+)
 @click.option(
     "--checker", default="", metavar="FILE", help="Write the script that checks it there, too."
 )
@@ -75,8 +80,10 @@ def prove(
             hint="toolkit prove MODEL, or --request-id ID, or --answer-headers FILE",
         )
     # To hash the weights of all hosts takes minutes.
-    for path in filter(None, (output, checker)):
-        require_place(Path(path))
+    require_place(Path(output), as_json=as_json)
+    if checker:
+        # On standard output, nobody could tell it from the evidence or the document.
+        require_place(Path(checker), as_json=True)
     place = home_directory(of_site["home"])
     hosts = open_hosts(of_site["fleet"], place)
     trail = trail_now()
@@ -116,10 +123,14 @@ def prove(
             }
         )
         return
-    say(f"{output}: evidence for {proved.release.title} on {', '.join(proved.hosts)}")
-    say(f"head {head} of log {proved.head.log}")
-    say("publish the head, or let somebody read it on a host; then anybody checks the file with")
-    say_whole(f"  python3 {checker or 'check_evidence.py'} {output} --head {head}")
+    printed = Path(output) == STANDARD_OUTPUT
+    tell, file = (note, "FILE") if printed else (say, output)
+    tell(f"{file}: evidence for {proved.release.title} on {', '.join(proved.hosts)}")
+    tell(f"head {head} of log {proved.head.log}")
+    tell("publish the head, or let somebody read it on a host; then anybody checks the file with")
+    (note if printed else say_whole)(
+        f"  python3 {checker or 'check_evidence.py'} {file} --head {head}"
+    )
 
 
 def _claim(request_id: str, path: str) -> Claim:

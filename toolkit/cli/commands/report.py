@@ -32,7 +32,7 @@ from toolkit.cli.opening.context import (
     read_registry,
 )
 from toolkit.cli.terminal.output import note, print_json, say
-from toolkit.cli.terminal.result_file import require_place, write_result
+from toolkit.cli.terminal.result_file import STANDARD_OUTPUT, require_place, write_result
 from toolkit.cli.views.report.page import page
 from toolkit.config.costs.price_table import load_price_table
 from toolkit.domain.quantity import format_size
@@ -70,7 +70,7 @@ _SOURCES = 15.0
     default="report.html",
     show_default=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The file of the page.",
+    help="The file of the page; - is standard output.",
 )
 @click.option("--no-outdated", is_flag=True, help="Do not ask sources and the package index.")
 @costs_option()
@@ -96,7 +96,7 @@ def report(
     begin = max(0.0, moments.since(since, until))
     if begin >= until:
         raise InputError(f"--since {since!r} is not in the past", hint="--since 30d")
-    require_place(output)
+    require_place(output, as_json=as_json)
     place = home_directory(home)
     hosts = open_hosts(fleet, place)
     history = open_history(place, needed=False)
@@ -121,7 +121,8 @@ def report(
     if as_json:
         print_json({"path": str(output), "bytes": size, **found.as_json()})
         return
-    say(f"{output}: {format_size(size)}")
+    if output != STANDARD_OUTPUT:
+        say(f"{output}: {format_size(size)}")
 
 
 def _upstream(registry: Callable[[], Registry], registry_path: str, place: Path) -> Upstream:

@@ -1,13 +1,16 @@
-"""Write a result to the file that a person names with --output."""
+"""Write a result to the file that a person names with --output, or to standard output for `-`."""
 
 from __future__ import annotations
 
 import errno
 import os
+import sys
 from pathlib import Path
 
 from toolkit.config.paths import absolute, expanded, permissions
 from toolkit.errors import InputError, ToolkitError
+
+STANDARD_OUTPUT = Path("-")
 
 
 def write_result(path: Path, text: str) -> None:
@@ -18,6 +21,9 @@ def write_result(path: Path, text: str) -> None:
     """
     from toolkit.adapters.store.files import replace_text
 
+    if path == STANDARD_OUTPUT:
+        sys.stdout.write(text)
+        return
     path = expanded(path)
     try:
         if _is_file(path):
@@ -30,8 +36,17 @@ def write_result(path: Path, text: str) -> None:
         raise _cannot_write(path, error) from error
 
 
-def require_place(path: Path) -> None:
-    """Refuse a place of a result before the work on it begins; raises InputError as `write_result` would."""
+def require_place(path: Path, *, as_json: bool = False) -> None:
+    """Refuse a place of a result before the work on it begins; raises InputError as `write_result` would.
+
+    With `as_json`, standard output has a document already.
+    """
+    if path == STANDARD_OUTPUT:
+        if as_json:
+            raise InputError(
+                "--output - and --json both write to standard output", hint="--output FILE"
+            )
+        return
     path = expanded(path)
     kind = errno.EISDIR if path.is_dir() else 0
     if not kind and not path.parent.is_dir():

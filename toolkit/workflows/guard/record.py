@@ -100,6 +100,8 @@ def _new(output: Path) -> None:
         (not parent.is_dir(), f"has no directory {parent}"),
         (not os.access(parent, os.W_OK), f"cannot be written to {parent}"),
         (output.suffix == ".jsonl", "is to be JSONL, and a draft is YAML"),
+        # Its owner alone may read the answers, and gates read them from a file.
+        (str(output) == "-", "is no file"),
     ):
         if fault:
             raise InputError(f"{output} {why}", hint=_ANOTHER)
