@@ -304,6 +304,36 @@ def test_what_the_system_refuses_is_an_error_with_a_hint(
     assert "toolkit doctor" in shown
 
 
+ENDLESS = "5" * 5000
+
+
+@pytest.mark.parametrize("form", ["", "--json"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "plan tiny --keep X", "plan tiny --serial X", "plan X", "deploy tiny --send-limit X",
+        "deploy tiny --wait X", "deploy tiny --turn-off X", "diff tiny --host X",
+        "audit list --since X", "usage --since X", "bom tiny@v1 --at X", "bom tiny@v1 --engine X",
+        "engine lock X --accelerator cpu", "rollback tiny --to X",
+        "plan tiny --registry X", "status --fleet X", "config --home X", "meter --readings X", "X",
+        "registry X", "status --X",
+    ],
+)  # fmt: skip
+def test_an_endless_value_is_quoted_in_part(shell: Shell, line: str, form: str) -> None:
+    said = shell(*line.replace("X", ENDLESS).split(), *form.split())
+    assert said.code == 2, said
+    assert len(said.err + said.out) < 1000
+    assert "5" * 30 in (said.out if form else said.err)
+
+
+def test_an_endless_size_of_the_registry_is_quoted_in_part(shell: Shell) -> None:
+    shell.registry.write_text(shell.registry.read_text().replace("1GiB", ENDLESS))
+    for words in (("registry", "check"), ("plan", "tiny"), ("registry", "check", "--json")):
+        said = shell(*words)
+        assert said.code == 2
+        assert len(said.err + said.out) < 1000 and "is not a size" in said.err + said.out
+
+
 def test_an_empty_variable_counts_as_none(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOOLKIT_FLEET", "")
     assert shell("status").code == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import signal
@@ -14,8 +15,11 @@ from toolkit import __version__
 from toolkit.cli.terminal import streams
 from toolkit.cli.terminal.output import print_json, say
 from toolkit.cli.views.dry_run import DryRun
+from toolkit.domain.excerpt import readable
 from toolkit.errors import InputError, InterruptionError, ToolkitError
 
+# What the system says of a path that a person typed wrong.
+_WRONG_PATHS = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP)
 # name -> (module:attribute, one line of help). The help stands here so that listing imports nothing;
 # a test holds it equal to the command's own.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -267,6 +271,7 @@ def main() -> None:
             _print_error(InterruptionError("interrupted"), as_json=True)
         sys.exit(InterruptionError.exit_code)
     except click.ClickException as error:
+        error.message = readable(error.message)
         if "--json" in sys.argv[1:]:
             command = (
                 error.ctx and error.ctx.command_path if isinstance(error, click.UsageError) else ""
@@ -308,10 +313,15 @@ def _run() -> Any:
     except OSError as error:
         from toolkit.adapters.disk import fault_of
 
+        if error.errno in _WRONG_PATHS and error.filename:
+            name = os.fsdecode(error.filename)
+            words = f"{name} is no path that can be opened: {error.strerror}"
+            raise InputError(words, hint="name another one") from error
         raise fault_of(error) from error
 
 
 def _print_error(error: ToolkitError, *, as_json: bool) -> None:
+    error.message = readable(error.message)
     if as_json:
         hosts = {name: each.as_json() for name, each in error.hosts.items()}
         print_json({**error.document, "error": {**error.as_json(), "hosts": hosts}})

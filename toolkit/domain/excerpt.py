@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from itertools import takewhile
 
 LONGEST = 60
 # Characters that two excerpts have in common before the first difference.
 _BEFORE = 12
 _CUT = "..."
+# Characters of a word that nobody reads; no path that people have is as long.
+_ENDLESS = re.compile(r"\S{501,}")
+_END = re.compile(r"['\"`]?[.,;:)]*\Z")
 
 
 def excerpt(text: str, most: int = LONGEST) -> str:
@@ -19,6 +23,17 @@ def excerpt(text: str, most: int = LONGEST) -> str:
 def brief(text: str, most: int = 400) -> str:
     """Return the text, or its first `most` characters and the mark of a cut."""
     return text if len(text) <= most else f"{text[:most]}{_CUT}"
+
+
+def readable(text: str) -> str:
+    """Return the text with the beginning alone of each word of more than 500 characters, such as a mistaken value."""
+    return _ENDLESS.sub(_beginning, text)
+
+
+def _beginning(found: re.Match[str]) -> str:
+    word = found[0]
+    end = _END.search(word)
+    return excerpt(word) + (end[0] if end else "")
 
 
 def excerpts(one: str, other: str) -> tuple[str, str]:

@@ -41,7 +41,7 @@ def parse_size(text: str) -> Size:
     """
     found = _SIZE.fullmatch(text)
     if found is None or found[2] not in _UNITS:
-        raise ValueError(f"{text!r} is not a size; write it like 16GiB or 500MB")
+        raise ValueError(f"{text[:60]!r} is not a size; write it like 16GiB or 500MB")
     return Size(int(float(found[1]) * _UNITS[found[2]]), found[1] + found[2])
 
 
