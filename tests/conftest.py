@@ -19,6 +19,7 @@ from tests.adapters.postgres_lab import PostgresLab, postgres_server, require_po
 from tests.fleet.lab import FleetLab, fleet_lab
 from tests.fleet.machine import require_hosts
 from tests.pace import Pace, paced
+from toolkit.adapters.history import sqlite
 from toolkit.adapters.history.database import Address, read_address
 from toolkit.adapters.history.history import History
 
@@ -86,6 +87,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # No test writes into the history of whoever runs it, or asks a Prometheus of theirs.
 for _name in ("TOOLKIT_HISTORY", "TOOLKIT_PROMETHEUS", "TOOLKIT_PROMETHEUS_CREDENTIALS"):
     os.environ.pop(_name, None)
+
+
+# Tests open thousands of histories, and no test cuts the power of this machine. Commands in processes of their own
+# write as they do for users.
+sqlite.SYNCHRONOUS = "OFF"
 
 
 @pytest.fixture

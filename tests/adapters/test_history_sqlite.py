@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -51,6 +53,17 @@ def test_a_reader_is_not_stopped_by_a_writer_nor_the_other_way_round(
     looking.close()
     assert reader.releases("tiny")[0][1] == 5.0
     reader.close()
+
+
+def test_what_is_recorded_outlives_a_loss_of_power(path: Path) -> None:
+    # In a process of its own: the tests' own is given a quicker history.
+    asked = (
+        "import sys, pathlib; from toolkit.adapters.history.sqlite import Sqlite;"
+        "print(Sqlite(pathlib.Path(sys.argv[1])).run('PRAGMA synchronous', ()))"
+    )
+    command = [sys.executable, "-c", asked, str(path)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert told == "[{'synchronous': 2}]\n"
 
 
 def test_a_history_of_a_newer_toolkit_is_left_alone(path: Path, history: History) -> None:

@@ -16,6 +16,8 @@ from toolkit.adapters.history.schema import pending
 from toolkit.errors import ToolkitError
 
 _PATIENCE_SECONDS = 10
+# What is recorded outlives a loss of power. SQLite may be built with another default.
+SYNCHRONOUS = "FULL"
 
 
 class Sqlite:
@@ -69,6 +71,7 @@ def _open(path: Path) -> sqlite3.Connection:
     )
     try:
         db.row_factory = sqlite3.Row
+        db.execute(f"PRAGMA synchronous={SYNCHRONOUS}")
         _use_wal(db)
         db.execute("PRAGMA foreign_keys=ON")
         _migrate(db)
