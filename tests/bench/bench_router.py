@@ -27,8 +27,9 @@ import pytest
 from tests.hostside.guard_lab import ORDER, Crowd, faulty, tell_fault
 from tests.hostside.router_lab import Backend, Lab, free_port, lab, router_socket
 from tests.hostside.router_site import Clients, Site
+from tests.planning.canary_routes import with_shares
 from toolkit.planning.routing.agreement import settled
-from toolkit.planning.routing.edits import with_hold, with_model, with_shares, with_weights
+from toolkit.planning.routing.edits import with_hold, with_model, with_weights
 from toolkit.planning.routing.routes import Routes, Target
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "toolkit" / "hostside"))

@@ -16,8 +16,9 @@ from tests.hostside.router_site import PATH, Clients, Site
 from tests.hostside.test_router_fleet import Pair
 from tests.hostside.test_router_share import a_fleet, answers
 from tests.pace import Pace
+from tests.planning.canary_routes import with_shares
 from toolkit.planning.routing.agreement import settled
-from toolkit.planning.routing.edits import with_model, with_shares, with_weights
+from toolkit.planning.routing.edits import with_model, with_weights
 from toolkit.planning.routing.routes import Route, Routes, Target
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.planning.canary_routes import with_shares
 from toolkit.hostside import routes_file
-from toolkit.planning.routing.edits import with_hold, with_model, with_shares, with_weights
+from toolkit.planning.routing.edits import with_hold, with_model, with_weights
 from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import PREFIX, Alternate, Route, Routes, Sleep, Target
 

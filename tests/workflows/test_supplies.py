@@ -77,7 +77,7 @@ def wanted(snapshot: Snapshot) -> Release:
 def test_what_was_fetched_is_verified_and_handed_over(
     supplies: LocalSupplies, snapshot: Snapshot
 ) -> None:
-    supplies.fetch(version(revision=snapshot.revision), lambda _: None)
+    supplies.fetch(version(revision=snapshot.revision))
     supplies.verify(wanted(snapshot))
     found = supplies.snapshot(wanted(snapshot))
     names = [file.path for file in found.files]
@@ -95,7 +95,7 @@ def test_what_is_not_in_the_store_is_named(supplies: LocalSupplies, snapshot: Sn
 def test_other_bytes_under_the_same_revision_are_not_taken_for_it(
     supplies: LocalSupplies, snapshot: Snapshot
 ) -> None:
-    supplies.fetch(version(revision=snapshot.revision), lambda _: None)
+    supplies.fetch(version(revision=snapshot.revision))
     other = Release.from_json({**wanted(snapshot).as_json(), "snapshot": "f" * 64})
     with pytest.raises(SourceError):
         supplies.snapshot(other)
@@ -104,7 +104,7 @@ def test_other_bytes_under_the_same_revision_are_not_taken_for_it(
 def test_a_store_that_was_written_to_is_named_and_taken_out_of_use(
     supplies: LocalSupplies, store: Store, snapshot: Snapshot
 ) -> None:
-    supplies.fetch(version(revision=snapshot.revision), lambda _: None)
+    supplies.fetch(version(revision=snapshot.revision))
     weights = store.path(snapshot) / "w.safetensors"
     weights.resolve().chmod(0o644)
     weights.resolve().write_bytes(b"v" * 1000)
@@ -112,7 +112,7 @@ def test_a_store_that_was_written_to_is_named_and_taken_out_of_use(
         supplies.verify(wanted(snapshot))
     assert caught.value.hint == "toolkit pull tiny@v1 fetches them again"
     assert not store.has(snapshot)
-    supplies.fetch(version(revision=snapshot.revision), lambda _: None)
+    supplies.fetch(version(revision=snapshot.revision))
     supplies.verify(wanted(snapshot))
 
 

@@ -62,7 +62,7 @@ def release(number: int, version: str | None = None, *, memory: int = 3 * GB) ->
 class FakeSupplies:
     """Everything is at hand."""
 
-    def fetch(self, version: Any, say: Any) -> None:
+    def fetch(self, version: Any) -> None:
         """There already."""
 
     def verify(self, release: Release) -> None:

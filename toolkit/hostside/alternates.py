@@ -47,7 +47,7 @@ class Alternates:
             if other.get("sleep") and self._is_at_rest(routes, other):
                 continue
             ready = False
-            if other.get("sleep") or not self._has_nothing_to_do(routes, other):
+            if other.get("sleep") or not self._has_nothing_to_do(other):
                 continue
             self._quiet.pop(model, None)
             if self._put_to_sleep(model, sleeper):
@@ -79,7 +79,7 @@ class Alternates:
             for each in sleeping.own(routes, route)
         )
 
-    def _has_nothing_to_do(self, routes: Document, route: Document) -> bool:
+    def _has_nothing_to_do(self, route: Document) -> bool:
         """Whether the model has had no request for a while, and no command or guard is about it."""
         model, now = route["model"], time.monotonic()
         busy, carried = False, 0

@@ -63,7 +63,7 @@ class RoutersPort(Protocol):
 class Supplies(Protocol):
     """The supplies of a host: snapshots and engines from the ops machine."""
 
-    def fetch(self, version: Version, say: Say) -> None:
+    def fetch(self, version: Version) -> None:
         """Bring the version's snapshot into the store, verified; raises SourceError, IntegrityError."""
 
     def verify(self, release: Release) -> None:

@@ -29,7 +29,6 @@ _REPLICAS = (
     "TOK/S",
     "KV",
 )
-_BAR = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ class _Reader(Values):
             person_hour or Decimal(0),
             shared,
             {name: self._exchange(name, currency) for name in self._names("exchange", data)},
-            {name: self._api(name, currency) for name in self._names("apis", data)},
+            {name: self._api(name) for name in self._names("apis", data)},
             tuple(
                 self.text(("against", number), _NAME, "provider/model")
                 for number in range(len(self.sequence(("against",)) if "against" in data else ()))
@@ -281,7 +281,7 @@ class _Reader(Values):
         rate = self.amount((*where, "rate"), least=Decimal("0.000001"))
         return Exchange(rate, self._day_of(where, "read", data, "the day on which it was read"))
 
-    def _api(self, name: str, currency: str) -> ApiPrice:
+    def _api(self, name: str) -> ApiPrice:
         where: Where = ("apis", name)
         if not isinstance(self.value(where), list):
             data = self.mapping(where)

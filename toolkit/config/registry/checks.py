@@ -80,7 +80,7 @@ class _Model:
             if isinstance(version, dict):
                 where = (*self.where, "versions", key)
                 yield from self._equal_flags(where, version)
-                yield from self._revision(where, key, version.get("revision"))
+                yield from self._revision(where, version.get("revision"))
                 yield from self._version(where, f"{self.name}@{key}", version)
 
     def _version(self, where: Where, title: str, own: Mapping[str, Any]) -> Iterator[Fault]:
@@ -129,7 +129,7 @@ class _Model:
             at_key = not fault.at_value and isinstance(where[-1], str)
             yield self.document.found(where, fault.message, hint=fault.hint, at_key=at_key)
 
-    def _revision(self, where: Where, name: str, revision: Any) -> Iterator[Fault]:
+    def _revision(self, where: Where, revision: Any) -> Iterator[Fault]:
         if not isinstance(revision, str) or is_commit(revision) or self.unpinned:
             return
         shown = excerpt(revision)

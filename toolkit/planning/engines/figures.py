@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -28,8 +27,3 @@ class Figures:
     generated: str
     preempted: str
     steps: str
-
-
-def by_meaning(figures: Figures) -> Mapping[str, str]:
-    """Return {meaning: name}."""
-    return {name: getattr(figures, name) for name in figures.__slots__}

@@ -101,23 +101,6 @@ def with_weights(routes: Routes, model: str, weights: Mapping[str, int]) -> Rout
     return with_model(routes, model, targets, created=route.created)
 
 
-def with_shares(routes: Routes, model: str, shares: Mapping[str, int]) -> Routes:
-    """Return `routes` with the shares of the model's targets set, by name; other targets keep theirs.
-
-    Shares are in parts of 10,000 of the model's requests, wherever they come in; 0 ends a canary. A target that gets a
-    share is no standby meanwhile. Raises InputError where the model or a target has no route, where a target has a
-    weight, and where the shares are more than all requests.
-    """
-    route = _route_with(routes, model, shares)
-    targets = tuple(
-        replace(each, share=shares[each.name], standby=each.standby and not shares[each.name])
-        if each.name in shares
-        else each
-        for each in route.targets
-    )
-    return with_model(routes, model, targets, created=route.created)
-
-
 def with_hold(routes: Routes, model: str, seconds: int) -> Routes:
     """Return `routes` in which requests wait for up to `seconds` while no target of the model has a weight.
 

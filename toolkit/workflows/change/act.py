@@ -118,7 +118,7 @@ class Act:
 
     def _fetch(self, step: Step) -> None:
         assert self._change.version is not None, "only a deployment of a version fetches"
-        self._tools.supplies().fetch(self._change.version, self._tools.say)
+        self._tools.supplies().fetch(self._change.version)
 
     def _provision(self, step: Step) -> None:
         self._play("provision", {"provision_digest": self._tools.provision_digest})

@@ -79,11 +79,11 @@ class Guarding:
             known = guard_of(host.observe(), self._rollout)
             if known is None or known.verdict is None:
                 raise
-            raise self._refused(release, known, known.verdict) from None
+            raise self._refused(release, known.verdict) from None
         result = host.guard_follow(model, self._watching)
         known = guard_of(host.observe(), self._rollout)
         if result.verdict is Verdict.FAILED or (known and known.withdrawn):
-            raise self._refused(release, known, result)
+            raise self._refused(release, result)
         keep_result(self._tools, release, self._rollout, result)
         if result.verdict is Verdict.UNKNOWN:
             self._tools.say(f"  {result.gate}: could not tell: {result.reason}; going on")
@@ -96,9 +96,7 @@ class Guarding:
         known = guard_of(self._tools.host.observe(), self._rollout)
         return bool(known and known.wish == "promote")
 
-    def _refused(
-        self, release: Release, known: GuardFacts | None, result: GateResult
-    ) -> ReleaseFailedError:
+    def _refused(self, release: Release, result: GateResult) -> ReleaseFailedError:
         keep_result(self._tools, release, self._rollout, result)
         return guard_failure(release, result)
 

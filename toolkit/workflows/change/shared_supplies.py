@@ -46,8 +46,8 @@ class SharedSupplies:
         for meeting in self._meetings.values():
             meeting.abort(why)
 
-    def fetch(self, version: Version, say: Say) -> None:
-        self._just_once("fetch", lambda: self._supplies().fetch(version, say))
+    def fetch(self, version: Version) -> None:
+        self._just_once("fetch", lambda: self._supplies().fetch(version))
 
     def verify(self, release: Release) -> None:
         self._just_once(release.snapshot, lambda: self._supplies().verify(release))

@@ -50,7 +50,7 @@ class LocalSupplies:
         self._report = report
         self._interruption = interruption or Interruption()
 
-    def fetch(self, version: Version, say: Say) -> None:
+    def fetch(self, version: Version) -> None:
         report = _Interruptible(self._report, self._interruption)
         for part in version.parts:
             snapshot = self._snapshot_of(part)
