@@ -123,13 +123,18 @@ ODD = (
     json.dumps({**OPENED, "release": RELEASE}).encode(), json.dumps({**OPENED, "started_at": True}).encode(),
     json.dumps(GUARDED).encode(), json.dumps({**GUARDED, "model": 5}).encode(),
     b'{"haproxy.cfg": 5, "bin/hostside": [], "a\\u0000b": ["x"], "at": [], "why": {}}',
+    json.dumps({**GUARDED, "verdict": "x", "state": 5, "withdrawn": []}).encode(),
+    json.dumps({**MANIFEST, "signs": 5}).encode(), json.dumps({**MANIFEST, "port": 10**400}).encode(),
+    b'{"models": {"tiny": {"hang": 1%s}}, "idle": 1%s}' % (b"0" * 400, b"0" * 400),
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("path", OTHERS)
+@pytest.mark.parametrize("path", (*OTHERS, "slots/tiny-blue/manifest.json"))
 def test_no_document_of_a_host_ends_an_observation(tmp_path: Path, path: str) -> None:
     furnish(tmp_path)
     (tmp_path / path).parent.mkdir(exist_ok=True)
+    if path.startswith("guard/"):
+        (tmp_path / "guard/tiny.json").write_text(json.dumps({**GUARDED, "model": "tiny"}))
     with talk(tmp_path) as ask:
         for words in ODD:
             (tmp_path / path).write_bytes(words)
@@ -171,7 +176,25 @@ def test_without_its_routes_a_host_still_shows_who_has_the_traffic(tmp_path: Pat
             assert ask("observe", label="")["result"]["damaged"] == ["router/routes.json"]
 
 
-@pytest.mark.parametrize("words", ["{", "", None, '{"keys": [{}]}'])
+def _ring_with(name: str, value: object) -> str:
+    """Return the text of the ring in which a field of the first key has another value, None for none."""
+    first, *others = RING.as_json()["keys"]
+    changed = {each: found for each, found in {**first, name: value}.items() if found is not None}
+    return json.dumps({**RING.as_json(), "keys": [changed, *others]})
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("{", "", None, '{"keys": [{}]}'),
+        *(_ring_with("name", each) for each in (5, ["ann"])),
+        *(_ring_with("per_minute", each) for each in (None, "x", True)),
+        *(_ring_with(name, float("nan")) for name in ("created", "revoked", "concurrency")),
+        *(_ring_with(name, "x") for name in ("created", "digest", "tokens_per_day")),
+        json.dumps({**RING.as_json(), "charge": 5}),
+        json.dumps({**RING.as_json(), "charge": {"told": "x"}}),
+    ],
+)
 def test_damaged_keys_let_nobody_in_and_nobody_lose_a_key(
     tmp_path: Path, words: str | None
 ) -> None:

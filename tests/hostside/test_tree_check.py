@@ -221,6 +221,19 @@ def test_an_engine_is_compared_with_its_installation(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("entry", [None, 5, [], [3, "x"]])
+def test_a_damaged_seal_of_a_file_is_one_that_does_not_fit(tmp_path: Path, entry: Any) -> None:
+    engine = tmp_path / "engines/e"
+    engine.mkdir(parents=True)
+    for name in ("run", "lib"):
+        (engine / name).write_text(name)
+    request = {"root": str(tmp_path), "name": "e"}
+    tree_check.seal_engine(request, _silent)
+    seal = tmp_path / "seals/engines-e.json"
+    seal.write_text(json.dumps({**json.loads(seal.read_text()), "lib": entry}))
+    assert tree_check.check_engine(request, _silent)["faults"] == ["lib: was changed"]
+
+
 def test_links_to_directories_are_compared_with_the_installation(tmp_path: Path) -> None:
     engine = tmp_path / "engines/e"
     for name in ("lib/packages", "lib/other"):
@@ -292,7 +305,17 @@ def test_a_process_supervisor_starts_no_replica_on_a_changed_snapshot(
     assert ("sub/model.safetensors: not what was pinned" in capsys.readouterr().err) is flipped
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"release": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"release": {}}',
+        '{"release": {"snapshot": [1]}}',
+        '{"release": {"snapshot": ""}}',
+    ],
+)
 def test_a_damaged_manifest_is_for_repair_and_keeps_no_replica_from_its_start(
     ground: Ground, text: str
 ) -> None:

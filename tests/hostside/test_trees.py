@@ -105,6 +105,14 @@ def test_a_tree_that_was_removed_lends_nothing(place: Place) -> None:
     assert list((place.snapshots / ".digests").iterdir()) == []
 
 
+@pytest.mark.parametrize("entry", [None, 5, "x", [], [1], [[1], "x"], [3000, None], {"a": 1}])
+def test_a_damaged_list_of_another_trees_files_stops_no_transfer(place: Place, entry: Any) -> None:
+    place.receive("v1", {"a": ONE, "b": TWO}, ONE + TWO)
+    listing = place.snapshots / ".digests/v1.json"
+    listing.write_text(json.dumps({**json.loads(listing.read_text()), "b": entry}))
+    assert place.ask("tree-survey", "v2", {"a": ONE, "b": TWO})["result"]["missing"] == ["b"]
+
+
 @pytest.mark.parametrize("umask", [0o000, 0o027, 0o077], ids=oct)
 @pytest.mark.parametrize("way", ["received", "linked", "copied"])
 def test_every_user_can_read_a_tree_whatever_the_umask(

@@ -99,6 +99,22 @@ def test_without_its_notes_the_ledger_itself_tells_what_was_carried(
     assert numbers(tmp_path) == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.parametrize("name", ["size", "records", "last", "spent", "sources", "log"])
+@pytest.mark.parametrize("value", [None, "x", [1], {"tiny-blue/" + "a" * 16: "x"}])
+def test_notes_of_a_wrong_kind_stop_no_records(
+    tmp_path: Path, carrier: use_carry.Carrier, name: str, value: Any
+) -> None:
+    replica = Replica(tmp_path)
+    for _ in range(5):
+        replica.record()
+    carrier.all("tiny-blue")
+    notes = tmp_path / "use/carried.json"
+    notes.write_text(json.dumps({**json.loads(notes.read_text()), name: value}))
+    replica.record()
+    use_carry.Carrier(str(tmp_path)).look()
+    assert numbers(tmp_path) == [1, 2, 3, 4, 5, 6]
+
+
 def test_half_a_line_of_a_writer_that_was_killed_is_cut_off(
     tmp_path: Path, carrier: use_carry.Carrier
 ) -> None:

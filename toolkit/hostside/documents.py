@@ -24,6 +24,15 @@ def parsed(text: str | bytes | None) -> Any:
     return found
 
 
+def digests(text: str | bytes | None) -> dict[str, tuple[int, str]]:
+    """Return path -> (size, sha256) from the list of a tree's files; what is nothing of it is left out."""
+    return {
+        path: (each[0], each[1])
+        for path, each in mapping(text).items()
+        if isinstance(each, list) and list(map(type, each)) == [int, str]
+    }
+
+
 def mapping(text: str | bytes | None) -> Document:
     """Return the mapping in a JSON text; an empty one where there is none, as in a text that is absent or damaged."""
     try:

@@ -28,7 +28,14 @@ GUARD = "guard"
 SHARE, BAKE = "share", "bake"
 _ROOT_ONLY = 0o600
 _OF_ORDER = {"rollout", "model", "slot", "former", "phase", "number", "token"}
-_WORDS_OF_ORDER = ("rollout", "model", "slot", "phase")
+_WORDS_OF_ORDER = ("rollout", "model", "slot", "former", "phase")
+# Of what the watch found, and of a wish: a value of another kind makes the whole file one that cannot be read.
+_KINDS = {
+    "verdict": (dict, type(None)),
+    "figures": (list,),
+    "state": (dict,),
+    **dict.fromkeys(("withdrawn", "words", "wish", "actor", "rollout"), (str,)),
+}
 # No escape in a name is written like that of the copy, see `_name`.
 ORDER, FOUND, WISH, COPY = ".json", ".found.json", ".wish.json", "%copy"
 LEASE = "the lease ended: the command that held the deployment lock is gone"
@@ -270,8 +277,7 @@ def _is_damaged(root: str, name: str) -> bool:
     if text is None or name.endswith(COPY):
         # Of a copy nothing is missed while its order is there.
         return False
-    found = mapping(text)
-    return _sound(found) is None if _is_order(name) else not found
+    return _sound(mapping(text)) is None if _is_order(name) else not _document(root, name)
 
 
 def _order_in(root: str, name: str) -> Document | None:
@@ -279,7 +285,8 @@ def _order_in(root: str, name: str) -> Document | None:
     text = read_text(os.path.join(root, GUARD, name))
     if text is None:
         return None
-    return _sound(mapping(text)) or _sound(_document(root, name[: -len(ORDER)] + COPY))
+    copy = os.path.join(root, GUARD, name[: -len(ORDER)] + COPY)
+    return _sound(mapping(text)) or _sound(mapping(read_text(copy)))
 
 
 def _files(root: str) -> Directory:
@@ -309,7 +316,10 @@ def _read(root: str, model: str, kind: str) -> Document:
 
 
 def _document(root: str, name: str) -> Document:
-    return mapping(read_text(os.path.join(root, GUARD, name)))
+    """Return what the watch found, or a wish; an empty document where there is none, or none that can be read."""
+    found = mapping(read_text(os.path.join(root, GUARD, name)))
+    sound = all(isinstance(found[each], _KINDS[each]) for each in found.keys() & _KINDS.keys())
+    return found if sound else {}
 
 
 def _sound(order: Document) -> Document | None:

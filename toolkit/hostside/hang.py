@@ -37,6 +37,8 @@ HANG, STALL = 8.0, 600.0
 # A process that computes runs, or waits for a processor, all of the time; one of vLLM's that waits for another process
 # looks at the clock for up to 0.15 of it, on a busy machine.
 EFFORT = 0.5
+# What the fleet file may say at most, and more.
+_MOST_SECONDS = 10**9
 # Seconds between two looks at a replica that owes the answer to a probe.
 _PAUSE = 0.1
 
@@ -246,7 +248,9 @@ def idle_seconds(root: str) -> float:
 
 def _seconds(told: object, name: str, usual: float) -> float:
     found = told.get(name, usual) if isinstance(told, dict) else usual
-    return float(found) if isinstance(found, (int, float)) else usual
+    # A comparison with NaN is false.
+    sound = isinstance(found, (int, float)) and 0 <= found <= _MOST_SECONDS
+    return float(found) if sound else usual
 
 
 def _told(root: str) -> Document:

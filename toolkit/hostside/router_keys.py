@@ -187,9 +187,30 @@ def copied(directory: str) -> Document | None:
 
 def _parsed(text: str) -> Document | None:
     try:
-        return merged(parsed(text), {})
+        ring = merged(parsed(text), {})
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
+    charge = ring.get("charge", {"told": 0})
+    times = [ring["locked"], ring["opened"], charge["told"]]
+    return ring if all(map(_is_number, times)) and all(map(_is_key, ring["keys"])) else None
+
+
+def _is_key(key: Document) -> bool:
+    """Whether the fields of a key that this host works with are what they must be."""
+    whole = [key.get("per_minute"), key.get("concurrency")]
+    whole += [value for name, value in key.items() if name.endswith(("_per_day", "_per_month"))]
+    return (
+        isinstance(key["name"], str)
+        and re.fullmatch("[0-9a-f]{64}", str(key["digest"])) is not None
+        and all(type(each) is int for each in whole)
+        and all(_is_number(key.get(name, 0)) for name in ("created", "revoked"))
+    )
+
+
+def _is_number(found: object) -> bool:
+    # A comparison with NaN is false.
+    sound = isinstance(found, (int, float)) and not isinstance(found, bool)
+    return sound and 0 <= found < 2**53  # type: ignore[operator]
 
 
 def _ring(directory: str) -> Document:

@@ -42,7 +42,8 @@ def seal_texts(root: str, texts: Mapping[str, str], *, also_former: bool) -> Non
     known: dict[str, list[str]] = read(root, "router")
     for name, text in texts.items():
         former = known.get(name, []) if also_former else []
-        known[name] = sorted({*former, digest(text.encode())})
+        kept = {each for each in former if isinstance(each, str)}
+        known[name] = sorted({*kept, digest(text.encode())})
     write(root, "router", known)
 
 

@@ -45,8 +45,9 @@ def signs(manifest: Document) -> Document:
     """Return the signs in a slot's manifest. What a former toolkit did not write is as vLLM has it."""
     body = {"model": manifest.get("model", ""), "prompt": "a", "max_tokens": 1, "temperature": 0}
     vllm = {**VLLM, "probe": {"path": "/v1/completions", "body": body}}
-    if "signs" in manifest:
-        return {**vllm, **manifest["signs"]}
+    told = manifest.get("signs")
+    if isinstance(told, dict):
+        return {**vllm, **told}
     address = ["--host", "127.0.0.1", "--port", str(manifest.get("port", 0))]
     return {**vllm, "ending": [*address, *manifest.get("release", {}).get("args", [])]}
 

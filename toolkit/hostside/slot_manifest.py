@@ -53,7 +53,8 @@ def parsed(text: str | None) -> Document:
 
 def is_sound(found: Document) -> bool:
     """Whether a manifest has all fields that every manifest has."""
-    return _has(found, _FIELDS) and _has(found["release"], _OF_RELEASE)
+    whole = _has(found, _FIELDS) and _has(found["release"], _OF_RELEASE)
+    return whole and isinstance(found.get("signs", {}), dict)
 
 
 def release(root: str, program: str) -> Document:

@@ -16,6 +16,7 @@ import compiled
 import slot_manifest
 import start_turn
 import tree_check
+from snapshots import tree_name
 
 
 def main(arguments: list[str]) -> int:
@@ -24,11 +25,11 @@ def main(arguments: list[str]) -> int:
     release = slot_manifest.release(root, program)
     try:
         parts = [release, *release.get("adapters", [])]
-        snapshots = [str(each["snapshot"]) for each in parts]
+        names = [tree_name(str(each["snapshot"])) for each in parts]
     except (ValueError, KeyError, TypeError, AttributeError):
         # `toolkit repair` is for a damaged manifest. The replica needs none.
         return 0
-    for snapshot in snapshots:
+    for snapshot in names:
         wrong = tree_check.wrong_files(root, snapshot)
         if wrong:
             sys.stderr.write(f"the snapshot {snapshot[:12]} is not what was put here: {wrong[0]}\n")

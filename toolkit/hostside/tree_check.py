@@ -16,7 +16,7 @@ from typing import Any
 
 import seals
 from directory import open_plain, permit, read_text
-from documents import mapping
+from documents import digests
 from snapshots import tree_name
 from wire import Document, Report
 
@@ -118,7 +118,7 @@ def check_engine(request: Document, report: Report) -> Document:
         elif path not in known:
             if (path, tree.files[path]["sha256"]) != _OWN_LINK:
                 faults[path] = "was not installed with it"
-        elif known[path][-1] != tree.files[path]["sha256"]:
+        elif known[path][-1:] != [tree.files[path]["sha256"]]:
             faults[path] = "was changed"
     return {
         "sealed": True,
@@ -134,7 +134,7 @@ def _wrong_files(tree: _Tree, digest: str) -> list[str]:
     if not _DIGEST.fullmatch(digest) or digest_of(tree.files) == digest:
         return []
     listing = os.path.join(os.path.dirname(tree.top), ".digests", f"{digest}.json")
-    listed = mapping(read_text(listing))
+    listed = digests(read_text(listing))
     wrong = [
         f"{path}: not what was pinned" if path in tree.files else f"{path}: missing"
         for path, (_, sha256) in sorted(listed.items())

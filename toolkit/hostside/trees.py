@@ -26,7 +26,7 @@ from typing import IO
 
 import seals
 from directory import Directory, lock_file, make_own, open_plain, permit, read_text, take_lock
-from documents import mapping
+from documents import digests
 from swarm_library import libraries
 from wire import Document, Report
 
@@ -272,7 +272,7 @@ def _index(tree: Arrival) -> dict[tuple[int, str], str]:
             if not os.path.isdir(top):
                 os.unlink(index)
                 continue
-            for path, (size, sha256) in mapping(read_text(index)).items():
+            for path, (size, sha256) in digests(read_text(index)).items():
                 known[size, sha256] = os.path.join(top, path)
     return known
 

@@ -134,7 +134,7 @@ class Ledger:
         opened.sweep()
         self.last, self.sources, self.spent, self.records, self.log = {}, {}, {}, 0, {}
         self.file, self.size, self._saved, self._new = 0, 0, (0, 0), {}
-        named, state = identity(self.folder), _parsed(opened.read(STATE))
+        named, state = identity(self.folder), _state(opened.read(STATE))
         self.id = named or (known and state and state["ledger"]) or secrets.token_hex(8)
         if not known:
             self._begin(1)
@@ -144,8 +144,7 @@ class Ledger:
         if state and fits and state["size"] <= _size(self.folder, state["file"]):
             start, records = (state["file"], state["size"]), state["records"]
             self.last, self.sources = state["last"], state["sources"]
-            self.spent = {name: _taken(each) for name, each in state.get("spent", {}).items()}
-            self.log = state.get("log", {})
+            self.spent, self.log = state["spent"], state["log"]
         self._saved, self.records = start, records
         for number in known[known.index(start[0]) :]:
             self.file, self.size = number, start[1] if number == start[0] else 0
@@ -316,12 +315,37 @@ def _stated(periods: dict[str, list[int]], now: float) -> list[Any]:
     return [day, month, *periods.get(day, [0] * 2), *periods.get(month, [0] * 4), beside]
 
 
+def _state(text: Any) -> Document | None:
+    """Return what `carried.json` says; None where it cannot be read: the ledger itself tells what was carried."""
+    found = _parsed(text)
+    if not found:
+        return None
+    try:
+        return {
+            "ledger": str(found["ledger"]),
+            **{name: _whole(found[name]) for name in ("file", "size", "records")},
+            "last": {name: _whole(each) for name, each in found["last"].items()},
+            "sources": {name: dict(each) for name, each in found["sources"].items()},
+            # An older toolkit wrote neither.
+            "spent": {name: _taken(each) for name, each in found.get("spent", {}).items()},
+            "log": dict(found.get("log", {})),
+        }
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _whole(found: Any) -> int:
+    if type(found) is not int:
+        raise ValueError("no number")
+    return found
+
+
 def _taken(given: list[Any]) -> dict[str, list[int]]:
     """Return the sums of a key by period from what `_stated` returned, or an older toolkit: one without costs, too."""
     day, month, *sums = [*given[:8], 0, 0][:8]
     beside = given[8] if len(given) > 8 else {}
     found = {**beside, day: sums[:2], month: sums[2:]}
-    return {period: used for period, used in found.items() if any(used)}
+    return {period: list(map(_whole, used)) for period, used in found.items() if any(used)}
 
 
 def _path(folder: str, number: int) -> str:
