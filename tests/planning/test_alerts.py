@@ -301,7 +301,7 @@ def test_what_happens_and_who_is_told(case: str, tmp_path: Path) -> None:
     series, minute, expected = CASES[case]
     own = OWN if any("_tokens_" in name or "first_token_" in name for name in series) else NOTHING
     adapted = Promised(own.objectives, {"lora.1": "tiny"} if "adapter" in case else {})
-    # An alert fires where its condition held at each evaluation of a time. Silence with an evaluation a minute therefore
+    # An alert fires where its condition held at each evaluation of a time. So silence with an evaluation a minute
     # holds with more of them, for a quarter of the work. What fires must do so with evaluations as frequent as
     # Prometheus's own, unless it takes half an hour.
     every = "1m" if (30 if expected else 10) <= minute < 240 else ""

@@ -271,7 +271,8 @@ def main() -> None:
             _print_error(InterruptionError("interrupted"), as_json=True)
         sys.exit(InterruptionError.exit_code)
     except click.ClickException as error:
-        error.message = readable(error.message)
+        # click shows an error's own message, which may quote what was typed at any length.
+        vars(error)["message"] = readable(error.message)
         if "--json" in sys.argv[1:]:
             command = (
                 error.ctx and error.ctx.command_path if isinstance(error, click.UsageError) else ""
