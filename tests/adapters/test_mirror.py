@@ -57,7 +57,7 @@ class Serving:
 
     def get(self, path: str, **headers: str) -> httpx2.Response:
         named = {key.replace("_", "-"): value for key, value in headers.items()}
-        return httpx2.get(f"{self.endpoint}{path}", headers=named)
+        return httpx2.get(f"{self.endpoint}{path}", headers=named, timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_a_candidate_is_had_by_its_name_alone(tmp_path: Path) -> None:
         assert api.model_info("acme/next", revision="v1").sha == new
         assert api.list_repo_refs("acme/next").branches == []
         assert [each.id for each in api.list_models()] == ["acme/next"]
-        assert "acme/next" in httpx2.get(f"{endpoint}/").text
+        assert "acme/next" in httpx2.get(f"{endpoint}/", timeout=60).text
 
 
 def test_the_mirror_lists_files_and_trees(serving: Serving) -> None:
@@ -244,7 +244,7 @@ def test_the_pointer_of_a_large_file_has_its_git_id(serving: Serving) -> None:
 
 def test_xet_is_never_named(serving: Serving) -> None:
     tree = serving.get(f"/api/models/{REPO}/tree/main?recursive=true").text
-    head = httpx2.head(f"{serving.endpoint}/{REPO}/resolve/main/other.bin").headers
+    head = httpx2.head(f"{serving.endpoint}/{REPO}/resolve/main/other.bin", timeout=60).headers
     assert "xet" not in tree.lower()
     assert not [name for name in head if "xet" in name.lower()]
     assert head["x-linked-size"] == str(len(BIG))
@@ -327,7 +327,7 @@ def test_the_client_raises_its_own_errors(serving: Serving) -> None:
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 @pytest.mark.parametrize("path", ["/api/repos/create", f"/api/models/{REPO}/commit/main", URL])
 def test_nothing_can_be_written(serving: Serving, method: str, path: str) -> None:
-    answer = httpx2.request(method, f"{serving.endpoint}{path}", content=b"{}")
+    answer = httpx2.request(method, f"{serving.endpoint}{path}", content=b"{}", timeout=60)
     assert answer.status_code == 405
     assert answer.headers["Allow"] == "GET, HEAD"
 
@@ -336,12 +336,12 @@ def test_nothing_can_be_written(serving: Serving, method: str, path: str) -> Non
 def test_paths_info_refuses_nonsense(serving: Serving, body: bytes) -> None:
     url = f"{serving.endpoint}/api/models/{REPO}/paths-info/main"
     kind = "application/json" if body[:1] == b"{" else "application/x-www-form-urlencoded"
-    answer = httpx2.post(url, content=body, headers={"Content-Type": kind})
+    answer = httpx2.post(url, content=body, headers={"Content-Type": kind}, timeout=60)
     assert answer.status_code == 400
 
 
 def test_a_client_that_leaves_does_not_hold_the_file(serving: Serving) -> None:
-    with httpx2.stream("GET", f"{serving.endpoint}{HUGE}") as answer:
+    with httpx2.stream("GET", f"{serving.endpoint}{HUGE}", timeout=60) as answer:
         pieces = answer.iter_raw()
         next(pieces)
         assert _open_files("huge.bin") == 1

@@ -285,17 +285,17 @@ def test_the_mirror_serves_what_is_pinned_pulled_and_allowed(desk: Desk) -> None
         assert document["served"] == [{"repo": REPO, "revision": old}]
         assert api.model_info(REPO).sha == old
         url = f"{document['endpoint']}/{REPO}/resolve/{new}/config.json"
-        assert httpx2.get(url).headers["X-Error-Code"] == "RevisionNotFound"
+        assert httpx2.get(url, timeout=60).headers["X-Error-Code"] == "RevisionNotFound"
         # What is pulled while it runs is served at once; a licence withdrawn is, too.
         assert desk.run("pull", "tiny@v2")[0] == 0
-        assert httpx2.get(url).content == NEW["config.json"]
+        assert httpx2.get(url, timeout=60).content == NEW["config.json"]
         assert api.model_info(REPO).sha == new
         tags = {each.name: each.target_commit for each in api.list_repo_refs(REPO).tags}
         assert tags == {"v1": old, "v2": new}
         assert [each.id for each in api.list_models()] == [REPO]
         registry = desk.place / "model_registry.yaml"
         registry.write_text(registry.read_text().replace("[mit]", "[apache-2.0]"))
-        assert httpx2.get(url).headers["X-Error-Code"] == "RepoNotFound"
+        assert httpx2.get(url, timeout=60).headers["X-Error-Code"] == "RepoNotFound"
         mirror.send_signal(signal.SIGTERM)
         _, err = mirror.communicate(timeout=60)
     assert (mirror.returncode, err) == (0, "")
@@ -307,7 +307,7 @@ def test_the_mirror_stops_cleanly(desk: Desk, number: signal.Signals) -> None:
         assert mirror.stdout is not None
         assert mirror.stdout.readline().startswith("serving 0 snapshots at http://127.0.0.1:")
         endpoint = mirror.stdout.readline().strip().removeprefix("export HF_ENDPOINT=")
-        assert "toolkit pull MODEL adds to it" in httpx2.get(endpoint).text
+        assert "toolkit pull MODEL adds to it" in httpx2.get(endpoint, timeout=60).text
         mirror.send_signal(number)
         out, err = mirror.communicate(timeout=60)
     assert mirror.returncode == 0

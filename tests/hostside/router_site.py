@@ -69,7 +69,7 @@ class Clients:
             self.running.remove(self)
         self.stopped.set()
         for thread in self.threads:
-            thread.join(30)
+            thread.join(60)
             assert not thread.is_alive()
         return self.results
 
@@ -103,4 +103,4 @@ class Clients:
         connection.close()
 
     def _connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
