@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.hostside.router_lab import router_keys
 from toolkit.adapters.hosts.facts import facts_from_json
 from toolkit.domain.clients.keys import KeyRing
 from toolkit.planning.routing.differences import file_edits
@@ -67,8 +68,7 @@ def furnish(root: Path) -> None:
     for name, text in render_files(ROUTES).items():
         (root / "router" / name).write_text(text)
     (root / "slots/tiny-blue/manifest.json").write_text(json.dumps(MANIFEST))
-    with talk(root) as ask:
-        assert "result" in ask("apply-keys", ring=RING.as_json())
+    router_keys.apply(str(root), RING.as_json())
 
 
 def test_a_damaged_file_is_named_and_hides_nothing_else(tmp_path: Path) -> None:
