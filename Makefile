@@ -34,7 +34,7 @@ check: $(READY) ## Lint, types, layers, roles, documents
 packages:
 	scripts/system_packages.sh
 
-prepare: $(READY) packages ## Install what the tests need beyond Python: packages, an engine, the tree of the test hosts
+prepare: $(READY) packages ## Install what the tests need beyond Python: packages, two engines, the tree of the test hosts
 	$(BIN)/python -m tests.fleet.base
 	$(BIN)/python -m tests.walk.wheels
 	$(BIN)/python -m tests.system.served

@@ -31,7 +31,7 @@ os.environ.pop("COLUMNS", None)
 
 # The files of a group share what exists once at a time or takes long to make: one worker runs them all.
 GROUPS = (
-    # the host that is this machine with its engines, in the order of the main job: `prune` removes the former engine
+    # the host that is this machine with its engines, in the main job's order: `prune` finds no former engine in use
     (
         "tests/system/test_main_job.py",
         "tests/system/test_main_job_clients.py",

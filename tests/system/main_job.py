@@ -6,10 +6,8 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
-import sys
 import urllib.request
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -18,14 +16,12 @@ from demo.lab import TOOLKIT
 from tests.system.adapted import LORA
 from tests.system.beside import Command, beside
 from tests.system.models import WITHOUT_WORKER
-from tests.system.served import Served
+from tests.system.served import FORMER, TWO_ENGINES, Served, install_former
 
 REPOSITORY = Path(__file__).parents[2]
 WHO = "Which version are you?"
 # v1 runs with this engine, the other versions with the registry's newer one: an upgrade changes the engine as well.
-FORMER_ENGINE = Path(__file__).parent / "engine_locks" / "vllm-0.31.0-cpu-py311.lock"
-TWO_ENGINES = sys.version_info[:2] == (3, 11)
-ENGINES = {"v1": "0.31.0" if TWO_ENGINES else "0.32.0", "v2": "0.32.0"}
+ENGINES = {"v1": FORMER if TWO_ENGINES else "0.32.0", "v2": "0.32.0"}
 
 
 def prepare_registry(served: Served) -> None:
@@ -38,13 +34,11 @@ def prepare_registry(served: Served) -> None:
     variables = "".join(f', {name}: "{value}"' for name, value in WITHOUT_WORKER.items())
     text, count = re.subn(r"^(    env: \{.*)\}$", rf"\1{variables}}}", text, flags=re.M)
     assert count == 1
+    install_former(served.lab)
     if TWO_ENGINES:
-        locks = served.lab.directory / "home" / "engines"
-        locks.mkdir(exist_ok=True)
-        shutil.copy(FORMER_ENGINE, locks)
         text, count = re.subn(
             r"^( +)(v1:\n)",
-            r"\1\2\1  engine: {name: vllm, version: 0.31.0}\n",
+            rf"\1\2\1  engine: {{name: vllm, version: {FORMER}}}\n",
             text,
             flags=re.M,
         )

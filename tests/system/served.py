@@ -16,8 +16,14 @@ from demo.load import Load
 from tests.json_documents import require_valid
 from tests.system.models import CACHE, VARIANTS, made_models
 
-# The engine (3 GB) stays here from one run to the next, and its packages in CACHE; `make clean` removes both.
+# Two engines (3 GB each) stay here from one run to the next, and their packages in CACHE; `make clean` removes both.
 ROOT = Path("/var/lib/toolkit-test")
+# The engine before the registry's. Its lock is for one Python.
+FORMER_ENGINE = Path(__file__).parent / "engine_locks" / "vllm-0.31.0-cpu-py311.lock"
+TWO_ENGINES = sys.version_info[:2] == (3, 11)
+FORMER = "0.31.0"
+# Here it lies while `prune` removes what stands in its place.
+_ASIDE = ROOT / "aside"
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,8 @@ def lab_with_engine(directory: Path) -> Iterator[Lab]:
         "converged",
         "deployment.json",
         "deployments",
+        # of the files in `router`
+        "seals/router.json",
     ):
         path = ROOT / name
         path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
@@ -116,6 +124,48 @@ def _installed(directory: Path) -> Lab:
     return lab
 
 
+def install_former(lab: Lab) -> None:
+    """Install the former engine from its lock, where this Python has one and no earlier run has left it."""
+    if not TWO_ENGINES:
+        return
+    locks = lab.directory / "home" / "engines"
+    locks.mkdir(exist_ok=True)
+    shutil.copy(FORMER_ENGINE, locks)
+    _take_back()
+    if not [*ROOT.glob(f"engines/vllm-{FORMER}-*/.complete")]:
+        with redirect_stdout(sys.stderr):
+            lab.toolkit("engine", "install", FORMER, "--yes", show=True)
+
+
+@contextmanager
+def former_stays() -> Iterator[None]:
+    """Put a few of the former engine's files in its place meanwhile: what removes it leaves it to the next run."""
+    engine = installed_engine(FORMER)
+    seal = ROOT / "seals" / f"engines-{engine.name}.json"
+    shutil.rmtree(_ASIDE, ignore_errors=True)
+    _ASIDE.mkdir()
+    if seal.exists():
+        shutil.copy2(seal, _ASIDE)
+    engine.rename(_ASIDE / engine.name)
+    try:
+        shutil.copytree(
+            _ASIDE / engine.name, engine, symlinks=True, ignore=shutil.ignore_patterns("lib*")
+        )
+        yield
+    finally:
+        _take_back()
+
+
+def _take_back() -> None:
+    """Put an engine that lies aside, and its seal, back where they were."""
+    for each in [*_ASIDE.glob("vllm-*"), *_ASIDE.glob("engines-*.json")]:
+        place = ROOT / ("engines" if each.is_dir() else "seals") / each.name
+        if each.is_dir():
+            shutil.rmtree(place, ignore_errors=True)
+        each.rename(place)
+    shutil.rmtree(_ASIDE, ignore_errors=True)
+
+
 @contextmanager
 def lab_with_versions(lab: Lab) -> Iterator[Served]:
     """The lab with four versions of a model pinned from a mirror; none of them deployed yet."""
@@ -134,5 +184,5 @@ def lab_with_versions(lab: Lab) -> Iterator[Served]:
 
 if __name__ == "__main__":
     with TemporaryDirectory() as scratch:
-        _installed(Path(scratch))
+        install_former(_installed(Path(scratch)))
         made_models(installed_engine())

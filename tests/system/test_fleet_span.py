@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.stub_site import REGISTRY, StubSite, stub_site
+from tests.system.stub_engine import pin_with_engine
+from tests.system.stub_site import PROMPT, REGISTRY, StubSite, stub_site
 from tests.system.waiting import until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
@@ -25,7 +26,7 @@ def site() -> Iterator[StubSite]:
 
 
 def test_it_comes_to_both_hosts(site: StubSite) -> None:
-    site.lab.toolkit("deploy", "tiny@v1", "--yes")
+    site.lab.toolkit("deploy", "tiny@v1", "--yes", "--bake", "1")
     assert site.serving() == {"alpha": ["v1"], "beta": ["v1"]}
     load = site.load("beta")
     replicas = {"alpha.blue", "beta.blue"}
@@ -117,3 +118,19 @@ def test_it_stops_as_one(site: StubSite) -> None:
     assert site.serving() == {}
     for machine in site.lab.machines:
         assert "tiny" not in machine.run("ls", "/var/lib/toolkit/slots")
+
+
+def test_an_engine_that_its_hosts_lack_comes_with_its_model(site: StubSite) -> None:
+    engine = pin_with_engine(site, "v3")
+    site.lab.toolkit("deploy", "tiny@v3", "--yes", "--bake", "1")
+    assert site.serving() == {"alpha": ["v3"], "beta": ["v3"]}
+    answer = site.ask("beta", PROMPT)
+    assert answer["choices"][0]["message"]["content"] == "I am version v3."
+    for machine in site.lab.machines:
+        assert f"engines/{engine}/bin/vllm serve" in machine.run("ps", "-eo", "args")
+        assert machine.run("ls", "/var/lib/toolkit/wheelhouse") == ""
+    site.lab.toolkit("stop", "tiny", "--yes")
+    pruned = json.loads(site.lab.toolkit("prune", "--keep", "0", "--yes", "--json").stdout)
+    for machine in site.lab.machines:
+        assert engine in pruned["removed"]["hosts"][machine.name]["engines"]
+        assert engine not in machine.run("ls", "/var/lib/toolkit/engines")

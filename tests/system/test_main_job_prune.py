@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 
 import pytest
 
-from tests.system.main_job import REPOSITORY, TWO_ENGINES, run
-from tests.system.served import Served
+from tests.system.main_job import REPOSITORY, run
+from tests.system.served import FORMER, TWO_ENGINES, Served, former_stays
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 
 def test_prune_cleans_up_and_leaves_the_logs(served: Served) -> None:
-    removed = json.loads(served.lab.toolkit("prune", "--keep", "1", "--yes", "--json"))["removed"]
-    engines = removed["hosts"]["localhost"]["engines"]
+    with former_stays() if TWO_ENGINES else nullcontext():
+        removed = json.loads(served.lab.toolkit("prune", "--keep", "1", "--yes", "--json"))
+        left = sorted(each.name for each in served.lab.root.glob("engines/*"))
+    engines = removed["removed"]["hosts"]["localhost"]["engines"]
     # No release that is kept runs with the former one.
-    assert [each.split("-")[1] for each in engines] == (["0.31.0"] if TWO_ENGINES else [])
+    assert [each.split("-")[1] for each in engines] == ([FORMER] if TWO_ENGINES else [])
+    assert [each.split("-")[1] for each in left] == ["0.32.0"]
     assert len(list((served.lab.root / "snapshots").iterdir())) <= 1
     code, said = run(served, "logs", "tiny", "--slot", "green")
     assert code == 0

@@ -1,6 +1,6 @@
 """The recorder of use within the former engine: the cases of `test_use.py`, which another worker runs.
 
-The deployments of the main job, in the same worker, install that engine.
+The main job, in the same worker, has that engine installed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.system import test_use as cases
-from tests.system.served import installed_engine
+from tests.system.served import FORMER, installed_engine
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 def one_engine() -> Path:
     """The directory of the former engine."""
     try:
-        return installed_engine("0.31.0")
+        return installed_engine(FORMER)
     except LookupError as error:
         pytest.skip(str(error))
 
