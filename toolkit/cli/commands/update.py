@@ -15,11 +15,11 @@ from toolkit.cli.arguments.options import (
     registry_option,
     source_option,
 )
-from toolkit.cli.commands.registry import accept_owner, pin_json, say_pin
 from toolkit.cli.opening.context import home_directory, open_hub, open_store, read_pins
 from toolkit.cli.opening.sightings import take_over_gating
 from toolkit.cli.opening.trail import changing
 from toolkit.cli.terminal.output import note, print_json, say
+from toolkit.cli.views.pin import accept_owner, pin_json, say_pin
 from toolkit.domain.files.snapshot import Snapshot
 from toolkit.domain.registry.model import LocalSource, Version
 from toolkit.errors import InputError, ToolkitError

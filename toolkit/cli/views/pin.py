@@ -1,0 +1,60 @@
+"""What a pin asks and did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from toolkit.cli.terminal.output import note, say
+from toolkit.cli.views.plan import confirmed
+from toolkit.domain.quantity import format_size
+
+if TYPE_CHECKING:
+    from toolkit.workflows.registry.pin import Pinned
+
+
+def accept_owner(source: str) -> Callable[[str, str], bool]:
+    """Return what answers whether a repository of another owner is meant: `source`, where it is given, or a person."""
+
+    def accept(asked: str, repo: str) -> bool:
+        if source:
+            return repo == source
+        return confirmed(f"the Hub leads from {asked} to {repo}, of another owner; pin that one?")
+
+    return accept
+
+
+def pin_json(pinned: Pinned) -> dict[str, Any]:
+    """Return the JSON form of a pin."""
+    return {
+        "model": pinned.version.model,
+        "version": pinned.version.name,
+        "source": pinned.version.source.key,
+        "revision": pinned.version.revision,
+        "licence": pinned.version.licence,
+        "files": len(pinned.snapshot.files),
+        "size": pinned.snapshot.size,
+        "left_out": dict(pinned.left_out),
+        "notes": list(pinned.notes),
+        "registry_changed": pinned.registry_changed,
+        "lock_changed": pinned.lock_changed,
+    }
+
+
+def say_pin(pinned: Pinned, *, dry_run: bool) -> None:
+    """Print what a pin did."""
+    version = pinned.version
+    for path, reason in pinned.left_out.items():
+        note(f"left out {path}: {reason}")
+    for remark in pinned.notes:
+        note(f"note: {remark}")
+    what = (
+        f"{version.source.key} {version.revision} ({version.licence}, "
+        f"{len(pinned.snapshot.files)} files, {format_size(pinned.snapshot.size)})"
+    )
+    if not pinned.changed:
+        say(f"{version.title} is pinned already: {what}; nothing was changed")
+    elif dry_run:
+        say(f"would pin {version.title}: {what}; nothing was written")
+    else:
+        say(f"pinned {version.title}: {what}")
