@@ -19,7 +19,7 @@ from toolkit.domain.gates.golden import Expectation, Fit, GoldenPrompt, Kind, Ra
 from toolkit.domain.gates.guard import Answers, Figure, GateResult, Verdict
 from toolkit.domain.registry.model import Check
 from toolkit.domain.replicas.probe import Answer
-from toolkit.planning.guard.answers import Pair, chance_of, judge_answers
+from toolkit.planning.guard.answers import PromptPair, chance_of, judge_answers
 from toolkit.planning.guard.checks import check_fault, check_payload
 from toolkit.planning.guard.expectations import fault_of
 from toolkit.planning.guard.kinds import SILENCE, Said, said_in
@@ -225,11 +225,11 @@ def prompt(number: int) -> GoldenPrompt:
     return GoldenPrompt(f"p{number}", f"x.yaml:{number}", Kind.CHAT, {}, Expectation(exact="a"))
 
 
-def pairs(*given: str) -> list[Pair]:
+def pairs(*given: str) -> list[PromptPair]:
     """Return pairs by two letters each, new and old: + passed, - failed, ? unknown, and a space for no old one."""
     meaning = {"+": True, "-": False, "?": None, " ": None}
     return [
-        Pair(
+        PromptPair(
             prompt(number),
             meaning[new],
             meaning[old],

@@ -11,7 +11,7 @@ import pytest
 
 from tests.planning.facts import host, release, slot
 from toolkit.domain.hosts.fleet import Host
-from toolkit.domain.hosts.metrics import MetricsSetup, Target
+from toolkit.domain.hosts.metrics import MetricsSetup, ScrapeTarget
 from toolkit.planning.engines import all_figures
 from toolkit.planning.metrics.scrape import fixed_files, target_files
 from toolkit.planning.metrics.targets import (
@@ -37,8 +37,8 @@ FACTS = host(slot("blue", release(3), weight=100), slot("green", release(2)), sl
 def test_a_replicas_target_tells_its_release() -> None:
     found = targets([ALPHA], {"alpha": FACTS})
     own = {"host": "alpha", "instance": "alpha"}
-    assert found[ROUTER] == (Target("10.0.0.1:8405", "/metrics", own),)
-    assert found[HOST] == (Target("10.0.0.1:8405", "/metrics/host", own),)
+    assert found[ROUTER] == (ScrapeTarget("10.0.0.1:8405", "/metrics", own),)
+    assert found[HOST] == (ScrapeTarget("10.0.0.1:8405", "/metrics/host", own),)
     assert found[NODE] == ()
     assert [(each.path, each.labels) for each in found[REPLICA]] == [
         (
@@ -52,7 +52,7 @@ def test_a_replicas_target_tells_its_release() -> None:
 def test_exporters_that_the_fleet_file_names_are_targets_behind_the_router() -> None:
     found = targets([replace(ALPHA, settings={"toolkit_node_exporter": 9100})], {})
     own = {"host": "alpha", "instance": "alpha"}
-    assert found[NODE] == (Target("10.0.0.1:8405", "/metrics/node", own),)
+    assert found[NODE] == (ScrapeTarget("10.0.0.1:8405", "/metrics/node", own),)
     assert found[DCGM] == ()
 
 

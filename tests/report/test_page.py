@@ -15,8 +15,8 @@ from tests.report.made_up import NOW, YEAR, made_status, write_history
 from toolkit.cli.views.report.charts import (
     Lane,
     Mark,
-    Pair,
     TimeAxis,
+    ValuePair,
     dumbbells,
     lanes,
     short,
@@ -238,7 +238,7 @@ def test_charts_take_no_values_and_zeros() -> None:
     assert "<svg" in stacked(("1 Nov",), ({},), (), "x")
     assert "<svg" in stacked((), (), ("tiny",), "x")
     assert "<svg" in dumbbells((), "x")
-    assert 'class="way down"' in dumbbells((Pair("a", 5.0, 5.0, ""),), "x")
+    assert 'class="way down"' in dumbbells((ValuePair("a", 5.0, 5.0, ""),), "x")
 
 
 @pytest.mark.parametrize(

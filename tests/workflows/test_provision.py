@@ -22,8 +22,8 @@ from toolkit.workflows.fleet.provision import (
     Intent,
     Outcome,
     Provisioning,
+    ProvisionTarget,
     Result,
-    Target,
     provision,
 )
 
@@ -93,7 +93,7 @@ class Fleet:
             self.shown.append(intents)
             return answer
 
-        targets = [Target(each, "base-1") for each in self.machines]
+        targets = [ProvisionTarget(each, "base-1") for each in self.machines]
         tools = Provisioning(self, OWNER, lambda: NOW, self.said.append, **how)
         return provision(targets, tools, confirm)
 
@@ -270,7 +270,7 @@ def test_a_host_that_another_command_converged_meanwhile_is_left_alone() -> None
         return True
 
     tools = Provisioning(fleet, OWNER, lambda: NOW, fleet.said.append)
-    (outcome,) = provision([Target(bare, "base-1")], tools, confirm)
+    (outcome,) = provision([ProvisionTarget(bare, "base-1")], tools, confirm)
     assert (outcome.result, bare.events) == (Result.UNCHANGED, [])
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from toolkit.planning.economics.api import BreakEven, Quote
 from toolkit.planning.economics.comparison import Comparison
-from toolkit.planning.economics.which import Point, Trial, Workload, points
+from toolkit.planning.economics.which import Point, PromptResults, Workload, points
 from toolkit.planning.economics.work import Tokens
 
 QUOTE = Quote("acme/big", Decimal(25), Decimal(30), date(2026, 11, 1), "a list")
@@ -19,7 +19,7 @@ BESIDE = Comparison(
     BreakEven(Decimal(4), Decimal("0.4")),
 )  # fmt: skip
 LOAD = Workload(BESIDE, "EUR", False, Decimal("0.9"), Decimal("0.02"))
-HERE = Trial(9, 1, 0, (1.0, 2.0, 3.0))
+HERE = PromptResults(9, 1, 0, (1.0, 2.0, 3.0))
 
 
 def test_money_speaks_for_one_side_or_the_other() -> None:
@@ -62,17 +62,17 @@ def test_a_stale_price_and_its_changes_are_points() -> None:
     ("there", "expected"),
     [
         (None, [("9 of 10", "not asked", ""), ("2.00 s", "not asked", ""), ("2 of 3", "not asked", "")]),
-        (Trial(8, 2, 0, (0.5, 0.6)),
+        (PromptResults(8, 2, 0, (0.5, 0.6)),
          [("9 of 10", "8 of 10", "inside"), ("2.00 s", "0.55 s", "api"), ("2 of 3", "2 of 2", "api")]),
-        (Trial(9, 0, 1, (2.0, 9.0, 1.0)),
+        (PromptResults(9, 0, 1, (2.0, 9.0, 1.0)),
          [("9 of 10", "9 of 10", ""), ("2.00 s", "2.00 s", ""), ("2 of 3", "2 of 3", "")]),
         # It answered nothing.
-        (Trial(0, 10, 0, ()),
+        (PromptResults(0, 10, 0, ()),
          [("9 of 10", "0 of 10", "inside"), ("2.00 s", "not asked", ""), ("2 of 3", "not asked", "")]),
     ],
 )  # fmt: skip
 def test_golden_prompts_speak_too(
-    there: Trial | None, expected: list[tuple[str, str, str]]
+    there: PromptResults | None, expected: list[tuple[str, str, str]]
 ) -> None:
     found = points(replace(LOAD, here=HERE, there=there, latency=2.0))[-3:]
     assert [each.subject for each in found] == [

@@ -37,7 +37,7 @@ from toolkit.domain.hosts.failures import joined
 from toolkit.domain.quantity import format_seconds
 from toolkit.errors import ToolkitError
 from toolkit.planning.change.protections import PROTECTIONS
-from toolkit.workflows.fleet.provision import Intent, Outcome, Provisioning, Result, Target
+from toolkit.workflows.fleet.provision import Intent, Outcome, Provisioning, ProvisionTarget, Result
 from toolkit.workflows.fleet.provision import provision as provision_hosts
 
 
@@ -70,7 +70,7 @@ def provision(
     place, known = home_directory(home), open_fleet(fleet)
     ports = {port.name: port for port in open_ports(known.hosts, place)}
     targets = [
-        Target(ports[host.name], provision_digest(host), provisioned_settings(host))
+        ProvisionTarget(ports[host.name], provision_digest(host), provisioned_settings(host))
         for host in known.select(hosts)
     ]
     stop = threading.Event()

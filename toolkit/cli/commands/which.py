@@ -38,7 +38,7 @@ from toolkit.workflows.fleet.which import try_prompts
 
 if TYPE_CHECKING:
     from toolkit.domain.gates.golden import GoldenPrompt
-    from toolkit.planning.economics.which import Trial
+    from toolkit.planning.economics.which import PromptResults
     from toolkit.workflows.fleet.cost import Bill
 
 _SIDES = {"inside": "inside", "api": "the closed API", "": "-"}
@@ -86,7 +86,7 @@ def which(model: str, as_json: bool, **options: Any) -> None:
             hint="leave out --endpoint and --key-variable",
         )
     bill = _bill(model, options)
-    here, there, faults = _trials(model, bill, options)
+    here, there, faults = _ask_prompts(model, bill, options)
     load = _workload(model, bill, inside, options["latency"], here, there)
     found = points(load)
     api = load.comparison.quote.api
@@ -147,8 +147,8 @@ def _workload(
     bill: Bill,
     inside: bool,
     latency: float | None,
-    here: Trial | None,
-    there: Trial | None,
+    here: PromptResults | None,
+    there: PromptResults | None,
 ) -> Workload:
 
     mine = next((each for each in bill.account.models if each.model == model), None)
@@ -167,9 +167,9 @@ def _workload(
     return Workload(beside, bill.account.currency, inside, unused, more, latency, here, there)
 
 
-def _trials(
+def _ask_prompts(
     model: str, bill: Bill, options: dict[str, Any]
-) -> tuple[Trial | None, Trial | None, dict[str, list[str]]]:
+) -> tuple[PromptResults | None, PromptResults | None, dict[str, list[str]]]:
     """Ask golden prompts of the model inside, and of the closed one where it is named."""
     if (options["endpoint"] is None) != (options["key_variable"] is None):
         raise InputError(

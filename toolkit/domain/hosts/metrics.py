@@ -46,7 +46,7 @@ class MetricsSetup:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ScrapeTarget:
     """One address and path that Prometheus reads, with the labels of what it reads there."""
 
     address: str

@@ -15,7 +15,7 @@ INSIDE, API = "inside", "api"
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class PromptResults:
     """How golden prompts went at one place: passed, failed, and those that nobody could judge; seconds of answers."""
 
     passed: int = 0
@@ -48,8 +48,7 @@ class Workload:
     """A workload: a traffic with its figures, whether its requests must stay `inside`, and the bound of seconds.
 
     `unused` is the part of the bill for time without work, `more` the cost here of one more million of its tokens; None
-    where it is not known. The trials are None where no
-    prompts were asked.
+    where it is not known. `here` and `there` are None where no prompts were asked.
     """
 
     comparison: Comparison
@@ -58,8 +57,8 @@ class Workload:
     unused: Decimal | None
     more: Decimal | None
     latency: float | None = None
-    here: Trial | None = None
-    there: Trial | None = None
+    here: PromptResults | None = None
+    there: PromptResults | None = None
 
 
 def points(load: Workload) -> tuple[Point, ...]:

@@ -14,7 +14,7 @@ _NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class PromptPair:
     """One prompt, and whether the two releases pass it; None where nobody can tell. `why` is the new one's fault."""
 
     prompt: GoldenPrompt
@@ -33,7 +33,7 @@ class Pair:
         return self.new is True and self.old is False
 
 
-def judge_answers(asked: Answers, pairs: Sequence[Pair], *, compared: bool) -> GateResult:
+def judge_answers(asked: Answers, pairs: Sequence[PromptPair], *, compared: bool) -> GateResult:
     """Return the verdict on the new release.
 
     Where it was `compared` with a serving release, prompts that both fail do not count: they say nothing of the change.
@@ -73,7 +73,9 @@ def chance_of(lost: int, won: int) -> float:
     return float(sum(comb(total, each) for each in range(lost, total + 1)) / 2**total)
 
 
-def _figures(known: Sequence[Pair], lost: Sequence[Pair], *, compared: bool) -> tuple[Figure, ...]:
+def _figures(
+    known: Sequence[PromptPair], lost: Sequence[PromptPair], *, compared: bool
+) -> tuple[Figure, ...]:
     of = f"of {len(known)}"
     new = float(sum(1 for each in known if each.new))
     if not compared:
@@ -90,13 +92,15 @@ def _figures(known: Sequence[Pair], lost: Sequence[Pair], *, compared: bool) -> 
     )
 
 
-def _lost(lost: Sequence[Pair], asked: Answers, known: Sequence[Pair], *, compared: bool) -> str:
+def _lost(
+    lost: Sequence[PromptPair], asked: Answers, known: Sequence[PromptPair], *, compared: bool
+) -> str:
     most = f"at most {asked.lose_at_most} may be" if asked.lose_at_most else "none may be"
     beside = " that the serving release passes at the same moment" if compared else ""
     return f"{len(lost)} of {len(known)} golden prompts{beside} lost, {most}: {_named(lost)}"
 
 
-def _named(pairs: Sequence[Pair]) -> str:
+def _named(pairs: Sequence[PromptPair]) -> str:
     named = "; ".join(
         f"{each.prompt.name} ({each.prompt.place}) {each.why or 'no verdict'}"
         for each in pairs[:_NAMED]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from toolkit.domain.hosts.metrics import MetricsSetup, Target
+from toolkit.domain.hosts.metrics import MetricsSetup, ScrapeTarget
 from toolkit.planning.engines.figures import Figures
 from toolkit.planning.metrics.alerts import alert_groups
 from toolkit.planning.metrics.recording import NOTHING, Promised, recording_groups
@@ -45,7 +45,7 @@ def fixed_files(
     }
 
 
-def target_files(found: Mapping[str, Sequence[Target]]) -> dict[str, str]:
+def target_files(found: Mapping[str, Sequence[ScrapeTarget]]) -> dict[str, str]:
     """Return the files of targets, by path below the directory; every job has one, be it empty."""
     return {f"targets/{job}.json": render_targets(found.get(job, ())) for job in JOBS}
 

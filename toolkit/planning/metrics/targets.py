@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.hosts.fleet import Host, is_loopback
-from toolkit.domain.hosts.metrics import HOST_JOB, Target
+from toolkit.domain.hosts.metrics import HOST_JOB, ScrapeTarget
 from toolkit.domain.outside import parse_json
 
 # The jobs, each with its file of targets.
@@ -27,23 +27,25 @@ _EXPORTERS = {
 }
 
 
-def targets(hosts: Sequence[Host], seen: Mapping[str, HostFacts]) -> dict[str, tuple[Target, ...]]:
+def targets(
+    hosts: Sequence[Host], seen: Mapping[str, HostFacts]
+) -> dict[str, tuple[ScrapeTarget, ...]]:
     """Return the targets of each job.
 
     `seen` are the facts of the hosts that answered, by name. The replicas of a host that did not are left out: nobody
     knows its slots. A host whose metrics only itself can read has no targets.
     """
-    found: dict[str, list[Target]] = {job: [] for job in JOBS}
+    found: dict[str, list[ScrapeTarget]] = {job: [] for job in JOBS}
     for host in hosts:
         address = metrics_address(host)
         if not address:
             continue
         own = {"host": host.name, "instance": host.name}
-        found[ROUTER].append(Target(address, "/metrics", own))
-        found[HOST].append(Target(address, "/metrics/host", own))
+        found[ROUTER].append(ScrapeTarget(address, "/metrics", own))
+        found[HOST].append(ScrapeTarget(address, "/metrics/host", own))
         for job, (setting, path) in _EXPORTERS.items():
             if host.settings.get(setting):
-                found[job].append(Target(address, path, own))
+                found[job].append(ScrapeTarget(address, path, own))
         if host.name in seen:
             found[REPLICA] += _replicas(address, own, seen[host.name])
     return {job: tuple(each) for job, each in found.items()}
@@ -68,10 +70,10 @@ def metrics_address(host: Host) -> str:
 _ALL = ("", "*", "0.0.0.0", "[::]")  # noqa: S104 - what to look for, nothing to listen at
 
 
-def _replicas(address: str, own: Mapping[str, str], facts: HostFacts) -> list[Target]:
+def _replicas(address: str, own: Mapping[str, str], facts: HostFacts) -> list[ScrapeTarget]:
     """Return the replicas of a host. An engine's labels are the same for all releases: these tell them apart."""
     return [
-        Target(
+        ScrapeTarget(
             address,
             f"/metrics/replica/{slot.model}/{slot.slot}",
             {
@@ -87,11 +89,11 @@ def _replicas(address: str, own: Mapping[str, str], facts: HostFacts) -> list[Ta
     ]
 
 
-def kept_targets(text: str, hosts: Collection[str]) -> tuple[Target, ...]:
+def kept_targets(text: str, hosts: Collection[str]) -> tuple[ScrapeTarget, ...]:
     """Return the targets of `hosts` in a file of targets; none where the text is no such file."""
     try:
         return tuple(
-            Target(
+            ScrapeTarget(
                 each["targets"][0],
                 each["labels"].pop("__metrics_path__"),
                 {str(name): str(value) for name, value in each["labels"].items()},
@@ -103,7 +105,7 @@ def kept_targets(text: str, hosts: Collection[str]) -> tuple[Target, ...]:
         return ()
 
 
-def render_targets(found: Sequence[Target]) -> str:
+def render_targets(found: Sequence[ScrapeTarget]) -> str:
     """Return the text of a file of targets; the same targets give the same bytes."""
     data = [
         {"targets": [each.address], "labels": {"__metrics_path__": each.path, **each.labels}}

@@ -18,7 +18,7 @@ from toolkit.adapters.metrics_files import (
 from toolkit.adapters.schedule_record import ScheduleRecord
 from toolkit.domain.clients.use import UseRun
 from toolkit.domain.deployment.schedule import Schedule
-from toolkit.domain.hosts.metrics import MetricsSetup, Target
+from toolkit.domain.hosts.metrics import MetricsSetup, ScrapeTarget
 from toolkit.errors import InputError, ToolkitError
 from toolkit.planning.engines import all_figures
 from toolkit.planning.metrics.ops_figures import FILE, render_ops
@@ -42,7 +42,7 @@ class Scraped:
     """
 
     setup: MetricsSetup
-    targets: Mapping[str, tuple[Target, ...]]
+    targets: Mapping[str, tuple[ScrapeTarget, ...]]
     out_of_reach: tuple[str, ...]
     unreachable: Mapping[str, str]
     changed: tuple[str, ...] = ()
@@ -99,13 +99,15 @@ def _follow(setup: MetricsSetup, hosts: Sequence[HostPort]) -> Scraped:
 
 def _wanted(
     setup: MetricsSetup, hosts: Sequence[HostPort]
-) -> tuple[dict[str, tuple[Target, ...]], tuple[str, ...], Mapping[str, str]]:
+) -> tuple[dict[str, tuple[ScrapeTarget, ...]], tuple[str, ...], Mapping[str, str]]:
     """Return the targets by job, the hosts that no other machine can ask, and why others do not answer."""
     seen = look(hosts)
     known = [each.host for each in hosts]
     found = targets(known, seen.facts)
     if setup.ops_exporter:
-        found[OPS] = (Target(setup.ops_exporter, "/metrics", {"host": "ops", "instance": "ops"}),)
+        found[OPS] = (
+            ScrapeTarget(setup.ops_exporter, "/metrics", {"host": "ops", "instance": "ops"}),
+        )
     if seen.errors:
         # Their replicas stay as they were: a host that is away is what an alert is for.
         before = _text(Path(setup.directory) / f"targets/{REPLICA}.json")

@@ -44,7 +44,7 @@ class Result(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ProvisionTarget:
     """A host to provision, its settings by the fleet file, and the digest that its `converged` file must have."""
 
     host: HostPort
@@ -64,7 +64,7 @@ class Intent:
     `changes` say what differs from the settings that it was provisioned with.
     """
 
-    target: Target
+    target: ProvisionTarget
     reason: str = ""
     init: str = ""
     fault: ToolkitError | None = None
@@ -127,7 +127,7 @@ Confirm = Callable[[Sequence[Intent]], bool]
 
 
 def provision(
-    targets: Sequence[Target], how: Provisioning, confirm: Confirm
+    targets: Sequence[ProvisionTarget], how: Provisioning, confirm: Confirm
 ) -> tuple[Outcome, ...]:
     """Converge each target that needs it; return the outcomes in the order of the targets.
 
@@ -183,7 +183,7 @@ def _bring_keys(
     return {**keys.unheard(bare, silent), **keys.faults_of(unlocked)}
 
 
-def _intend(target: Target, how: Provisioning, seen: FleetFacts) -> Intent:
+def _intend(target: ProvisionTarget, how: Provisioning, seen: FleetFacts) -> Intent:
     if target.name in seen.errors:
         return Intent(target, fault=seen.errors[target.name])
     facts = seen.facts[target.name]
@@ -201,7 +201,7 @@ def _intend(target: Target, how: Provisioning, seen: FleetFacts) -> Intent:
     )
 
 
-def _reason(facts: HostFacts, target: Target, how: Provisioning) -> str:
+def _reason(facts: HostFacts, target: ProvisionTarget, how: Provisioning) -> str:
     found = reason_to_provision(facts, target.digest)
     return found or ("asked for with --force" if how.force else "")
 

@@ -10,7 +10,7 @@ from toolkit.adapters.door.door import Door
 from toolkit.domain.gates.golden import Fits, GoldenPrompt
 from toolkit.domain.replicas.probe import Answer
 from toolkit.errors import HostError
-from toolkit.planning.economics.which import Trial
+from toolkit.planning.economics.which import PromptResults
 from toolkit.planning.guard.expectations import fault_of
 from toolkit.planning.guard.kinds import PATHS, fault_of_answer, said_in
 
@@ -22,7 +22,7 @@ def try_prompts(
     fits: Fits,
     *,
     clock: Callable[[], float] = time.monotonic,
-) -> tuple[Trial, tuple[str, ...]]:
+) -> tuple[PromptResults, tuple[str, ...]]:
     """Return how the prompts went at a door, each asked once, and why they failed.
 
     A prompt that gets no answer has failed. Prompts and answers are kept nowhere.
@@ -47,7 +47,7 @@ def try_prompts(
             faults.append(f"{prompt.name} ({prompt.place}): {why}")
         else:
             passed += 1
-    return Trial(passed, failed, unknown, tuple(seconds)), tuple(faults)
+    return PromptResults(passed, failed, unknown, tuple(seconds)), tuple(faults)
 
 
 def _asked(door: Door, path: str, payload: dict[str, object]) -> Answer:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from toolkit.domain.gates.golden import GoldenPrompt
 from toolkit.domain.gates.guard import Answers, GateResult, Verdict
-from toolkit.planning.guard.answers import GATE, Pair, judge_answers
+from toolkit.planning.guard.answers import GATE, PromptPair, judge_answers
 from toolkit.planning.guard.expectations import fault_of
 from toolkit.planning.guard.kinds import Said, fault_of_answer, said_in
 from toolkit.workflows.guard.replicas import Gating, Place, ask
@@ -38,7 +38,7 @@ def answers_gate(gating: Gating) -> GateResult | None:
 class _Round:
     """One prompt asked once of both releases, and whether each of them gave no answer at all."""
 
-    pair: Pair
+    pair: PromptPair
     silent: bool
     old_silent: bool
 
@@ -49,7 +49,7 @@ class _Asking:
         self._silent = self._old_silent = 0
 
     def run(self, asked: Answers) -> GateResult:
-        pairs: list[Pair] = []
+        pairs: list[PromptPair] = []
         passed: set[str] = set()
         prompts = self._gating.prompts
         for number, prompt in enumerate(prompts, start=1):
@@ -84,7 +84,7 @@ class _Asking:
         old = self._passes(self._old, prompt, None) if self._old else _Result(None)
         new = self._passes(self._gating.new, prompt, old.said)
         passed_before = None if old.silent else old.passed
-        pair = Pair(prompt, new.passed, passed_before, new.why)
+        pair = PromptPair(prompt, new.passed, passed_before, new.why)
         return _Round(pair, new.silent, old.silent)
 
     def _passes(self, place: Place, prompt: GoldenPrompt, beside: Said | None) -> _Result:
@@ -123,7 +123,7 @@ def _losses(rounds: Sequence[_Round]) -> int:
     return sum(each.pair.lost for each in rounds)
 
 
-def _of(rounds: Sequence[_Round]) -> Pair:
+def _of(rounds: Sequence[_Round]) -> PromptPair:
     """Return the prompt as it counts: lost where it is lost twice, else as the last round without a loss has it."""
     first = rounds[0].pair
     if _losses(rounds) >= _LOST:

@@ -62,7 +62,7 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class ValuePair:
     """Two values of one name, with the words behind them."""
 
     name: str
@@ -142,7 +142,7 @@ def stacked(
     return _chart(height, words, parts)
 
 
-def dumbbells(pairs: Sequence[Pair], words: str) -> Html:
+def dumbbells(pairs: Sequence[ValuePair], words: str) -> Html:
     """Return for each pair a line from the old value, a ring, to the new one, a disc."""
     most = max((max(each.old, each.new) for each in pairs), default=1.0)
     scale = 57 / most

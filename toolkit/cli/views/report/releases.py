@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from toolkit.cli.views.report.charts import Band, Lane, Mark, Pair, TimeAxis, dumbbells, lanes
+from toolkit.cli.views.report.charts import Band, Lane, Mark, TimeAxis, ValuePair, dumbbells, lanes
 from toolkit.cli.views.report.html import Html, tag
 from toolkit.cli.views.report.parts import (
     chip,
@@ -205,12 +205,12 @@ def _title(each: Change) -> str:
     return f"{each.action}: #{each.previous} {each.former} → {to}".replace("  ", " ")
 
 
-def _pair(each: Before, *, named: bool) -> Pair:
+def _pair(each: Before, *, named: bool) -> ValuePair:
     change = each.change
     moved = 100 * (each.ratio - 1)
     words = f"{_milliseconds(each.old)} → {_milliseconds(each.new)} ({moved:+.0f} %)"
     name = f"{minute(change.started)[:10]}  {_upgrade(change)}{f', {each.name}' if named else ''}"
-    return Pair(name, each.old, each.new, words)
+    return ValuePair(name, each.old, each.new, words)
 
 
 def _time_row(each: Before) -> tuple[object, ...]:
