@@ -60,6 +60,7 @@ def test_a_guard_passes_the_phase_that_a_person_promotes_and_is_forgotten_at_its
         )  # fmt: skip
         (known,) = lab.host.observe().guards
         assert (known.verdict, known.wish, known.withdrawn) == (verdict, "promote", "")
+        assert not known.must_go
         # The first may be over before a busy machine follows it.
         for seconds in (4.0, 30.0):
             lab.host.guard_phase("tiny", GuardPhase.BAKE, seconds)
@@ -114,7 +115,7 @@ def test_a_guard_withdraws_what_a_person_aborts_and_goes_on_with_nothing(
         verdict = lab.host.guard_follow("tiny", silent)
         assert (verdict.verdict, verdict.reason) == (Verdict.FAILED, "aborted by bob@ops2")
         (known,) = lab.host.observe().guards
-        assert known.withdrawn == "aborted by bob@ops2"
+        assert (known.withdrawn, known.must_go) == ("aborted by bob@ops2", True)
         assert weights_of(lab)["blue"] == 100
         assert not lab.host.guard_wish("tiny", "promote", "bob@ops2")
         with pytest.raises(HostError, match="has withdrawn green"):

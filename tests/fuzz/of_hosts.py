@@ -50,7 +50,7 @@ FACTS = {
     "routes": {"serial": 1, "routes": []}, "used_ports": [22],
     "guards": [{"order": {"rollout": "r1", "model": "tiny", "slot": "green", "former": "blue", "release": 2,
                           "version": "v2", "phase": "bake", "seconds": 60.0, "since": 990.0, "share": 0},
-                "wish": "", "looked_at": 999.5, "watched": 9.0, "requests": 180, "probes": 9,
+                "wish": "", "must_go": True, "looked_at": 999.5, "watched": 9.0, "requests": 180, "probes": 9,
                 "figures": [{"name": "failed", "new": 5.5, "old": None, "unit": "%"}],
                 "verdict": {"gate": "bake", "verdict": "failed", "reason": "it hangs", "figures": []},
                 "withdrawn": "it hangs", "withdrawn_at": 999.0}],

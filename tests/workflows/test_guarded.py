@@ -6,7 +6,7 @@ import functools
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,17 @@ from tests.workflows.guarding import GUARDED, STEPS, cut_in_bake, gates, guarded
 from tests.workflows.test_cut_short import kept
 from tests.workflows.world import GB, Killed, World, release
 from toolkit.adapters.fakes.behaviour import Behaviour
-from toolkit.domain.gates.guard import Answers, Guard, GuardOrder, Unsure, Verdict
+from toolkit.adapters.fakes.guard import FakeGuards
+from toolkit.adapters.hosts.client import Report
+from toolkit.domain.gates.guard import (
+    Answers,
+    GateResult,
+    Guard,
+    GuardOrder,
+    GuardPhase,
+    Unsure,
+    Verdict,
+)
 from toolkit.errors import HostError, RefusedError, ReleaseFailedError
 from toolkit.planning.change.rollout import Limits
 from toolkit.workflows.tools import NoTrail
@@ -217,6 +227,37 @@ def test_what_nobody_could_tell_follows_the_policy(world: World) -> None:
     world.deploy(release(2))
     assert set(world.serving().values()) == {"v2"}
     assert any("could not tell: too few requests; going on" in words for words in world.said)
+
+
+@pytest.mark.parametrize(
+    ("phase", "swap"),
+    [(GuardPhase.SHARE, False), (GuardPhase.BAKE, False), (GuardPhase.BAKE, True)],
+)
+def test_a_phase_that_nobody_watched_follows_the_policy_too(
+    world: World, phase: GuardPhase, swap: bool
+) -> None:
+    """The watch has died, or no other replica is up: the host has withdrawn nothing."""
+    memory = 15 * GB if swap else 3 * GB
+    world.deploy(release(1, memory=memory))
+
+    def unwatched(each: FakeGuards) -> Callable[[str, str, Report], GateResult]:
+        def follow(_: str, model: str, report: Report) -> GateResult:
+            if each.facts[model].phase is phase:
+                return GateResult("bake", Verdict.UNKNOWN, "the watch of this host does not run")
+            return GateResult("canary", Verdict.PASSED, "")
+
+        return follow
+
+    for host in world.hosts.values():
+        host.guards.follow = unwatched(host.guards)  # type: ignore[method-assign]
+    with pytest.raises(ReleaseFailedError, match="could not be judged in its"):
+        world.deploy(release(2, memory=memory))
+    assert set(world.serving().values()) == {"v1"}
+    assert world.shares() == []
+    assert world.history.failure("tiny", 2) is None
+    world.guard = replace(GUARDED, unsure=Unsure.GO_ON)
+    world.deploy(release(2, memory=memory))
+    assert set(world.serving().values()) == {"v2"}
 
 
 def test_a_promotion_passes_over_the_rest_of_the_canary(world: World) -> None:

@@ -13,13 +13,17 @@ from tests.workflows.test_cut_short import elsewhere, kept
 from tests.workflows.world import TIMING, Killed, World, release
 from toolkit.adapters.hosts.client import Report
 from toolkit.domain.gates.guard import GateResult, Guard, Verdict
+from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import BusyError, ReleaseFailedError
 from toolkit.planning.change.deploy import Wanted
 from toolkit.planning.change.rollout import Limits
 from toolkit.workflows.change.wanted import Order
+from toolkit.workflows.change.wishes import settle_bakes
+from toolkit.workflows.fleet.look import look
 
 __all__ = ["guarded"]
 
+OWNER = LockOwner("ann@ops", "toolkit status", 3)
 SHARE_MOMENTS = ["guard share tiny", "follow guard tiny", "routes runtime"]
 
 
@@ -68,11 +72,20 @@ def test_a_killed_bake_of_a_bad_release_is_returned_and_recorded(
     assert world.unfinished() == set()
 
 
-def test_a_release_that_one_host_returned_completes_on_no_other(fleet: World) -> None:
+@pytest.mark.parametrize("verdict", [Verdict.FAILED, Verdict.UNKNOWN])
+@pytest.mark.parametrize("seen", [False, True])
+def test_a_release_that_one_host_returned_completes_on_no_other(
+    fleet: World, verdict: Verdict, seen: bool
+) -> None:
     fleet.limits = Limits(serial=3, keep=0)
     cut_in_bake(fleet)
-    fleet.judge(Verdict.FAILED, "it is slow", "gpu2")
+    fleet.judge(verdict, "it is slow", "gpu2")
     fleet.leave_alone()
+    if seen:
+        # As `status` does.
+        hosts = list(fleet.hosts.values())
+        settle_bakes(hosts, fleet.history, look(hosts), OWNER, fleet.clock)
+        assert "live" not in {each.outcome for each in fleet.history.deployments("tiny")[:3]}
     fleet.deploy(release(1))
     assert set(fleet.serving().values()) == {"v1"}
     assert fleet.outcomes()[-1][2] == "failed"

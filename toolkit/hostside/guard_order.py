@@ -235,13 +235,18 @@ def keep(root: str, order: Document, seen: Document, *, durable: bool) -> None:
 
 
 def facts(root: str) -> list[Document]:
-    """Return, for each guard, its order without probes, calls and token, and what it has found."""
+    """Return, for each guard, its order without probes, calls and token, and what it has found.
+
+    Its release `must_go` where a verdict that is shown takes the target's traffic away.
+    """
     seen = []
     for order in orders(root):
         hidden = ("probes", "token", "process", "adapters", "took_over")
         shown = {key: value for key, value in order.items() if key not in hidden}
         wish = wished(root, order).get("wish", "")
-        seen.append({"order": shown, "wish": wish, **published(found(root, order))})
+        known = found(root, order)
+        goes = bool(known.get("settled")) and must_go(order, known)
+        seen.append({"order": shown, "wish": wish, "must_go": goes, **published(known)})
     return seen
 
 

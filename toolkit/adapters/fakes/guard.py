@@ -115,11 +115,13 @@ class FakeGuards:
         returns = verdict.verdict is Verdict.UNKNOWN and (
             order.unsure is Unsure.RETURN or verdict.reason == LEASE_ENDED
         )
-        if verdict.verdict is Verdict.FAILED or returns:
+        goes = verdict.verdict is Verdict.FAILED or returns
+        if goes:
             known = replace(known, withdrawn=verdict.reason, withdrawn_at=self.now)
         self.facts[model] = replace(
             known,
             verdict=verdict,
+            must_go=goes,
             figures=verdict.figures,
             watched=known.seconds,
             looked_at=self.now,

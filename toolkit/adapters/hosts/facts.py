@@ -223,6 +223,7 @@ def _slot(data: Mapping[str, Any]) -> SlotFacts:
 def _guard(data: Mapping[str, Any]) -> GuardFacts:
     order = data["order"]
     return GuardFacts(
+        must_go=data["must_go"],
         model=order["model"],
         slot=order["slot"],
         former=order["former"],

@@ -147,7 +147,8 @@ class GuardFacts:
 
     It has watched for `watched` seconds of the `seconds` of its phase, in which the new replica has answered `requests`
     and `probes` pairs of probes were compared. There is no verdict while it watches. `withdrawn` says why the host has
-    withdrawn its target of `slot`, empty where it has not. `wish` is `promote` or `abort` where a person had it.
+    withdrawn its target of `slot`, empty where it has not. The release `must_go` where the verdict takes its traffic
+    away, also where the host could not withdraw it. `wish` is `promote` or `abort` where a person had it.
     Times are in seconds since the epoch; `looked_at` is None until the watch of the host has seen the order.
     """
 
@@ -170,6 +171,7 @@ class GuardFacts:
     withdrawn_at: float | None = None
     wish: str = ""
     looked_at: float | None = None
+    must_go: bool = False
 
 
 @dataclass(frozen=True, slots=True)

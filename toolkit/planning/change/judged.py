@@ -128,12 +128,16 @@ def is_unjudged(facts: HostFacts, deployment: Deployment) -> bool:
 
 
 def failed_rollouts(facts: Iterable[HostFacts]) -> frozenset[str]:
-    """Return the rollouts of which a guard on any host has found the release to be no good."""
+    """Return the rollouts whose release a guard on any host has found to be no good, or has returned from its bake.
+
+    A share that went back with its command's lock says nothing of the other hosts.
+    """
     return frozenset(
         each.rollout
         for host in facts
         for each in host.guards
-        if each.verdict and each.verdict.verdict is Verdict.FAILED
+        if (each.verdict and each.verdict.verdict is Verdict.FAILED)
+        or (each.must_go and each.phase is GuardPhase.BAKE)
     )
 
 

@@ -16,6 +16,7 @@ from toolkit.domain.gates.guard import (
     Guard,
     GuardPhase,
     PairedProbe,
+    Unsure,
     Verdict,
     figure_words,
 )
@@ -41,6 +42,8 @@ class Guarding:
         self._tools, self._guard, self._rollout, self._facts = tools, guard, rollout, facts
         self._hosts = hosts
         self._begun = False
+        # What follows where nobody can tell.
+        self._unsure = Unsure.GO_ON
         self._said = 0.0
 
     def begin(self, release: Release, slot: str, stopped: set[str], passed: frozenset[str]) -> None:
@@ -56,7 +59,7 @@ class Guarding:
         prompts = passed_prompts(self._guard, passed)
         order = guard_order(self._guard, self._rollout, release, slot, former, beside, prompts)
         self._tools.host.guard_begin(replace(order, hosts=self._hosts))
-        self._begun = True
+        self._begun, self._unsure = True, order.unsure
 
     def begin_adapters(
         self, release: Release, slot: str, swapped: AdapterReturn, probes: tuple[PairedProbe, ...]
@@ -64,7 +67,7 @@ class Guarding:
         """Give the host the order for adapters that the replica in `slot` has exchanged, before requests meet them."""
         order = adapter_order(self._guard, self._rollout, release, slot, swapped)
         self._tools.host.guard_begin(replace(order, probes=probes, hosts=self._hosts))
-        self._begun = True
+        self._begun, self._unsure = True, order.unsure
 
     def follow(self, release: Release, step: Step, phase: GuardPhase) -> bool:
         """Return once the guard has judged the phase of `step`, and whether a person ended it by a promotion.
@@ -82,7 +85,9 @@ class Guarding:
             raise self._refused(release, known.verdict) from None
         result = host.guard_follow(model, self._watching)
         known = guard_of(host.observe(), self._rollout)
-        if result.verdict is Verdict.FAILED or (known and known.withdrawn):
+        # The host itself withdraws nothing where its watch has died, or where no other replica is up.
+        unsure = result.verdict is Verdict.UNKNOWN and self._unsure is Unsure.RETURN
+        if result.verdict is Verdict.FAILED or unsure or (known and known.withdrawn):
             raise self._refused(release, result)
         keep_result(self._tools, release, self._rollout, result)
         if result.verdict is Verdict.UNKNOWN:
