@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import importlib.util
 import json
 import threading
@@ -76,6 +77,20 @@ def answering(*parts: bytes, status: int = 200, pause: float = 0.0) -> Said:
     return say
 
 
+def dripping(beginning: bytes) -> Said:
+    """Answer with a beginning that goes on by a byte at a time, for a minute."""
+
+    def say(request: BaseHTTPRequestHandler) -> None:
+        with contextlib.suppress(OSError):
+            request.wfile.write(beginning)
+            for _ in range(1200):
+                request.wfile.write(b"a")
+                request.wfile.flush()
+                time.sleep(0.05)
+
+    return say
+
+
 def event(delta: Any) -> bytes:
     return b"data: " + json.dumps({"choices": [{"index": 0, "delta": delta}]}).encode() + b"\n\n"
 
@@ -130,6 +145,8 @@ def test_an_event_may_come_in_pieces(asking: ModuleType, engine: Engine) -> None
         (answering(b'{"error": "no"}', status=500), 60, 500, '{"error": "no"}'),
         (lambda request: request.wfile.write(b"no HTTP at all\r\n\r\n"), 60, 0, "BadStatusLine: "),
         (answering(*[event({"content": "on"})] * 40, pause=0.05), 0.5, 0, "TimeoutError: "),
+        (dripping(b"HTTP/1.1 200 OK\r\nx: "), 0.5, 0, "TimeoutError: "),
+        (dripping(b"HTTP/1.1 2"), 0.5, 0, "TimeoutError: "),
         (
             answering(event("no mapping"), b"data: {\n\n", b"data: " + b"[" * 9000),
             60, 200, "a stream that breaks off",

@@ -96,6 +96,50 @@ def test_an_answer_without_end_is_given_up_in_time(
     assert pace() - started < 5
 
 
+@pytest.fixture
+def dripping_engine() -> Iterator[int]:
+    """The port of a server whose header goes on by a byte at a time, for a minute."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            with contextlib.suppress(OSError):
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nx: ")
+                for _ in range(1200):
+                    self.wfile.write(b"a")
+                    time.sleep(0.05)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_engine_that_gives_its_header_byte_by_byte_holds_nobody_up(
+    completion: ModuleType, dripping_engine: int, pace: Pace
+) -> None:
+    started = pace()
+    assert completion.healthy(dripping_engine, "/health", 0.5) is False
+    assert completion.metrics(dripping_engine, "/metrics", 0.5) == []
+    assert pace() - started < 4
+
+
+def test_what_is_no_number_in_an_engines_metrics_counts_as_nothing(
+    completion: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [
+        *('first_sum{a="1"} 1.5', 'first_sum{a="2"} 2', 'first_count{a="1"} 3', "first_bucket 9"),
+        *("first_sum x", "first_sum", "first_count nan", "first_count 1e999", "first_count -4"),
+        *("next_sum 1_000", "next_count inf"),
+    ]
+    monkeypatch.setattr(completion, "metrics", lambda *_: lines)
+    assert completion.sums(1, "/metrics", ["first", "next"]) == {"first": (3.5, 3.0)}
+
+
 def events(*said: Any) -> str:
     return "".join(
         f"data: {each if isinstance(each, str) else json.dumps(each)}\n\n" for each in said

@@ -29,10 +29,12 @@ def ask(port: int, path: str, payload: Document, timeout: float) -> Document:
     """
     import http.client
 
+    import in_time
+
     started = time.monotonic()
     found = _Stream(started) if payload.get("stream") else _Body()
     status, error = 0, ""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    connection = in_time.Connection(port, timeout)
     try:
         kind, body = _encoded(payload)
         connection.request("POST", path, body, {"Content-Type": kind, PROBE: "1"})

@@ -138,14 +138,17 @@ _NUMBER = re.compile(rf"{_VALUE}\Z")
 def sums(
     port: int, path: str, names: list[str], timeout: float = 1
 ) -> dict[str, tuple[float, float]]:
-    """Return (sum, count) of histograms of the engine at the path of its metrics, by name, over all their labels."""
+    """Return (sum, count) of histograms of the engine at the path of its metrics, by name, over all their labels.
+
+    What is no number counts as nothing.
+    """
     found: dict[str, tuple[float, float]] = {}
     for line in metrics(port, path, timeout):
         name = next((each for each in names if line.startswith(each)), "")
         part, _, value = line[len(name) :].rpartition(" ")
-        if name and part.startswith(("_sum", "_count")):
+        if name and part.startswith(("_sum", "_count")) and _NUMBER.match(value):
             total, count = found.get(name, (0.0, 0.0))
-            more = float(value)
+            more = min(bounds.COUNT, float(value))
             found[name] = (total + more, count) if part[1] == "s" else (total, count + more)
     return found
 
@@ -221,10 +224,10 @@ def _request(
     port: int, method: str, path: str, payload: Document | None, timeout: float
 ) -> tuple[int, bytes]:
     # Most observations ask no replica, and loading this module takes longer than an observation.
-    import http.client
+    import in_time
 
     ends = time.monotonic() + timeout
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    connection = in_time.Connection(port, timeout)
     try:
         body = None if payload is None else json.dumps(payload)
         connection.request(method, path, body, {"Content-Type": "application/json"})
