@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import select
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +29,24 @@ def test_there_is_no_colour_in_a_pipe(shell: Shell) -> None:
     assert (child.returncode, err) == (0, "")
     assert out.startswith("MODEL")
     assert "\x1b" not in out
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_documents_are_whole_in_a_locale_of_few_characters(shell: Shell, encoding: str) -> None:
+    words = "Caf\u00e9 \u201etiny\u201c \U0001f600"
+    text = shell.registry.read_text().replace("a small one", words)
+    shell.registry.write_text(text, "utf-8")
+    shell.environment["PYTHONIOENCODING"] = encoding
+
+    def said(*words: str) -> Any:
+        pipe = subprocess.PIPE
+        child = start(shell.environment, *words, stdout=pipe, stderr=pipe, encoding="utf-8")
+        out, err = child.communicate(timeout=60)
+        assert child.returncode == 0, err
+        return json.loads(out)
+
+    assert said("registry", "show", "tiny", "--json")["description"] == words
+    assert said("bom", "tiny@v1")["bomFormat"] == "CycloneDX"
 
 
 def test_a_reader_that_leaves_early_is_no_error(shell: Shell) -> None:

@@ -12,7 +12,7 @@ from toolkit import __version__
 from toolkit.cli.arguments.moments import moment
 from toolkit.cli.arguments.options import home_option, json_option, registry_option
 from toolkit.cli.opening.context import home_directory, open_history, read_pins
-from toolkit.cli.terminal.output import note, print_json, say_whole
+from toolkit.cli.terminal.output import note, print_json, say_file
 from toolkit.cli.terminal.result_file import require_place, write_result
 from toolkit.planning.evidence.bom import bill_of_materials, bom_text
 from toolkit.workflows.evidence.bom import collect_bom
@@ -92,4 +92,4 @@ def bom(
     elif output:
         note(f"{version.title}: {files} files, written to {output}")
     else:
-        say_whole(text.rstrip("\n"))
+        say_file(text)

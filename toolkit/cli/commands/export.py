@@ -10,7 +10,7 @@ import click
 
 from toolkit.cli.arguments.options import fleet_option, home_option, json_option, registry_option
 from toolkit.cli.opening.context import home_directory, open_fleet, open_ports, read_pins
-from toolkit.cli.terminal.output import note, print_json, say, say_whole
+from toolkit.cli.terminal.output import note, print_json, say, say_file
 from toolkit.cli.terminal.result_file import require_place, write_result
 from toolkit.errors import InputError
 from toolkit.planning.gateway.litellm import litellm_config, served_names, with_owners
@@ -105,7 +105,7 @@ def litellm(
         )
         return
     if not output:
-        say_whole(_text(exported).rstrip("\n"))
+        say_file(_text(exported))
     _tell(exported, fleet_hosts, output, seen.unreachable)
 
 

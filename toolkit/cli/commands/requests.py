@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterable
@@ -17,7 +16,7 @@ from toolkit.cli.arguments.numbers import Whole
 from toolkit.cli.arguments.options import fleet_option, home_option, json_option
 from toolkit.cli.completion.unknown_model import require_known
 from toolkit.cli.opening.context import home_directory, open_fleet, open_ports
-from toolkit.cli.terminal.output import note, print_json, say, say_whole
+from toolkit.cli.terminal.output import note, print_json, print_json_line, say
 from toolkit.cli.terminal.streams import output_is_lost
 from toolkit.domain.clients.requests import LoggedRequest
 from toolkit.workflows.fleet.requests import Clock, RequestReader
@@ -73,7 +72,7 @@ def requests(
 def _show(found: Iterable[LoggedRequest], several: bool, as_json: bool) -> None:
     for each in found:
         if as_json:
-            say_whole(json.dumps({"requests": [_json(each)]}, ensure_ascii=False))
+            print_json_line({"requests": [_json(each)]})
         else:
             say(_line(each, several))
         sys.stdout.flush()

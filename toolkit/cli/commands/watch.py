@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
@@ -12,7 +11,7 @@ from toolkit.adapters.hosts.port import HostPort
 from toolkit.cli.arguments.options import fleet_option, home_option, json_option
 from toolkit.cli.opening.context import home_directory, lock_owner, open_hosts
 from toolkit.cli.opening.trail import changing
-from toolkit.cli.terminal.output import print_json, say, say_whole, table
+from toolkit.cli.terminal.output import print_json, print_json_line, say, table
 from toolkit.cli.terminal.streams import output_is_lost
 from toolkit.cli.views.guard import COLUMNS, guard_json, guard_lines, guard_row
 from toolkit.domain.gates.guard import GuardPhase
@@ -91,7 +90,7 @@ def _wish(wanted: str, model: str, fleet: str | None, home: str | None, as_json:
 def _show(guards: list[tuple[str, GuardFacts]], *, as_json: bool) -> None:
     if as_json:
         document = {"guards": [guard_json(name, each) for name, each in guards]}
-        say_whole(json.dumps(document, ensure_ascii=False))
+        print_json_line(document)
         return
     table(COLUMNS, [guard_row(name, each) for name, each in guards])
     for name, each in guards:

@@ -30,6 +30,13 @@ def say_whole(text: str) -> None:
     click.echo(text if has_colours() else click.unstyle(text))
 
 
+def say_file(text: str) -> None:
+    """Print the content of a file of its own form, which is UTF-8 in any locale."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+    sys.stdout.buffer.flush()
+
+
 def note(text: str) -> None:
     """Print a remark or progress to standard error, which leaves results clean for pipes."""
     click.echo(text, err=True)
@@ -47,5 +54,15 @@ def print_json(data: Mapping[str, Any], failure: ToolkitError | None = None) -> 
     if failure:
         failure.document = data
         raise failure
-    json.dump(data, sys.stdout, indent=2, ensure_ascii=False)
+    json.dump(data, sys.stdout, indent=2, ensure_ascii=_few_characters())
     sys.stdout.write("\n")
+
+
+def print_json_line(data: Mapping[str, Any]) -> None:
+    """Print one of many JSON documents, in a line of its own."""
+    say_whole(json.dumps(data, ensure_ascii=_few_characters()))
+
+
+def _few_characters() -> bool:
+    """Whether the locale has few characters: the others must be JSON's escapes then, not those of the stream."""
+    return sys.stdout.encoding.lower().replace("-", "") != "utf8"

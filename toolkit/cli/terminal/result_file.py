@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 from pathlib import Path
 
+from toolkit.cli.terminal.output import say_file
 from toolkit.config.paths import absolute, expanded, permissions
 from toolkit.errors import InputError, ToolkitError
 
@@ -22,7 +22,7 @@ def write_result(path: Path, text: str) -> None:
     from toolkit.adapters.store.files import replace_text
 
     if path == STANDARD_OUTPUT:
-        sys.stdout.write(text)
+        say_file(text)
         return
     path = expanded(path)
     try:
