@@ -28,7 +28,10 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def keep(root: str, head: Document, durable: bool = True) -> Document:
-    """Add a head, `{"log", "machine", "sequence", "digest"}`; return {"kept"}, false where the disk takes nothing."""
+    """Add a head, `{"log", "machine", "sequence", "digest"}`; return {"kept"}, false where the disk takes nothing.
+
+    Raises ValueError where it is no head.
+    """
     if not _is_head(head):
         raise ValueError("not a head of an audit log")
     try:

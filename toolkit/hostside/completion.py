@@ -14,7 +14,7 @@ from wire import Document
 
 
 def healthy(port: int, path: str, timeout: float = 2) -> bool:
-    """Return whether the path of the engine's health answers 200."""
+    """Return whether the path of the engine's health answers 200 within `timeout` seconds."""
     import http.client
 
     try:
@@ -205,7 +205,7 @@ def cache_info(port: int, signs: Document) -> list[str]:
 
 
 def metrics(port: int, path: str, timeout: float = 2) -> list[str]:
-    """Return the lines of the engine's metrics at `path`; none where it does not answer."""
+    """Return the lines of the engine's metrics at `path`; none where it does not answer within `timeout` seconds."""
     import http.client
 
     try:
@@ -215,7 +215,10 @@ def metrics(port: int, path: str, timeout: float = 2) -> list[str]:
 
 
 def text(port: int, path: str, timeout: float) -> str:
-    """Return the body at a path of the engine, empty where its status is not 200. Raises OSError and HTTPException."""
+    """Return the body at a path of the engine, empty where its status is not 200.
+
+    Raises OSError and HTTPException, also after `timeout` seconds.
+    """
     status, body = _request(port, "GET", path, None, timeout)
     return body.decode("utf-8", "replace") if status == 200 else ""
 

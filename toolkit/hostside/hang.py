@@ -176,7 +176,7 @@ class Watched:
         return self._probe is not None and self._probe.state == "waiting"
 
     def heard(self, seconds: float) -> bool:
-        """Wait for so long for the answer to a probe; return whether none is waited for any more."""
+        """Wait up to `seconds` for the answer to a probe; return whether none is waited for any more."""
         if self._probe is not None:
             self._probe.told.wait(seconds)
         return not self.asking
@@ -218,7 +218,7 @@ class Probe:
 def probe(root: str, program: str, port: int, hang: float, stall: float) -> str:
     """Ask an idle replica for one token; return why it is no good, empty where it answers.
 
-    A replica that hangs is ended, so that its process supervisor starts it again.
+    A replica that hangs is ended, so that its process supervisor starts it again. `hang` and `stall` are in seconds.
     """
     watched, started = Watched(root, program, port, hang, stall), time.monotonic()
     watched.ask()

@@ -136,7 +136,10 @@ def _reload(directory: str, former: Mapping[str, str | None], changed: list[str]
 
 
 def tell(directory: str, routes: Document) -> tuple[int, int]:
-    """Bring every worker to the routes and verify it; return the numbers of workers and of commands."""
+    """Bring every worker to the routes and verify it; return the numbers of workers and of commands.
+
+    Raises RouterError where a worker refuses a command.
+    """
     processes = router_socket.processes(directory)
     workers = processes["current"] + processes["old"]
     # Requests begin to wait before their target loses its weight, and go on once another has one.

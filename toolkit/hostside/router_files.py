@@ -43,7 +43,7 @@ _NOBODY = 65534
 
 @contextlib.contextmanager
 def alone(directory: str) -> Iterator[None]:
-    """Hold the router's lock. The kernel releases it when its holder dies."""
+    """Hold the router's lock, which the kernel releases when its holder dies. Raises RouterError after 30 s."""
     with Directory(directory) as opened:
         try:
             with opened.locked(".lock", 30):

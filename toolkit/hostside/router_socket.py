@@ -151,7 +151,7 @@ def set_map(directory: str, pid: int, name: str, entries: dict[str, str]) -> boo
 
 
 def reload(directory: str, timeout: float = 20.0) -> None:
-    """Make the master read its files again; return once the new worker runs.
+    """Make the master read its files again; return once the new worker runs, within `timeout` seconds.
 
     Raises RouterError where the new worker does not come up; the former one goes on serving.
     """

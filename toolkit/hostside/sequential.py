@@ -317,7 +317,7 @@ class Run:
 
 
 def gain(failed: float, total: float, alternative: float, null: float) -> float:
-    """Return the logarithm of the likelihood ratio of `failed` of `total` requests."""
+    """Return the logarithm of the likelihood ratio of `failed` of `total` requests, for two rates of failure."""
     return failed * math.log(alternative / null) + (total - failed) * math.log(
         (1 - alternative) / (1 - null)
     )

@@ -39,7 +39,10 @@ def place(request: Document, report: Report) -> Document:
 
 
 def remove(request: Document) -> Document:
-    """Remove a snapshot or an engine; `kind` is `snapshots` or `engines`. Result: {"freed": bytes}."""
+    """Remove a snapshot or an engine; `kind` is `snapshots` or `engines`. Result: {"freed": bytes}.
+
+    Raises ValueError for any other kind and for what is no name.
+    """
     if request["kind"] not in ("snapshots", "engines"):
         raise ValueError(f"nothing called {request['kind']!r} can be removed")
     path = os.path.join(make_own(request["root"], request["kind"]), tree_name(request["name"]))

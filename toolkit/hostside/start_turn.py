@@ -62,6 +62,7 @@ def take(root: str, program: str) -> None:
     """Return once it is the turn of a replica to start, which is at once where it has no devices of its own.
 
     A replica over several hosts takes no turn: not all of its parts tell whether they are ready.
+    Raises SystemExit where the process that is to start the replica ends meanwhile.
     """
     manifest = slot_manifest.read(root, program)
     devices = _devices(manifest)

@@ -38,7 +38,10 @@ def taken_over(routes: Document, up: dict[str, dict[str, bool]]) -> list[str]:
 
 
 def promoted(routes: Document, models: list[str], now: float) -> Document:
-    """Return the routes in which the standbys of `models` have the traffic, and what served before stands by."""
+    """Return the routes in which the standbys of `models` have the traffic, and what served before stands by.
+
+    `now`, in seconds since the epoch, is noted as the time of the takeover.
+    """
     return routes_file.edited(
         routes, lambda route: _promoted(route, now) if route["model"] in models else route
     )

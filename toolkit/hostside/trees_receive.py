@@ -20,6 +20,7 @@ def receive(request: Document, stream: BinaryIO, report: Report) -> Document:
 
     A complete file is checked at once. Once all files of the tree are right, the tree is published.
     Result: {"wrong": [path...]}, the files with a wrong digest, which are removed.
+    Raises EOFError where the stream ends early, and ValueError where a file here has changed.
     """
     tree = Arrival(request)
     files = {file.path: file for file in tree.files}

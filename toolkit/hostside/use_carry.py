@@ -54,7 +54,10 @@ class Carrier:
         return []
 
     def all(self, program: str, seconds: float = 30.0) -> None:
-        """Carry all there is of one replica, and write it down. Raises TimeoutError, NotSafe or OSError."""
+        """Carry what one replica has, for up to `seconds`, and write it down.
+
+        Raises TimeoutError, NotSafe or OSError.
+        """
         with self.ledger.held(seconds):
             until = time.monotonic() + seconds
             while not self._carry(program) and time.monotonic() < until:

@@ -64,7 +64,7 @@ class Ledger:
 
     @contextlib.contextmanager
     def held(self, seconds: float) -> Iterator[None]:
-        """Hold the lock, with the state of this moment. Raises TimeoutError, NotSafe or OSError."""
+        """Hold the lock, with the state of this moment. Raises TimeoutError after `seconds`, NotSafe or OSError."""
         make_own(self.root, FOLDER)
         if os.lstat(self.folder).st_mode & 0o007:
             os.chmod(self.folder, _ROOT_FOLDER)

@@ -15,12 +15,12 @@ DAY_SECONDS = 86_400
 
 
 def of_day(at: float) -> str:
-    """Return the day of a time in UTC: `2026-11-27`."""
+    """Return the day in UTC of a time in seconds since the epoch: `2026-11-27`."""
     return time.strftime("%Y-%m-%d", time.gmtime(at))
 
 
 def of_now(now: float) -> tuple[str, str]:
-    """Return the present day and month."""
+    """Return the day and the month of `now`, in seconds since the epoch."""
     day = of_day(now)
     return day, day[:7]
 

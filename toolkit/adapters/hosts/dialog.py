@@ -69,7 +69,10 @@ class Dialog:
         return True
 
     def answers(self) -> Iterator[dict[str, Any]]:
-        """Yield the answers to a request: any number of events, then a result or an error."""
+        """Yield the answers to a request: any number of events, then a result or an error.
+
+        Raises HostError where the process ends before or prints what is no answer.
+        """
         while line := self.output.readline(LINE + 1):
             try:
                 answer = parse_answer(line)

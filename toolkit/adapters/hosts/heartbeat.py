@@ -61,7 +61,10 @@ class Heartbeat:
 
 @contextmanager
 def beating(dialog: Dialog, silence: float) -> Iterator[Heartbeat]:
-    """Send signs of life to the holder of a lock, and hear its answers, from threads, within this context."""
+    """Send signs of life to the holder of a lock, and hear its answers, from threads, within this context.
+
+    `silence` is in seconds: the holder gives up after so many without a sign.
+    """
     made = Heartbeat(dialog, silence)
     beat = threading.Thread(target=made.beat, daemon=True)
     beat.start()

@@ -187,10 +187,13 @@ class HostPort(Named, Protocol):
         """Wait until the replica answers `/health`, dies, or `timeout` seconds pass."""
 
     def complete(self, port: int, payload: Mapping[str, Any], timeout: float) -> Completion:
-        """Ask the replica for one chat completion."""
+        """Ask the replica for one chat completion, which may take `timeout` seconds."""
 
     def ask(self, port: int, path: str, payload: Mapping[str, Any], timeout: float) -> Answer:
-        """Send the replica one request of any kind, marked as a probe; return the whole answer with its times."""
+        """Send the replica one request of any kind, marked as a probe; return the whole answer with its times.
+
+        It may take `timeout` seconds.
+        """
 
     def call_in_turn(
         self, port: int, calls: Sequence[Call], pause: float, timeout: float
@@ -236,7 +239,10 @@ class HostPort(Named, Protocol):
     def guard_phase(
         self, model: str, phase: GuardPhase, seconds: float, requests: int = 0, share: int = 0
     ) -> None:
-        """Let the guard of `model` go on with its next phase; raises HostError where it has withdrawn its target."""
+        """Let the guard of `model` go on with its next phase, of `seconds`, `requests` and a `share` of 10,000.
+
+        Raises HostError where it has withdrawn its target.
+        """
 
     def guard_follow(self, model: str, report: Report) -> GateResult:
         """Return the guard's verdict on the phase at hand, once there is one; report its figures each second."""

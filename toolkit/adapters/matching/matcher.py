@@ -22,7 +22,7 @@ class _LateError(BaseException):
 
 
 def main(seconds: float, memory: int) -> None:
-    """Answer the questions of standard input until it ends."""
+    """Answer the questions of standard input until it ends, within `seconds` for each and `memory` bytes for all."""
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     signal.signal(signal.SIGVTALRM, _late)
     for line in sys.stdin:

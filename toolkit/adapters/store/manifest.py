@@ -54,7 +54,10 @@ def snapshot_path(source: str, revision: str) -> PurePosixPath:
 
 
 def write_manifest(directory: Path, snapshot: Snapshot, licence: str, pulled_at: float) -> None:
-    """Write the manifest of the snapshot in `directory`, and sync it to the disk."""
+    """Write the manifest of the snapshot in `directory`, and sync it to the disk.
+
+    `pulled_at` is in seconds since the epoch.
+    """
     document = {
         "format": FORMAT,
         "source": snapshot.source,

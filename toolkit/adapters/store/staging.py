@@ -56,7 +56,10 @@ class Staging:
         blob.chmod(READ_ONLY)
 
     def commit(self, licence: str, now: float) -> StoredSnapshot:
-        """Make the snapshot appear in the store; `now` is in seconds since the epoch."""
+        """Make the snapshot appear in the store; `now` is in seconds since the epoch.
+
+        Raises SourceError where it vanishes meanwhile.
+        """
         for file in self._snapshot.files:
             (self.files / file.path).chmod(READ_ONLY)
         self._directory.chmod(0o755)

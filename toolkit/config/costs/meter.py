@@ -84,7 +84,10 @@ class Reading:
 def reading_line(
     host: str, at: float, joules: float, counters: Mapping[str, float] | None = None
 ) -> Reading:
-    """Return the reading of a counter of `joules`, the sum of the `counters` of devices by their names."""
+    """Return the reading of a counter of `joules`, the sum of the `counters` of devices by their names.
+
+    `at` is in seconds since the epoch.
+    """
     devices = sorted((counters or {}).items())
     return Reading(
         int(at),
@@ -102,6 +105,7 @@ def append_readings(path: Path, readings: Sequence[Reading], now: float) -> None
     """Add readings to the file `path`, which is made where it is missing.
 
     Raises InputError, and writes nothing, where the file would not be one of readings, such as after a clock went back.
+    `now` is in seconds since the epoch.
     """
     with in_turn(path):
         _append(path, readings, now)

@@ -38,7 +38,7 @@ def read_golden(
 
 
 def golden_in(path: Path, text: str, fits: Fits) -> tuple[GoldenPrompt, ...]:
-    """Return the prompts in `text`, which the file `path` has or gets; see `read_golden`."""
+    """Return the prompts in `text`, which the file `path` has or gets; raises InputError, see `read_golden`."""
     document, faults = _document(path, text)
     if faults:
         raise _first(path, faults)

@@ -151,7 +151,7 @@ def lock_text(lock: Lock) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace the file at `path` by `text`, whole or not at all; its permissions stay."""
+    """Replace the file at `path` by `text`, whole or not at all; its permissions stay. Raises InputError."""
     target = absolute(path)
     mode = permissions(target)
     temporary = ""

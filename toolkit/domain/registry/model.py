@@ -309,7 +309,10 @@ class Registry:
         raise unknown("model", name, list(self.models), where=f"in {self.path}")
 
     def version(self, spec: str) -> Version:
-        """Return the version that `MODEL` (its newest) or `MODEL@VERSION` names; a candidate only by its name."""
+        """Return the version that `MODEL` (its newest) or `MODEL@VERSION` names; a candidate only by its name.
+
+        Raises InputError where the registry has no such version, or the model has candidates alone.
+        """
         name, at, version = spec.partition("@")
         model = self.model(name)
         if at and not version:

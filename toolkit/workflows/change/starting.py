@@ -62,7 +62,10 @@ def usual_starting(tools: Tools, release: Release, host: str) -> Starting:
 def keep_phases(
     tools: Tools, release: Release, host: str, starting: Starting, seconds: float
 ) -> None:
-    """Record how long each phase took. Never fails: a deployment does not end because of its figures."""
+    """Record how long each phase of a start of `seconds` took.
+
+    Never fails: a deployment does not end because of its figures.
+    """
     phases = starting.phases(seconds)
     if not phases:
         return

@@ -206,7 +206,10 @@ class Pinning:
     dry_run: bool = False
 
     def observe(self, version: Version, ref: str) -> Found:
-        """Return the commit that `ref` means today, or the present files of a directory."""
+        """Return the commit that `ref` means today, or the present files of a directory.
+
+        Raises InputError for a `ref` of a directory, and SourceError where the Hub does not know `ref`.
+        """
         if isinstance(version.source, LocalSource):
             if ref and ref != version.revision:
                 raise InputError(
@@ -246,7 +249,10 @@ class Pinning:
         return (f"{asked} is {repo} on the Hub",)
 
     def lock(self, version: Version, found: Found, *, again: bool = False) -> Pinned:
-        """Return `version` with its digests: those of the lock, else those of its source, which then go to the lock."""
+        """Return `version` with its digests: those of the lock, else those of its source, which then go to the lock.
+
+        Raises IntegrityError where a directory is no longer what was pinned.
+        """
         self._check_licence(version, found)
         if found.revision != version.revision:
             raise IntegrityError(

@@ -23,6 +23,7 @@ def pin_named(path: Path, name: str, ref: str = "", *, version: str = "", **how:
 
     An adapter's revision is replaced in its place: its name stays what clients request. Where several versions of the
     model have it, the one that waits for a commit is pinned, else the last one.
+    Raises InputError where `version` names a version of an adapter, and what `pin_version` raises.
     """
     file = read_registry(path, unpinned=True)
     blocks = list(_blocks(file, name))

@@ -13,7 +13,10 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}\Z")
 
 
 def waiting_version(file: RegistryFile, model: str, ref: str, name: str) -> str:
-    """Return the version of the file whose revision is the branch or tag to be pinned, if any."""
+    """Return the version of the file whose revision is the branch or tag to be pinned, if any; else an empty text.
+
+    Raises InputError where several are.
+    """
     waiting = {
         version: value
         for (owner, version), value in file.unpinned.items()

@@ -237,7 +237,10 @@ class CommandTrail:
 
 
 def notice_of_verdict(id: str, now: float, record: Mapping[str, Any]) -> Notice:
-    """Return the notice of a guard's verdict that no command waited for; `record` is a gate's, with its `model`."""
+    """Return the notice of a guard's verdict that no command waited for; `record` is a gate's, with its `model`.
+
+    `now` is in seconds since the epoch.
+    """
     host, verdict = str(record["host"]), str(record["verdict"])
     known = {Verdict.PASSED: "done", Verdict.FAILED: ReleaseFailedError.kind}
     return Notice(
