@@ -106,8 +106,8 @@ def must_go(order: Document, seen: Document) -> bool:
 def wish(root: str, model: str, wish: str, actor: str) -> Document:
     """Keep the wish of a person, who needs no lock; return {"taken"}, which is false where no guard watches any more.
 
-    A guard that has ended the bake, or has withdrawn the target, hears nobody. Raises ValueError where the wish is neither
-    `promote` nor `abort`.
+    A guard that has ended the bake, or has withdrawn the target, hears nobody. Raises ValueError where the wish is
+    neither `promote` nor `abort`.
     """
     if wish not in ("promote", "abort"):
         raise ValueError(f"no such wish: {wish}")
