@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-import threading
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -44,8 +45,17 @@ def test_as_many_lines_are_told_as_were_asked_for(log: Path, lines: int, told: l
     assert (answer, found) == ({"found": True}, told)
 
 
+def meanwhile(monkeypatch: pytest.MonkeyPatch, *acts: Callable[[], None]) -> None:
+    """Let one of the acts take place, in their order, each time that a log has nothing more to tell."""
+    left = list(acts)
+    # A clock could let the first one take place before the log is read, and the next one before the first.
+    monkeypatch.setattr(logs, "time", SimpleNamespace(sleep=lambda _: left.pop(0)()))
+
+
 @pytest.mark.parametrize("lines", [0, 1, 50])
-def test_what_is_written_as_the_last_lines_are_told_is_told_too(log: Path, lines: int) -> None:
+def test_what_is_written_as_the_last_lines_are_told_is_told_too(
+    log: Path, lines: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log.write_text("first\nsec")
     found: list[str] = []
 
@@ -60,16 +70,16 @@ def test_what_is_written_as_the_last_lines_are_told_is_told_too(log: Path, lines
         if event["line"] == "last":
             raise HungUpError
 
-    later = [threading.Timer(0.5, write, ["rd\n" if lines else "ond\nthird\n"])]
-    later.append(threading.Timer(1.0, write, ["last\n"]))
-    for each in later:
-        each.start()
+    rest = "rd\n" if lines else "ond\nthird\n"
+    meanwhile(monkeypatch, lambda: write(rest), lambda: write("last\n"))
     with pytest.raises(HungUpError):
         logs.follow(request(log, lines, follow=True), heard)
     assert found == [*(["first"] if lines else []), "second", "third", "last"]
 
 
-def test_the_rest_of_a_line_of_a_log_that_began_anew_is_told(log: Path) -> None:
+def test_the_rest_of_a_line_of_a_log_that_began_anew_is_told(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log.write_text("it cra")
     found: list[str] = []
 
@@ -82,7 +92,7 @@ def test_the_rest_of_a_line_of_a_log_that_began_anew_is_told(log: Path) -> None:
         if event["line"] == "again":
             raise HungUpError
 
-    threading.Timer(0.5, begin_anew).start()
+    meanwhile(monkeypatch, begin_anew)
     with pytest.raises(HungUpError):
         logs.follow(request(log, 5, follow=True), heard)
     assert found == ["it cra", "again"]
