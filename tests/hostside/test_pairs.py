@@ -24,7 +24,7 @@ WANTED: dict[str, Any] = {
     "payload": {"stream": True, "messages": [{"content": "{fresh}: hello"}]},
     "pairs": 4,
     "concurrency": 2,
-    "timeout": 5,
+    "timeout": 60,
 }
 
 
@@ -68,7 +68,7 @@ def engine(
 def test_both_get_the_same_fresh_prompts_in_turn() -> None:
     seen: list[tuple[str, str]] = []
     reports: list[dict[str, Any]] = []
-    with engine(seen, "new", 0.02) as new, engine(seen, "old", 0.001) as old:
+    with engine(seen, "new", 0.2) as new, engine(seen, "old", 0.001) as old:
         found = pairs.pairs({**WANTED, "new": new, "old": old}, reports.append)["pairs"]
     assert reports == [{"pair": 1}, {"pair": 2}, {"pair": 3}, {"pair": 4}]
     turns = [seen[at : at + 2] for at in range(0, 16, 2)]
@@ -82,11 +82,11 @@ def test_both_get_the_same_fresh_prompts_in_turn() -> None:
     for each in found:
         assert each["new"]["tokens"] == 4
         assert (each["new"]["failed"], each["new"]["asked"]) == (0, 2)
-        assert each["new"]["first"] >= 0.02
+        assert each["new"]["first"] >= 0.2
         # A word that is read late makes the gap after it shorter.
         assert each["new"]["next"] >= 0
-        assert each["new"]["first"] + each["new"]["next"] >= 0.04
-        assert each["new"]["seconds"] >= each["new"]["whole"] >= 0.04
+        assert each["new"]["first"] + each["new"]["next"] >= 0.4
+        assert each["new"]["seconds"] >= each["new"]["whole"] >= 0.4
     # On a busy machine one pair may be late, and not all of them.
     assert min(each["old"]["first"] for each in found) < min(each["new"]["first"] for each in found)
 
