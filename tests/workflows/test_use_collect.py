@@ -114,6 +114,7 @@ host = LedgerHost("gpu1", Path(sys.argv[1]), most=600)
 history = History(Path(sys.argv[2]), Clock())
 
 def tells() -> bool:
+    sys.stdin.read(1)
     print("a part comes", flush=True)
     return True
 
@@ -124,25 +125,30 @@ collect([host], history, tells)
 def test_a_collection_that_is_killed_at_any_point_is_continued(tmp_path: Path) -> None:
     root, place = tmp_path / "gpu1", tmp_path / "history.db"
     wrote(root, 3000)
-    draw, killed = random.Random(5), 0
+    draw = random.Random(5)
     for _ in range(6):
         collecting = subprocess.Popen(
             [sys.executable, "-c", COLLECT, str(root), str(place)],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=REPO,
             env={**os.environ, "PYTHONPATH": str(REPO)},
         )
-        assert collecting.stdout is not None
-        for _ in range(draw.randrange(2, 40)):
+        assert collecting.stdin is not None and collecting.stdout is not None
+        parts = draw.randrange(2, 40)
+        # It waits for a word before each part, so that it does not come to its end while this process is held up.
+        collecting.stdin.write(b"." * (parts + 20))
+        collecting.stdin.flush()
+        for _ in range(parts):
             assert collecting.stdout.readline() == b"a part comes\n"
         time.sleep(draw.random() * 0.02)
         collecting.send_signal(signal.SIGKILL)
-        killed += collecting.wait() != 0
+        assert collecting.wait() == -signal.SIGKILL
+        collecting.stdin.close()
         collecting.stdout.close()
     history = History(place, Clock())
     before = requests(history)
     collect([LedgerHost("gpu1", root)], history)
-    assert killed
     assert before > 0
     assert requests(history) == 3000
     assert reconciled(history.use_runs())[0].exact
