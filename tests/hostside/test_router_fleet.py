@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -309,7 +310,7 @@ def test_strangers_cannot_use_the_relay(pair: Pair) -> None:
     relay = pair.routes.routes[0].targets[0].relay
     host, _, port = relay.partition(":")
     with socket.socket() as stranger:
-        stranger.settimeout(5)
+        stranger.settimeout(60)
         stranger.bind(("127.0.0.8", 0))
         answer = b""
         with contextlib.suppress(ConnectionError):
@@ -370,11 +371,14 @@ def test_hosts_count_the_requests_of_a_key_together(pair: Pair) -> None:
         assert admitted(pair, ["a", "b"], key, 24) == 10
     # also where a client knows one of the hosts only
     for key in (keys["cleo"], keys["dan"]):
+        began = time.monotonic()
         assert admitted(pair, ["a"], key, 12) == 10
         status, _, headers = pair.routers["b"].ask(
             PATH, {"model": "tiny"}, Authorization=f"Bearer {key}"
         )
-        assert (status, int(headers["Retry-After"]) > 50) == (429, True)
+        assert status == 429
+        # A minute less what has passed, and the grain of the count.
+        assert 59 - (time.monotonic() - began) <= int(headers["Retry-After"]) <= 61
 
 
 def test_a_host_that_counts_alone_admits_its_share(pair: Pair) -> None:
