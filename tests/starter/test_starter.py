@@ -220,6 +220,75 @@ def test_processes_that_nobody_needs_end_with_their_server(engine: Engine) -> No
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in begun))
 
 
+# As in vLLM: it keeps what it has found, and looks at a class in a process of its own otherwise.
+REGISTRY = """
+import json, os, types
+
+def _run_in_subprocess(look):
+    raise RuntimeError("another process loads everything anew")
+
+def look():
+    from vllm.v1.engine import core
+    return {"pid": os.getpid(), "loaded": core.AT, "plugins": PLUGINS}
+
+def inspect():
+    if os.path.exists("known.json"):
+        return
+    print("looked", flush=True)
+    with open("known.json", "w") as file:
+        json.dump(_run_in_subprocess(look), file)
+
+PLUGINS = []
+ModelRegistry = types.SimpleNamespace(models={"Known": types.SimpleNamespace(inspect_model_cls=inspect)})
+"""
+PLUGIN = """
+from vllm.model_executor.models import registry
+
+def load_general_plugins():
+    registry.PLUGINS.append(1)
+"""
+
+
+def with_model(place: Path, config: str) -> Engine:
+    """The stand-in with a registry of classes, in the directory of a model with this configuration."""
+    engine = Engine(place)
+    registry = place / "vllm" / "model_executor" / "models" / "registry.py"
+    registry.parent.mkdir(parents=True)
+    registry.write_text(REGISTRY)
+    (place / "vllm" / "plugins.py").write_text(PLUGIN)
+    (place / "config.json").write_text(config)
+    return engine
+
+
+def test_the_classes_of_a_model_are_known_before_the_server_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    engine = with_model(tmp_path, '{"architectures": ["Other", "Known"]}')
+    told, _ = engine.run()
+    known = json.loads((tmp_path / "known.json").read_text())
+    assert known["pid"] not in [each["pid"] for each in told.values() if "pid" in each]
+    assert (known["loaded"], known["plugins"]) == (told["server"]["loaded"], [1])
+    before = (tmp_path / "known.json").stat()
+    engine.run()
+    assert (tmp_path / "known.json").stat() == before
+
+
+@pytest.mark.parametrize(
+    "config", ["", "[]", "{}", '{"architectures": 1}', '{"architectures": ["Known"]}']
+)
+def test_classes_that_cannot_be_looked_at_ahead_are_left_to_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    engine = with_model(tmp_path, config)
+    (tmp_path / "vllm" / "plugins.py").write_text("raise ImportError('no plugins')")
+    told, log = engine.run()
+    assert told["end"]["codes"] == [0, 7]
+    assert [each for each in log if "is used" in each] == log
+    assert not (tmp_path / "known.json").exists()
+
+
 def waiting(pid: int) -> list[int]:
     """Return the pids of all descendants."""
     children = Path(f"/proc/{pid}/task/{pid}/children")

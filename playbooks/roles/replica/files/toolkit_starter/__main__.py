@@ -25,6 +25,7 @@ def serve(counts: Sequence[int], program: str) -> None:
     if threads := len(os.listdir("/proc/self/task")) - 1:
         say(f"no process is begun ahead, because the engine's modules run threads: {threads}")
     else:
+        engine.know_model()
         # What is loaded stays. Left to the collector, each process would write to all of its pages, and so copy them.
         gc.freeze()
         ahead.begin(counts, reserved, say)

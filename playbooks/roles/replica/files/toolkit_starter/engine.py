@@ -6,8 +6,11 @@ import contextlib
 import glob
 import importlib
 import importlib.util
+import json
 import os
+import signal
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 PACKAGE = "vllm"
 
@@ -21,6 +24,8 @@ MODULES = (
 )
 # OpenBLAS, in NumPy and beside it, starts threads where it is loaded, and a process with threads must not fork.
 BLAS_THREADS = "OPENBLAS_NUM_THREADS"
+# More than the classes of a model take to load. vLLM looks at them itself where they have taken longer.
+KNOW_SECONDS = 120
 
 
 def installed() -> bool:
@@ -39,6 +44,41 @@ def load() -> None:
     finally:
         if set_here:
             del os.environ[BLAS_THREADS]
+
+
+def know_model() -> None:
+    """Let vLLM note what it wants to know of the classes of the model in this directory, where it has not yet.
+
+    It looks at a class in a process of its own, so that the server gets no CUDA context, and keeps what it finds in its
+    cache (`models/registry.py`). That process loads all modules anew. A fork of this one has them. Where it fails,
+    nothing is in the cache, and vLLM looks as without the starter.
+    """
+    try:
+        with open("config.json") as file:
+            names = [str(each) for each in json.load(file)["architectures"]]
+    except (OSError, ValueError, LookupError, TypeError):
+        return
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.alarm(KNOW_SECONDS)
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nowhere, 1)
+            os.dup2(nowhere, 2)
+            _look_at(names)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+
+
+def _look_at(names: Iterable[str]) -> None:
+    """Have vLLM look at these classes in this process, as it does in its own."""
+    registry: Any = importlib.import_module(f"{PACKAGE}.model_executor.models.registry")
+    importlib.import_module(f"{PACKAGE}.plugins").load_general_plugins()
+    registry._run_in_subprocess = lambda look: look()
+    for each in names:
+        if each in registry.ModelRegistry.models:
+            registry.ModelRegistry.models[each].inspect_model_cls()
 
 
 def expected(environment: Mapping[str, str], processors: int) -> dict[str, str]:
