@@ -30,7 +30,7 @@ KNOWN = {PROMPT: {"sql1": "I am adapter sql1.", "sql2": "I am adapter sql2."}}
 def site() -> Iterator[StubSite]:
     with stub_site(3, REGISTRY + "    lora: {max_active: 2, max_rank: 8}\n") as made:
         made.pin("v1")
-        made.lab.toolkit("deploy", "tiny@v1", "--yes")
+        made.lab.toolkit("deploy", "tiny@v1", "--yes", "--bake", "1")
         yield made
 
 

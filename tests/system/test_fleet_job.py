@@ -37,7 +37,7 @@ def site() -> Iterator[StubSite]:
 
 
 def test_a_model_comes_to_three_bare_hosts(site: StubSite) -> None:
-    site.lab.toolkit("deploy", "tiny@v1", "--yes")
+    site.lab.toolkit("deploy", "tiny@v1", "--yes", "--bake", "1")
     assert site.serving() == {name: ["v1"] for name in HOSTS}
     load = site.load("alpha")
     # the door of one host leads to the replicas of all

@@ -43,7 +43,7 @@ def alpha(site: VllmSite) -> Machine:
 
 
 def test_a_model_comes_to_a_bare_host(site: VllmSite, alpha: Machine) -> None:
-    site.lab.toolkit("deploy", "tiny@v1", "--yes")
+    site.lab.toolkit("deploy", "tiny@v1", "--yes", "--bake", "1")
 
     assert site.serving() == {"alpha": ["v1"]}
     for prompt, known in site.short_answers().items():

@@ -20,7 +20,7 @@ def site(vllm_site: Callable[..., VllmSite]) -> VllmSite:
 
 
 def test_both_hosts_compute_each_answer(site: VllmSite) -> None:
-    site.lab.toolkit("deploy", "tiny@v1", "--yes")
+    site.lab.toolkit("deploy", "tiny@v1", "--yes", "--bake", "1")
     assert site.serving() == {host: ["v1"] for host in HOSTS}
     for host in HOSTS:
         for prompt, known in site.short_answers().items():

@@ -51,7 +51,7 @@ def test_an_embedding_model_serves_the_vectors_of_its_whole_repository(
             "versions"
         ]
         assert (shown["does"]["kind"], shown["does"]["context"]) == ("embedding", 96)
-        lab.toolkit("deploy", "vectors@v1", "--yes", show=True, **named)
+        lab.toolkit("deploy", "vectors@v1", "--yes", "--bake", "1", show=True, **named)
         try:
             slots = json.loads(lab.toolkit("status", "--json"))["slots"]
             (release,) = [

@@ -8,7 +8,7 @@ import re
 from tests.system.waiting import until
 from tests.walk.gpu import pretend_gpus
 from tests.walk.registry import publish
-from tests.walk.walking import First, LeftOut, Says, Scene, Walk
+from tests.walk.walking import First, LeftOut, Says, Scene, Walk, quickly
 
 OPS = "ops"
 HOSTS = ("gpu-1", "gpu-2", "gpu-3", "gpu-4")
@@ -198,6 +198,14 @@ WALK = Walk(
             "in the clone, with a pip in the PATH",
         ),
     },
+    typed=quickly(
+        "toolkit deploy qwen-7b",
+        "toolkit upgrade qwen-7b",
+        "toolkit deploy qwen-7b --replicas 4",
+        "toolkit deploy qwen-7b --host gpu-3",
+        "toolkit deploy large",
+        "toolkit upgrade large",
+    ),
     says={
         "toolkit hosts": Says((r"gpu-1 ", r"gpu-2 ", r"gpu-3 ")),
         "toolkit plan qwen-7b": Says((r"(?i)^yes",)),

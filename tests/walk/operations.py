@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 
 from tests.walk.registry import publish
-from tests.walk.walking import Ended, First, LeftOut, Says, Scene, Typed, Walk
+from tests.walk.walking import Ended, First, LeftOut, Says, Scene, Typed, Walk, quickly
 
 REPO = "Qwen/Qwen2.5-7B-Instruct"
 SERVER = LeftOut("no PostgreSQL on the host; tests/adapters/test_history_postgresql.py has one")
-QUICK = "a second of watching is enough for a stub"
 TINY = """\
   tiny:
     licence: apache-2.0
@@ -28,10 +27,6 @@ TLS = """\
       router_tls_certificate: /home/ops/tls.pem
       router_tls_key: /home/ops/tls.key
 """
-
-
-def quickly(command: str) -> dict[str, Typed]:
-    return {command: Typed(f"{command} --bake 1", QUICK)}
 
 
 def lose_certificate(scene: Scene) -> None:
@@ -131,10 +126,12 @@ WALK = Walk(
             "",
             "it asks the package index, which hosts do not reach; tests/adapters/test_engine_packages.py",
         ),
-        **quickly("toolkit deploy qwen-7b"),
-        **quickly("toolkit deploy qwen-7b@2.5-awq"),
-        **quickly("toolkit upgrade qwen-7b"),
-        **quickly("toolkit upgrade qwen-7b --to 2.5"),
+        **quickly(
+            "toolkit deploy qwen-7b",
+            "toolkit deploy qwen-7b@2.5-awq",
+            "toolkit upgrade qwen-7b",
+            "toolkit upgrade qwen-7b --to 2.5",
+        ),
     },
     ended={
         "toolkit logs qwen-7b -f": Ended("starting on port", "-f follows until Ctrl-C"),

@@ -34,6 +34,12 @@ class Typed:
     reason: str
 
 
+def quickly(*commands: str) -> dict[str, Typed]:
+    """Return the row of each command that makes a release live: a second under traffic instead of ten."""
+    reason = "a second of watching is enough for a stub"
+    return {each: Typed(f"{each} --bake 1", reason) for each in commands}
+
+
 @dataclass(frozen=True)
 class Ended:
     """A command that goes on until Ctrl-C, which comes once it has said `after`."""
