@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-MODULE = Path(__file__).parents[2] / "playbooks/library/absent.py"
+from tests.adapters.own_modules import own_module
 
 
 @pytest.fixture
 def absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    spec = importlib.util.spec_from_file_location("absent", MODULE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = own_module("absent")
     monkeypatch.setattr(module, "UNITS", str(tmp_path))
     return module
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import stat
 from pathlib import Path
@@ -11,18 +10,15 @@ from typing import Any
 
 import pytest
 
-MODULE = Path(__file__).parents[2] / "playbooks/library/directories.py"
+from tests.adapters.own_modules import own_module
+
 ME = (os.geteuid(), os.getegid())
 NOBODY = 65534
 
 
 @pytest.fixture(scope="module")
 def directories() -> Any:
-    spec = importlib.util.spec_from_file_location("directories", MODULE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return own_module("directories")
 
 
 def test_a_directory_is_made_with_its_permissions_whatever_the_umask(

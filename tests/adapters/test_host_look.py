@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-MODULE = Path(__file__).parents[2] / "playbooks/library/host_look.py"
+from tests.adapters.own_modules import own_module
 
 
 @pytest.fixture
 def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    spec = importlib.util.spec_from_file_location("host_look", MODULE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = own_module("host_look")
     for name in ("UNITS", "RULES", "PCI"):
         (tmp_path / name).mkdir()
         monkeypatch.setattr(module, name, str(tmp_path / name))

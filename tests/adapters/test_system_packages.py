@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-MODULE = Path(__file__).parents[2] / "playbooks/library/system_packages.py"
+from tests.adapters.own_modules import own_module
+
 EXPORTER = {"name": "exporter", "path": None, "unit": "exporter.service"}
 PROXY = {"name": "proxy", "path": None, "unit": None}
 ADMINISTRATOR = "#!/bin/sh\nexit 101\n"
@@ -60,10 +60,7 @@ class Host:
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    spec = importlib.util.spec_from_file_location("system_packages", MODULE)
-    assert spec is not None and spec.loader is not None
-    library = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(library)
+    library = own_module("system_packages")
     monkeypatch.setattr(library, "POLICY", str(tmp_path / "policy-rc.d"))
     monkeypatch.setattr(library, "SYSTEMD", str(tmp_path))
     return Host(library, tmp_path, monkeypatch)

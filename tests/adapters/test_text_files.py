@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 from pathlib import Path
@@ -12,17 +11,14 @@ from typing import Any
 
 import pytest
 
-MODULE = Path(__file__).parents[2] / "playbooks/library/text_files.py"
+from tests.adapters.own_modules import own_module
+
 ME = (os.geteuid(), os.getegid())
 
 
 @pytest.fixture(scope="module")
 def text_files() -> Any:
-    spec = importlib.util.spec_from_file_location("text_files", MODULE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return own_module("text_files")
 
 
 def module(*, check: bool = False, accepts: bool = True) -> Any:
