@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import json
@@ -353,6 +354,26 @@ def test_what_another_command_delivers_meanwhile_hides_nothing_that_waits(tmp_pa
     assert list(waiting) == [third]
 
 
+@pytest.mark.parametrize("fault", [errno.EIO, errno.EACCES])
+def test_a_notice_that_the_disk_does_not_give_back_hides_no_later_one_and_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: int
+) -> None:
+    box = Outbox(tmp_path)
+    lost, later = (box.put("ops", Notice(each, 1000.0, "stop", "done")) for each in "ab")
+    first = min(box.place.glob("*.json"))
+    [kept] = [each for each in (lost, later) if each.path != first]
+    whole = Path.read_bytes
+
+    def read(path: Path) -> bytes:
+        if path == first:
+            raise OSError(fault, os.strerror(fault), str(path))
+        return whole(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    assert list(box.waiting()) == [kept]
+    assert first.exists()
+
+
 def test_an_outbox_has_a_bound_and_drops_what_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -367,6 +388,22 @@ def test_an_outbox_has_a_bound_and_drops_what_cannot_be_read(
         path.write_text(text)
     assert list(box.waiting()) == []
     assert list(box.place.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("at", "x"), ("at", 10**400), ("id", 5), ("command", None), ("outcome", [])]
+)
+def test_a_notice_with_a_value_of_a_wrong_kind_is_none(
+    tmp_path: Path, name: str, value: object
+) -> None:
+    box = Outbox(tmp_path)
+    box.put("ops", NOTICE)
+    [path] = box.place.glob("*.json")
+    found = json.loads(path.read_text())
+    assert name in found["notice"]
+    path.write_text(json.dumps({**found, "notice": {**found["notice"], name: value}}))
+    assert list(box.waiting()) == []
+    assert not path.exists()
 
 
 def test_a_disk_that_takes_nothing_leaves_the_notice_in_memory(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.domain.outside import parse_mapping
+from toolkit.domain.outside import checked, parse_mapping
 from toolkit.domain.trail.notice import Notice
 
 MOST_FILES = 500
@@ -56,7 +56,7 @@ class Outbox:
         return Waiting(channel, notice, path)
 
     def waiting(self) -> Iterator[Waiting]:
-        """Yield what waits, the oldest first. What cannot be read, and what is too much, is removed."""
+        """Yield what waits, the oldest first. What is no notice, and what is too much, is removed."""
         with suppress(OSError):
             files = sorted(self.place.glob("*.json"))
             for path in files[:-MOST_FILES]:
@@ -64,13 +64,14 @@ class Outbox:
             for path in files[-MOST_FILES:]:
                 try:
                     found = parse_mapping(path.read_bytes(), MOST_BYTES)
-                    notice = Notice.from_json(found["notice"])
+                    notice = checked(Notice.from_json(found["notice"]))
                     yield Waiting(str(found["channel"]), notice, path, _refusals(path))
-                except FileNotFoundError:
-                    # Another command has delivered it meanwhile.
+                except OSError:
+                    # Another command has delivered it meanwhile, or the disk does not give it back. Others wait too.
                     continue
                 except (ValueError, KeyError, TypeError, AttributeError):
-                    path.unlink(missing_ok=True)
+                    with suppress(OSError):
+                        path.unlink(missing_ok=True)
 
     def refused(self, waiting: Waiting) -> int:
         """Count one more refusal of a notice, and return how many there are; 0 where nothing is kept."""
