@@ -37,6 +37,16 @@ def done(fleet: Fleet, line: str) -> dict[str, Any]:
     return dict(found[0])
 
 
+def test_the_id_that_is_typed_for_more_is_whole_in_a_terminal_of_80_columns(fleet: Fleet) -> None:
+    reason = " ".join(["a reason that is much longer than the terminal has columns"] * 5)
+    assert fleet.prompt("deploy", "tiny@v1", "--yes", "--reason", reason).code == 0
+    [entry] = fleet("audit list").json()["entries"]
+    fleet.prompt.set("COLUMNS", 80)
+    shown = fleet.prompt("audit", "list").out
+    assert entry["id"] in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
 def test_a_deployment_leaves_who_what_why_which_plan_and_how_it_ended(fleet: Fleet) -> None:
     fleet.prompt.set("SSH_CONNECTION", "10.0.0.9 50000 10.0.0.1 22")
     entry = done(fleet, "deploy tiny@v1 --yes --reason ticket-4711")

@@ -20,8 +20,8 @@ _GAP = 2
 _DEEPER = 4
 # A narrower column breaks most words; below it each row becomes a list of its own.
 _NARROW = 6
-# A longer word is a path, a digest or an address, and may break.
-_WORD = 14
+# A longer word is a path, a digest or an address, and may break. The id of a command, which people type, has 16.
+_WORD = 16
 # Half of a number is another number.
 _NUMBER = re.compile(r"[-+]?(?:0|[1-9][0-9,]*)(?:\.[0-9]+)?")
 _TONES = {
