@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import router_files
 import router_socket
 import routes_file
+import slot_manifest
 
 # Names of HAProxy's management guide, 9.1.
 _ANSWERS = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other")
+
+# What tells one replica from another, in the release of a slot.
+_OF_REPLICA = ("engine", "snapshot", "args", "env")
 
 # A share of fewer requests says nothing.
 _ENOUGH = 50
@@ -40,10 +46,12 @@ class Meter:
     """The counters of all workers of the router, from one look to the next."""
 
     def __init__(self, root: str) -> None:
-        self._directory = os.path.join(root, "router")
+        self._root, self._directory = root, os.path.join(root, "router")
         self._before: dict[_Key, _Counts] | None = None
-        # Requests and failures of each slot since the workers run.
+        # Requests and failures of the release in each slot; of the first one since the workers run.
         self._totals: dict[tuple[str, str], tuple[int, int]] = {}
+        # What runs in each slot. The next release in it has other requests and other failures.
+        self._running: dict[tuple[str, str], str] = {}
 
     def read(self) -> dict[tuple[str, str], Traffic]:
         """Return the traffic of each slot of this host since the last look, by model and slot.
@@ -59,7 +67,6 @@ class Meter:
         }
         counts_now = {key: counts(row) for key, row in rows.items()}
         before, self._before = self._before, counts_now
-        self._totals = {}
         found: dict[tuple[str, str], Traffic] = {}
         for key, row in rows.items():
             slot = slot_of(key[1], key[2], at)
@@ -67,12 +74,31 @@ class Meter:
                 # A worker that has come since counts from nothing; at the first look nobody knows what is new.
                 then = counts_now[key] if before is None else before.get(key, (0, 0, 0))
                 found[slot] = _added(found.get(slot, Traffic()), counts_now[key], then, row)
-                total, failed = self._totals.get(slot, (0, 0))
-                self._totals[slot] = total + counts_now[key][0], failed + counts_now[key][1]
+                if before is None:
+                    total, failed = self._totals.get(slot, (0, 0))
+                    self._totals[slot] = total + counts_now[key][0], failed + counts_now[key][1]
+        for slot, each in found.items():
+            total, failed = self._totals.get(slot, (0, 0))
+            self._totals[slot] = total + each.total, failed + each.failed
+        return found
+
+    def changed(self, slots: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Return those of `slots` in which another replica runs than before, and count its requests from now on."""
+        found = []
+        for slot in slots:
+            release = slot_manifest.release(self._root, "-".join(slot))
+            if not release:
+                # It is being filled or emptied.
+                continue
+            # Adapters change in a replica that runs on.
+            running = json.dumps([release.get(name) for name in _OF_REPLICA])
+            if self._running.setdefault(slot, running) != running:
+                self._running[slot], self._totals[slot] = running, (0, 0)
+                found.append(slot)
         return found
 
     def share_failed(self, model: str, slot: str) -> float | None:
-        """Return the share of a slot's requests that failed since the workers run; None where few were answered."""
+        """Return the share of the requests of a slot's replica that failed; None where few were answered."""
         total, failed = self._totals.get((model, slot), (0, 0))
         return failed / total if total >= _ENOUGH else None
 
