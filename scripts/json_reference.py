@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,8 @@ def page_text() -> str:
     return "\n".join(parts)
 
 
+# Both texts are made of it, and to read it takes a second.
+@cache
 def _source() -> Any:
     return YAML(typ="safe").load(SOURCE.read_text("utf-8"))
 
