@@ -231,10 +231,13 @@ def test_a_damaged_page_is_no_reason_to_know_nothing(path: Path, page: int) -> N
     history.close()
 
 
-def test_a_record_that_cannot_be_read_is_named_or_passed_over(path: Path, history: History) -> None:
+@pytest.mark.parametrize("body", ['{"model": 1', "[" * 100_000], ids=["half", "deep"])
+def test_a_record_that_cannot_be_read_is_named_or_passed_over(
+    path: Path, history: History, body: str
+) -> None:
     history.add_release(release(1))
     history.add_release(release(2))
-    history._db.run("UPDATE releases SET body = '{\"model\": 1' WHERE number = 2", ())
+    history._db.run("UPDATE releases SET body = ? WHERE number = 2", (body,))
     with pytest.raises(ToolkitError, match="has a damaged record"):
         history.releases("tiny")
     with pytest.raises(ToolkitError, match="has a damaged record"):

@@ -33,6 +33,9 @@ BAD_JSON = [
     ("[-Infinity]", "no finite number"),
     ("[1e999]", "no finite number"),
     ("1" * 5000, "digits"),
+    # A comparison takes such a number, and `float` does not.
+    ('{"at": 1%s}' % ("0" * 400), "no finite number"),
+    ("[-1%s]" % ("0" * 400), "no finite number"),
     ('{"a": 1, "b": 2, "a": 3}', "'a' stands twice"),
     ('["\\ud800"]', "surrogates"),
     ('{"\\uDFFF": 1}', "surrogates"),
@@ -52,6 +55,7 @@ def test_json_beyond_its_bounds_is_refused(text: str | bytes, why: str) -> None:
 def test_json_within_its_bounds_is_read() -> None:
     assert parse_json(deep(64), 1000) is not None
     assert parse_json('["\\ud83d\\ude00", 1.5, -3]', 1000) == ["\U0001f600", 1.5, -3]
+    assert parse_json(json.dumps([10**300, "1" * 400]), 1000) == [10**300, "1" * 400]
     assert parse_mapping(b'{"a": {"b": []}}', 1000) == {"a": {"b": []}}
     with pytest.raises(ValueError, match="not a mapping"):
         parse_mapping("[]", 1000)

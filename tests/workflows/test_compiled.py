@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
-from errno import ENOSPC
+from errno import EIO, ENOSPC
 from pathlib import Path
 from typing import Any
 
@@ -157,9 +158,25 @@ def test_what_has_changed_here_counts_as_none_and_goes(tmp_path: Path) -> None:
     assert list((tmp_path / "compiled").iterdir()) == []
 
 
-def test_a_tree_whose_note_names_no_engine_counts_as_none_and_goes(tmp_path: Path) -> None:
+def test_what_the_disk_does_not_give_back_counts_as_none_and_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trees = keep(tmp_path)
-    (tmp_path / "compiled" / f"{NAME}.json").write_text('{"engine": ""}')
+
+    def broken(path: Path, *_: object) -> None:
+        raise OSError(EIO, os.strerror(EIO), str(path))
+
+    monkeypatch.setattr("toolkit.adapters.store.compiled.digest_file", broken)
+    assert trees.find(TREE.kind) is None
+    assert list((tmp_path / "compiled").iterdir()) == []
+
+
+@pytest.mark.parametrize("note", ['{"engine": ""}', "[" * 100_000])
+def test_a_tree_whose_note_names_no_engine_counts_as_none_and_goes(
+    tmp_path: Path, note: str
+) -> None:
+    trees = keep(tmp_path)
+    (tmp_path / "compiled" / f"{NAME}.json").write_text(note)
     assert trees.find(TREE.kind) is None
     assert list((tmp_path / "compiled").iterdir()) == []
 

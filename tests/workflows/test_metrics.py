@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,23 @@ def test_without_a_setup_nothing_is_written_and_show_says_how(world: World, tmp_
     assert error.value.hint == "toolkit metrics setup DIRECTORY"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"directory": "/x"}', '{"objectives": 1}'])  # fmt: skip
+# A setup with a value of a wrong kind.
+WHOLE = {**asdict(MetricsSetup("/x")), "alertmanagers": []}
+WRONG = tuple(
+    json.dumps({**WHOLE, name: value})
+    for name, value in (
+        ("directory", 5),
+        ("docs", None),
+        ("objectives", {"availability": "x", "first_token": 2.0}),
+        ("objectives", {"availability": float("nan"), "first_token": 2.0}),
+    )
+)
+
+
+CUT = ("", "{", "[]", "null", "{}", '{"directory": "/x"}', '{"objectives": 1}', "[" * 100_000)
+
+
+@pytest.mark.parametrize("text", [*CUT, *WRONG])
 def test_a_damaged_setup_is_said(tmp_path: Path, text: str) -> None:
     (tmp_path / "metrics.json").write_text(text)
     with pytest.raises(InputError, match="is damaged"):

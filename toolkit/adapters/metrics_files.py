@@ -9,9 +9,11 @@ from pathlib import Path
 
 from toolkit.adapters.store.files import replace_text
 from toolkit.domain.hosts.metrics import MetricsSetup, UsualObjectives
+from toolkit.domain.outside import checked, parse_mapping
 from toolkit.errors import InputError
 
 SETUP = "metrics.json"
+_BYTES = 2**20
 
 
 def read_setup(home: Path) -> MetricsSetup | None:
@@ -24,11 +26,11 @@ def read_setup(home: Path) -> MetricsSetup | None:
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {error}", hint="toolkit metrics setup") from error
     try:
-        data = json.loads(text)
+        data = parse_mapping(text, _BYTES)
         objectives = UsualObjectives(**data.pop("objectives"))
         alertmanagers = tuple(map(str, data.pop("alertmanagers")))
-        return MetricsSetup(**data, objectives=objectives, alertmanagers=alertmanagers)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        return checked(MetricsSetup(**data, objectives=objectives, alertmanagers=alertmanagers))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{path} is damaged", hint="toolkit metrics setup") from error
 
 

@@ -20,6 +20,8 @@ from toolkit.domain.bounds import JSON_DEPTH, JSON_PARTS, TEXT, WHOLE
 from toolkit.domain.excerpt import excerpt
 
 T = TypeVar("T")
+# Digits of which a whole number is larger than any that `float` takes.
+_LONG = re.compile(r"[0-9]{309}")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -43,6 +45,8 @@ def parse_json(text: bytes | str, most: int, *, repair: bool = False) -> Any:
             text,
             object_pairs_hook=_mapping,
             parse_float=_finite,
+            # A function for each number of a large text takes long, and such a number stands in hardly any.
+            parse_int=_small if _LONG.search(text) else None,
             parse_constant=_no_number,
         )
     except RecursionError:
@@ -149,6 +153,13 @@ def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
         raise ValueError(f"{shown(text)} is no finite number")
+    return value
+
+
+def _small(text: str) -> int:
+    value = int(text)
+    if not math.isfinite(float(text)):
+        raise ValueError(f"{shown(value)} is no finite number")
     return value
 
 

@@ -19,6 +19,6 @@ def releases_in(path: Path, model: str) -> list[str]:
                 (model,),
             ).fetchall()
         versions = [str(json.loads(body)["version"]) for _, body in rows]
-    except (sqlite3.Error, ValueError, LookupError, TypeError):
+    except (sqlite3.Error, ValueError, LookupError, TypeError, RecursionError):
         return []
     return list(dict.fromkeys([*(str(number) for number, _ in rows), *versions]))

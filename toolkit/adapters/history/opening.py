@@ -15,6 +15,9 @@ _Record = TypeVar("_Record")
 # Called with the error of a history that fails, once, before a command goes on without it.
 Without = Callable[[ToolkitError], None]
 
+# Nested too deeply, or a number that is too large.
+_BEYOND = (RecursionError, OverflowError)
+
 
 class OpenHistory:
     """The history at `location`, a file of SQLite or an address of PostgreSQL; it does one operation at a time.
@@ -67,7 +70,7 @@ class OpenHistory:
         """Return the record in a row, alone in a list; nothing of a damaged one that a command may go on without."""
         try:
             return [read(row)]
-        except (ValueError, TypeError, KeyError, AttributeError) as damage:
+        except (ValueError, TypeError, KeyError, AttributeError, *_BEYOND) as damage:
             error = ToolkitError(
                 f"the history {self.name} has a damaged record: {damage}",
                 hint="bring back its backup, or move it away: the hosts know what runs",

@@ -90,7 +90,7 @@ class CompiledTrees:
             digests = (digest_file(each, each.relative_to(directory).as_posix()) for each in paths)
             tree = CompiledTree(name, tuple(digests))
             engine = str(json.loads((self._top / f"{name}.json").read_text())["engine"])
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         return StoredTree(tree, directory, engine) if engine and not tree.fault() else None
 
