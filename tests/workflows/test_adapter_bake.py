@@ -69,7 +69,8 @@ def test_probes_ask_the_new_adapter_and_the_former_one_by_their_names(world: Wor
     ]
     assert order.adapters is not None
     assert order.adapters.names == ("law", "sql")
-    assert [each.payload["lora_name"] for each in order.adapters.back] == ["law", "sql", "sql"]
+    back = [each.payload.get("lora_name", each.path) for each in order.adapters.back]
+    assert back == ["/tokenize", "/tokenize", "law", "sql", "sql"]
     assert order.former == ""
 
 

@@ -120,6 +120,9 @@ def test_an_upgrade_proves_the_new_adapter_beside_the_old_one_and_then_exchanges
     assert world.host.adapters.log == [
         f"load {beside}",
         f"unload {beside}",
+        # Requests that came before the hold have found the former adapter.
+        "ask /tokenize",
+        "ask /tokenize",
         "unload sql",
         "load sql",
     ]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import json
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -13,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from tests.system import waiting
 from tests.workflows.guarding import GUARDED, STEPS, cut_in_bake, gates, guarded, watch_shares
 from tests.workflows.test_cut_short import kept
 from tests.workflows.world import GB, Killed, World, release
@@ -258,69 +255,6 @@ def test_a_phase_that_nobody_watched_follows_the_policy_too(
     world.guard = replace(GUARDED, unsure=Unsure.GO_ON)
     world.deploy(release(2, memory=memory))
     assert set(world.serving().values()) == {"v2"}
-
-
-def test_a_promotion_passes_over_the_rest_of_the_canary(world: World) -> None:
-    world.deploy(release(1))
-    seen: list[list[int]] = []
-
-    def before(event: str) -> None:
-        if event.startswith("follow"):
-            seen.append(world.shares())
-            if len(seen) == 1:
-                for each in world.hosts.values():
-                    each.guards.wish("tiny", "promote", "ann@ops")
-
-    world.host.before = before
-    world.deploy(release(2))
-    # The other hosts may have passed the first step already; they get their next share meanwhile.
-    assert len(seen) == 2
-    assert world.count > 1 or seen[1] == []
-    assert set(world.serving().values()) == {"v2"}
-
-
-def test_a_promotion_is_of_hosts_too_that_have_passed_a_step_and_wait_for_another_one(
-    fleet: World,
-) -> None:
-    fleet.limits = Limits(serial=3, keep=0)
-    fleet.deploy(release(1))
-    followed: list[tuple[str, tuple[int, ...]]] = []
-
-    def passed() -> set[str]:
-        return {each.host for each in fleet.history.gates("tiny") if each.result.gate == "canary"}
-
-    def before(name: str, event: str) -> None:
-        if event != "follow guard tiny":
-            return
-        followed.append((name, tuple(fleet.shares())))
-        if name == "gpu1" and len(passed()) < 2:
-            waiting.until(lambda: passed() == {"gpu2", "gpu3"}, 60)
-            # They leave their guard, and wait for the third one.
-            time.sleep(0.3)
-            for each in fleet.hosts.values():
-                each.guards.wish("tiny", "promote", "ann@ops")
-
-    for name, each in fleet.hosts.items():
-        each.before = functools.partial(before, name)
-    fleet.deploy(release(2))
-    assert set(fleet.serving().values()) == {"v2"}
-    assert Counter(name for name, _ in followed) == dict.fromkeys(fleet.hosts, 2)
-    # All get all traffic at the same moment, and none waits for the end of another one's bake.
-    assert [shares for _, shares in followed[3:]] == [()] * 3
-
-
-def test_an_abort_gives_the_traffic_back(world: World) -> None:
-    world.deploy(release(1))
-
-    def before(event: str) -> None:
-        if event.startswith("follow"):
-            world.host.guards.wish("tiny", "abort", "bob@ops2")
-
-    world.host.before = before
-    with pytest.raises(ReleaseFailedError, match="aborted by bob@ops2"):
-        world.deploy(release(2))
-    assert set(world.serving().values()) == {"v1"}
-    assert world.shares() == []
 
 
 def test_a_rollback_and_a_guard_that_is_off_ask_no_guard(world: World) -> None:

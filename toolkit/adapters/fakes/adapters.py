@@ -32,7 +32,10 @@ class FakeAdapters:
         self.loaded[port] = {each.name: each.snapshot for each in release.adapters}
 
     def call(self, port: int, path: str, payload: Mapping[str, Any]) -> Answer:
-        """Answer a call that loads an adapter or forgets it."""
+        """Answer a call that loads an adapter or forgets it; any other has nothing to do with them."""
+        if path not in (LOAD, UNLOAD):
+            self.log.append(f"ask {path}")
+            return Answer(200)
         there, name = self.loaded.setdefault(port, {}), payload["lora_name"]
         if path == UNLOAD:
             if name not in there:

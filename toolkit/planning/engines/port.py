@@ -190,6 +190,12 @@ class Engine(Protocol):
         What is being computed with it goes on.
         """
 
+    def taken_in(self, model: str) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+        """Return path and body of requests whose answers come once earlier requests have their adapters, or none.
+
+        `model` is the base of the adapters. The engine may refuse some of them.
+        """
+
     def directory(self, release: Release, seat: Seat) -> str:
         """Return the directory in which every process of the engine starts in such a seat."""
 

@@ -172,6 +172,11 @@ class Vllm:
     def unload_adapter(self, name: str) -> tuple[str, Mapping[str, Any]]:
         return vllm_lora.UNLOAD, {"lora_name": name}
 
+    def taken_in(self, model: str) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+        # A model without a template for chats has the second alone.
+        chat = {"model": model, "messages": [{"role": "user", "content": "."}]}
+        return (vllm_lora.TOKENIZE, chat), (vllm_lora.TOKENIZE, {"model": model, "prompt": "."})
+
     def directory(self, release: Release, seat: Seat) -> str:
         return f"{seat.root}/snapshots/{release.snapshot}"
 

@@ -17,6 +17,9 @@ from toolkit.planning.engines.vllm_names import Flags
 CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
 # The variable `lora_at_run_time` opens them on the replica's loopback; the router passes neither on.
 LOAD, UNLOAD = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
+# The engine looks at the name of a request's model, lets a queue of threads make tokens of its text, and then looks for
+# the adapter (entrypoints/openai/chat_completion/serving.py). This passes the same queue, and computes nothing.
+TOKENIZE = "/tokenize"
 # Each with its directory as `root` and its base as `parent` (entrypoints/openai/models/serving.py).
 LISTED = "/v1/models"
 # Adapters that an engine keeps in the host's memory: what it forgets there it reads from the disk when it is asked for.

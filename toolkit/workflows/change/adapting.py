@@ -97,7 +97,7 @@ class Adapting:
     def _keep_former(self, former: Release | None) -> AdapterReturn:
         """Load what serves now under internal names too, to be compared with; return how a host gives it back."""
         known = {each.name: each for each in former.adapters} if former else {}
-        back, after = [], []
+        back, after = self._taken_in() if known.keys() & self._loaded.keys() else [], []
         for name in sorted(self._loaded):
             back.append(Call(*self._engine.unload_adapter(name), may_fail=True))
             if name in known:
@@ -138,7 +138,7 @@ class Adapting:
             return with_adapters(routes, model, target, names, ())
 
         self._tools.routers.change(held, {self._tools.host.label})
-        calls = []
+        calls = self._taken_in() if self._exchanged else []
         for name in (*self._loaded, *self._removed):
             # An engine that does not know the name has forgotten it.
             calls.append(Call(*self._engine.unload_adapter(name), may_fail=True))
@@ -151,6 +151,13 @@ class Adapting:
         if begin:
             begin()
         self._tools.routers.change(released, {self._tools.host.label})
+
+    def _taken_in(self) -> list[Call]:
+        """Return what is asked before names change: requests that came before have passed the look for their adapter.
+
+        On a busy machine they may take longer for that than for their way to the engine, and would be lost.
+        """
+        return [Call(*each, may_fail=True) for each in self._engine.taken_in(self._release.model)]
 
     def _load(self, name: str, adapter: ReleaseAdapter) -> None:
         answer = self._tools.host.ask(self._port, *self._loading(name, adapter), _LOADING)
