@@ -15,7 +15,6 @@ from pathlib import Path
 from demo.lab import TOOLKIT
 from tests.system.adapted import LORA
 from tests.system.beside import Command, beside
-from tests.system.models import WITHOUT_WORKER
 from tests.system.served import FORMER, TWO_ENGINES, Served, install_former
 
 REPOSITORY = Path(__file__).parents[2]
@@ -25,15 +24,9 @@ ENGINES = {"v1": FORMER if TWO_ENGINES else "0.32.0", "v2": "0.32.0"}
 
 
 def prepare_registry(served: Served) -> None:
-    """Give v1 the former engine, where its lock is for this Python, and all versions room for LoRA adapters.
-
-    All are computed without a worker.
-    """
+    """Give v1 the former engine, where its lock is for this Python, and all versions room for LoRA adapters."""
     text = served.lab.registry.read_text("utf-8")
     text = text.replace("    checks:\n", f"{LORA}    checks:\n", 1)
-    variables = "".join(f', {name}: "{value}"' for name, value in WITHOUT_WORKER.items())
-    text, count = re.subn(r"^(    env: \{.*)\}$", rf"\1{variables}}}", text, flags=re.M)
-    assert count == 1
     install_former(served.lab)
     if TWO_ENGINES:
         text, count = re.subn(

@@ -27,10 +27,6 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tool
 VARIANTS = ("v1", "v2", "rubbish", "broken-weights")
 TURNS = ("turn1", "turn2")
 VECTORS = "vectors"
-# On the CPU vLLM computes in a worker beside its core. The worker asks for work without a pause until a second after
-# the last (vllm/distributed/device_communicators/shm_broadcast.py), and under load takes most of a processor for that.
-# With this a model is computed in the core, which waits. Workers are those of test_kinds.py and of whole hosts.
-WITHOUT_WORKER = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
 
 
 def made_models(engine: Path) -> Path:

@@ -16,7 +16,7 @@ import pytest
 
 from demo.lab import Lab, free_port
 from tests.system.beside import Command, beside
-from tests.system.models import VECTORS, WITHOUT_WORKER
+from tests.system.models import VECTORS
 from tests.system.waiting import until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
@@ -85,13 +85,12 @@ def _by_hand(engine: Path, repository: Path) -> Iterator[tuple[int, Command]]:
         "TORCHDYNAMO_DISABLE": "1",
         "OMP_NUM_THREADS": "1",
         "HF_HUB_OFFLINE": "1",
-        **WITHOUT_WORKER,
     }
     with beside(command, {**os.environ, **more}, repository) as by_itself:
         try:
             yield port, by_itself
         finally:
-            # Its other processes end with it only where it is asked.
+            # Its worker processes end with it only where it is asked.
             by_itself.process.terminate()
             by_itself.end(60)
 

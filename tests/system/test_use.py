@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +22,7 @@ import pytest
 
 from tests.hostside.router_lab import free_port
 from tests.system import waiting
-from tests.system.models import VECTORS, WITHOUT_WORKER
+from tests.system.models import VECTORS
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 ROLE_FILES = Path(__file__).parents[2] / "playbooks/roles/replica/files"
@@ -134,19 +134,16 @@ def started(
     middleware: str = "toolkit_recorder.Recorder",
     modules: Sequence[Path] = (),
     words: Sequence[str] = (),
-    variables: Mapping[str, str] | None = None,
 ) -> Iterator[Engine]:
     """Run vLLM as the toolkit does, by its starter, and with its recorder or without.
 
     A benchmark has another `middleware` in place of the recorder, of its own `modules`, and further `words`.
-    `variables` are those of the environment that a test adds.
     """
     port, use = free_port(), scratch / "use" if recorded else None
     given = ["--served-model-name", "tiny", "--enforce-eager", "--max-num-seqs", "8"]
     given += ["--shutdown-timeout", "30", "--disable-uvicorn-access-log"]
     given += ["--host", "127.0.0.1", "--port", str(port), *words]
-    environment = {**os.environ, **ENVIRONMENT, **(variables or {})}
-    environment["PATH"] = f"{engine}/bin:/usr/bin:/bin"
+    environment = {**os.environ, **ENVIRONMENT, "PATH": f"{engine}/bin:/usr/bin:/bin"}
     environment["PYTHONPATH"] = os.pathsep.join(map(str, (ROLE_FILES, *modules)))
     if recorded:
         told = {"directory": str(use), "program": "tiny-blue", "model": "tiny", "version": "v1"}
@@ -198,13 +195,11 @@ def pair(
     one_engine: Path, models: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Engine, Engine]]:
     """The same model in vLLM with the recorder, and without."""
-    start = partial(
-        started, one_engine, models / "v1", tmp_path_factory.mktemp("use"), variables=WITHOUT_WORKER
-    )
+    scratch = tmp_path_factory.mktemp("use")
     with ExitStack() as stack:
         yield (
-            stack.enter_context(start(recorded=True)),
-            stack.enter_context(start(recorded=False)),
+            stack.enter_context(started(one_engine, models / "v1", scratch, recorded=True)),
+            stack.enter_context(started(one_engine, models / "v1", scratch, recorded=False)),
         )
 
 
