@@ -19,6 +19,7 @@ from tests.system.adapted import NAME, Adapted, known_answers
 from tests.system.main_job import ENGINES, WHO, asked_of, get, has_loaded, post, start, starts
 from tests.system.served import Served
 from tests.system.waiting import until
+from toolkit.planning.engines import engine_named
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
@@ -121,6 +122,10 @@ def test_an_adapter_comes_changes_and_goes_without_a_restart_and_loses_no_reques
     assert added["plan"]["hosts"]["localhost"]["strategy"] == "adapt"
     listed = get(f"{served.lab.base_url}/v1/models")["data"]
     assert [(each["id"], each.get("parent")) for each in listed] == [("tiny", None), (NAME, "tiny")]
+    # The engine takes what is asked before names change.
+    [slot] = json.loads(served.lab.toolkit("status", "--json"))["slots"]
+    for path, body in engine_named("vllm").taken_in("tiny"):
+        post(f"http://127.0.0.1:{slot['port']}{path}", body)
 
     with adapted.load(known) as load:
         load.wait_for(lambda report: report.versions.get("turn1", 0) > 5, 60)
