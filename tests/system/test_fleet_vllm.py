@@ -26,9 +26,9 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 IN_TWO = ", tensor-parallel-size: 2"
 # Tokens of a stream that lasts some seconds; the model has room for 1,024.
 MANY = 900
-# Tokens of the answers that clients ask for at once. Short ones end in every second. Those of one length end together,
-# so long ones keep the engine at work while the clients of short ones ask again.
-LENGTHS = (48, 48, 300, 400)
+# Tokens of the answers that clients ask for at once. Short ones begin and end in every second, also where others take the
+# processors. Those of one length end together, so long ones keep the engine at work while clients of short ones ask again.
+LENGTHS = (3, 4, 5, 300, 400)
 
 
 @pytest.fixture(scope="module")
