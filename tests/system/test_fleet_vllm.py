@@ -26,8 +26,8 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 IN_TWO = ", tensor-parallel-size: 2"
 # Tokens of a stream that lasts some seconds; the model has room for 1,024.
 MANY = 900
-# Tokens of the answers that clients ask for at once. Short ones begin and end in every second, also where others take the
-# processors. Those of one length end together, so long ones keep the engine at work while clients of short ones ask again.
+# Tokens of the answers that clients ask for at once. Short ones begin and end in every second, also of a busy machine.
+# Those of one length end together, so long ones keep the engine at work while clients of short ones ask again.
 LENGTHS = (3, 4, 5, 300, 400)
 
 
