@@ -173,9 +173,7 @@ class Vllm:
         return vllm_lora.UNLOAD, {"lora_name": name}
 
     def taken_in(self, model: str) -> tuple[tuple[str, Mapping[str, Any]], ...]:
-        # A model without a template for chats has the second alone.
-        chat = {"model": model, "messages": [{"role": "user", "content": "."}]}
-        return (vllm_lora.TOKENIZE, chat), (vllm_lora.TOKENIZE, {"model": model, "prompt": "."})
+        return vllm_lora.taken_in(model)
 
     def directory(self, release: Release, seat: Seat) -> str:
         return f"{seat.root}/snapshots/{release.snapshot}"

@@ -17,9 +17,7 @@ from toolkit.planning.engines.vllm_names import Flags
 CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
 # The variable `lora_at_run_time` opens them on the replica's loopback; the router passes neither on.
 LOAD, UNLOAD = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
-# The engine looks at the name of a request's model, lets a queue of threads make tokens of its text, and then looks for
-# the adapter (entrypoints/openai/chat_completion/serving.py). This passes the same queue, and computes nothing.
-TOKENIZE = "/tokenize"
+_TOKENIZE = "/tokenize"
 # Each with its directory as `root` and its base as `parent` (entrypoints/openai/models/serving.py).
 LISTED = "/v1/models"
 # Adapters that an engine keeps in the host's memory: what it forgets there it reads from the disk when it is asked for.
@@ -42,6 +40,17 @@ _WITH_EMBEDDINGS = re.compile(
 )
 # Whole modules beside the matrices, which vLLM takes for classifiers alone.
 _WHOLE_MODULES = {"classifier", "score"}
+
+
+def taken_in(model: str) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+    """Return path and body of requests whose answers come once earlier requests have their adapters, or none.
+
+    The engine looks at the name of a request's model, lets a queue of threads make tokens of its text, and then looks
+    for the adapter (entrypoints/openai/chat_completion/serving.py). These pass the same queue and compute nothing. A
+    model without a template for chats answers the second alone.
+    """
+    chat = {"model": model, "messages": [{"role": "user", "content": "."}]}
+    return (_TOKENIZE, chat), (_TOKENIZE, {"model": model, "prompt": "."})
 
 
 def lora_options(reserved: Lora | None, flags: Flags) -> dict[str, ServingValue]:
