@@ -137,7 +137,7 @@ def failed_rollouts(facts: Iterable[HostFacts]) -> frozenset[str]:
         for host in facts
         for each in host.guards
         if (each.verdict and each.verdict.verdict is Verdict.FAILED)
-        or (each.must_go and each.phase is GuardPhase.BAKE)
+        or (each.must_go and each.withdrawn and each.phase is GuardPhase.BAKE)
     )
 
 

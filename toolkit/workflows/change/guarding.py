@@ -59,7 +59,8 @@ class Guarding:
         prompts = passed_prompts(self._guard, passed)
         order = guard_order(self._guard, self._rollout, release, slot, former, beside, prompts)
         self._tools.host.guard_begin(replace(order, hosts=self._hosts))
-        self._begun, self._unsure = True, order.unsure
+        # What serves alone stays: without proof against it, an outage until the former release has started is worse.
+        self._begun, self._unsure = True, order.unsure if beside else Unsure.GO_ON
 
     def begin_adapters(
         self, release: Release, slot: str, swapped: AdapterReturn, probes: tuple[PairedProbe, ...]
@@ -85,7 +86,7 @@ class Guarding:
             raise self._refused(release, known.verdict) from None
         result = host.guard_follow(model, self._watching)
         known = guard_of(host.observe(), self._rollout)
-        # The host itself withdraws nothing where its watch has died, or where no other replica is up.
+        # The host itself withdraws nothing where its watch has died.
         unsure = result.verdict is Verdict.UNKNOWN and self._unsure is Unsure.RETURN
         if result.verdict is Verdict.FAILED or unsure or (known and known.withdrawn):
             raise self._refused(release, result)
