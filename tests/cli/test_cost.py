@@ -92,6 +92,23 @@ def test_own_prices_replace_the_shipped_ones(office: Prompt) -> None:
     assert with_own["cost"] == "1472.000000"
 
 
+def test_prices_are_listed_with_their_end_their_currency_and_their_hours(office: Prompt) -> None:
+    own = """apis:
+  Acme/Big:
+    - {read: 2026-11-25, currency: EUR, input: 2, output: 4}
+    - {read: 2026-11-25, currency: EUR, from: 2026-12-01, until: 2026-12-24, input: 1, output: 2}
+"""
+    (office.place / "costs.yaml").write_text(COSTS + own)
+    assert [line.split() for line in office("prices", "acme").out.splitlines()[:3]] == [
+        ["MODEL", "FROM", "UNTIL", "OVER", "PAID", "IN", "IN", "CACHED", "OUT", "READ"],
+        ["Acme/Big", "-", "-", "-", "EUR", "2", "-", "4", "2026-11-25"],
+        ["Acme/Big", "2026-12-01", "2026-12-24", "-", "EUR", "1", "-", "2", "2026-11-25"],
+    ]
+    shown = office("prices", "deepseek-chat").out
+    assert shown.splitlines()[0].split() == ["MODEL", "FROM", "OVER", "IN", "CACHED", "OUT", "READ"]
+    assert "  00:30-16:30  " in shown
+
+
 def test_csv_lists_models_or_keys(office: Prompt) -> None:
     """720 h of gpu1: 1,800. gpu2: write-off 575.342466, hosting 147.945205, people 315.616438 + 6 x 80 x 720 / 730.
 

@@ -115,6 +115,28 @@ def test_a_price_that_may_be_wrong_is_stale(price: ApiPrice, today: date, words:
     assert quote(price, by_day([use(1, 1)]), ONE, today, stale=60).stale == words
 
 
+def test_a_price_that_a_newer_one_has_replaced_makes_no_quote_stale() -> None:
+    tiers, old, new = FLAT.rates[0].tiers, date(2026, 1, 1), date(2026, 10, 30)
+    price = api(ApiRate(old, tiers, old), ApiRate(new, tiers, new))
+    found = quote(price, by_day([use(1, 1)]), ONE, FIRST, stale=60)
+    assert (found.read, found.stale) == (new, "")
+    # A day of the former price counts at it.
+    before = use(1, 1, day=new - timedelta(days=1))
+    found = quote(price, by_day([before, use(1, 1)]), ONE, FIRST, stale=60)
+    assert (found.read, found.stale) == (old, f"read {(FIRST - old).days} days ago")
+
+
+def test_a_promotion_to_come_is_no_price_of_now() -> None:
+    tiers, first, last = FLAT.rates[0].tiers, date(2026, 12, 1), date(2026, 12, 24)
+    price = api(*FLAT.rates, ApiRate(READ, tiers, first, last))
+    assert quote(price, by_day([use(1, 1)]), ONE, FIRST, stale=60).changes == (
+        "from 2026-12-01 on USD 2 in, 0.5 cached, 10 out",
+        "the price from 2026-12-01 on ends on 2026-12-24",
+    )
+    replaced = api(ApiRate(READ, tiers, ends=last), ApiRate(READ, tiers, READ))
+    assert quote(replaced, by_day([use(1, 1)]), ONE, FIRST, stale=60).changes == ()
+
+
 def test_where_a_day_has_no_price_there_is_no_quote() -> None:
     future = api(ApiRate(READ, FLAT.rates[0].tiers, date(2026, 11, 4)))
     traffic = [use(1, 1), use(1, 1, day=date(2026, 11, 4))]

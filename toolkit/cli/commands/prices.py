@@ -9,7 +9,7 @@ import click
 
 from toolkit.cli.arguments.options import costs_option, json_option, without_costs
 from toolkit.cli.terminal.output import print_json, say, table
-from toolkit.cli.views.cost import api_rows
+from toolkit.cli.views.cost import SHIPPED_CURRENCY, api_table
 from toolkit.cli.views.cost_json import api_document
 from toolkit.config.costs.price_table import load_price_table
 from toolkit.domain.costs.economics import day_of
@@ -34,14 +34,15 @@ def prices(words: tuple[str, ...], costs_path: str, as_json: bool) -> None:
     known = {
         name: each
         for name, each in {**shipped.models, **own}.items()
-        if all(word.lower() in name for word in words)
+        if all(word.lower() in name.lower() for word in words)
     }
     if not known:
         raise InputError(f"no closed model is named like {' '.join(words)}", hint="toolkit prices")
     if as_json:
         print_json(api_document(known, shipped))
         return
-    table(("MODEL", "FROM", "OVER", "IN", "CACHED", "OUT", "READ"), api_rows(known))
+    table(*api_table(known))
     say(
-        f"Per million tokens. Shipped prices: {shipped.source}, read on {shipped.read} ({shipped.licence})."
+        f"Per million tokens. Shipped prices: {shipped.source}, in {SHIPPED_CURRENCY}, read on {shipped.read} "
+        f"({shipped.licence})."
     )

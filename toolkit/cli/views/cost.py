@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 Table = Callable[[Sequence[str], Sequence[Sequence[object]]], None]
 WHOLE = "all"
+# Shipped prices are in it, and those of the file of costs where they name none.
+SHIPPED_CURRENCY = "USD"
 
 
 def show(made: Sequence[Bill], prices: PriceTable, by: str, say: Say, table: Table) -> None:
@@ -263,14 +265,17 @@ def _rows(bill: Account, by: str) -> list[tuple[str, ...]]:
     ]
 
 
-def api_rows(known: Mapping[str, ApiPrice]) -> list[tuple[object, ...]]:
-    """Return a row for each price of each closed model."""
-    return [
+def api_table(known: Mapping[str, ApiPrice]) -> tuple[Sequence[str], list[Sequence[object]]]:
+    """Return the header and a row for each price of each closed model, with its end and currency where they differ."""
+    ends = any(rate.ends for price in known.values() for rate in price.rates)
+    codes = any(price.currency != SHIPPED_CURRENCY for price in known.values())
+    rows: list[Sequence[object]] = [
         (
             name,
-            rate.begins
-            or (f"{rate.daily[0] // 60:02d}h-{rate.daily[1] // 60:02d}h" if rate.daily else "-"),
+            rate.begins or (_hours(*rate.daily) if rate.daily else "-"),
+            *([rate.ends or "-"] if ends else ()),
             tier.over or "-",
+            *([price.currency] if codes else ()),
             f"{tier.input:f}",
             "-" if tier.cached is None else f"{tier.cached:f}",
             f"{tier.output:f}",
@@ -280,6 +285,13 @@ def api_rows(known: Mapping[str, ApiPrice]) -> list[tuple[object, ...]]:
         for rate in price.rates
         for tier in rate.tiers
     ]
+    until, code = ("UNTIL",) if ends else (), ("PAID IN",) if codes else ()
+    return ("MODEL", "FROM", *until, "OVER", *code, "IN", "CACHED", "OUT", "READ"), rows
+
+
+def _hours(begins: int, ends: int) -> str:
+    """Return a part of each day, given in minutes."""
+    return "-".join(f"{each // 60:02d}:{each % 60:02d}" for each in (begins, ends))
 
 
 def _amount(value: Decimal | None) -> str:

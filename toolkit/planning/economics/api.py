@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -68,7 +68,7 @@ def quote(
     used: list[ApiRate] = []
     for day, found in tokens.items():
         tier = tier_on(price, day, length)
-        used += [each for each in price.rates if each.holds(day)]
+        used += counting(price, day)
         if tier is None or cost is None or uncached is None:
             cost = uncached = None
             continue
@@ -99,15 +99,15 @@ def tier_on(price: ApiPrice, day: date, prompt: int) -> Tier | None:
     The newest rate that holds on the day counts. Prices for a part of each day count with that part of the day, as if
     requests came evenly.
     """
-    lasting = [each for each in price.rates if each.daily is None and each.holds(day)]
-    if not lasting:
+    lasting, *daily = counting(price, day) or (None,)
+    if lasting is None:
         return None
-    base = _tier(max(lasting, key=lambda each: each.begins or date.min), prompt)
+    base = _tier(lasting, prompt)
     parts = [(base, _MINUTES)]
-    for each in price.rates:
-        if each.daily is not None and each.holds(day):
-            minutes = Decimal((each.daily[1] - each.daily[0]) % (24 * 60))
-            parts = [(base, parts[0][1] - minutes), *parts[1:], (_tier(each, prompt), minutes)]
+    for each in daily:
+        assert each.daily is not None
+        minutes = Decimal((each.daily[1] - each.daily[0]) % (24 * 60))
+        parts = [(base, parts[0][1] - minutes), *parts[1:], (_tier(each, prompt), minutes)]
     if len(parts) == 1:
         return base
     return Tier(
@@ -116,6 +116,19 @@ def tier_on(price: ApiPrice, day: date, prompt: int) -> Tier | None:
         sum((each.output * part for each, part in parts), ZERO) / _MINUTES,
         sum((_cached(each) * part for each, part in parts), ZERO) / _MINUTES,
     )
+
+
+def counting(price: ApiPrice, day: date) -> Sequence[ApiRate]:
+    """Return the rates that count on a day: the newest one that holds, and, beside it, those for a part of each day.
+
+    A rate without an end holds on after a newer one has begun, and counts no more.
+    """
+    holding = [each for each in price.rates if each.holds(day)]
+    lasting = [each for each in holding if each.daily is None]
+    if not lasting:
+        return ()
+    newest = max(lasting, key=lambda each: each.begins or date.min)
+    return newest, *(each for each in holding if each.daily is not None)
 
 
 def _tier(rate: ApiRate, prompt: int) -> Tier:
@@ -144,14 +157,19 @@ def _staleness(price: ApiPrice, read: date, today: date, most: int) -> str:
 
 def _changes(price: ApiPrice, today: date, last: date, prompt: int) -> Iterable[str]:
     """Yield what is known to change after today; changes up to the day `last` are in the cost already."""
+    now = counting(price, today)
     for each in sorted(price.rates, key=lambda rate: rate.begins or date.min):
         if each.begins is not None and each.begins > today:
             tier = _tier(each, prompt)
             words = f"{tier.input:f} in, {_cached(tier):f} cached, {tier.output:f} out"
             counted = ", counted from then on" if each.begins <= last else ""
             yield f"from {each.begins} on {price.currency} {words}{counted}"
-        if each.ends is not None and each.ends >= today:
+        if each.ends is None or each.ends < today:
+            continue
+        if each in now:
             yield f"a price of now ends on {each.ends}"
+        elif each.begins is not None and each.begins > today:
+            yield f"the price from {each.begins} on ends on {each.ends}"
 
 
 @dataclass(frozen=True, slots=True)
