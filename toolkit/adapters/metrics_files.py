@@ -35,15 +35,15 @@ def read_setup(home: Path) -> MetricsSetup | None:
 
 
 def keep_setup(home: Path, setup: MetricsSetup) -> None:
-    """Keep the setup below `home`."""
-    write_files(home, {SETUP: json.dumps(asdict(setup), indent=2) + "\n"})
+    """Keep the setup below `home`, closed to other users as all files of a home."""
+    write_files(home, {SETUP: json.dumps(asdict(setup), indent=2) + "\n"}, mode=0o600)
 
 
-def write_files(directory: Path, texts: Mapping[str, str]) -> tuple[str, ...]:
+def write_files(directory: Path, texts: Mapping[str, str], *, mode: int = 0o644) -> tuple[str, ...]:
     """Write files below the directory, each whole or not at all; return those that were not so already.
 
-    They are readable for all: Prometheus has a user of its own, and they have no secrets. Raises InputError where one
-    cannot be written.
+    By their `mode` they are readable for all: Prometheus has a user of its own, and they have no secrets. Raises
+    InputError where one cannot be written.
     """
     changed = []
     for name, text in texts.items():
@@ -52,7 +52,7 @@ def write_files(directory: Path, texts: Mapping[str, str]) -> tuple[str, ...]:
             if path.is_file() and path.read_bytes() == text.encode():
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
-            replace_text(path, text, mode=0o644)
+            replace_text(path, text, mode=mode)
         except OSError as error:
             raise InputError(
                 f"{path} cannot be written: {error.strerror}",

@@ -24,6 +24,7 @@ from toolkit.config.paths import absolute
 from toolkit.domain.hosts.metrics import MetricsSetup, UsualObjectives
 from toolkit.errors import InputError
 from toolkit.planning.metrics.recording import Promised
+from toolkit.planning.metrics.scrape import is_plain
 from toolkit.workflows.fleet.metrics import scraped, set_up
 
 if TYPE_CHECKING:
@@ -107,6 +108,11 @@ def setup(
     if schedule is not None and not Path(schedule).is_file():
         raise InputError(
             f"there is no schedule {schedule!r}", hint="--schedule FILE, or leave it out"
+        )
+    if not is_plain(str(absolute(directory))):
+        raise InputError(
+            f'{directory!r}: Prometheus does not find files below a path with one of * ? [ ] \\ "',
+            hint="toolkit metrics setup DIR, with another directory",
         )
     place = home_directory(home)
     # Prometheus reads the paths in its configuration from where it runs.

@@ -27,8 +27,15 @@ providers:
     type: file
     options: {{path: "{directory}/dashboards"}}
 """
+# What Prometheus takes for a part of a pattern in a path, or YAML for the end of one.
+_PATTERN = frozenset('*?[]\\"')
 # Backends that lead to single slots, and to metrics: they repeat what the models' backends have.
 _REPEATED = "(metrics:|up[.]|relay[.]).*"
+
+
+def is_plain(directory: str) -> bool:
+    """Return whether Prometheus finds files below a directory: it takes their paths for patterns."""
+    return directory.isprintable() and not _PATTERN & set(directory)
 
 
 def fixed_files(
@@ -37,7 +44,10 @@ def fixed_files(
     """Return the files of the directory that follow from the setup and from what models promise, by path below it."""
     return {
         "prometheus.yml": render_prometheus(setup),
-        "grafana-dashboards.yml": _PROVIDER.format(directory=setup.directory),
+        "grafana-dashboards.yml": _PROVIDER.format(
+            # Grafana takes $NAME for a variable.
+            directory=setup.directory.replace("$", "$$")
+        ),
         "rules/toolkit-recording.yml": render_groups(
             recording_groups(figures, setup.objectives, promised)
         ),
