@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 
 from tests.workflows.bundled import WEIGHTS, Office
 from tests.workflows.carried import DIGEST, WHEEL, bundle, carried, damage, site
+from toolkit.adapters.bundle import check
+from toolkit.domain.files.bundle import BundleFile
 from toolkit.errors import IntegrityError
 
 __all__ = ["bundle", "carried", "site"]
@@ -85,6 +88,37 @@ def test_a_manifest_that_leads_out_of_the_bundle_is_refused(
     (bundle / "manifest.json").write_text(text.replace('"README.md"', f'"{path}"'))
     with pytest.raises(IntegrityError, match=r"manifest\.json is not one that"):
         site.load(bundle)
+
+
+def of(target: str) -> Callable[[Path], None]:
+    """Return what puts a link to `target` in a file's place."""
+    return lambda path: path.symlink_to(target)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "made", [os.mkfifo, of("/dev/zero"), of("/dev/tty"), of("/proc/self/maps"), Path.mkdir]
+)
+def test_an_empty_file_of_a_bundle_is_no_pipe_device_or_link_to_one(
+    tmp_path: Path, made: Callable[[Path], None]
+) -> None:
+    """Each says that it has no bytes, and then gives them without end, or none for ever."""
+    made(tmp_path / "empty")
+    file = BundleFile("empty", 0, hashlib.sha256().hexdigest())
+    assert check(tmp_path, file, lambda _: None).startswith("empty: ")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("made", [os.mkfifo, of("/dev/zero"), of("/proc/self/maps")])
+@pytest.mark.parametrize("name", ["SHA256SUMS", "manifest.json"])
+def test_a_text_of_a_bundle_is_no_pipe_device_or_link_to_one(
+    bundle: Path, site: Office, name: str, made: Callable[[Path], None]
+) -> None:
+    (bundle / name).unlink()
+    made(bundle / name)
+    with pytest.raises(IntegrityError, match=name):
+        site.load(bundle)
+    assert site.contents() == {}
 
 
 def test_what_else_lies_there_is_left_alone(bundle: Path, site: Office) -> None:

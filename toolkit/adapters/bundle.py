@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.adapters.store.copying import copy_file
-from toolkit.adapters.store.files import entries, locked, size_of
+from toolkit.adapters.store.files import entries, locked, open_regular, size_of
 from toolkit.adapters.store.hashing import difference, digest_file
 from toolkit.domain.bounds import BUNDLE
 from toolkit.domain.files.bundle import MANIFEST, SUMS, BundleFile
@@ -159,9 +159,11 @@ def is_occupied(target: Path) -> bool:
 def read_bundle_text(root: Path, path: str) -> str:
     """Return a text file of a bundle; raises IntegrityError where it is missing, too large or not text."""
     try:
-        if size_of(root / path) > BUNDLE:
+        with open(root / path, "rb", opener=open_regular) as file:
+            data = file.read(BUNDLE + 1)
+        if len(data) > BUNDLE:
             raise IntegrityError(f"{path} is too large for what it is", hint=_AGAIN)
-        return (root / path).read_text("utf-8")
+        return data.decode("utf-8")
     except OSError as error:
         raise IntegrityError(f"{path}: {error.strerror}", hint=_AGAIN) from None
     except UnicodeDecodeError:

@@ -8,6 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from toolkit.adapters.store.copying import copy_file
+from toolkit.adapters.store.files import open_regular
 from toolkit.domain.files.snapshot import FileDigest
 from toolkit.errors import SourceError
 
@@ -56,7 +57,7 @@ class LocalFiles:
         """Copy the file to `into` and return its sha256 hex; raises SourceError where it cannot be read."""
         origin = self._root / self._path_of(file)
         try:
-            with origin.open("rb"):
+            with open(origin, "rb", opener=open_regular):
                 pass
         except OSError as error:
             raise SourceError(

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from toolkit.adapters.store.files import open_regular
 from toolkit.adapters.store.hashing import BLOCK, GrowingFile
 
 # From linux/fs.h: makes two files share their blocks, on btrfs, XFS and others.
@@ -16,11 +17,12 @@ FICLONE = 0x40049409
 def copy_file(source: Path, into: Path, progress: Callable[[int], None]) -> str:
     """Replace `into` with a copy of `source`; return the sha256 hex of the copied bytes.
 
-    `progress` gets the number of bytes copied. Raises OSError where a file cannot be read or written.
+    `progress` gets the number of bytes copied. Raises OSError where a file cannot be read or written,
+    or `source` is no regular one.
     """
     into.parent.mkdir(parents=True, exist_ok=True)
     into.unlink(missing_ok=True)
-    with source.open("rb", buffering=0) as origin:
+    with open(source, "rb", buffering=0, opener=open_regular) as origin:
         shared = _share_extents(origin.fileno(), into)
         with GrowingFile(into, progress) as copy:
             if not shared:

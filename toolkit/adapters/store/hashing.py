@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from toolkit.adapters.store.files import open_regular
 from toolkit.domain.files.snapshot import FileDigest
 
 BLOCK = 2**20
@@ -136,14 +137,15 @@ class GrowingFile:
 def digest_file(path: Path, name: str, checked: Callable[[int], None] | None = None) -> FileDigest:
     """Return size and digests of the file at `path`, under the name `name`.
 
-    `checked` gets the number of bytes hashed. Files of up to 16 MiB get a git blob id as well.
+    `checked` gets the number of bytes hashed. Files of up to 16 MiB get a git blob id as well. Raises OSError where the
+    file cannot be read, or is no regular one.
     """
     summary = hashlib.sha256()
-    size = path.stat().st_size
-    blob = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
-    small = size <= 16 * BLOCK
     seen = 0
-    with path.open("rb", buffering=0) as file:
+    with open(path, "rb", buffering=0, opener=open_regular) as file:
+        size = os.fstat(file.fileno()).st_size
+        blob = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+        small = size <= 16 * BLOCK
         while block := file.read(4 * BLOCK):
             summary.update(block)
             if small:

@@ -6,6 +6,7 @@ version without files.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +20,6 @@ from toolkit.adapters.distribution.swarm_library import Wheels
 from toolkit.adapters.engines.wheelhouse import Wheelhouse
 from toolkit.adapters.sources.directory import LocalFiles
 from toolkit.adapters.store.compiled import CompiledTrees
-from toolkit.adapters.store.hashing import digest_file
 from toolkit.adapters.store.store import Store
 from toolkit.config.engine_locks import is_shipped, local_directory, read_lock
 from toolkit.config.registry.edit import write_registry
@@ -150,13 +150,14 @@ def open_bundle(root: Path, fingerprint: str = "") -> Bundle:
     Raises InputError where the directory is no bundle, IntegrityError where the bundle is damaged.
     """
     disk.require_bundle(root)
-    found = digest_file(root / MANIFEST, MANIFEST).sha256
+    text = disk.read_bundle_text(root, MANIFEST)
+    found = hashlib.sha256(text.encode()).hexdigest()
     if fingerprint and found != fingerprint.lower():
         raise IntegrityError(
             f"this bundle's fingerprint is {found}, not {fingerprint}",
             hint="it is another bundle, or somebody changed it; do not take it in",
         )
-    manifest = parse_manifest(disk.read_bundle_text(root, MANIFEST))
+    manifest = parse_manifest(text)
     large = ("weights/", "wheels/", SWARM, COMPILED)
     texts = [file for file in manifest.files if not file.path.startswith(large)]
     _refuse(root, [fault for file in texts if (fault := disk.check(root, file, lambda _: None))])
