@@ -40,6 +40,7 @@ removed:
 import os
 import shutil
 import stat
+import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -83,10 +84,19 @@ def remove(path, check_mode):
         return False
     if not check_mode:
         if stat.S_ISDIR(seen.st_mode):
-            shutil.rmtree(path)
+            remove_tree(path)
         else:
             os.unlink(path)
     return True
+
+
+def remove_tree(path):
+    """Remove a directory with all that its user may have put into it."""
+    try:
+        shutil.rmtree(path)
+    except (RecursionError, OSError):
+        # Python's own removal nests its calls and opens as many directories as the tree is deep.
+        subprocess.run(["rm", "-rf", "--", path], check=True)
 
 
 if __name__ == "__main__":

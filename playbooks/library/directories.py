@@ -88,8 +88,8 @@ changed_paths:
 import grp
 import os
 import pwd
-import shutil
 import stat
+import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -231,7 +231,9 @@ def hand_over(directory, name, owner):
         return
     if stat.S_ISDIR(seen.st_mode):
         # Nothing of the toolkit's lies in such a directory.
-        shutil.rmtree("/proc/self/fd/%d/%s" % (directory, name))
+        path = "/proc/%d/fd/%d/%s" % (os.getpid(), directory, name)
+        # Not Python's own removal: it nests its calls and opens as many directories as the tree is deep.
+        subprocess.run(["rm", "-rf", "--", path], check=True)
         return
     if not stat.S_ISREG(seen.st_mode) or seen.st_nlink != 1:
         os.unlink(name, dir_fd=directory)

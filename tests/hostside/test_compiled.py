@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.hostside.router_lab import REPO
+from tests.nested import nest
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
@@ -237,6 +238,29 @@ def test_what_a_replica_may_fill_is_bounded(
     monkeypatch.setattr(compiled, name, bound)
     assert why in ground.keep("blue")["why"]
     assert ground.kept() == []
+
+
+@pytest.mark.parametrize("paths", ["a/b/c/d/e", "a b c d e", "a/b/c a/d/e"])
+def test_the_directories_that_a_replica_may_make_are_bounded(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, paths: str
+) -> None:
+    """Each takes a file of the disk, which is counted in neither bytes nor files."""
+    working = ground.begin("blue")
+    compile_into(working)
+    for path in paths.split():
+        (working / path).mkdir(parents=True)
+    monkeypatch.setattr(compiled, "MOST_NAMES", 4)
+    assert "larger" in ground.keep("blue")["why"]
+    assert ground.kept() == []
+
+
+def test_directories_that_are_nested_too_deep_for_python_stop_no_start(ground: Ground) -> None:
+    working = ground.begin("blue")
+    compile_into(working)
+    nest(working, 3000)
+    assert "nested" in ground.keep("blue")["why"]
+    assert there(ground.begin("blue")) == {}
+    assert {each.name for each in working.parent.iterdir()} == {"tiny-blue", ".tiny-blue.json"}
 
 
 def test_the_oldest_trees_go(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:

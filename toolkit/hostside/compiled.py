@@ -31,7 +31,7 @@ import seals
 import slot_manifest
 import tree_check
 import trees
-from directory import Directory, make_own, open_plain, read_text
+from directory import Directory, make_own, open_plain, read_text, remove_tree
 from documents import parsed
 from snapshots import tree_name
 from wire import Document
@@ -39,6 +39,8 @@ from wire import Document
 KEPT, WORKING = "compiled", "compiling"
 # Bounds on what root copies from a directory that a replica fills.
 MOST_BYTES, MOST_FILES, MOST_DEPTH = 4 * 2**30, 20_000, 24
+# Names of files, of directories, and of what is passed over. Each directory takes an inode, and each name time.
+MOST_NAMES = 3 * MOST_FILES
 # Kept trees of one host; a few hundred MB at most each.
 MOST_TREES = 16
 _PLAIN = re.compile(r"[A-Za-z0-9_.+=,@-]{1,255}\Z")
@@ -89,11 +91,11 @@ def furnish(root: str, program: str) -> str:
     os.chown(fresh, *owner)
     # The directory above is root's, so these names are safe; what is removed may hold links, which are not followed.
     former = os.path.join(parent, f".{program}.former")
-    shutil.rmtree(former, ignore_errors=True)
+    remove_tree(former)
     with contextlib.suppress(FileNotFoundError):
         os.rename(working, former)
     os.rename(fresh, working)
-    shutil.rmtree(former, ignore_errors=True)
+    remove_tree(former)
     with Directory(parent) as directory:
         note = {"mark": mark, "key": [what, where], "from": name}
         directory.write(f".{program}.json", json.dumps(note), 0o600, durable=False)
@@ -221,7 +223,7 @@ class _Copy:
     def __init__(self, target: str, owner: Optional[tuple[int, int]]) -> None:
         self._target, self._owner = target, owner
         self._files: dict[str, Document] = {}
-        self._left = MOST_BYTES
+        self._left, self._names = MOST_BYTES, MOST_NAMES
 
     def all_of(self, top: str) -> dict[str, Document]:
         """Return path -> {"size", "sha256"} of what was copied; raises OSError or NotKept."""
@@ -236,7 +238,10 @@ class _Copy:
         if depth > MOST_DEPTH:
             raise NotKept("it is nested too deep")
         with os.scandir(handle) as entries:
-            names = sorted(each.name for each in itertools.islice(entries, MOST_FILES + 1))
+            names = sorted(each.name for each in itertools.islice(entries, self._names + 1))
+        self._names -= len(names)
+        if self._names < 0:
+            raise NotKept("it is larger than what is kept")
         for name in names:
             if not _PLAIN.match(name) or _PASSING.match(name):
                 continue
