@@ -29,6 +29,7 @@ from toolkit.domain.deployment.release import Release
 from toolkit.domain.hosts.facts import ProcessState, SlotFacts
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.hosts.leftover import Leftover, LeftoverKind
+from toolkit.hostside.guard_names import order_path
 from toolkit.planning.change.process import process_variables, seat_of
 from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Routes
@@ -143,10 +144,10 @@ class HostLab:
     def damage_order(self, model: str) -> None:
         """Damage the order of a model's guard."""
         if isinstance(self.host, FakeHost):
-            damaged = (*self.host.facts.damaged, f"guard/{model}.json")
+            damaged = (*self.host.facts.damaged, order_path(model))
             self.host.facts = replace(self.host.facts, damaged=damaged)
         else:
-            path = f"{self.host.host.root}/guard/{model}.json"
+            path = f"{self.host.host.root}/{order_path(model)}"
             self.run("sh", "-c", 'echo "{" >"$1"', "sh", path)
 
     def cut_short(self, path: str) -> None:

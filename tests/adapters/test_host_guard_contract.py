@@ -14,6 +14,7 @@ from toolkit.adapters.hosts.client import silent
 from toolkit.domain.deployment.release import OpenDeployment
 from toolkit.domain.gates.guard import GuardOrder, GuardPhase, PairedProbe, Verdict
 from toolkit.errors import HostError
+from toolkit.hostside.guard_names import order_path
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.routes import Routes
 
@@ -78,8 +79,9 @@ def test_a_guard_passes_the_phase_that_a_person_promotes_and_is_forgotten_at_its
         lab.host.guard_follow("tiny", heard.append)
 
 
+@pytest.mark.parametrize("other", ["other", "other.found"])
 def test_a_damaged_order_is_named_while_its_guard_goes_on_and_a_repair_mends_it(
-    lab: HostLab, program: str
+    lab: HostLab, program: str, other: str
 ) -> None:
     with lab.host.lock(OWNER):
         lab.host.guard_begin(_order(lab, GuardPhase.BAKE, 600.0))
@@ -91,11 +93,11 @@ def test_a_damaged_order_is_named_while_its_guard_goes_on_and_a_repair_mends_it(
     seen = lab.host.observe()
     assert (seen.lost_guards, len(seen.guards)) == ((), 1)
     lab.host.guard_end("tiny", "r1")
-    opened = OpenDeployment("r2", "deploy", "other", "blue", "ann@ops", None, None, True, 5.0)
+    opened = OpenDeployment("r2", "deploy", other, "blue", "ann@ops", None, None, True, 5.0)
     with lab.host.lock(OWNER):
         assert lab.host.keep_deployment(opened)
-    lab.damage_order("other")
-    assert lab.host.repair_guards() == ("guard/other.json",)
+    lab.damage_order(other)
+    assert lab.host.repair_guards() == (order_path(other),)
     seen = lab.host.observe()
     assert (seen.lost_guards, seen.opened) == ((), replace(opened, unjudged=True))
     with lab.host.lock(OWNER):

@@ -70,7 +70,7 @@ def test_one_whose_lost_guard_a_repair_has_forgotten_stays_beside_the_next_ones(
 ) -> None:
     named = {**TINY, "model": model}
     (tmp_path / "guard").mkdir()
-    (tmp_path / "guard" / guard_order._name(model, guard_order.ORDER)).write_text("{}")
+    (tmp_path / "guard" / guard_order.name_of(model, guard_order.ORDER)).write_text("{}")
     keep(tmp_path, named)
     guard_order.repair(str(tmp_path))
     assert guard_order.damaged(str(tmp_path)) == []

@@ -22,9 +22,9 @@ import processes
 import router_files
 from directory import Directory, make_own, read_text
 from documents import mapping
+from guard_names import COPY, FOUND, GUARD, ORDER, WISH, name_of
 from wire import Document
 
-GUARD = "guard"
 SHARE, BAKE = "share", "bake"
 _ROOT_ONLY = 0o600
 _OF_ORDER = {"rollout", "model", "slot", "former", "phase", "number", "token"}
@@ -36,8 +36,6 @@ _KINDS = {
     "state": (dict,),
     **dict.fromkeys(("withdrawn", "words", "wish", "actor", "rollout"), (str,)),
 }
-# No escape in a name is written like that of the copy, see `_name`.
-ORDER, FOUND, WISH, COPY = ".json", ".found.json", ".wish.json", "%copy"
 LEASE = "the lease ended: the command that held the deployment lock is gone"
 EMPTIED = "its slot was emptied or has another release"
 
@@ -58,7 +56,7 @@ def begin(root: str, order: Document, holder: str) -> Document:
     kept["took_over"] = took_over(root, model)
     with _files(root) as opened:
         for kind in (FOUND, WISH, COPY):
-            opened.remove(_name(model, kind))
+            opened.remove(name_of(model, kind))
         _write(opened, model, kept)
     return {}
 
@@ -121,7 +119,7 @@ def wish(root: str, model: str, wish: str, actor: str) -> Document:
         {"wish": wish, "actor": actor, "rollout": order["rollout"], "number": order["number"]}
     )
     with _files(root) as opened:
-        opened.write(_name(model, WISH), text + "\n", _ROOT_ONLY)
+        opened.write(name_of(model, WISH), text + "\n", _ROOT_ONLY)
     return {"taken": True}
 
 
@@ -132,7 +130,7 @@ def end(root: str, model: str, rollout: str) -> Document:
         with _files(root) as opened:
             # The order first: without it, its copy is none.
             for kind in (ORDER, FOUND, WISH, COPY):
-                opened.remove(_name(model, kind))
+                opened.remove(name_of(model, kind))
             opened.sync()
     return {}
 
@@ -171,13 +169,13 @@ def _leave_to_a_person(root: str, name: str) -> None:
     import open_deployment
 
     for each in open_deployment.every(root):
-        if _name(each.get("model", ""), ORDER) == name:
+        if name_of(each.get("model", ""), ORDER) == name:
             open_deployment.leave(root, each["rollout"])
 
 
 def is_lost(root: str, model: str) -> bool:
     """Whether the order of a model's guard is there, and neither it nor its copy can be read."""
-    return _is_damaged(root, _name(model, ORDER)) and read(root, model) is None
+    return _is_damaged(root, name_of(model, ORDER)) and read(root, model) is None
 
 
 def orders(root: str) -> list[Document]:
@@ -188,7 +186,7 @@ def orders(root: str) -> list[Document]:
 
 def read(root: str, model: str) -> Document | None:
     """Return the order of a model's guard; None where there is none, or no sound one."""
-    return _order_in(root, _name(model, ORDER))
+    return _order_in(root, name_of(model, ORDER))
 
 
 def found(root: str, order: Document) -> Document:
@@ -205,7 +203,7 @@ def found(root: str, order: Document) -> Document:
 
 def found_is_damaged(root: str, model: str) -> bool:
     """Whether what the guard of `model` found is there and cannot be read."""
-    return _is_damaged(root, _name(model, FOUND))
+    return _is_damaged(root, name_of(model, FOUND))
 
 
 def learned(root: str, order: Document) -> Document:
@@ -230,7 +228,7 @@ def keep(root: str, order: Document, seen: Document, *, durable: bool) -> None:
     about = {"rollout": order["rollout"], "number": order["number"]}
     with _files(root) as opened:
         text = json.dumps({**seen, **about}) + "\n"
-        opened.write(_name(order["model"], FOUND), text, _ROOT_ONLY, durable=durable)
+        opened.write(name_of(order["model"], FOUND), text, _ROOT_ONLY, durable=durable)
         if durable:
             opened.sync()
 
@@ -301,24 +299,13 @@ def _files(root: str) -> Directory:
 
 def _write(opened: Directory, model: str, order: Document) -> None:
     text = json.dumps(order) + "\n"
-    opened.write(_name(model, ORDER), text, _ROOT_ONLY)
-    opened.write(_name(model, COPY), text, _ROOT_ONLY)
+    opened.write(name_of(model, ORDER), text, _ROOT_ONLY)
+    opened.write(name_of(model, COPY), text, _ROOT_ONLY)
     opened.sync()
 
 
-def _name(model: str, kind: str) -> str:
-    plain = (each if each.isalnum() or each in "-_." else "%%%x" % ord(each) for each in model)
-    name = "".join(plain)
-    stem, dot, last = name.rpartition(".")
-    if stem and dot + last + ORDER in (FOUND, WISH):
-        # Its order would be called like another file of the model without that ending.
-        name = f"{stem}%2e{last}"
-    # A leading dot is that of a file which is still being written.
-    return ("%2e" + name[1:] if name.startswith(".") else name) + kind
-
-
 def _read(root: str, model: str, kind: str) -> Document:
-    return _document(root, _name(model, kind))
+    return _document(root, name_of(model, kind))
 
 
 def _document(root: str, name: str) -> Document:

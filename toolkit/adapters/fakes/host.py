@@ -15,6 +15,7 @@ from toolkit.adapters.hosts.facts import own_routes
 from toolkit.domain.gates.guard import AdapterReturn, GateResult, GuardPhase, Verdict
 from toolkit.domain.hosts.facts import Device, GuardFacts, HostFacts, ProcessState, SlotFacts
 from toolkit.domain.hosts.perimeter import Listener, Perimeter, ReplicaTries, Try
+from toolkit.hostside.guard_names import order_path
 from toolkit.hostside.routes_file import parsed
 
 
@@ -94,14 +95,13 @@ class FakeHost(Replicas, Stocked, Recorded, Guarded):
         self.happens("repair guards")
         found = self.facts.lost_guards
         # Of an order whose guard stands there is a copy.
-        standing = {f"guard/{model}.json" for model in self.guards.orders}
+        standing = {order_path(model) for model in self.guards.orders}
         self.learn(lambda facts: mended(facts, found))
         lost = tuple(each for each in found if each not in standing)
-        models = {each.removeprefix("guard/").removesuffix(".json") for each in lost}
-        if self.opened and self.opened.model in models:
+        if self.opened and order_path(self.opened.model) in lost:
             self.opened = replace(self.opened, unjudged=True)
         self.left_to_guards = [
-            replace(each, unjudged=True) if each.model in models else each
+            replace(each, unjudged=True) if order_path(each.model) in lost else each
             for each in self.left_to_guards
         ]
         return lost

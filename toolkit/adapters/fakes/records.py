@@ -14,6 +14,7 @@ from toolkit.domain.clients.requests import LoggedRequest, RecordedUse, RequestP
 from toolkit.domain.clients.use import LedgerSums, Place, UseChunk
 from toolkit.domain.deployment.release import OpenDeployment
 from toolkit.domain.trail.audit import Head, KeptHead
+from toolkit.hostside.guard_names import order_path
 
 
 @dataclass
@@ -41,7 +42,7 @@ class Recorded(Routed):
         self.before("keep deployment")
         if self.opened and self.opened.rollout != opened.rollout:
             model = self.opened.model
-            guard, lost = self.guards.orders.get(model), f"guard/{model}.json" in self.facts.damaged
+            guard, lost = self.guards.orders.get(model), order_path(model) in self.facts.damaged
             stands = guard.rollout == self.opened.rollout if guard else lost
             if stands or self.opened.unjudged:
                 self.left_to_guards.append(self.opened)

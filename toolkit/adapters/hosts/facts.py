@@ -20,9 +20,10 @@ from toolkit.domain.hosts.facts import (
     left_record,
 )
 from toolkit.domain.hosts.fleet import Host
-from toolkit.domain.outside import checked, shown, whole
+from toolkit.domain.outside import checked, whole
 from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import HostError
+from toolkit.hostside.guard_names import order_path
 from toolkit.hostside.sleeping import SERVING
 
 # The end of the year 9999, the last that a calendar here knows.
@@ -192,7 +193,7 @@ def _guards(data: Sequence[Mapping[str, Any]], unread: list[str]) -> tuple[Guard
         try:
             found.append(checked(_guard(each)))
         except (KeyError, TypeError, ValueError, AttributeError):
-            unread.append(f"guard/{shown(each['order'].get('model'))}")
+            unread.append(order_path(str(each["order"].get("model"))))
     return tuple(found)
 
 

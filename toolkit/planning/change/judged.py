@@ -18,6 +18,7 @@ from toolkit.domain.gates.guard import (
 )
 from toolkit.domain.hosts.facts import GuardFacts, HostFacts
 from toolkit.domain.registry.model import Check
+from toolkit.hostside.guard_names import order_path
 from toolkit.planning.change.gate import gate_payload
 from toolkit.planning.guard.checks import TEXTS
 from toolkit.planning.guard.kinds import PATHS
@@ -114,7 +115,7 @@ def is_unjudged(facts: HostFacts, deployment: Deployment) -> bool:
     forgotten = any(
         each.unjudged for each in facts.open_deployments if each.rollout == deployment.rollout
     )
-    lost = f"guard/{deployment.model}.json" in facts.lost_guards
+    lost = order_path(deployment.model) in facts.lost_guards
     new = next((each for each in facts.slots_of(deployment.model) if each.serving), None)
     return (
         (lost or forgotten)
@@ -125,6 +126,13 @@ def is_unjudged(facts: HostFacts, deployment: Deployment) -> bool:
         and new.release is not None
         and new.release.number == deployment.release
     )
+
+
+def model_of_order(facts: HostFacts, path: str) -> str:
+    """Return the model whose guard has its order at `path`, below the root of the host; else the name of the file."""
+    known = [each.model for each in facts.open_deployments] + [each.model for each in facts.slots]
+    names = (each for each in known if order_path(each) == path)
+    return next(names, path.removeprefix("guard/").removesuffix(".json"))
 
 
 def failed_rollouts(facts: Iterable[HostFacts]) -> frozenset[str]:

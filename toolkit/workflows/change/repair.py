@@ -13,6 +13,7 @@ from toolkit.domain.gates.guard import GateResult, Verdict
 from toolkit.domain.hosts.facts import FleetFacts, HostFacts
 from toolkit.domain.hosts.failures import joined
 from toolkit.errors import HostError, ToolkitError
+from toolkit.planning.change.judged import model_of_order
 from toolkit.planning.routing.agreement import newest
 from toolkit.planning.routing.keys import made_anew
 from toolkit.planning.routing.rebuild import KEYS, rebuilt, require_slots, routes_are_lost
@@ -184,7 +185,7 @@ def _repair_guards(tools: Tools, facts: HostFacts) -> None:
     """Make orders of guards anew. Record of a release whose order is lost that nobody could judge it."""
     lost = tools.host.repair_guards() if facts.lost_guards else ()
     for path in lost:
-        model = path.removeprefix("guard/").removesuffix(".json")
+        model = model_of_order(facts, path)
         watched = next((each for each in facts.open_deployments if each.model == model), None)
         release = watched.release if watched else None
         tools.say(
