@@ -256,6 +256,19 @@ WHY = "answered 'b', not 'a'"
         (Answers("x", 0.76, 9), ["-+", "++", "++", "++"], Verdict.FAILED, f"3 of 4 golden prompts passed, less than 76 %: p1 (x.yaml:1) {WHY}"),
         (Answers("x"), ["?+", "++"], Verdict.UNKNOWN, f"1 of 2 golden prompts could not be judged: p1 (x.yaml:1) {WHY}"),
         (Answers("x", lose_at_most=1), ["?+", "++"], Verdict.PASSED, ""),
+        # what the serving release fails cannot be lost, so nothing waits for its verdict
+        (Answers("x"), ["?-", "++"], Verdict.PASSED, ""),
+        (Answers("x"), ["?-"] * 3, Verdict.PASSED, ""),
+        (Answers("x"), ["?-", "-+"], Verdict.FAILED, f"1 of 1 golden prompts that the serving release passes at the same moment lost, none may be: p2 (x.yaml:2) {WHY}"),
+        (Answers("x", lose_at_most=1), ["?-", "?+", "++"], Verdict.PASSED, ""),
+        # the share that must pass: failed or passed only where no verdict that is missing could turn it
+        (Answers("x", 0.76, 9), ["-+", "++", "++", "?+"], Verdict.FAILED, f"2 of 3 golden prompts passed, less than 76 %: p1 (x.yaml:1) {WHY}"),
+        (Answers("x", 0.75, 9), ["-+", "++", "++", "?+"], Verdict.UNKNOWN, f"1 of 4 golden prompts could not be judged: p4 (x.yaml:4) {WHY}"),
+        (Answers("x", 0.75, 9), ["-+", "++", "++", "?-"], Verdict.UNKNOWN, f"1 of 4 golden prompts could not be judged: p4 (x.yaml:4) {WHY}"),
+        (Answers("x", 0.9, 9), ["++", "++", "++", "?+"], Verdict.UNKNOWN, f"1 of 4 golden prompts could not be judged: p4 (x.yaml:4) {WHY}"),
+        (Answers("x", 0.9, 9), ["++", "++", "++", "-?"], Verdict.UNKNOWN, f"1 of 4 golden prompts could not be judged: p4 (x.yaml:4) {WHY}"),
+        (Answers("x", 0.9, 9), ["++", "++", "++", "?-"], Verdict.PASSED, ""),
+        (Answers("x", 0.75, 9), ["++", "++", "++", "?+"], Verdict.PASSED, ""),
         # the serving release gave no answer
         (Answers("x"), ["-?", "++"], Verdict.UNKNOWN, f"1 of 2 golden prompts could not be judged: p1 (x.yaml:1) {WHY}"),
         (Answers("x"), ["+?", "++"], Verdict.PASSED, ""),
@@ -265,6 +278,8 @@ WHY = "answered 'b', not 'a'"
         (Answers("x"), ["- ", "+ "], Verdict.FAILED, f"1 of 2 golden prompts lost, none may be: p1 (x.yaml:1) {WHY}"),
         (Answers("x", 0.6, 1), ["- ", "+ "], Verdict.FAILED, f"1 of 2 golden prompts passed, less than 60 %: p1 (x.yaml:1) {WHY}"),
         (Answers("x", 0.5, 1), ["- ", "+ "], Verdict.PASSED, ""),
+        (Answers("x", 0.5, 1), ["? ", "+ "], Verdict.PASSED, ""),
+        (Answers("x", 0.6, 1), ["? ", "+ "], Verdict.UNKNOWN, f"1 of 2 golden prompts could not be judged: p1 (x.yaml:1) {WHY}"),
     ],
 )  # fmt: skip
 def test_golden_prompts_give_a_verdict(

@@ -37,7 +37,8 @@ def judge_answers(asked: Answers, pairs: Sequence[PromptPair], *, compared: bool
     """Return the verdict on the new release.
 
     Where it was `compared` with a serving release, prompts that both fail do not count: they say nothing of the change.
-    Without one, the new release is held to passing all of them but `lose_at_most`.
+    Without one, the new release is held to passing all of them but `lose_at_most`. A prompt without a verdict matters
+    only where it could turn the verdict on the release: one that the serving release fails cannot be lost.
     """
     known = [
         each
@@ -52,12 +53,16 @@ def judge_answers(asked: Answers, pairs: Sequence[PromptPair], *, compared: bool
         return GateResult(
             GATE, Verdict.FAILED, _lost(lost, asked, known, compared=compared), figures
         )
-    if counted and passed < asked.at_least * len(counted):
+    unknown = [each for each in pairs if each not in known]
+    asked_of_new = sum(1 for each in unknown if each.new is None)
+    if passed + asked_of_new < asked.at_least * (len(counted) + asked_of_new):
         words = f"{passed} of {len(counted)} golden prompts passed, less than {asked.at_least * 100:g} %"
         missed = [each for each in counted if not each.new]
         return GateResult(GATE, Verdict.FAILED, f"{words}: {_named(missed)}", figures)
-    unknown = [each for each in pairs if each not in known]
-    if unknown and len(lost) + len(unknown) > asked.lose_at_most:
+    # What both releases would fail does not count, so at worst the others are failed.
+    at_worst = sum(1 for each in unknown if not (compared and each.old is False))
+    misses = passed < asked.at_least * (len(counted) + at_worst)
+    if (at_worst and len(lost) + at_worst > asked.lose_at_most) or (unknown and misses):
         words = f"{len(unknown)} of {len(pairs)} golden prompts could not be judged"
         return GateResult(GATE, Verdict.UNKNOWN, f"{words}: {_named(unknown)}", figures)
     return GateResult(GATE, Verdict.PASSED, "", figures)
