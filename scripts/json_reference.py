@@ -32,7 +32,8 @@ toolkit status --json | jq -r '.slots[] | "\\(.host) \\(.model) \\(.release.vers
 
 - **Stable**: within a major version fields are added, and never renamed or removed, and a field keeps its type and its
   unit. A program should ignore fields and values that it does not know.
-- **Units**: sizes are in bytes, durations in seconds, times in seconds since the epoch.
+- **Units**: sizes are in bytes, durations in seconds, times in seconds since the epoch. A time that is a string is
+  ISO 8601 in UTC.
 - **Dry runs**: with `--dry-run` a command that changes something prints its plan, with `"dry_run": true`. Where there
   is nothing to do, it prints what it prints without the option.
 - **Names**: an object *by name* has a key for each host, file or variable.

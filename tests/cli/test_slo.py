@@ -107,7 +107,7 @@ def test_a_host_that_left_the_fleet_was_counted_until_then(fleet: Fleet) -> None
     )
     said = fleet.prompt("slo")
     (line,) = [each for each in said.err.splitlines() if "gone" in each]
-    until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime((HOUR - 100) * 3600))
+    until = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime((HOUR - 100) * 3600))
     assert line == f"gone is no host of this fleet: it was counted until {until}"
     hosts = {each["host"]: each for each in fleet("slo").json()["hosts"]}
     assert (hosts["gone"]["until"], hosts["gone"]["missing_seconds"]) == ((HOUR - 100) * 3600, 0)

@@ -158,7 +158,7 @@ def fields(value: object) -> object:
 WALK = Walk(
     "docs/fleet.md",
     left_out={
-        "2026-11-22 14:04:50 qwen-7b #3 blue ann 200 - 7/12 0.26s /v1/chat/completions "
+        "2026-11-22 13:04:50 UTC qwen-7b #3 blue ann 200 - 7/12 0.26s /v1/chat/completions "
         "5f706051-ef64-49e4-9e2a-d534966066f6": LeftOut("lines of other clients"),
         "toolkit bundle create qwen-7b qwen-0.5b@2.5 --to usb/models --dry-run": BUNDLE,
         "toolkit bundle create qwen-0.5b --to usb/models --accelerator cpu --python 3.11 --python 3.12": BUNDLE,

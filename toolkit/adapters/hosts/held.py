@@ -56,9 +56,9 @@ class Held(Named):
 def busy(host: str, owner: Mapping[str, Any]) -> BusyError:
     """Return the error that names the holder of a host, the time and the command."""
     holder = owner_from_json(owner)
-    from datetime import UTC, datetime
+    from toolkit.domain.moment import moment_text
 
-    since = datetime.fromtimestamp(holder.since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    since = moment_text(holder.since)
     return BusyError(
         f"{host} is held by {holder.actor} (pid {holder.pid}) since {since}: {holder.command}",
         hint="the same command with --wait 10min waits for it; toolkit status shows it; a holder that lost its link "

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from toolkit.cli.opening.context import home_directory, open_hosts
 from toolkit.cli.terminal.output import note, print_json, say, table
 from toolkit.config.completion.glance import models_in
 from toolkit.domain.hosts.failures import with_unchecked
+from toolkit.domain.moment import moment_text
 from toolkit.domain.quantity import format_seconds
 from toolkit.domain.trail.audit import KeptHead
 from toolkit.errors import HostError, InputError, IntegrityError, ToolkitError
@@ -265,6 +265,4 @@ def _rows(entry: Entry) -> list[tuple[str, str]]:
 
 
 def _when(at: object) -> str:
-    if not isinstance(at, (int, float)):
-        return "-"
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return moment_text(at) if isinstance(at, (int, float)) else "-"

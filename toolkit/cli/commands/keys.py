@@ -26,6 +26,7 @@ from toolkit.cli.opening.trail import changing
 from toolkit.cli.terminal.output import note, print_json, say, say_whole, table
 from toolkit.cli.terminal.standard_input import read_line
 from toolkit.domain.clients.keys import MILLION, Charge, Key, KeyRing
+from toolkit.domain.moment import moment_text
 from toolkit.errors import HostError
 from toolkit.planning.economics.charge import amount_of, charge_of
 from toolkit.planning.routing.keys import made_anew, opened, with_charge, with_key, without_key
@@ -213,8 +214,13 @@ def _row(key: Key) -> tuple[object, ...]:
     limits = (key.per_minute or "-", key.concurrency or "-")
     if key.made_anew:
         return (key.name, key.digest[:12], *limits, "?", "?")
-    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(key.created))
-    return (key.name, key.digest[:12], *limits, "yes" if key.inside else "-", since)
+    return (
+        key.name,
+        key.digest[:12],
+        *limits,
+        "yes" if key.inside else "-",
+        moment_text(key.created),
+    )
 
 
 def _quota_words(key: Key, charge: Charge | None) -> list[str]:

@@ -19,6 +19,7 @@ from toolkit.cli.opening.context import home_directory, open_fleet, open_ports
 from toolkit.cli.terminal.output import note, print_json, print_json_line, say
 from toolkit.cli.terminal.streams import output_is_lost
 from toolkit.domain.clients.requests import LoggedRequest
+from toolkit.domain.moment import moment_text
 from toolkit.workflows.fleet.requests import Clock, RequestReader
 
 
@@ -82,13 +83,12 @@ def _show(found: Iterable[LoggedRequest], several: bool, as_json: bool) -> None:
 
 def _line(each: LoggedRequest, several: bool) -> str:
     """Return a line of words in a fixed order, `-` for what is unknown: `grep` and `awk` find their way in it."""
-    at = datetime.fromtimestamp(each.at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     release = f"#{each.release}" if each.release else "-"
     tokens = "/".join(
         "-" if count is None else str(count) for count in (each.tokens_in, each.tokens_out)
     )
     words = (
-        at,
+        moment_text(each.at),
         *([each.host] if several else ()),
         *(each.model, release, each.slot, each.key, str(each.status), each.reason),
         *(tokens, f"{max(each.total_ms, 0) / 1000:.2f}s", each.path, each.request_id),

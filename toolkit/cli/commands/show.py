@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any
 
 import click
@@ -17,6 +16,7 @@ from toolkit.cli.terminal.streams import output_is_lost
 from toolkit.cli.views.replicas import replicas_json, replicas_of, replicas_words
 from toolkit.domain.deployment.release import Deployment
 from toolkit.domain.gates.guard import GateRecord, Verdict, figure_words
+from toolkit.domain.moment import moment_text
 from toolkit.domain.quantity import format_seconds
 from toolkit.errors import InputError
 from toolkit.workflows.fleet.follow import follow_model, latest_log
@@ -78,7 +78,7 @@ def releases(
         (*_RELEASE_COLUMNS, *(["REPLICAS"] if seen else []), "FAILED"),
         [
             (
-                f"#{each.number}", each.version, each.revision[:12], each.engine, _time(created),
+                f"#{each.number}", each.version, each.revision[:12], each.engine, moment_text(created),
                 *([replicas_words(there, each.number, several=several)] if seen else []),
                 _failed(each.number, gates),
             )
@@ -118,7 +118,7 @@ def _show_gates(gates: Sequence[GateRecord]) -> None:
         result = each.result
         words = f": {result.reason}" if result.reason else ""
         where = f" on {each.host}" if each.host else ""
-        say(f"#{each.release} {result.gate} {result.verdict}{where}, {_time(each.at)}{words}")
+        say(f"#{each.release} {result.gate} {result.verdict}{where}, {moment_text(each.at)}{words}")
         for figure in result.figures:
             say(f"    {figure_words(figure)}")
 
@@ -220,7 +220,7 @@ def _deployment_row(each: Deployment) -> tuple[str, ...]:
         each.action,
         f"#{each.release}" if each.release else "-",
         str(each.outcome),
-        _time(each.started_at),
+        moment_text(each.started_at),
         took,
         each.actor,
         each.reason.splitlines()[0][:80] if each.reason else "",
@@ -229,7 +229,3 @@ def _deployment_row(each: Deployment) -> tuple[str, ...]:
 
 def _deployment_json(each: Deployment) -> dict[str, Any]:
     return asdict(each)
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -20,6 +20,7 @@ from toolkit.cli.terminal.screen import Screen
 from toolkit.cli.terminal.streams import output_is_lost
 from toolkit.cli.terminal.table import has_colours, terminal_width
 from toolkit.cli.views.top import Frame, Row, frame_json, frame_lines, summary
+from toolkit.domain.moment import moment_text
 from toolkit.planning.upkeep.load import NO_LOAD
 from toolkit.workflows.change.wishes import watched
 from toolkit.workflows.fleet.top import Follower, Sight, fleet_facts, see_once
@@ -67,7 +68,7 @@ def _follow(hosts: Sequence[HostPort], history: History, stop: Callable[[], None
         while not output_is_lost():
             frame = _frame(hosts, follower.seen(), history)
             size = shutil.get_terminal_size()
-            title = f"{time.strftime('%H:%M:%S')}   {summary(frame)}"
+            title = f"{moment_text(time.time()).partition(' ')[2]}   {summary(frame)}"
             screen.draw(title, frame_lines(frame, size.columns, colours=True), size)
             if "q" in screen.keys(_FRAMES).lower():
                 return

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from toolkit.cli.terminal.output import note, say, table
+from toolkit.domain.moment import moment_text
 from toolkit.domain.quantity import format_brief, format_seconds
 from toolkit.domain.registry.objective import Objective, Promise
 from toolkit.errors import HostError
@@ -116,17 +116,13 @@ def _remarks(host: Coverage, found: Sequence[Measured], source: Source) -> list[
         )
     if host.until is not None:
         words.append(
-            f"{host.host} is no host of this fleet: it was counted until {_moment(host.until)}"
+            f"{host.host} is no host of this fleet: it was counted until {moment_text(host.until)}"
         )
     late = min(each.since for each in found)
     if host.since > late + 3600:
         knows = f"Prometheus knows {host.host}" if source.prometheus else f"{host.host} has counted"
-        words.append(f"{knows} since {_moment(host.since)}, not for the whole window")
+        words.append(f"{knows} since {moment_text(host.since)}, not for the whole window")
     return words
-
-
-def _moment(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def document(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
 from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.moment import moment_text
 from toolkit.domain.quantity import format_seconds
 from toolkit.domain.replicas.warmth import WORDS, WhenAsleep
 from toolkit.planning.change.sleep import lack_of_room
@@ -18,13 +18,13 @@ def events_of(routes: Routes, facts: Iterable[HostFacts]) -> tuple[str, ...]:
     """Return each event in words: takeovers until the next change of the model, hangs for a day, sleep."""
     facts = list(facts)
     found = [
-        f"{route.model}: its standby took over by itself at {_time(route.took_over)}, "
+        f"{route.model}: its standby took over by itself at {moment_text(route.took_over)}, "
         f"because what served before was down; toolkit deploy {route.model} chooses anew"
         for route in routes.routes
         if route.took_over
     ]
     found += [
-        f"{each.name} {slot.model} {slot.slot}: it hung at {_time(slot.hung_at)} and was restarted: "
+        f"{each.name} {slot.model} {slot.slot}: it hung at {moment_text(slot.hung_at)} and was restarted: "
         f"{slot.hung}"
         for each in facts
         for slot in each.slots
@@ -63,11 +63,5 @@ def _sleep_words(sleep: Sleep, where: str) -> str:
     if sleep.alternates:
         start += f"; before it wakes, {', '.join(each.model for each in sleep.alternates)} must have nothing to do"
     if sleep.due:
-        return f"it wakes{where} and is due at {_time(sleep.due)}; {start}"
-    return (
-        f"it sleeps{where} since {_time(sleep.since)}; {WORDS[WhenAsleep(sleep.policy)]}; {start}"
-    )
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        return f"it wakes{where} and is due at {moment_text(sleep.due)}; {start}"
+    return f"it sleeps{where} since {moment_text(sleep.since)}; {WORDS[WhenAsleep(sleep.policy)]}; {start}"
