@@ -1,5 +1,7 @@
 """Print the table of flags, variables and parsers of the vLLM that runs this script, as a module of Python.
 
+The table states what this version has otherwise than the newest one before it that has a table.
+
 Run it with the Python of an installed engine, and keep the output beside the other tables:
 
     ENGINE/bin/python scripts/engine_table.py > toolkit/planning/engines/vllm_table_0_32.py
@@ -19,14 +21,18 @@ import json
 import os
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 
-HEAD = '''"""Flags, variables and parsers of vLLM {minor}: written by scripts/engine_table.py from the engine itself.
+from toolkit.planning.engines.vllm_names import minor  # noqa: E402
+from toolkit.planning.engines.vllm_table import Words, words_of  # noqa: E402
+
+_NONE = Words({}, {}, frozenset(), frozenset())
+HEAD = '''"""{subject}: written by scripts/engine_table.py from the engine itself.
 
 A line is a flag, its short spellings in brackets, its kind and what bounds it. Variables stand by their kind.
 """
@@ -49,43 +55,82 @@ REASONING_PARSERS = """
 {reasoning_parsers}
 """
 '''
+GONE = """
+GONE = {{
+{gone}
+}}
+"""
 _WIDTH = 110
 
 
 def main() -> None:
     """Print the module."""
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     import vllm
 
-    minor = ".".join(vllm.__version__.split(".")[:2])
-    variables = "\n".join(
-        f'    "{kind}": """\n{_wrapped(names)}\n""",'
-        for kind, names in sorted(_variables(Path(vllm.__file__).with_name("envs.py")).items())
+    first, second = minor(vllm.__version__)
+    before = words_of((first, second - 1))
+    sys.stdout.write(module_text(f"{first}.{second}", _words(), before))
+
+
+def _words() -> Words:
+    import vllm
+
+    return Words(
+        {line.split(" ", 1)[0].rstrip(":"): line for line in sorted(_flags())},
+        _variables(Path(vllm.__file__).with_name("envs.py")),
+        frozenset(_tool_parsers()),
+        frozenset(_reasoning_parsers()),
     )
-    sys.stdout.write(
-        HEAD.format(
-            minor=minor,
-            flags="\n".join(sorted(_flags())),
-            variables=variables,
-            tool_parsers=_wrapped(_tool_parsers()),
-            reasoning_parsers=_wrapped(_reasoning_parsers()),
-        )
+
+
+def module_text(version: str, now: Words, known: Words | None) -> str:
+    """Return the table of a version with the words `now`, as what it has otherwise than the version with `known`."""
+    before = known or _NONE
+    kinds: dict[str, list[str]] = {}
+    for name, kind in now.variables.items():
+        if before.variables.get(name) != kind:
+            kinds.setdefault(kind, []).append(name)
+    flags = [line for name, line in now.flags.items() if before.flags.get(name) != line]
+    head = HEAD.format(
+        subject=f"Flags, variables and parsers of vLLM {version}"
+        if known is None
+        else f"What vLLM {version} has otherwise than the version before it",
+        flags="\n".join(flags),
+        variables=_by_kind(kinds),
+        tool_parsers=_wrapped(now.tool_parsers - before.tool_parsers),
+        reasoning_parsers=_wrapped(now.reasoning_parsers - before.reasoning_parsers),
+    )
+    gone = {
+        "flags": before.flags.keys() - now.flags.keys(),
+        "variables": before.variables.keys() - now.variables.keys(),
+        "tool parsers": before.tool_parsers - now.tool_parsers,
+        "reasoning parsers": before.reasoning_parsers - now.reasoning_parsers,
+    }
+    return head + (GONE.format(gone=_by_kind(gone)) if known else "")
+
+
+def _by_kind(names: Mapping[str, Collection[str]]) -> str:
+    return "\n".join(
+        f'    "{kind}": """\n{_wrapped(names[kind])}\n""",' for kind in sorted(names) if names[kind]
     )
 
 
-def _wrapped(names: list[str]) -> str:
-    return textwrap.fill(" ".join(names), _WIDTH, break_on_hyphens=False)
+def _wrapped(names: Collection[str]) -> str:
+    return textwrap.fill(" ".join(sorted(names)), _WIDTH, break_on_hyphens=False)
 
 
-def _tool_parsers() -> list[str]:
+def _tool_parsers() -> Iterable[str]:
     from vllm.tool_parsers import ToolParserManager
 
-    return sorted(ToolParserManager.list_registered())
+    return ToolParserManager.list_registered()
 
 
-def _reasoning_parsers() -> list[str]:
+def _reasoning_parsers() -> Iterable[str]:
     from vllm.reasoning import ReasoningParserManager
 
-    return sorted(ReasoningParserManager.list_registered())
+    return ReasoningParserManager.list_registered()
 
 
 def _flags() -> Iterator[str]:
@@ -171,18 +216,15 @@ def _bounds(action: argparse.Action, group: str) -> str:
     return "".join(found)
 
 
-def _variables(source: Path) -> dict[str, list[str]]:
-    """Return the variables of `envs.py` by kind: its annotations say it."""
+def _variables(source: Path) -> dict[str, str]:
+    """Return the kind of each variable of `envs.py`: its annotations say it."""
     import vllm.envs
 
     kinds = {}
     for node in ast.walk(ast.parse(source.read_text())):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             kinds[node.target.id] = _variable_kind(ast.unparse(node.annotation))
-    found: dict[str, list[str]] = {}
-    for name in sorted(vllm.envs.environment_variables):
-        found.setdefault(kinds.get(name, "text"), []).append(name)
-    return found
+    return {name: kinds.get(name, "text") for name in vllm.envs.environment_variables}
 
 
 def _variable_kind(annotation: str) -> str:

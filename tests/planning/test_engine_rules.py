@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from scripts.engine_table import module_text
 from toolkit.planning.engines import vllm_allowed, vllm_permissions
 from toolkit.planning.engines.vllm_names import BY_MINOR
 from toolkit.planning.engines.vllm_reserved import ENGINE_ENV, RESERVED_FLAGS
 from toolkit.planning.engines.vllm_rules import flag_fault, permission_fault, variable_fault
-from toolkit.planning.engines.vllm_table import table_of
+from toolkit.planning.engines.vllm_table import table_of, words_of
 
 VERSIONS = [f"{first}.{second}.0" for first, second in BY_MINOR]
 V = "0.32.0"
@@ -25,6 +27,49 @@ def test_each_version_has_a_table_of_its_own(version: str) -> None:
     assert f"{table_of(version).minor}.0" == version
     assert table_of("0.99.1").minor == "0.33"
     assert table_of("0.1.0").minor == "0.31"
+
+
+@pytest.mark.parametrize("row", BY_MINOR)
+def test_a_table_states_only_what_differs_from_the_version_before(row: tuple[int, int]) -> None:
+    words = words_of(row)
+    assert words is not None
+    module = Path(vllm_allowed.__file__).with_name(f"vllm_table_{row[0]}_{row[1]}.py")
+    version = f"{row[0]}.{row[1]}"
+    assert module_text(version, words, words_of((row[0], row[1] - 1))) == module.read_text()
+
+
+# name -> the versions that have it
+SINCE_AND_UNTIL = {
+    "enforce-eager": ["0.31", "0.32", "0.33"],
+    "grpc-port": ["0.32", "0.33"],
+    "watchdog-config": ["0.33"],
+    "VLLM_ENGINE_ITERATION_TIMEOUT_S": ["0.31"],
+    "VLLM_USE_RAY_WRAPPED_PP_COMM": ["0.31", "0.32"],
+    "VLLM_ROCM_MONO_DECODE": ["0.32"],
+    "VLLM_CHAT_TEMPLATE_FUEL": ["0.33"],
+    "hermes": ["0.31", "0.32", "0.33"],
+    "qwen3_json": ["0.32", "0.33"],
+    "step5": ["0.33"],
+    "minicpmv": ["0.32", "0.33"],
+}
+
+
+@pytest.mark.parametrize("name", SINCE_AND_UNTIL)
+def test_a_version_has_the_names_of_those_before_but_for_the_ones_that_it_lost(name: str) -> None:
+    having = [
+        table.minor
+        for table in map(table_of, VERSIONS)
+        if name in {*table.flags, *table.variables, *table.tool_parsers, *table.reasoning_parsers}
+    ]
+    assert having == SINCE_AND_UNTIL[name]
+
+
+def test_a_flag_has_the_words_of_the_newest_version_that_changed_it() -> None:
+    said = [table_of(version).flags["kv-cache-dtype"] for version in VERSIONS]
+    assert [option.kind for option in said] == ["one of", "one of", "text"]
+    assert set(said[1].choices) - set(said[0].choices) == {"ultraquant_4bit"}
+    modes = [table_of(version).flags["mamba-cache-mode"].choices for version in VERSIONS]
+    assert modes == [("align", "all", "none"), ("align", "none"), ("align", "none")]
 
 
 def test_no_name_is_free_and_reserved_or_free_and_with_permission() -> None:

@@ -1,4 +1,7 @@
-"""The flags and variables that each version of vLLM has, read from the tables beside this module."""
+"""The flags and variables that each version of vLLM has, read from the tables beside this module.
+
+The oldest table is whole. Each later one states what that version has otherwise than the version before it.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from operator import itemgetter
+from types import ModuleType
 
 from toolkit.planning.engines import vllm_table_0_31, vllm_table_0_32, vllm_table_0_33
 from toolkit.planning.engines.vllm_allowed import LIBRARY_VARIABLES, RANGES
 from toolkit.planning.engines.vllm_names import minor, row_of
 
-_TABLES = {(0, 31): vllm_table_0_31, (0, 32): vllm_table_0_32, (0, 33): vllm_table_0_33}
+_TABLES: Mapping[tuple[int, int], ModuleType] = {
+    (0, 31): vllm_table_0_31,
+    (0, 32): vllm_table_0_32,
+    (0, 33): vllm_table_0_33,
+}
 _LINE = re.compile(
     r"(?P<name>[a-z0-9-]+)(?P<other>( \([a-z0-9-]+\))*): (?P<kind>[^<>]*[^<> ])(?P<bounds>( [<>]=?\S+)*)"
 )
@@ -37,6 +46,16 @@ class Option:
     words: tuple[str, ...] = ()
     low: float = 0
     high: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Words of one version as its table has them: flag -> its line, variable -> its kind, names of parsers."""
+
+    flags: Mapping[str, str]
+    variables: Mapping[str, str]
+    tool_parsers: frozenset[str]
+    reasoning_parsers: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,29 +86,58 @@ def is_mark(version: str, flag: str) -> bool:
     return option is not None and option.kind == "mark"
 
 
+def words_of(row: tuple[int, int]) -> Words | None:
+    """Return the words of a minor version, `(0, 32)`; of one without a table those before it, None before the first."""
+    found = None
+    for known, module in sorted(_TABLES.items()):
+        if known <= row:
+            found = _words(module, found)
+    return found
+
+
+def _words(module: ModuleType, before: Words | None) -> Words:
+    """Return the words of a table whose version has those of `before` unless the table says otherwise."""
+    flags = {line.split(" ", 1)[0].rstrip(":"): line for line in module.FLAGS.strip().splitlines()}
+    variables = {name: kind for kind, names in module.VARIABLES.items() for name in names.split()}
+    tools, reasoning = set(module.TOOL_PARSERS.split()), set(module.REASONING_PARSERS.split())
+    if before is not None:
+        gone = {kind: set(names.split()) for kind, names in module.GONE.items()}
+        flags = _joined(before.flags, flags, gone.get("flags"))
+        variables = _joined(before.variables, variables, gone.get("variables"))
+        tools |= before.tool_parsers - gone.get("tool parsers", set())
+        reasoning |= before.reasoning_parsers - gone.get("reasoning parsers", set())
+    return Words(flags, variables, frozenset(tools), frozenset(reasoning))
+
+
+def _joined(
+    before: Mapping[str, str], new: Mapping[str, str], gone: set[str] | None
+) -> dict[str, str]:
+    kept = {name: said for name, said in before.items() if name not in (gone or ())}
+    # The order of a whole table, because hints name the first word that begins as the one given.
+    return dict(sorted({**kept, **new}.items(), key=itemgetter(1, 0)))
+
+
 @cache
 def _table(row: tuple[int, int]) -> Table:
-    module = _TABLES[row]
+    words = words_of(row)
+    assert words is not None
     flags, spellings = {}, {}
-    for line in module.FLAGS.strip().splitlines():
+    for line in words.flags.values():
         found = _LINE.fullmatch(line)
         assert found is not None, line
         flags[found["name"]] = _flag(found)
         for other in re.findall(r"\(([^)]+)\)", found["other"]):
             spellings[other] = found["name"]
-    variables = {
-        name: _option(name, kind)
-        for kinds in (module.VARIABLES, LIBRARY_VARIABLES)
-        for kind, names in kinds.items()
-        for name in names.split()
-    }
+    variables = {name: _option(name, kind) for name, kind in words.variables.items()}
+    for kind, names in LIBRARY_VARIABLES.items():
+        variables |= {name: _option(name, kind) for name in names.split()}
     return Table(
         f"{row[0]}.{row[1]}",
         flags,
         variables,
         spellings,
-        frozenset(module.TOOL_PARSERS.split()),
-        frozenset(module.REASONING_PARSERS.split()),
+        words.tool_parsers,
+        words.reasoning_parsers,
     )
 
 
