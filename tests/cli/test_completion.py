@@ -93,6 +93,15 @@ def offers(shell: Prompt, kind: str, typed: str) -> list[str]:
         ("toolkit gate tiny --yes --host l", ["plain,localhost"]),
         ("toolkit sleep tiny --not-in-turn-with t", ["plain,tiny"]),
         ("toolkit schedule install --to un", ["dir,un"]),
+        # bash makes three words of --host=localhost, unless its user has taken `=` out of COMP_WORDBREAKS
+        ("toolkit deploy tiny --host =", ["plain,localhost"]),
+        ("toolkit deploy tiny --host = l", ["plain,localhost"]),
+        ("toolkit deploy tiny --host=l", ["plain,--host=localhost"]),
+        ("toolkit upgrade --host = localhost t", ["plain,tiny"]),
+        ("toolkit deploy --host = localhost tiny @ h", ["plain,huge"]),
+        ("toolkit deploy --registry = none.yaml t", []),
+        ("toolkit status --registry = mo", ["file,mo"]),
+        ("toolkit logs tiny --slot = g", ["plain,green"]),
         ("toolkit deploy x", []),
     ],
 )
@@ -108,6 +117,11 @@ def test_zsh_and_fish_are_offered_the_whole_word(shell: Shell) -> None:
     assert [line.partition("\t")[0] for line in offers(shell, "fish", "toolkit deploy tiny@h")][
         :2
     ] in (["plain,tiny@huge"], ["plain", "tiny@huge"])
+
+
+@pytest.mark.parametrize("kind", ["zsh", "fish"])
+def test_zsh_and_fish_are_offered_an_option_with_its_value(shell: Shell, kind: str) -> None:
+    assert spoken(offers(shell, kind, "toolkit deploy tiny --host=l")) == ["--host=localhost"]
 
 
 # What an option takes, by the word for it in the help.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Sequence
 from enum import Enum
 from functools import cache
@@ -100,6 +101,12 @@ def offered() -> str | None:
         return None
     completer = found(None, {}, "toolkit", "_TOOLKIT_COMPLETE")  # type: ignore[arg-type]
     words, typed = completer.get_completion_args()
+    given = len(words)
+    words, typed = _with_values(words, typed)
+    if len(words) < given:
+        # For click, which may be asked next.
+        line = shlex.join(["toolkit", *words, typed])
+        os.environ.update(COMP_WORDS=line, COMP_CWORD=str(len(words) + 1))
     words, typed, alone = _joined(words, typed)
     items = items_for(words, typed, alone=alone)
     return None if items is None else "\n".join(map(completer.format_completion, items))
@@ -114,6 +121,12 @@ def items_for(words: Sequence[str], typed: str, *, alone: bool = False) -> Items
     if typed.startswith("-"):
         if before and _takes_word(command, before[-1]):
             return None
+        option, equals, value = typed.partition("=")
+        if equals and _takes_word(command, option):
+            below = items_for([*words, option], value)
+            return below and [
+                CompletionItem(f"{option}={each.value}") for each in below if each.type == "plain"
+            ]
         return _options(command, before, typed)
     kind = _kind(command, before)
     if kind is None:
@@ -128,6 +141,16 @@ def items_for(words: Sequence[str], typed: str, *, alone: bool = False) -> Items
         names = [each.partition("@")[2] for each in names]
         typed = typed.partition("@")[2]
     return [CompletionItem(each) for each in names if each.startswith(typed)]
+
+
+def _with_values(words: list[str], typed: str) -> tuple[list[str], str]:
+    """Return the words with --option=VALUE as two, of which bash makes three: the last is what it completes."""
+    rest = [each for before, each in pairwise(["", *words]) if not _is_equals(before, each)]
+    return rest, "" if words and _is_equals(words[-1], typed) else typed
+
+
+def _is_equals(before: str, word: str) -> bool:
+    return word == "=" and before.startswith("--")
 
 
 def _joined(words: list[str], typed: str) -> tuple[list[str], str, bool]:
