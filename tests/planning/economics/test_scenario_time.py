@@ -14,6 +14,8 @@ from toolkit.errors import InputError
 from toolkit.planning.economics.account import account
 from toolkit.planning.economics.bills import Account, Situation
 from toolkit.planning.economics.scenario import apply, parse_scenario
+from toolkit.planning.economics.stated import stated
+from toolkit.planning.economics.work import Tokens
 
 LATE = Interval(WEEK.begins + 3 * DAY, WEEK.ends)
 TWO = """\
@@ -147,3 +149,34 @@ offers:
     span = Interval(WEEK.begins, WEEK.begins + 60 * DAY)
     bill = what_if(Situation(costs(text), span, (held(span=span),), ()), "device=own")
     assert bill.total == Decimal(876)
+
+
+METERED = """\
+currency: EUR
+energy: {kwh: 0.20, pue: 1.5}
+hosts:
+  gpu1:
+    - {from: 2025-01-01, hourly: 1, metered: true}
+    - {from: 2026-06-01, hourly: 1, metered: true, watts: {idle: 200, busy: 800}}
+capacity:
+  - {model: small, input: 1000, output: 100, measured: 2026-11-01}
+"""
+
+
+def test_a_stated_traffic_draws_stated_watts_also_where_a_meter_tells_of_the_present_one() -> None:
+    """(200 W x 24 h + 600 W x 10 h) x 1.5 at 0.20, 3.24, for 3,600,000 output tokens in a day of 24 at 1."""
+    day = WEEK.days[0]
+    tokens = Tokens(1, 0, 0, 3_600_000)
+    situation = stated(costs(METERED), "small", tokens, day, 1)
+    bill = account(situation)
+    assert (rounded(bill.total, 2), bill.hosts[0].energy_source) == ("27.24", "stated watts")
+    assert what_if(situation, "traffic=1").total == bill.total
+    with pytest.raises(InputError, match="the meter of gpu1 does not tell what it would draw"):
+        stated(
+            costs(METERED.replace(", watts: {idle: 200, busy: 800}", "")), "small", tokens, day, 1
+        )
+
+
+def test_a_price_of_another_time_needs_no_watts_for_a_scenario() -> None:
+    there = Situation(costs(METERED), WEEK, (held(),), (use(0, 9),))
+    assert what_if(there, "traffic=0.5").hosts[0].energy_source == "stated watts"

@@ -13,6 +13,7 @@ from toolkit.domain.costs.economics import HostPrice, Traffic, day_of
 from toolkit.errors import InputError
 from toolkit.planning.economics.bills import Situation
 from toolkit.planning.economics.fleet_size import resized, serving
+from toolkit.planning.economics.stated import unmetered
 
 HINT = "write hosts=+1, hosts=4, traffic=0.5, device=OFFER, model=NAME or write-off=5; several with commas"
 _NUMBER = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
@@ -53,7 +54,7 @@ def _traffic(situation: Situation, value: str) -> Situation:
     if not _NUMBER.fullmatch(value):
         raise InputError(f"traffic={value} is no multiple of the traffic", hint="traffic=0.5")
     factor = Decimal(value)
-    return _unmetered(
+    return unmetered(
         replace(
             situation,
             traffic=_multiple(situation.traffic, factor),
@@ -85,7 +86,7 @@ def _hosts(situation: Situation, value: str) -> Situation:
     wanted = int(value) + (there if value[0] in "+-" else 0)
     if not 1 <= wanted <= 1000:
         raise InputError(f"hosts={value} leaves {wanted} hosts", hint="1 to 1,000 hosts")
-    return _unmetered(resized(situation, wanted))
+    return unmetered(resized(situation, wanted))
 
 
 def _device(situation: Situation, value: str) -> Situation:
@@ -100,7 +101,7 @@ def _device(situation: Situation, value: str) -> Situation:
         name: _offered(offers[value], periods, first)
         for name, periods in situation.costs.hosts.items()
     }
-    return _unmetered(replace(situation, costs=replace(situation.costs, hosts=prices)))
+    return unmetered(replace(situation, costs=replace(situation.costs, hosts=prices)))
 
 
 def _offered(offer: HostPrice, periods: Sequence[HostPrice], first: date) -> tuple[HostPrice, ...]:
@@ -138,7 +139,7 @@ def _model(situation: Situation, value: str) -> Situation:
             f"the file of costs has no capacity of {new!r}",
             hint=f"models with a capacity: {', '.join(known) or 'none'}",
         )
-    return _unmetered(
+    return unmetered(
         replace(
             situation,
             reservations=tuple(
@@ -183,24 +184,6 @@ def _write_off(situation: Situation, value: str) -> Situation:
         for name, periods in situation.costs.hosts.items()
     }
     return replace(situation, costs=replace(situation.costs, hosts=prices))
-
-
-def _unmetered(situation: Situation) -> Situation:
-    def plain(name: str, price: HostPrice) -> HostPrice:
-        if not price.metered:
-            return price
-        if price.watts_idle is None:
-            raise InputError(
-                f"the meter of {name} does not tell what it would draw otherwise",
-                hint="write its `watts: {idle: 200, busy: 900}` into the file of costs",
-            )
-        return replace(price, metered=False)
-
-    prices = {
-        name: tuple(plain(name, each) for each in periods)
-        for name, periods in situation.costs.hosts.items()
-    }
-    return replace(situation, costs=replace(situation.costs, hosts=prices), metered=())
 
 
 CHANGES: Mapping[str, Callable[[Situation, str], Situation]] = {
