@@ -23,6 +23,12 @@ from toolkit.hostside.commands import COMMANDS
 Report = Callable[[Mapping[str, Any]], None]
 # Hosts that are asked at once. More connections in their handshake would make each other late.
 AT_ONCE = 32
+# What a brief request may take beside the time that it names itself. A busy host takes seconds, and one whose disk
+# hangs may take for ever, while its sshd goes on answering.
+BRIEF_SECONDS = 180.0
+
+
+_KILLED = -9
 
 
 def silent(_: Mapping[str, Any]) -> None:
@@ -97,11 +103,35 @@ class HostClient:
         if COMMANDS[name].brief:
             with self._conversation.turn() as mine:
                 if mine:
-                    with self._ending(name):
+                    with self._ending(name), self._in_time(request, self._conversation.kill):
                         yield self._conversed(name, request)
                     return
         with self.open(name, **request) as dialog:
-            yield dialog.answers()
+            bounded = self._in_time(request, dialog.kill) if COMMANDS[name].brief else nullcontext()
+            with bounded:
+                yield dialog.answers()
+
+    @contextmanager
+    def _in_time(self, request: Mapping[str, Any], kill: Callable[[], None]) -> Iterator[None]:
+        """Kill what answers a brief request where the host takes too long; then raise HostError."""
+        seconds, late = BRIEF_SECONDS + float(request.get("timeout") or 0), threading.Event()
+
+        def end() -> None:
+            late.set()
+            kill()
+
+        timer = threading.Timer(seconds, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except HostError:
+            if not late.is_set():
+                raise
+            words = f"it did not answer within {seconds:.0f} s"
+            raise self._failure(_KILLED, words) from None
+        finally:
+            timer.cancel()
 
     def _ending(self, name: str) -> AbstractContextManager[None]:
         if COMMANDS[name].carried_through:

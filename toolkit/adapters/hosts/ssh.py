@@ -32,6 +32,9 @@ CONNECT_SECONDS = 10
 _ALIVE_SECONDS = 2
 _ALIVE_COUNT = 4
 _NO_CONNECTION = 255
+# A login whose shell, sudo or disk hangs looks alive: sshd itself answers. Placing the host's side takes a second.
+RUN_SECONDS = 120.0
+_TICK_SECONDS = 0.2
 _TUNNEL_ATTEMPTS = 3
 
 
@@ -151,16 +154,36 @@ def _refused(host: Host, done: subprocess.CompletedProcess[bytes]) -> HostError:
 def _run(
     argv: Sequence[str], text: bytes, sleep: Callable[[float], None] = time.sleep
 ) -> subprocess.CompletedProcess[bytes]:
+    """Run ssh to its end, for RUN_SECONDS at most; `sleep` raises where the command was interrupted."""
     tries = pauses()
     while True:
-        done = subprocess.run(
-            argv, input=text, capture_output=True, check=False, start_new_session=True
-        )
+        done = _run_once(argv, text, sleep)
         again = refuses_for_now(done.stderr.decode(errors="replace"), done.returncode)
         pause = next(tries, None) if again else None
         if pause is None:
             return done
         sleep(pause)
+
+
+def _run_once(
+    argv: Sequence[str], text: bytes, sleep: Callable[[float], None]
+) -> subprocess.CompletedProcess[bytes]:
+    until, pipe = time.monotonic() + RUN_SECONDS, subprocess.PIPE
+    with subprocess.Popen(
+        argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+    ) as process:
+        try:
+            while True:
+                try:
+                    out, words = process.communicate(text, _TICK_SECONDS)
+                    return subprocess.CompletedProcess(argv, process.returncode, out, words)
+                except subprocess.TimeoutExpired:
+                    if time.monotonic() > until:
+                        words = f"it did not answer within {RUN_SECONDS:.0f} s".encode()
+                        return subprocess.CompletedProcess(argv, _NO_CONNECTION, b"", words)
+                    sleep(0)
+        finally:
+            process.kill()
 
 
 @functools.cache
