@@ -15,7 +15,7 @@ import pytest
 from tests.hostside.router_lab import Backend, Lab, lab, until
 from tests.hostside.router_site import PATH, Clients, Site
 from tests.pace import Pace
-from toolkit.planning.routing.edits import with_hold, with_weights
+from toolkit.planning.routing.edits import with_hold, with_weights, withheld
 
 
 def begin(site: Site, patience: int = 60) -> None:
@@ -112,6 +112,30 @@ def test_a_swap_under_load_costs_waiting_and_no_error(
     # a request that comes later waits for no one
     until(lambda: clients.results["short"] > 200)
     assert set(clients.stop()) == {"short", "stream"}
+    site.consistent()
+
+
+def test_the_undoing_of_a_swap_costs_waiting_and_no_error(site: Site) -> None:
+    begin(site)
+    site.blue.stop()
+    exchange(site)
+    clients = Clients(site.lab.port, short=6, streams=4)
+    until(lambda: clients.results["short"] > 50)
+    done = site.lab.apply(withheld(site.lab.routes, "tiny", "green", 60))
+    assert not done["reloaded"]
+    asked = Asked(site.lab)
+    for number in range(10):
+        asked.ask(number)
+    until(lambda: site.lab.observe()["servers"]["tiny"]["green"]["sessions"] == 0)
+    site.green.stop()
+    site.blue = Backend("blue", site.blue.port)
+    site.lab.apply(with_weights(site.lab.routes, "tiny", {"blue": 100}))
+    answers = asked.all()
+    assert {(status, answer["slot"]) for _, status, _, (answer, _) in answers} == {(200, "blue")}
+    count = clients.results["short"]
+    until(lambda: clients.results["short"] > count + 50)
+    assert set(clients.stop()) == {"short", "stream"}
+    assert site.lab.routes.routes[0].hold == 0
     site.consistent()
 
 

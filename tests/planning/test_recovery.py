@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from tests.planning.facts import host, kinds, release, slot
+from tests.planning.facts import PORTS, host, kinds, release, slot
 from toolkit.domain.deployment.release import Deployment, Outcome, Release, StepRecord
 from toolkit.domain.hosts.facts import HostFacts, ProcessState, SlotFacts
 from toolkit.planning.change.recovery import plan_recovery, stop_steps
+from toolkit.planning.routing.edits import with_hold, with_model
+from toolkit.planning.routing.routes import Routes, Target
 
 R1, R2 = release(1), release(2)
 OLD, OLD_AT_REST = slot("blue", R1, weight=100), slot("blue", R1)
@@ -49,6 +52,20 @@ DOZES = slot("blue", R1, healthy=False, dozes=True)
 ENDED = slot("blue", R1, healthy=False, rests=True)
 WOKEN = ["wake blue", "gate blue", "shift blue"]
 
+
+ELSEWHERE = Target("blue", 8100, 100, "b", "10.0.0.2:8090")
+
+
+def idle(*others: Target, hold: int = 0) -> dict[str, Any]:
+    """Return routes in which both slots have no weight on this host, and requests wait for `hold` seconds."""
+    label = "a" if others else ""
+    own = tuple(
+        Target(each, PORTS[each], 0, label, "10.0.0.1:8090" * bool(label)) for each in PORTS
+    )
+    routes = with_model(Routes(), "tiny", (*own, *others), created=1)
+    return (with_hold(routes, "tiny", hold) if hold else routes).as_json(label)
+
+
 UPGRADE = deployment("start green")
 BACK = deployment(action="rollback", number=1, previous=2, into="blue")
 ROLLBACK = deployment("gate green", action="rollback")
@@ -77,7 +94,7 @@ CASES: dict[str, tuple[Deployment, HostFacts, bool, list[str]]] = {
     ),
     "after the shift, and the machine was restarted": (
         UPGRADE, host(OLD_GONE, slot("green", R2, weight=100, well=False)), False,
-        ["stop green", "start blue", *AGAIN],
+        ["hold green", "stop green", "start blue", *AGAIN],
     ),
     "after the old one was stopped": (UPGRADE, host(NEW), True, ["shift green"]),
     # swap
@@ -91,6 +108,31 @@ CASES: dict[str, tuple[Deployment, HostFacts, bool, list[str]]] = {
     ),
     "the old one stopped, the new one died": (
         UPGRADE, host(slot("green", R2, well=False)), False, ["stop green", "start blue", *AGAIN],
+    ),
+    "the old one stopped, and the new one died under traffic": (
+        UPGRADE, host(slot("green", R2, weight=100, well=False)), False,
+        ["hold green", "stop green", "start blue", *AGAIN],
+    ),
+    "the old one stopped, nothing serves, and requests wait": (
+        UPGRADE, host(routes=idle(hold=120)), False, ["start blue", *AGAIN],
+    ),
+    "the old one stopped, nothing serves, and requests wait no more": (
+        UPGRADE, host(routes=idle()), False, ["hold green", "start blue", *AGAIN],
+    ),
+    "the old one stopped, and others serve": (
+        UPGRADE, host(routes=idle(ELSEWHERE)), False, ["start blue", *AGAIN],
+    ),
+    "the old one stopped, and the model has no route on the host": (
+        UPGRADE, host(routes={**idle(replace(ELSEWHERE, weight=0)), "at": "c"}),
+        False, ["start blue", *AGAIN],
+    ),
+    "its engine has ended, the new one died under traffic": (
+        UPGRADE, host(ENDED, slot("green", R2, weight=100, well=False)), False,
+        ["hold green", "stop green", "stop blue", "start blue", *AGAIN],
+    ),
+    "a switch to a standby that serves, and the former one is gone": (
+        deployment("shift green"), host(replace(NEW, healthy=True), slot("blue", release(9))), True,
+        ["shift green"],
     ),
     # swap beside a former release that dozes
     "it dozes, the new one is not there yet": (UPGRADE, host(DOZES), False, WOKEN),
@@ -187,7 +229,9 @@ def test_the_end_of_an_open_deployment(name: str) -> None:
         (UPGRADE, host(OLD_AT_REST, NEW), ["shift blue", "stop green"]),
         (UPGRADE, host(OLD_AT_REST, replace(NEW, sessions=3)),
          ["shift blue", "drain green", "stop green"]),
-        (UPGRADE, host(NEW), ["stop green", "start blue", *AGAIN]),
+        (UPGRADE, host(NEW), ["hold green", "stop green", "start blue", *AGAIN]),
+        # a standby that serves goes on until the former release does
+        (ROLLBACK, host(NEW), ["start blue", *AGAIN]),
         (UPGRADE, host(DOZES, NEW), ["hold green", "stop green", *WOKEN]),
         (BACK, host(DOZES), ["start green", "gate green", "shift green"]),
         (replace(BACK, steps=deployment("wake blue").steps), host(DOZES),

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.workflows.world import GB, Killed, World, release
+from toolkit.adapters.fakes.behaviour import Behaviour
+from toolkit.adapters.fakes.host import FakeHost
 from toolkit.domain.hosts.facts import HostFacts
-from toolkit.errors import HostError
+from toolkit.errors import HostError, ReleaseFailedError
 from toolkit.planning.change.rollout import Limits
 from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Routes
@@ -95,4 +99,71 @@ def test_a_former_replica_that_still_runs_serves_again(
     routes = [world.routes(name) for name in world.hosts]
     assert all(each.routes == routes[0].routes for each in routes)
     assert not any(each.former for each in routes[0].routes[0].targets)
+    world.history.close()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("cut", [False, True], ids=["fails", "is killed"])
+def test_requests_wait_while_the_former_release_of_a_failed_swap_starts_again(
+    tmp_path: Path, count: int, cut: bool
+) -> None:
+    world = World(tmp_path, count)
+    world.limits = Limits(serial=count, keep=0)
+    world.deploy(release(1, memory=LARGE))
+    seen: list[tuple[int, bool]] = []
+
+    def look(event: str, host: FakeHost) -> None:
+        if event in ("replica absent tiny-green", "replica started tiny-blue"):
+            route = world.routes(host.name).routes[0]
+            own = route.weight(f"{host.label}.green".lstrip("."))
+            seen.append((own, route.hold == 120 or any(each.weight for each in route.targets)))
+
+    def watch() -> None:
+        for each in world.hosts.values():
+            each.before = partial(look, host=each)
+
+    if cut:
+        world.raise_at("watch tiny-green", Killed)
+        with pytest.raises(Killed):
+            world.deploy(release(2, memory=LARGE))
+        for name, host in world.hosts.items():
+            slots = (replace(each, healthy=each.slot != "green") for each in host.facts.slots)
+            world.see(name, slots=tuple(slots))
+        watch()
+        world.deploy(release(1, memory=LARGE))
+    else:
+        world.behave("v2", Behaviour.DIES_UNDER_TRAFFIC)
+        watch()
+        with pytest.raises(ReleaseFailedError):
+            world.deploy(release(2, memory=LARGE))
+    assert set(world.serving().values()) == {"v1"}
+    assert seen == [(0, True)] * 2 * count
+    assert world.routes(world.host.name).routes[0].hold == 0
+    world.history.close()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_requests_wait_again_once_a_later_command_starts_what_a_killed_swap_had_stopped(
+    tmp_path: Path, count: int
+) -> None:
+    world = World(tmp_path, count)
+    world.limits = Limits(serial=count, keep=0)
+    world.deploy(release(1, memory=LARGE))
+    world.raise_at("wait tiny-green", Killed)
+    with pytest.raises(Killed):
+        world.deploy(release(2, memory=LARGE))
+    lease_ends(world, late=True)
+    assert (world.serving(), world.routes(world.host.name).routes[0].hold) == ({}, 0)
+    held: list[bool] = []
+
+    def look(event: str) -> None:
+        if event == "replica started tiny-blue":
+            route = world.routes(world.host.name).routes[0]
+            held.append(route.hold == 120 or any(each.weight for each in route.targets))
+
+    world.before(look)
+    world.deploy(release(1, memory=LARGE))
+    assert held == [True] * count
+    assert set(world.serving().values()) == {"v1"}
+    assert world.routes(world.host.name).routes[0].hold == 0
     world.history.close()

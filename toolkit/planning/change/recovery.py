@@ -16,6 +16,7 @@ from toolkit.domain.registry.model import DEFAULT_HOLD
 from toolkit.planning.change.adapters import was_adapted
 from toolkit.planning.change.doze import is_cold, made_way, wake_step
 from toolkit.planning.change.judged import guard_of
+from toolkit.planning.routing.routes import Routes
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,19 @@ def plan_recovery(
     if back and new and (new.dozes or _answers(deployment, new)):
         return Recovery(True, *_back(deployment, new))
     stays = new is not None and not returned and _was_there(deployment, new)
-    return Recovery(False, *_undo(deployment, previous, new, old, withdrawn=withdrawn, stays=stays))
+    unheld = _is_unheld(deployment, facts)
+    steps = _undo(deployment, previous, new, old, withdrawn=withdrawn, stays=stays, unheld=unheld)
+    return Recovery(False, *steps)
+
+
+def _is_unheld(deployment: Deployment, facts: HostFacts) -> bool:
+    """Whether nothing serves the model and no request waits: the hold ended some time after its command."""
+    route = Routes.from_json(facts.routes).of(deployment.model)
+    if route is None or route.hold or route.sleep:
+        return False
+    at = facts.routes.get("at", "")
+    own = any(each.slot == deployment.slot and each.host == at for each in route.targets)
+    return own and not any(each.weight or each.share for each in route.targets)
 
 
 def _adapted(deployment: Deployment, slot: SlotFacts | None, *, may_complete: bool) -> Recovery:
@@ -143,8 +156,12 @@ def _undo(
     *,
     withdrawn: bool,
     stays: bool,
+    unheld: bool,
 ) -> tuple[str, tuple[Step, ...], str, str]:
-    """Return why and by which steps, the new slot and the former one; the new replica `stays` as it is, or ends."""
+    """Return why and by which steps, the new slot and the former one; the new replica `stays` as it is, or ends.
+
+    With `unheld` nothing serves the model, and its requests do not wait.
+    """
     steps: list[Step] = []
     old_slot = old.slot if old else ""
     if previous is not None and previous.number == deployment.release and old is None:
@@ -156,8 +173,10 @@ def _undo(
     elif old is None or is_cold(old):
         # The former replica made way for its memory: the new one must end before it can start again, or wake.
         old_slot = old_slot or _other(deployment.slot)
-        if old and old.dozes and new and new.weight:
-            why = "no new requests to it; they wait until the former release has woken"
+        gives_up = new is not None and new.weight and (ended or (old is not None and old.dozes))
+        if gives_up or unheld:
+            how = "has woken" if old and old.dozes else "has started"
+            why = f"no new requests to it; they wait until the former release {how}"
             steps.append(Step(StepKind.HOLD, why, deployment.slot, seconds=DEFAULT_HOLD))
         steps.extend(ended)
         ended = ()
