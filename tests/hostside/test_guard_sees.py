@@ -42,22 +42,23 @@ def ask(running: Lab, count: int, path: str = PATH) -> None:
         running.ask(path, {"model": "tiny"})
 
 
-def test_the_router_counts_what_each_slot_answered_and_what_of_it_failed(standing: Site) -> None:
-    meter = Meter(str(standing.lab.root))
+def test_the_router_counts_what_each_slot_answered_and_what_of_it_failed(site: Site) -> None:
+    # Its own router: the first look counts what the workers answered before it.
+    meter = Meter(str(site.lab.root))
     assert meter.read()["tiny", "blue"].total == 0
-    ask(standing.lab, 3)
+    ask(site.lab, 3)
     assert meter.read()["tiny", "blue"][:3] == (3, 0, 0)
-    standing.blue.broken = True
-    ask(standing.lab, 2)
-    standing.blue.broken = False
-    ask(standing.lab, 1)
+    site.blue.broken = True
+    ask(site.lab, 2)
+    site.blue.broken = False
+    ask(site.lab, 1)
     seen = meter.read()
     assert seen["tiny", "blue"][:4] == (3, 2, 0, 0)
     assert seen["tiny", "blue"].first is not None
     assert seen["tiny", "green"] == Traffic()
     # Nobody knows what 50 requests would have shown.
     assert meter.share_failed("tiny", "blue") is None
-    ask(standing.lab, 50)
+    ask(site.lab, 50)
     meter.read()
     assert meter.share_failed("tiny", "blue") == pytest.approx(2 / 56)
 
