@@ -63,7 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def stands() -> Iterator[dict[str, Stand]]:
     made = {"inside": Stand("Paris, and 5"), "api": Stand("Paris")}
-    threads = [threading.Thread(target=each.serve_forever) for each in made.values()]
+    threads = [threading.Thread(target=each.serve_forever, args=(0.01,)) for each in made.values()]
     for thread in threads:
         thread.start()
     yield made

@@ -36,7 +36,7 @@ class _Engine(BaseHTTPRequestHandler):
 @contextmanager
 def _engine() -> Iterator[int]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Engine)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         yield server.server_address[1]
