@@ -76,6 +76,7 @@ def test_help_loads_neither_commands_nor_what_they_need(place: Path) -> None:
     assert commands == {
         "toolkit.cli.main",
         "toolkit.cli.terminal",
+        "toolkit.cli.terminal.columns",
         "toolkit.cli.terminal.output",
         "toolkit.cli.views",
         "toolkit.cli.views.dry_run",

@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from toolkit.cli.terminal.columns import cut
+
 # The terminal's second screen, without a cursor; and back (xterm's names: smcup, civis, cnorm, rmcup).
 _BEGIN, _END = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 _HOME, _LINE_END, _REST = "\x1b[H", "\x1b[K", "\x1b[J"
@@ -52,7 +54,7 @@ class Screen:
         shown = list(lines[:room])
         if len(lines) > room:
             shown[-1] = f"... {len(lines) - room + 1} more lines: make the window taller"
-        head = click.style(f"{title}   q ends"[: size.columns], reverse=True)
+        head = click.style(cut(f"{title}   q ends", size.columns), reverse=True)
         text = f"{_LINE_END}\r\n".join([head, "", *shown])
         self._write(f"{_HOME}{text}{_LINE_END}{_REST}")
 

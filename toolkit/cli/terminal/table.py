@@ -10,9 +10,11 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
-from textwrap import wrap
 
 import click
+
+from toolkit.cli.terminal.columns import columns as columns_of
+from toolkit.cli.terminal.columns import folded, padded
 
 WIDTH = 80
 _ENDLESS = 100_000
@@ -73,19 +75,12 @@ def folded_line(text: str, width: int) -> list[str]:
 
     A longer word is a path, an address or a digest, which people copy: it stays whole, as does a line with colours.
     """
-    if len(text) <= width or "\x1b" in text:
+    if columns_of(text) <= width or "\x1b" in text:
         return [text]
     words = text.lstrip()
     first = text.removesuffix(words)
     deeper = " " * min(len(first) + _DEEPER, width // 2)
-    return wrap(
-        words,
-        width,
-        initial_indent=first,
-        subsequent_indent=deeper,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return folded(words, width, first=first, later=deeper, whole=True)
 
 
 def _plain(cell: object) -> str:
@@ -98,7 +93,7 @@ def _fitted(headers: Sequence[str], cells: Sequence[Sequence[str]], width: int) 
     Columns keep their longest word where that leaves room enough, and their longest number in any case.
     """
     columns = list(zip(headers, *cells, strict=True))
-    widths = [max(map(len, column)) for column in columns]
+    widths = [max(map(columns_of, column)) for column in columns]
     room = width - _GAP * (len(widths) - 1)
     for keep in (_longest_word, _least):
         least = [min(each, keep(column)) for each, column in zip(widths, columns, strict=True)]
@@ -115,7 +110,7 @@ def _fitted(headers: Sequence[str], cells: Sequence[Sequence[str]], width: int) 
 
 
 def _longest_word(column: Sequence[str]) -> int:
-    words = [len(word) for cell in column for word in cell.split()]
+    words = [columns_of(word) for cell in column for word in cell.split()]
     return max(_least(column), *(each for each in words if each <= _WORD), 0)
 
 
@@ -133,9 +128,9 @@ def _folded(row: Sequence[str], widths: Sequence[int], colours: bool) -> list[st
         words = [part[index] if index < len(part) else "" for part in parts]
         last = max((i for i, word in enumerate(words) if word), default=0)
         shown = [
-            click.style(word, fg=tone) + " " * (most - len(word) if i < last else 0)
+            click.style(word, fg=tone) + padded(word, most if i < last else 0)[len(word) :]
             if tone
-            else word.ljust(most if i < last else 0)
+            else padded(word, most if i < last else 0)
             for i, (word, most, tone) in enumerate(zip(words, widths, tones, strict=True))
         ]
         lines.append((" " * _GAP).join(shown[: last + 1]))
@@ -143,16 +138,16 @@ def _folded(row: Sequence[str], widths: Sequence[int], colours: bool) -> list[st
 
 
 def _wrapped(cell: str, most: int) -> list[str]:
-    if len(cell) <= most:
+    if columns_of(cell) <= most:
         return [cell]
-    return wrap(cell, most, break_on_hyphens=True) or [""]
+    return folded(cell, most) or [""]
 
 
 def _listed(
     headers: Sequence[str], cells: Sequence[Sequence[str]], width: int, colours: bool
 ) -> list[str]:
     """Return each row as lines of `HEADER value`, with an empty line between rows."""
-    first = max(map(len, headers))
+    first = max(map(columns_of, headers))
     lines: list[str] = []
     for row in cells:
         if lines:

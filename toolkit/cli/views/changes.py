@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 import click
 
 from toolkit.cli.arguments.options import Decorator
+from toolkit.cli.terminal.columns import columns, padded
 from toolkit.cli.terminal.table import folded_line, terminal_width
 from toolkit.domain.deployment.change import Change
 from toolkit.errors import RefusedError
@@ -34,7 +35,7 @@ def turn_off_option() -> Decorator:
 def change_lines(changes: Sequence[Change], width: int = _WIDTH) -> tuple[str, ...]:
     """Return the changes as lines of at most `width` columns; a long subject or value takes lines of its own."""
     most = width * _SUBJECT // _WIDTH
-    column = max((len(each.subject) for each in changes if len(each.subject) <= most), default=0)
+    column = max((wide for each in changes if (wide := columns(each.subject)) <= most), default=0)
     return tuple(
         line
         for each in changes
@@ -46,8 +47,8 @@ def change_lines(changes: Sequence[Change], width: int = _WIDTH) -> tuple[str, .
 def _lines(change: Change, column: int, width: int) -> Iterable[str]:
     before, after = change.before or "absent", change.after or "absent"
     where = f"  [{', '.join(change.hosts)}]" if change.hosts else ""
-    line = f"  {change.subject:<{column}}  {before} -> {after}{where}"
-    if len(change.subject) <= column and len(line) <= width:
+    line = f"  {padded(change.subject, column)}  {before} -> {after}{where}"
+    if columns(change.subject) <= column and columns(line) <= width:
         yield line
     else:
         yield f"  {change.subject}{where}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from textwrap import wrap
 
+from toolkit.cli.terminal.columns import columns, folded
 from toolkit.cli.views.changes import change_lines
 from toolkit.cli.views.sleep_rule import sleep_lines
 from toolkit.domain.deployment.schedule import SleepRule
@@ -76,10 +76,10 @@ def host_lines(hosts: Sequence[HostFit], unreachable: Mapping[str, str]) -> Iter
     words |= {name: f"not reached: {why}" for name, why in unreachable.items()}
     for each in said_once(words, lambda _: "any of them"):
         first, *rest = each.words.splitlines()
-        *above, names = wrap(listed(each.hosts), _WIDTH - 2)
+        *above, names = folded(listed(each.hosts), _WIDTH - 2)
         yield from (f"  {line}" for line in above)
         beside = f"  {names}  {first}"
-        if above and len(beside) > _WIDTH:
+        if above and columns(beside) > _WIDTH:
             yield f"  {names}"
             beside = f"    {first}"
         yield beside

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from toolkit.cli.terminal.columns import cut
 from toolkit.domain.deployment.plan import WHOLE
 from toolkit.domain.gates.guard import GuardPhase, figure_words
 from toolkit.domain.hosts.facts import GuardFacts
@@ -43,8 +44,8 @@ def guard_json(host: str, guard: GuardFacts) -> dict[str, Any]:
 def guard_row(host: str, guard: GuardFacts) -> tuple[str, ...]:
     """Return the row of a guard under COLUMNS."""
     return (
-        host[:13],
-        f"#{guard.release} {guard.version}"[:12],
+        cut(host, 13),
+        cut(f"#{guard.release} {guard.version}", 12),
         "canary" if guard.phase is GuardPhase.SHARE else str(guard.phase),
         f"{100 * _share(guard):.4g} %",
         f"{guard.watched:.0f}/{guard.seconds:.0f}",
@@ -60,7 +61,7 @@ def guard_lines(host: str, guard: GuardFacts) -> list[str]:
         words.append(f"{guard.probes} pairs of probes")
     if guard.verdict and guard.verdict.reason:
         words.append(f"{guard.verdict.verdict}: {guard.verdict.reason}")
-    return [f"  {host[:16]}  {each}"[:_WIDTH] for each in words]
+    return [cut(f"  {cut(host, 16)}  {each}", _WIDTH) for each in words]
 
 
 def guard_words(host: str, guard: GuardFacts) -> str:

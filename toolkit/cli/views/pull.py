@@ -11,6 +11,7 @@ from typing import TextIO
 
 import click
 
+from toolkit.cli.terminal.columns import columns, cut
 from toolkit.domain.quantity import format_seconds, format_size
 
 LIVE_EVERY = 0.2
@@ -74,7 +75,7 @@ class PullProgress:
             return
         width = max(shutil.get_terminal_size().columns - 1, 20)
         self._clear()
-        self._line = text[:width]
+        self._line = cut(text, width)
         click.echo(self._line, file=self._stream, nl=False)
 
     def _state(self, now: float) -> str:
@@ -94,5 +95,5 @@ class PullProgress:
 
     def _clear(self) -> None:
         if self._line:
-            click.echo("\r" + " " * len(self._line) + "\r", file=self._stream, nl=False)
+            click.echo("\r" + " " * columns(self._line) + "\r", file=self._stream, nl=False)
             self._line = ""
