@@ -15,6 +15,7 @@ from typing import Any
 from demo.lab import end_supervisor, free_port
 from tests.fleet.machine import boot
 from tests.fleet.network import network
+from tests.planning.rendered import render_files
 from toolkit.adapters.ansible.converge import Converge, RealConverge
 from toolkit.adapters.ansible.playbooks import playbook_directory, provision_digest
 from toolkit.adapters.fakes.behaviour import Behaviour
@@ -31,7 +32,6 @@ from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.hosts.leftover import Leftover, LeftoverKind
 from toolkit.hostside.guard_names import order_path
 from toolkit.planning.change.process import process_variables, seat_of
-from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Routes
 
 ENGINE = "vllm-0.0.0-cpu-py311-00000000"

@@ -20,6 +20,7 @@ import pytest
 from tests.adapters.host_contract import OWNER, real_hosts
 from tests.adapters.host_lab import Behaviour, HostLab
 from tests.pace import Pace
+from tests.planning.rendered import render_files
 from tests.system.waiting import until
 from toolkit.adapters.hosts import heartbeat
 from toolkit.adapters.hosts.client import silent
@@ -28,7 +29,6 @@ from toolkit.adapters.hosts.host import RealHost
 from toolkit.domain.files.snapshot import FileDigest, digest_of_files
 from toolkit.errors import BusyError, HostError
 from toolkit.planning.routing.edits import with_model
-from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Routes, Target
 
 MODULES = Path(__file__).parents[2] / "playbooks/roles/replica/files"

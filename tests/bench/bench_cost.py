@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from toolkit.adapters.history.history import History  # noqa: E402
-from toolkit.adapters.history.schema import FILL_USE_SUMS  # noqa: E402
+from toolkit.adapters.history.schema import m009_use_sums  # noqa: E402
 
 SECONDS, MEGABYTES = 3.0, 300
 DAYS, HOSTS, KEYS, MODELS, EACH = 365, 20, 50, ("small", "large"), 14
@@ -88,7 +88,7 @@ def fill(place: Path) -> int:
             f" VALUES (?, ?, ?, ?, ?, 'v1', 1, 'whole', {EACH}, 14000, 4000, 3000, 0, 0, 0)",
             kinds(),
         ).rowcount
-        for statement in FILL_USE_SUMS:
+        for statement in m009_use_sums[2:]:
             db.execute(statement)
         return count
 

@@ -27,10 +27,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.bench.stub_hosts import StubHosts
+from tests.planning.rendered import render_files
 from tests.workflows.world import World, release
 from toolkit.planning.change.rollout import Limits
 from toolkit.planning.routing.differences import file_edits
-from toolkit.planning.routing.files import Rendering, render_files
+from toolkit.planning.routing.files import Rendering
 from toolkit.planning.routing.routes import Route, Routes, Target
 
 ROOT = Path(__file__).resolve().parents[2]

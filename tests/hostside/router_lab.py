@@ -26,8 +26,8 @@ import yaml
 
 from tests.hostside.ports import closed_port, free_port
 from tests.hostside.router_backend import Backend
+from tests.planning.rendered import render_files
 from toolkit.domain.clients.keys import KeyRing
-from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Routes
 
 REPO = Path(__file__).parents[2]

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tests.hostside.router_lab import ROLE, Backend, Lab, router, router_socket
+from tests.planning.rendered import render_files
 from toolkit.planning.routing.edits import with_model, with_weights
-from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Routes, Target
 
 PATH = "/v1/completions"

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from tests.hostside.router_lab import router_keys
+from tests.planning.rendered import render_files
 from toolkit.adapters.hosts.facts import facts_from_json
 from toolkit.domain.clients.keys import KeyRing
 from toolkit.planning.routing.differences import file_edits
 from toolkit.planning.routing.edits import with_model
-from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.keys import with_key
 from toolkit.planning.routing.routes import Routes, Target
 

@@ -12,8 +12,8 @@ import pytest
 from tests.hostside.router_lab import REPO, until
 from tests.hostside.router_site import PATH, Site
 from tests.pace import Pace
+from tests.planning.rendered import render_files
 from toolkit.planning.routing.edits import with_former, with_hold, with_weights
-from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Route, Routes, Target
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))

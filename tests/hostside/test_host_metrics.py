@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.hostside.router_lab import REPO
-from toolkit.planning.routing.files import render_files
+from tests.planning.rendered import render_files
 from toolkit.planning.routing.routes import Route, Routes, Sleep, Target
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))

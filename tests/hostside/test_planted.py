@@ -24,9 +24,9 @@ import pytest
 
 import toolkit.hostside
 from tests.hostside.router_lab import NOBODY, router
+from tests.planning.rendered import render_files
 from toolkit.hostside.commands import COMMANDS
 from toolkit.planning.routing.edits import with_model
-from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Routes, Target
 
 HOSTSIDE = str(Path(toolkit.hostside.__file__).parent)

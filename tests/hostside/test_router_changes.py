@@ -24,8 +24,8 @@ from tests.hostside.router_lab import (
 )
 from tests.hostside.router_site import PATH, Clients, Site
 from tests.pace import Pace
+from tests.planning.rendered import render_files
 from toolkit.planning.routing.edits import with_model, with_weights, without_model
-from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Target
 
 

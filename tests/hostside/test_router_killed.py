@@ -12,8 +12,8 @@ import pytest
 
 from tests.hostside.router_lab import REPO, router
 from tests.hostside.router_site import PATH, Site
+from tests.planning.rendered import render_files
 from toolkit.planning.routing.edits import with_model, with_weights
-from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import PREFIX, Target
 
 KILLED = """

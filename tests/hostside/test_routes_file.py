@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests.planning.canary_routes import with_shares
+from tests.planning.rendered import render_files
 from toolkit.hostside import routes_file
 from toolkit.planning.routing.edits import with_hold, with_model, with_weights
-from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import PREFIX, Alternate, Route, Routes, Sleep, Target
 
 BLUE = (Target("blue", 8100, 100), Target("green", 8101, 0))

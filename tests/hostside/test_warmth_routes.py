@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from tests.hostside.router_lab import REPO
+from tests.planning.rendered import render_files
 from toolkit.domain.replicas.warmth import WhenAsleep
 from toolkit.planning.change.sleep import patience
 from toolkit.planning.routing.edits import with_sleep, with_wake
-from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Alternate, Route, Routes, Sleep, Target
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))

@@ -18,8 +18,8 @@ from tests.hostside.router_lab import REPO, Backend, router_socket, until
 from tests.hostside.router_site import PATH, Clients, Site
 from tests.hostside.test_hang import Running, running
 from tests.pace import Pace
+from tests.planning.rendered import render_files
 from toolkit.planning.routing.edits import with_model
-from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Route, Routes, Target
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.planning.facts import host, kinds, release, slot
+from tests.planning.rendered import render_files
 from toolkit.domain.deployment.plan import Strategy
 from toolkit.domain.deployment.release import (
     Deployment,
@@ -26,7 +27,6 @@ from toolkit.planning.change.drift import drift_of
 from toolkit.planning.change.recovery import plan_recovery
 from toolkit.planning.engines import vllm_lora
 from toolkit.planning.routing.edits import with_adapters, with_hold, with_model
-from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.rebuild import rebuilt
 from toolkit.planning.routing.routes import Routes, Target
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.planning.rendered import render_files
 from toolkit.hostside import routes_file
 from toolkit.planning.routing.edits import with_model
-from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Routes, Target
 
 EMPTY = Path(__file__).parents[2] / "playbooks/roles/router/files/empty"

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import pytest
 
+from tests.planning.rendered import render_files
 from toolkit.hostside.splices import Stale, spliced
 from toolkit.planning.routing.differences import digest_of, file_edits, splices
-from toolkit.planning.routing.files import Rendering, render_files
+from toolkit.planning.routing.files import Rendering
 from toolkit.planning.routing.routes import Route, Routes, Target
 
 

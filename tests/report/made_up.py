@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.workflows.world import release
 from toolkit.adapters.history.history import History
-from toolkit.adapters.history.schema import FILL_USE_SUMS
+from toolkit.adapters.history.schema import m009_use_sums
 from toolkit.config.costs.price_table import load_price_table
 from toolkit.config.costs.reading import load_costs
 from toolkit.domain.accelerator import Accelerator
@@ -257,7 +257,7 @@ def _use(
                     rows.append((*kind, *counts, counts[3] // 5, 0, 0.0))
     marks = ", ".join("?" * 15)
     db.executemany(f"INSERT INTO use VALUES ({marks})", rows)
-    for statement in FILL_USE_SUMS:
+    for statement in m009_use_sums[2:]:
         db.execute(statement)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.adapters.test_engine_packages import make_wheel
+from tests.silent import Silent
 from toolkit.adapters.distribution.swarm_library import Wheels
 from toolkit.adapters.engines.wheelhouse import Wheelhouse
 from toolkit.adapters.fakes.hub import FakeHub
@@ -28,7 +29,6 @@ from toolkit.workflows.files.bundle_load import (
     load_bundle,
     open_bundle,
 )
-from toolkit.workflows.files.report import Silent
 from toolkit.workflows.registry.pin import pin_version
 
 WEIGHTS = bytes(range(256)) * 4096

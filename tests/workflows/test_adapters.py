@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import pytest
 
+from tests.planning.rendered import render_files
 from tests.workflows.world import Killed, World, release
 from toolkit.domain.deployment.release import Release, ReleaseAdapter
 from toolkit.domain.gates.guard import Guard, Verdict
 from toolkit.domain.registry.model import Check
 from toolkit.errors import ToolkitError
 from toolkit.planning.change.rollout import Limits
-from toolkit.planning.routing.files import render_files
 
 ARGS = ("--served-model-name", "tiny", "--enable-lora", "--max-loras", "4", "--max-lora-rank", "16")
 ALL = Limits(serial=3)

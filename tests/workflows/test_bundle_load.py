@@ -14,6 +14,7 @@ import pytest
 
 from tests.adapters.test_engine_packages import make_wheel
 from tests.planning.facts import release
+from tests.silent import Silent
 from tests.workflows.bundled import REGISTRY, Office
 from tests.workflows.carried import DIGEST, WHEEL, bundle, carried, damage, site
 from toolkit.adapters.distribution.swarm_library import Wheels
@@ -29,7 +30,6 @@ from toolkit.domain.files.snapshot import FileDigest, Snapshot, digest_of_files
 from toolkit.errors import InputError, IntegrityError, RefusedError, SourceError
 from toolkit.planning.upkeep.bundle import contradictions
 from toolkit.workflows.files.bundle_load import LoadPlan, load_bundle
-from toolkit.workflows.files.report import Silent
 from toolkit.workflows.files.supplies import LocalSupplies
 
 __all__ = ["bundle", "carried", "site"]

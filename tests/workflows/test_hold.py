@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.planning.rendered import render_files
 from tests.workflows.world import GB, Killed, World, release
 from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.errors import HostError, ReleaseFailedError
 from toolkit.planning.change.rollout import Limits
-from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Routes
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "toolkit/hostside"))

@@ -24,7 +24,7 @@ from toolkit.domain.registry.model import (
 )
 from toolkit.domain.files.snapshot import Snapshot
 from toolkit.workflows.files.pull import pull
-from toolkit.workflows.files.report import Silent
+from tests.silent import Silent
 
 place = Path(sys.argv[1])
 FILES = {"config.json": b"{}", "sub/en.json": b"[]", "w.safetensors": bytes(range(256)) * 9000}

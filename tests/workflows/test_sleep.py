@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.planning.rendered import render_files
 from tests.workflows.asleep import fall_asleep, get_up
 from tests.workflows.world import GB, TIMING, Killed, World, release
 from toolkit.cli.views.slot import state_words
@@ -13,7 +14,6 @@ from toolkit.domain.replicas.warmth import WhenAsleep
 from toolkit.errors import InputError, NothingSuitableError, RefusedError, ToolkitError
 from toolkit.planning.change.drift import drift_of
 from toolkit.planning.routing.edits import with_wake
-from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Routes
 from toolkit.planning.upkeep.diagnosis import Level, diagnose_host
 from toolkit.planning.upkeep.events import events_of

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.planning.facts import release, version
+from tests.silent import Silent
 from toolkit.adapters.engines.wheelhouse import Wheelhouse
 from toolkit.adapters.fakes.hub import FakeHub
 from toolkit.adapters.store.hashing import digest_file
@@ -18,7 +19,6 @@ from toolkit.domain.engines.engine import EngineLock
 from toolkit.domain.files.snapshot import Snapshot
 from toolkit.domain.registry.model import Policy
 from toolkit.errors import InputError, IntegrityError, SourceError
-from toolkit.workflows.files.report import Silent
 from toolkit.workflows.files.supplies import LocalSupplies
 
 CONTENT = {"config.json": b"{}", "w.safetensors": b"w" * 1000}

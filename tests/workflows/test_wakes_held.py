@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.planning.rendered import render_files
 from tests.workflows.world import GB, World, release
 from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.domain.hosts.facts import ProcessState, SlotFacts
 from toolkit.errors import NothingSuitableError, ReleaseFailedError
 from toolkit.planning.routing.edits import with_model, with_sleep
-from toolkit.planning.routing.files import render_files
 from toolkit.planning.routing.routes import Routes, Sleep, Target
 
 

@@ -219,8 +219,6 @@ m009_use_sums = (
         SUM(requests), SUM(tokens_in), SUM(cached), SUM(tokens_out), SUM(reasoning), SUM(unknown), SUM(audio_seconds)
         FROM use WHERE key <> 'probe' GROUP BY day, host, model, version, release_number, base, ended""",
 )
-# For what is written beside the history: its sums of an empty table.
-FILL_USE_SUMS = m009_use_sums[2:]
 
 # How many times a ledger was found at an earlier state than the one that was read.
 m010_set_back = ("ALTER TABLE use_cursors ADD COLUMN set_back INTEGER NOT NULL DEFAULT 0",)

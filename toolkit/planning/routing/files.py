@@ -52,11 +52,6 @@ _BY_PREFIX = (
 )
 
 
-def render_files(routes: Routes, at: str = "") -> dict[str, str]:
-    """Return every file that follows from the routes, by name, for the router of the host `at`."""
-    return Rendering(routes).at(at)
-
-
 class Rendering:
     """The files of all routers that have the same `routes`. What hosts have in common is rendered once."""
 

@@ -29,16 +29,6 @@ class PullReport(Protocol):
         """Take the end, after success and failure alike."""
 
 
-class Silent:
-    """A `PullReport` that shows nothing."""
-
-    def note(self, text: str) -> None: ...
-    def begin(self, title: str, files: int, size: int) -> None: ...
-    def advance(self, path: str, size: int) -> None: ...
-    def file_done(self, path: str, size: int) -> None: ...
-    def end(self) -> None: ...
-
-
 @contextmanager
 def reporting(
     report: PullReport, title: str, files: int, size: int, interrupted: str = ""
