@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from tests.cli.shell import Prompt, Shell
 from tests.cli.test_json import Fleet
+from tests.workflows.cost_week import WEEKS, Week
 from toolkit.errors import HostError
 
 
@@ -49,6 +51,30 @@ def test_a_fault_of_the_costs_and_of_the_registry_is_told(shell: Shell) -> None:
     costs.unlink()
     assert shell("report", "--no-outdated").code == 0
     assert "Not set: " in (shell.place / "report.html").read_text("utf-8")
+
+
+def test_a_metered_host_has_the_cost_of_its_readings(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mixed week: `large` costs 135.34 with the readings, see tests/workflows/test_cost_weeks.py."""
+    Week("mixed", shell.place / "home").history.close()
+    files, end = WEEKS / "mixed", datetime(2026, 11, 9, tzinfo=UTC).timestamp() - 1
+    monkeypatch.setattr("toolkit.cli.commands.report.time.time", lambda: end)
+    rate = "exchange: {USD: {rate: 0.92, read: 2026-11-01}}\n"
+    (shell.place / "costs.yaml").write_text((files / "costs.yaml").read_text() + rate)
+    words = ("report", "--no-outdated", "--since", "2026-11-02")
+    assert shell(*words).code == 0
+    assert "135.34" not in (shell.place / "report.html").read_text("utf-8")
+    assert shell(*words, "--readings", str(files / "meter.csv")).code == 0
+    assert "135.34" in (shell.place / "report.html").read_text("utf-8")
+    (shell.place / "other.csv").write_text("at,host,kwh\n1762000000,gpu9,5\n")
+    assert shell(*words, "--readings", "other.csv").code == 0
+    assert "gpu9 has readings, and no price" in (shell.place / "report.html").read_text("utf-8")
+    (shell.place / "other.csv").write_text("at,host,kwh\n1762000000,gpu9,-5\n")
+    said = shell(*words, "--readings", "other.csv")
+    assert (said.code, "other.csv:2: '-5' is no number" in said.err) == (2, True)
+    (shell.place / "costs.yaml").unlink()
+    assert "--readings counts for nothing" in shell(*words, "--readings", "other.csv").err
 
 
 @pytest.mark.parametrize(

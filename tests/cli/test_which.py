@@ -6,12 +6,14 @@ import json
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
-from tests.cli.shell import Shell
+from tests.cli.shell import REGISTRY, Shell
+from tests.workflows.cost_week import WEEKS, Week
 from toolkit.errors import HostError
 from toolkit.workflows.use.collect import Collected
 
@@ -109,6 +111,40 @@ def test_the_table_has_both_sides_with_the_figures_of_cost(desk: Shell) -> None:
     assert found["one more million tokens"] == ("USD 0.0000", "USD 2.7273", "inside")
     assert found["same cost at"][0] == "8 times this traffic"
     assert (said["api"], said["read"], said["inside"]) == ("acme/big", "2026-11-20", False)
+
+
+def test_a_metered_host_has_the_bill_of_its_readings_and_the_marginal_price_of_its_watts(
+    desk: Shell,
+) -> None:
+    """The bill of the mixed week, which a test works out by hand, up to today."""
+    week = Week("mixed", desk.place / "home")
+    week.history.close()
+    files = WEEKS / "mixed"
+    rate = "exchange: {USD: {rate: 0.92, read: 2026-11-20}}\n"
+    (desk.place / "costs.yaml").write_text((files / "costs.yaml").read_text() + rate)
+    desk.registry.write_text(REGISTRY.replace("tiny", "small"))
+    words = ("which", "small", "--no-hosts", "--since", "2026-11-02", "--json")
+    bill = ("cost", "--no-hosts", "--since", "2026-11-02", "--json")
+    readings = ("--readings", str(files / "meter.csv"))
+    for more in ((), readings):
+        found = {each["subject"]: each["inside"] for each in desk(*words, *more).json()["points"]}
+        (model,) = [
+            each for each in desk(*bill, *more).json()["models"] if each["model"] == "small"
+        ]
+        assert found["cost of this traffic"] == f"EUR {float(model['total']):,.2f}"
+        price = {name: Decimal(each) for name, each in model["per_million"]["marginal"].items()}
+        tokens = {name: int(model[name]) for name in ("tokens_in", "cached", "tokens_out")}
+        fresh = tokens["tokens_in"] - tokens["cached"]
+        cost = (
+            fresh * price["input"]
+            + tokens["cached"] * price["cached"]
+            + tokens["tokens_out"] * price["output"]
+        )
+        by_hand = cost / (tokens["tokens_in"] + tokens["tokens_out"])
+        assert found["one more million tokens"] == f"EUR {by_hand:.4f}" != "EUR 0.0000"
+    assert desk(*words[:2], *TRAFFIC, *readings).err.startswith(
+        "error: --readings is for recorded use"
+    )
 
 
 def test_options_that_would_be_left_unread_are_refused(desk: Shell) -> None:

@@ -45,6 +45,16 @@ def costs_option() -> Decorator:
     )
 
 
+def readings_option() -> Decorator:
+    """`--readings FILE`: what meters of hosts have counted."""
+    return click.option(
+        "--readings",
+        default=None,
+        metavar="FILE",
+        help="Readings of meters, CSV with at,host,kwh,devices.",
+    )
+
+
 def without_costs(path: str) -> bool:
     """Return whether there is no file of costs: none was named, and none of the usual name is there."""
     return path == DEFAULT_COSTS and not Path(path).exists()

@@ -16,6 +16,7 @@ from toolkit.cli.arguments.options import (
     home_option,
     json_option,
     no_hosts_option,
+    readings_option,
     stated_traffic_options,
 )
 from toolkit.cli.opening.context import home_directory, open_history
@@ -39,12 +40,7 @@ from toolkit.workflows.fleet.cost import bills
     help="The first day, as in 2026-11-01 or 7d: today and the 6 before.",
 )
 @click.option("--until", default=None, metavar="DAY", help="Its last day.  [default: today]")
-@click.option(
-    "--readings",
-    default=None,
-    metavar="FILE",
-    help="Readings of meters, CSV with at,host,kwh,devices.",
-)
+@readings_option()
 @click.option(
     "--by",
     type=click.Choice(("model", "key")),

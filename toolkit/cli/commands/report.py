@@ -19,6 +19,7 @@ from toolkit.cli.arguments.options import (
     fleet_option,
     home_option,
     json_option,
+    readings_option,
     registry_option,
     without_costs,
 )
@@ -74,6 +75,7 @@ _SOURCES = 15.0
 )
 @click.option("--no-outdated", is_flag=True, help="Do not ask sources and the package index.")
 @costs_option()
+@readings_option()
 @registry_option()
 @fleet_option()
 @home_option()
@@ -82,11 +84,11 @@ def report(
     since: str,
     output: Path,
     no_outdated: bool,
-    costs_path: str,
     registry_path: str,
     fleet: str | None,
     home: str | None,
     as_json: bool,
+    **paid: Any,
 ) -> None:
     """Write the fleet, its changes, latency, use and cost of a period as one HTML page.
 
@@ -107,7 +109,7 @@ def report(
     registry = cache(partial(read_registry, registry_path))
     status = observe_fleet(hosts, history, registry)
     upstream = Upstream() if no_outdated else _upstream(registry, registry_path, place)
-    cost = _cost(costs_path, history, begin, until)
+    cost = _cost(paid["costs_path"], paid["readings"], history, begin, until)
     # A registry that cannot be read is told elsewhere on the page.
     models: Sequence[Model] = ()
     with suppress(ToolkitError):
@@ -148,12 +150,20 @@ def _upstream(registry: Callable[[], Registry], registry_path: str, place: Path)
     return Upstream(asked["models"], asked["engines"], asked=True)
 
 
-def _cost(costs_path: str, history: History, since: float, until: float) -> Cost:
+def _cost(
+    costs_path: str, readings: str | None, history: History, since: float, until: float
+) -> Cost:
     """Return what the period cost, nothing where there is no file of costs."""
     if without_costs(costs_path):
+        if readings is not None:
+            raise InputError(
+                "--readings counts for nothing without a file of costs", hint="--costs FILE"
+            )
         return Cost()
+    from toolkit.config.costs.meter import Readings, load_readings
     from toolkit.config.costs.reading import load_costs
     from toolkit.domain.costs.economics import day_of
 
     costs = load_costs(Path(costs_path), day_of(until))
-    return cost_of(history, costs, load_price_table().models, since, until)
+    metered = Readings() if readings is None else load_readings(Path(readings), until)
+    return cost_of(history, costs, load_price_table().models, since, until, metered)

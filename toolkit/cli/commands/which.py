@@ -21,6 +21,7 @@ from toolkit.cli.arguments.options import (
     home_option,
     json_option,
     no_hosts_option,
+    readings_option,
     registry_option,
     stated_traffic_options,
 )
@@ -29,10 +30,10 @@ from toolkit.cli.opening.context import home_directory, open_fleet, open_history
 from toolkit.cli.opening.traffic import collected, is_stated, recorded_situation, stated_situation
 from toolkit.cli.terminal.output import note, print_json, say, table
 from toolkit.config.costs.price_table import load_price_table
-from toolkit.domain.costs.economics import MILLION, day_of
+from toolkit.domain.costs.economics import day_of
 from toolkit.domain.hosts.fleet import is_loopback
 from toolkit.errors import InputError
-from toolkit.planning.economics.which import Workload, points
+from toolkit.planning.economics.which import Workload, one_more_million, points
 from toolkit.workflows.fleet.cost import bills
 from toolkit.workflows.fleet.which import try_prompts
 
@@ -65,6 +66,7 @@ _SIDES = {"inside": "inside", "api": "the closed API", "": "-"}
     metavar="DAY",
     help="The first day of recorded use.",
 )
+@readings_option()
 @stated_traffic_options()
 @no_hosts_option()
 @costs_option()
@@ -127,7 +129,7 @@ def _bill(model: str, options: dict[str, Any]) -> Bill:
         if not options["no_hosts"]:
             for words in collected(options["fleet"], place, history):
                 note(words)
-        situation, notes = recorded_situation(costs, days, None, history, keys=False)
+        situation, notes = recorded_situation(costs, days, options["readings"], history, keys=False)
         for words in notes:
             note(words)
     else:
@@ -161,10 +163,9 @@ def _workload(
     unused = None
     if mine.idle is not None and mine.total:
         unused = (mine.idle + mine.asleep + mine.standby) / mine.total
-    more = None
-    if mine.marginal_total is not None and mine.tokens.all:
-        more = mine.marginal_total / mine.tokens.all * MILLION
-    return Workload(beside, bill.account.currency, inside, unused, more, latency, here, there)
+    return Workload(
+        beside, bill.account.currency, inside, unused, one_more_million(mine), latency, here, there
+    )
 
 
 def _ask_prompts(

@@ -9,7 +9,9 @@ from statistics import median
 
 from toolkit.domain.costs.economics import MILLION
 from toolkit.domain.quantity import format_number
+from toolkit.planning.economics.bills import ModelBill
 from toolkit.planning.economics.comparison import Comparison
+from toolkit.planning.economics.shares import ZERO
 
 INSIDE, API = "inside", "api"
 
@@ -59,6 +61,25 @@ class Workload:
     latency: float | None = None
     here: PromptResults | None = None
     there: PromptResults | None = None
+
+
+def one_more_million(model: ModelBill) -> Decimal | None:
+    """Return what one more million tokens cost here in the model's mix, by the marginal prices where they are known.
+
+    Where a meter had gaps the bill lacks the energy of the work in them.
+    """
+    tokens, prices = model.tokens, model.marginal
+    if not tokens.all:
+        return None
+    if prices is None:
+        total = model.marginal_total
+        return None if total is None else total / tokens.all * MILLION
+    kinds = (
+        (tokens.fresh, prices.input),
+        (tokens.cached, prices.cached),
+        (tokens.output, prices.output),
+    )
+    return sum((number * (price or ZERO) for number, price in kinds), ZERO) / tokens.all
 
 
 def points(load: Workload) -> tuple[Point, ...]:

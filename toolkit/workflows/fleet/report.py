@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from toolkit.adapters.history.history import History
 from toolkit.adapters.prometheus import PrometheusPort
+from toolkit.config.costs.meter import Readings
 from toolkit.domain.costs.economics import ApiPrice, Costs, day_of
 from toolkit.domain.registry.model import Model
 from toolkit.errors import ToolkitError
+from toolkit.planning.economics.energy import uncounted
 from toolkit.planning.economics.summary import summaries
 from toolkit.planning.report.changes import changes, reigns
 from toolkit.planning.report.findings import Cost, Findings, Upstream, Use
@@ -24,6 +26,7 @@ from toolkit.workflows.fleet.status import FleetStatus
 _NAMED = 5
 _OTHERS = "other models"
 NO_COST = Cost()
+NO_READINGS = Readings()
 
 
 def gather(
@@ -72,12 +75,18 @@ def gather(
 
 
 def cost_of(
-    history: History, costs: Costs, prices: Mapping[str, ApiPrice], since: float, until: float
+    history: History,
+    costs: Costs,
+    prices: Mapping[str, ApiPrice],
+    since: float,
+    until: float,
+    readings: Readings = NO_READINGS,
 ) -> Cost:
     """Return what the days from `since` to `until` cost; why that is not known where it is not."""
     span = window(day_of(since), day_of(until), int(until))
     try:
-        situation, notes = recorded(history, costs, span, keys=False)
+        situation, notes = recorded(history, costs, span, readings.metered, keys=False)
+        notes = (*readings.notes, *uncounted(readings.hosts, costs), *notes)
         (bill, *_) = bills(situation, prices, (), day_of(until))
     except ToolkitError as error:
         return Cost(stated=True, fault=error.message)
