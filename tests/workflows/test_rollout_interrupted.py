@@ -44,7 +44,6 @@ def interrupted_at(fleet: World, moment: str, limits: Limits) -> str:
         "wait tiny-green",
         "complete tiny-green",
         "watch tiny-green",
-        "drain tiny-blue",
     ],
 )
 @pytest.mark.parametrize("limits", [Limits(), Limits(serial=2, max_failures=9)])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from toolkit.domain.deployment.change import Change, folded
-from toolkit.domain.deployment.plan import Plan, StepKind, Strategy
+from toolkit.domain.deployment.plan import Plan, Step, StepKind, Strategy
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.errors import RefusedError
@@ -27,6 +27,9 @@ PREPARATION = (
     StepKind.INSTALL_ENGINE,
     StepKind.DISTRIBUTE,
 )
+
+# Steps that, at the end of a plan, concern no replica that takes new requests.
+_LETTING_GO = (StepKind.DRAIN, StepKind.STANDBY, StepKind.STOP)
 
 UNHELD_NOTE = "requests do not wait meanwhile: they go to"
 
@@ -324,6 +327,14 @@ def _waiting(plan: Plan, facts: HostFacts, known: Collection[str]) -> Plan:
         for each in plan.steps
     )
     return replace(plan, steps=steps, notes=(*kept, note))
+
+
+def until_letting_go(steps: Sequence[Step]) -> int:
+    """Return how many of a host's `steps` come before those that only let go of the former replica."""
+    count = len(steps)
+    while count and steps[count - 1].kind in _LETTING_GO:
+        count -= 1
+    return count
 
 
 def _only_switches(plan: Plan) -> bool:

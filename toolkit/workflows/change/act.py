@@ -85,10 +85,13 @@ class Act:
         releases = {**there, **change.releases}
         self._own = OwnTargets(change.model, host.label, relay, self._ports, releases)
 
-    def perform(self, steps: Iterable[Step]) -> None:
-        """Perform `steps` in order; the first that fails raises and is recorded as failed."""
+    def perform(self, steps: Iterable[Step], later: Iterable[Step] = ()) -> None:
+        """Perform `steps` in order; the first that fails raises and is recorded as failed.
+
+        Another call performs those that come `later`.
+        """
         steps = list(steps)
-        self._stopping = {step.slot for step in steps if step.kind in ENDS}
+        self._stopping = {step.slot for step in (*steps, *later) if step.kind in ENDS}
         self._started |= {step.slot for step in steps if step.kind is StepKind.START}
         self._watched = {step.slot for step in steps if step.kind in _WATCHED}
         for at, step in enumerate(steps):

@@ -19,9 +19,7 @@ from toolkit.errors import (
 )
 from toolkit.planning.change.canary import is_declared, is_watched
 from toolkit.planning.change.keeping import Keeping
-from toolkit.planning.change.rollout import PREPARATION, RolloutPlan
-from toolkit.planning.routing.edits import without_standby
-from toolkit.planning.routing.routes import Routes
+from toolkit.planning.change.rollout import PREPARATION, RolloutPlan, until_letting_go
 from toolkit.workflows.change.act import Act
 from toolkit.workflows.change.compiled import carry_compiled, collect_compiled
 from toolkit.workflows.change.recording import (
@@ -30,8 +28,9 @@ from toolkit.workflows.change.recording import (
     forget_on_host,
     keep_on_host,
 )
-from toolkit.workflows.change.recover import undo
+from toolkit.workflows.change.recover import complete, undo
 from toolkit.workflows.change.rendezvous import RendezvousRouters, one_change_of_routes
+from toolkit.workflows.change.retire import retire
 from toolkit.workflows.change.routers import missed
 from toolkit.workflows.change.send import travels
 from toolkit.workflows.change.shared_supplies import SharedSupplies
@@ -70,6 +69,8 @@ class Rollout:
         self._allowed = 0 if spans else order.limits.max_failures
         self._states = {name: HostState(_standing(each)) for name, each in plan.plans.items()}
         self._open: dict[str, int] = {}
+        # What hosts of the batch before still do with their former replica; none of it touches what serves.
+        self._late: dict[str, tuple[Act, list[Step]]] = {}
         self._failures: dict[str, ToolkitError] = {}
         self._passed: list[str] = []
         self._interrupted = False
@@ -99,8 +100,9 @@ class Rollout:
                 # Before the batch counts as reached: it begins nothing, and takes as long as a transfer.
                 carry_compiled(self._starting(left))
                 unreached = unreached[len(batch) :]
-                self._change(left)
+                self._change(left, more=bool(unreached))
                 collect_compiled(self._starting([n for n in left if n not in self._failures]))
+            self._change((), more=False)
         except (ToolkitError, KeyboardInterrupt):
             self._give_up(unreached)
             self._end_passed()
@@ -161,35 +163,65 @@ class Rollout:
         for name, error in failed.items():
             self._undo(name, error)
 
-    def _change(self, batch: Sequence[str]) -> None:
-        if not batch:
+    def _change(self, batch: Sequence[str], *, more: bool) -> None:
+        """Change the hosts of `batch`, while those of the batch before let go of their former replicas.
+
+        Where `more` hosts follow, those of `batch` let go of theirs with the next call.
+        """
+        late, self._late = self._late, {}
+        if not batch and not late:
             return
-        meeting = one_change_of_routes(self._tools[batch[0]].routers, len(batch))
+        meeting = one_change_of_routes(next(iter(self._tools.values())).routers, len(batch))
 
         def change(name: str) -> None:
             tools = replace(self._tools[name], routers=RendezvousRouters(meeting))
+            steps = _steps(self._plan.plans[name], preparing=False)
+            count = until_letting_go(steps) if more else len(steps)
+            act = self._act(name, tools)
             try:
-                self._act(name, tools).perform(_steps(self._plan.plans[name], preparing=False))
+                act.perform(steps[:count], steps[count:])
+                self._late[name] = (act, steps[count:])
+            finally:
+                meeting.leave()
+
+        def go_on(name: str) -> None:
+            try:
+                if name in late:
+                    act, steps = late[name]
+                    act.perform(steps)
+                else:
+                    change(name)
             except ToolkitError as error:
                 if len(self._failures) >= self._allowed:
                     why = own_words(name, error.message).splitlines()[0]
                     meeting.abort(f"{name} failed: {why}")
                 raise
-            finally:
-                meeting.leave()
 
-        failed = self._retire(batch) or self._at_once(batch, change, meeting.abort)
+        failed = retire({name: self._tools[name] for name in batch}, self._plan, self._facts)
+        failed |= self._at_once([*late, *([] if failed else batch)], go_on, meeting.abort)
+        # Their release has passed, whoever interrupts the next batch.
+        cut = [name for name in late if isinstance(failed.get(name), InterruptionError)]
+        failed = {name: error for name, error in failed.items() if name not in cut}
+        self._judge(batch, [name for name in late if name not in cut], failed)
+        self._complete(cut)
+
+    def _judge(
+        self, batch: Sequence[str], late: Sequence[str], failed: Mapping[str, ToolkitError]
+    ) -> None:
+        """Undo the hosts that `failed`, and their whole batch where too many did; end those that have no step left."""
         causes = {name: e for name, e in failed.items() if not isinstance(e, CalledOffError)}
         self._failures.update(causes)
         whole_batch = bool(failed) and len(self._failures) > self._allowed
-        undone = [name for name in batch if whole_batch or name in failed]
+        undone = [n for n in (*late, *batch) if n in failed or (whole_batch and n in batch)]
         live = [name for name in batch if name not in undone]
         for name in live:
             self._keeping.joined(name)
+        self._late = {name: self._late[name] for name in live if self._late[name][1]}
+        done = [n for n in (*late, *live) if n not in undone and n not in self._late]
         # A release that proves no good on a later host has proven it for the earlier ones, too.
-        proving = [name for name in live if is_declared(self._plan.plans[name])]
+        proving = [name for name in done if is_declared(self._plan.plans[name])]
         self._passed += proving
-        if ended := [name for name in live if name not in proving]:
+        if ended := [name for name in done if name not in proving]:
             at_once(len(ended), ended, self._end_live)
         if undone:
             neighbour = CalledOffError("another host of its batch failed")
@@ -198,32 +230,12 @@ class Rollout:
                 len(undone), undone, lambda name: self._undo(name, failed.get(name) or neighbour)
             )
 
-    def _retire(self, batch: Sequence[str]) -> dict[str, ToolkitError]:
-        """Let no standby take over whose slot is about to be emptied, or to hold a release that no gate has seen.
-
-        Return the error of each host where a router refused.
-        """
-        model, labels = self._plan.model, {name: self._tools[name].host.label for name in batch}
-        retired = {
-            f"{label}.{step.slot}".lstrip(".")
-            for name, label in labels.items()
-            for step in self._plan.plans[name].steps
-            if step.kind in (StepKind.STOP, StepKind.START, StepKind.DOZE)
-        }
-        known = Routes.from_json(self._facts[batch[0]].routes)
-        if without_standby(known, model, retired) != known:
-            try:
-                self._tools[batch[0]].routers.change(
-                    lambda routes: without_standby(routes, model, retired), set(labels.values())
-                )
-            except ToolkitError as error:
-                return dict.fromkeys(batch, error)
-        return {}
-
     def _at_once(
         self, names: Sequence[str], act: Callable[[str], None], abort: Callable[[str], None]
     ) -> dict[str, ToolkitError]:
         """Perform `act` for all names in threads; return the errors by name. Ctrl-C ends all of them."""
+        if not names:
+            return {}
         found: dict[str, ToolkitError] = {}
         at_work: set[str] = set()
         interruption = self._tools[names[0]].interruption
@@ -266,6 +278,14 @@ class Rollout:
             before = self._plan.plans[name].previous
             words = f"restored: {before.title}" if before else "restored: nothing runs"
         self._states[name] = HostState(words, deployment)
+
+    def _complete(self, names: Sequence[str]) -> None:
+        """End the deployments of hosts that had the release already when this command was interrupted."""
+        for name in names:
+            deployment, release = self._open.pop(name), self._plan.plans[name].release
+            done = complete(self._tools[name], deployment, "interrupted", self._order.timing)
+            words = f"live: {release.title}" if done.completes and release else "restored"
+            self._states[name] = HostState(words, deployment)
 
     def _end_passed(self) -> None:
         """End the deployments of hosts on which the release passed: as live, or undone where it failed elsewhere."""

@@ -187,10 +187,22 @@ def undo(tools: Tools, deployment: int, reason: str, timing: Timing) -> Recovery
 
     Raises HostError where the deployment has ended: only a command that has taken the lock of the host over ends it.
     """
+    return _end(tools, _opened(tools, deployment), reason, timing, may_complete=False)
+
+
+def complete(tools: Tools, deployment: int, reason: str, timing: Timing) -> Recovery:
+    """End `deployment` as live where its release has the traffic and answers, else as `undo` does.
+
+    The former replica stays for a rollback. Raises HostError where the deployment has ended, as `undo` does.
+    """
+    return _end(tools, _opened(tools, deployment), reason, timing, may_complete=True)
+
+
+def _opened(tools: Tools, deployment: int) -> Deployment:
     found = next((each for each in tools.history.unfinished() if each.id == deployment), None)
     if found is None:
         raise lock_lost()
-    return _end(tools, found, reason, timing, may_complete=False)
+    return found
 
 
 def _end(
