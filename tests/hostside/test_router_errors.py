@@ -20,7 +20,8 @@ from toolkit.planning.routing.routes import Target
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
 WRONG = "tk-wrong-" + "w" * 32
 TINY = {"model": "tiny"}
-SLOW = {**TINY, "pause": 4}
+# The engine keeps its answer to itself.
+SLOW = {**TINY, "gated": True}
 LONG = json.dumps(SLOW).ljust(20_000).encode()
 INVALID = "invalid_request_error"
 
@@ -28,7 +29,7 @@ INVALID = "invalid_request_error"
 @pytest.fixture(scope="module")
 def locked() -> Iterator[Lab]:
     """A router with keys, a model that serves and one that is down."""
-    with lab(router_client_silence="1s", router_idle_timeout="2s") as running:
+    with lab(router_client_silence="1s") as running:
         made = Site(running)
         running.apply(with_model(running.routes, "dead", (Target("blue", 1, 100),), created=7))
         running.up("tiny", "blue", "green")
@@ -36,6 +37,24 @@ def locked() -> Iterator[Lab]:
         yield running
         made.blue.stop()
         made.green.stop()
+
+
+@pytest.fixture(scope="module")
+def impatient() -> Iterator[Lab]:
+    """A router with keys that waits for no answer: each one is too late."""
+    with lab(router_idle_timeout="200ms") as running:
+        made = Site(running)
+        running.give(ring())
+        yield running
+        made.blue.stop()
+        made.green.stop()
+
+
+@pytest.fixture
+def asked(request: pytest.FixtureRequest, status: int) -> Lab:
+    """The router that answers a case with its status."""
+    running: Lab = request.getfixturevalue("impatient" if status == 504 else "locked")
+    return running
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +100,7 @@ CASES = [
     ids=[f"{each[4]}-{number}" for number, each in enumerate(CASES)],
 )
 def test_each_path_has_the_errors_of_its_api(
-    locked: Lab,
+    asked: Lab,
     prefix: str,
     headers: dict[str, str],
     body: Any,
@@ -91,7 +110,7 @@ def test_each_path_has_the_errors_of_its_api(
     of_anthropic: str,
 ) -> None:
     at = {**headers, "X-Request-Id": "mine-1"}
-    found, answer, given = locked.ask(prefix + CHAT, body, **at)
+    found, answer, given = asked.ask(prefix + CHAT, body, **at)
     assert (found, set(answer), set(answer["error"])) == (
         status,
         {"error"},
@@ -99,7 +118,7 @@ def test_each_path_has_the_errors_of_its_api(
     )
     assert (answer["error"]["code"], answer["error"]["type"]) == (code, of_openai)
     assert (given["Content-Type"], given["X-Toolkit-Error"]) == ("application/json", code)
-    found, answer, given = locked.ask(prefix + MESSAGES, body, **at)
+    found, answer, given = asked.ask(prefix + MESSAGES, body, **at)
     assert (found, answer["type"], answer["request_id"]) == (status, "error", "mine-1")
     assert (answer["error"]["type"], answer["error"]["code"]) == (of_anthropic, code)
     assert answer["error"]["message"]

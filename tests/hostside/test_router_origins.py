@@ -81,15 +81,30 @@ def test_an_allowed_page_reads_errors_too(
 
 @pytest.fixture(scope="module")
 def failing(blue: Backend) -> Iterator[Lab]:
-    """A router whose pages may read everything, and with little patience."""
-    with router(blue, APP, router_idle_timeout="2s", router_client_silence="1s") as running:
+    """A router whose pages may read everything, and with little patience for their bodies."""
+    with router(blue, APP, router_client_silence="1s") as running:
         down = Target("blue", 1, 100)
         running.apply(with_model(running.routes, "dead", (down,), created=7))
         running.up("tiny", "blue")
         yield running
 
 
-SLOW = {"model": "tiny", "pause": 4}
+@pytest.fixture(scope="module")
+def impatient(blue: Backend) -> Iterator[Lab]:
+    """A router that waits for no answer: each one is too late."""
+    with router(blue, APP, router_idle_timeout="200ms") as running:
+        yield running
+
+
+@pytest.fixture
+def asked(request: pytest.FixtureRequest, status: int) -> Lab:
+    """The router that answers a case with its status."""
+    running: Lab = request.getfixturevalue("impatient" if status == 504 else "failing")
+    return running
+
+
+# The engine keeps its answer to itself.
+SLOW = {"model": "tiny", "gated": True}
 
 
 FAILURES: list[tuple[str, str, object, int]] = [
@@ -112,13 +127,13 @@ FAILURES: list[tuple[str, str, object, int]] = [
 
 
 def fail(
-    failing: Lab, blue: Backend, path: str, method: str, body: object, status: int
+    running: Lab, blue: Backend, path: str, method: str, body: object, status: int
 ) -> tuple[int, Any, http.client.HTTPMessage]:
     """Ask as a page does, such that the answer has `status`."""
     coding = {"Content-Encoding": "gzip"} if status == 415 else {}
     blue.broken = status == 502
     try:
-        return failing.ask(path, body, method, Origin=APP, **coding)
+        return running.ask(path, body, method, Origin=APP, **coding)
     finally:
         blue.broken = False
 
@@ -129,9 +144,9 @@ def fail(
     ids=[f"{each[3]}-{number}" for number, each in enumerate(FAILURES)],
 )
 def test_a_page_reads_why_it_failed(
-    failing: Lab, blue: Backend, method: str, path: str, body: object, status: int
+    asked: Lab, blue: Backend, method: str, path: str, body: object, status: int
 ) -> None:
-    found, answer, headers = fail(failing, blue, path, method, body, status)
+    found, answer, headers = fail(asked, blue, path, method, body, status)
     assert (found, headers[ALLOW], headers["Vary"]) == (status, APP, "Origin")
     assert answer["error"]["code"] == headers["X-Toolkit-Error"]
     assert "X-Toolkit-Error" in headers["Access-Control-Expose-Headers"]
@@ -147,11 +162,11 @@ def test_a_page_reads_why_it_failed(
     ],
 )
 def test_errors_are_as_the_description_says(
-    failing: Lab, blue: Backend, path: str, method: str, body: object, status: int
+    asked: Lab, blue: Backend, path: str, method: str, body: object, status: int
 ) -> None:
     document = described()
     promise = promised(document, path, status)
-    found, answer, headers = fail(failing, blue, path, method, body, status)
+    found, answer, headers = fail(asked, blue, path, method, body, status)
     assert found == status
     assert all(headers[name] for name in promise["headers"])
     schema = promise["content"]["application/json"]["schema"]
