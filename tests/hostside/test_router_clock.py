@@ -17,7 +17,8 @@ sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
 import use_quotas
 
-PAUSE = 4.0
+# HAProxy takes a second and more for a step of the clock.
+PAUSE = 2.5
 
 
 def pause(site: Site) -> None:
@@ -39,13 +40,13 @@ def test_requests_wait_no_longer_after_a_pause_of_the_machine(site: Site, pace: 
     asked.ask(2)
     for _, status, waited, _ in asked.all():
         assert status == 200
-        assert waited < PAUSE / 2
+        assert waited < PAUSE - 1
 
 
 def test_a_quota_ends_no_later_after_a_pause_of_the_machine(site: Site) -> None:
     site.lab.give(ring(tokens_per_day=5))
     pause(site)
-    ends = int(time.time()) + 2
+    ends = int(time.time()) + 1
     use_quotas.tell(str(site.lab.root), {"ann": f"{ends}|tokens|day|2026-01-01T00:00:00Z"})
 
     def refused() -> bool:
