@@ -67,14 +67,59 @@ def test_init_writes_the_shipped_files_and_never_overwrites(desk: Desk) -> None:
     )
     assert desk.file.read_text() == shipped_text(REGISTRY)
     assert (desk.place / SCHEMA).read_text() == shipped_text(SCHEMA)
+    assert desk("init").err == (
+        "error: model_registry.yaml is here already, and is not overwritten\n"
+        "hint: toolkit registry check\n"
+    )
     desk.file.unlink()
+    assert desk("init").out == "wrote model_registry.yaml\nnext: toolkit registry list\n"
+    desk.file.unlink()
+    (desk.place / SCHEMA).write_text("of another release")
     again = desk("init")
     assert (again.code, again.err) == (
         2,
         "error: model_registry.schema.json is here already, and is not overwritten\n"
-        "hint: toolkit registry check\n",
+        "hint: move it away, then toolkit registry init\n",
     )
     assert not desk.file.exists()
+
+
+def test_init_writes_the_registry_that_other_commands_read(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its option and by the variable; and what is said of a missing one leads there."""
+    missing = desk("list", "--registry", "some where/models.yaml")
+    assert missing.err.endswith("hint: toolkit registry init --registry 'some where/models.yaml'\n")
+    nowhere = desk("init", "--registry", "some where/models.yaml")
+    assert nowhere.err.endswith("hint: mkdir -p 'some where'\n")
+    (desk.place / "some where").mkdir()
+    first = desk("init", "--registry", "some where/models.yaml")
+    assert first.out.splitlines() == [
+        "wrote some where/models.yaml",
+        "wrote some where/model_registry.schema.json",
+        "next: toolkit registry list --registry 'some where/models.yaml'",
+    ]
+    monkeypatch.setenv("TOOLKIT_REGISTRY", "mine.yaml")
+    desk("init")
+    assert desk("list").code == 0
+    assert (desk.place / "mine.yaml").read_text() == shipped_text(REGISTRY)
+    assert not desk.file.exists()
+
+
+def test_no_hint_about_an_empty_registry_leads_back_to_the_same_error(desk: Desk) -> None:
+    desk.file.write_text("# soon\n")
+    said = desk("list")
+    assert said.err.endswith("hint: move it away, then toolkit registry init\n")
+    desk.file.rename(desk.place / "away.yaml")
+    assert desk("init").code == desk("list").code == 0
+
+
+def test_a_pin_is_recorded_in_the_home_that_is_named(desk: Desk) -> None:
+    desk.file.write_text(TEXT)
+    desk.hub.publish("acme/tiny", FILES)
+    assert desk("pin", "tiny", "--home", "here").code == 0
+    assert "registry pin" in (desk.place / "here" / "audit" / "log.jsonl").read_text()
+    assert desk("accept", "tiny@a", "--home", "there").code == 0
 
 
 def test_the_shipped_registry_is_listed_shown_and_checked(desk: Desk) -> None:
@@ -147,7 +192,7 @@ FAULTS = [
     (("show", "tiny@b"), "error: no version 'b' of tiny\nhint: known: a\n"),
     (("pin", "tiny", "v1", "--lock-only"), "error: --lock-only writes digests of versions that stand in the registry; it takes no REF\nhint: toolkit registry pin tiny --lock-only\n"),
     (("pin", "tiny", "--as", "a"), "error: tiny@a exists\nhint: give another name with --as\n"),
-    (("list", "--registry", "none.yaml"), "error: none.yaml does not exist\nhint: toolkit registry init\n"),
+    (("list", "--registry", "none.yaml"), "error: none.yaml does not exist\nhint: toolkit registry init --registry none.yaml\n"),
 ]  # fmt: skip
 
 

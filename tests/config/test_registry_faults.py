@@ -182,8 +182,8 @@ def test_the_first_of_several_faults_in_the_order_of_the_file_is_told(tmp_path: 
 
 # bytes of the file -> message after the path, hint
 FILES = [
-    (b"", ": the registry is empty", "toolkit registry init"),
-    (b"# nothing yet\n", ": the registry is empty", "toolkit registry init"),
+    (b"", ": the registry is empty", "move it away, then toolkit registry init --registry {path}"),
+    (b"# nothing yet\n", ": the registry is empty", "move it away, then toolkit registry init --registry {path}"),
     (b"just words", ":1:1: expected a mapping (`key: value` lines), not the text 'just words'", "known here: models, policy"),
     (b"- a\n", ":1:1: expected a mapping (`key: value` lines), not a list", "known here: models, policy"),
     (b"models: {tiny: {}}\n", ":1:10: 'tiny' has no version", "toolkit registry pin tiny"),
@@ -202,7 +202,7 @@ def test_files_that_are_no_registry(tmp_path: Path, data: bytes, message: str, h
     path.write_bytes(data)
     with pytest.raises(InputError) as caught:
         load_registry(path)
-    assert (caught.value.message, caught.value.hint) == (f"{path}{message}", hint)
+    assert (caught.value.message, caught.value.hint) == (f"{path}{message}", hint.format(path=path))
 
 
 def test_a_missing_file_a_directory_and_a_pipe(tmp_path: Path) -> None:
@@ -210,7 +210,11 @@ def test_a_missing_file_a_directory_and_a_pipe(tmp_path: Path) -> None:
 
     os.mkfifo(tmp_path / "pipe")
     for name, message, hint in [
-        ("absent.yaml", "does not exist", "toolkit registry init"),
+        (
+            "absent.yaml",
+            "does not exist",
+            f"toolkit registry init --registry {tmp_path}/absent.yaml",
+        ),
         (".", "is a directory", "name a file"),
         ("pipe", "is not a regular file", "name a file"),
     ]:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 REGISTRY = "model_registry.yaml"
 SCHEMA = "model_registry.schema.json"
+
+
+def of_registry(command: str, path: Path) -> str:
+    """Return the command for the registry `path`, with the option where that is not the one that commands take."""
+    return command if path == Path(REGISTRY) else f"{command} --registry {quote(str(path))}"
 
 
 def shipped_text(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 
 from toolkit.cli.arguments.options import (
     dry_run_option,
+    home_option,
     json_option,
     registry_option,
     source_option,
@@ -28,7 +28,9 @@ from toolkit.cli.views.version import (
     version_name,
     version_rows,
 )
+from toolkit.config.paths import absolute
 from toolkit.config.registry.lock_file import Lock, read_lock
+from toolkit.config.shipped import of_registry
 from toolkit.domain.registry.model import Registry
 from toolkit.errors import InputError
 from toolkit.workflows.registry.init import write_shipped
@@ -155,16 +157,17 @@ def _check_failure(registry_path: str, faults: Sequence[Finding]) -> InputError 
 @source_option()
 @dry_run_option("Say what would be written; write nothing.")
 @registry_option()
+@home_option()
 @json_option()
 def pin(
     model: str,
     ref: str,
     name: str,
     lock_only: bool,
-    source: str,
     dry_run: bool,
     registry_path: str,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Pin what REF of MODEL is today (default: what it tracks) as its newest version.
 
@@ -181,7 +184,7 @@ def pin(
         )
 
     how: dict[str, Any] = {
-        "open_hub": open_hub, "report": note, "accept": accept_owner(source), "dry_run": dry_run,
+        "open_hub": open_hub, "report": note, "accept": accept_owner(options["source"]), "dry_run": dry_run,
     }  # fmt: skip
     pins = (
         lock_named(path, model, **how)
@@ -189,7 +192,7 @@ def pin(
         else (pin_named(path, model, ref, version=name, **how),)
     )
     for each in () if dry_run else pins:
-        take_over_gating(home_directory(os.environ.get("TOOLKIT_HOME")), each)
+        take_over_gating(home_directory(options["home"]), each)
     if as_json:
         print_json({"pinned": [pin_json(each) for each in pins], "dry_run": dry_run})
         return
@@ -201,8 +204,9 @@ def pin(
 @changing(at_once=True)
 @click.argument("version", metavar="MODEL@VERSION")
 @registry_option()
+@home_option()
 @json_option()
-def accept(version: str, registry_path: str, as_json: bool) -> None:
+def accept(version: str, registry_path: str, as_json: bool, **_: Any) -> None:
     """Make a candidate a version like any other, without deploying it."""
     from toolkit.workflows.registry.update import accept_version
 
@@ -214,16 +218,18 @@ def accept(version: str, registry_path: str, as_json: bool) -> None:
 
 
 @registry.command()
+@registry_option()
 @json_option()
-def init(as_json: bool) -> None:
-    """Write the shipped registry and its schema into this directory."""
-    written = write_shipped(Path.cwd())
+def init(registry_path: str, as_json: bool) -> None:
+    """Write the shipped registry, and its schema beside it."""
+    path = Path(registry_path)
+    written = write_shipped(path)
     if as_json:
-        print_json({"written": [str(path) for path in written]})
+        print_json({"written": [str(absolute(str(each))) for each in written]})
         return
-    for path in written:
-        say(f"wrote {path.name}")
-    say("next: toolkit registry list")
+    for each in written:
+        say(f"wrote {each}")
+    say(f"next: {of_registry('toolkit registry list', path)}")
 
 
 def _read(registry_path: str) -> tuple[Registry, Lock]:

@@ -8,7 +8,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -297,8 +297,9 @@ def install(
 @schedule.command()
 @changing(at_once=True)
 @to_option()
+@home_option()
 @json_option()
-def remove(directory: str | None, as_json: bool) -> None:
+def remove(directory: str | None, as_json: bool, **_: Any) -> None:
     """Remove the timer from this machine; schedule and record stay."""
     from toolkit.workflows.schedule.install import remove_timer
 

@@ -13,6 +13,7 @@ from toolkit.config.registry.checks import is_commit, spanning_faults
 from toolkit.config.registry.faults import empty_value_faults, schema_faults
 from toolkit.config.registry.inheritance import inherit, values_of
 from toolkit.config.registry.schema import ModelSpec, RegistrySpec
+from toolkit.config.shipped import of_registry
 from toolkit.config.text_file import read_text
 from toolkit.config.yaml_text import Fault, Where, YamlText, read_yaml
 from toolkit.domain.gates.guard import Guard
@@ -77,7 +78,7 @@ def read_registry(path: Path, *, unpinned: bool = False) -> RegistryFile:
 
 def read_registry_text(path: Path) -> str:
     """Return the text of the registry's file; raises InputError where it cannot be read."""
-    return read_text(path, limit=MAX_BYTES, hint="toolkit registry init")
+    return read_text(path, limit=MAX_BYTES, hint=of_registry("toolkit registry init", path))
 
 
 def parse_registry(path: Path, text: str, *, unpinned: bool = False) -> RegistryFile:
@@ -104,7 +105,12 @@ def _read(
     document, faults = read_yaml(path, text)
     found = list(faults)
     if document.data in (None, {}):
-        empty = document.found((), "the registry is empty", hint="toolkit registry init")
+        # What is there is not overwritten: it may be a person's comments.
+        empty = document.found(
+            (),
+            "the registry is empty",
+            hint=f"move it away, then {of_registry('toolkit registry init', path)}",
+        )
         return None, tuple(found or [empty])
     if unpinned:
         _fill_versions(document)

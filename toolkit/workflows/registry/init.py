@@ -1,32 +1,57 @@
-"""Start a registry: write the shipped one and its schema into a directory without one."""
+"""Start a registry: write the shipped one and its schema where there is none."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
-from toolkit.config.shipped import REGISTRY, SCHEMA, shipped_text
+from toolkit.config.shipped import REGISTRY, SCHEMA, of_registry, shipped_text
 from toolkit.errors import InputError
 
 
-def write_shipped(directory: Path) -> tuple[Path, ...]:
-    """Write the shipped registry and its JSON Schema into `directory`; return the paths.
+def write_shipped(path: Path) -> tuple[Path, ...]:
+    """Write the shipped registry as `path` and its JSON Schema beside it; return the paths that were written.
 
-    Raises InputError where one of them is there already, and then writes neither.
+    A schema that is there already with the same text stays. Raises InputError where the registry or another schema is
+    there, and then writes neither, and where a file cannot be written.
     """
-    texts = {directory / name: shipped_text(name) for name in (REGISTRY, SCHEMA)}
-    for path in texts:
-        if path.exists() or path.is_symlink():
+    texts = {path: shipped_text(REGISTRY), path.with_name(SCHEMA): shipped_text(SCHEMA)}
+    if _is_there(path):
+        raise InputError(
+            f"{path} is here already, and is not overwritten",
+            hint=of_registry("toolkit registry check", path),
+        )
+    schema = path.with_name(SCHEMA)
+    if _is_there(schema):
+        if not _has(schema, texts[schema]):
             raise InputError(
-                f"{path.name} is here already, and is not overwritten",
-                hint="toolkit registry check",
+                f"{schema} is here already, and is not overwritten",
+                hint=f"move it away, then {of_registry('toolkit registry init', path)}",
             )
-    for path, text in texts.items():
+        del texts[schema]
+    for each, text in texts.items():
         try:
-            with path.open("x", encoding="utf-8") as file:
+            with each.open("x", encoding="utf-8") as file:
                 file.write(text)
+        except FileNotFoundError:
+            raise InputError(
+                f"{each} cannot be written: there is no directory {each.parent}",
+                hint=f"mkdir -p {quote(str(each.parent))}",
+            ) from None
         except OSError as error:
             raise InputError(
-                f"{path} cannot be written: {error.strerror}",
+                f"{each} cannot be written: {error.strerror}",
                 hint="check the directory's permissions",
             ) from None
     return tuple(texts)
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
+
+
+def _has(path: Path, text: str) -> bool:
+    try:
+        return path.is_file() and path.read_bytes() == text.encode()
+    except OSError:
+        return False
