@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import fields
+from typing import Any, TypeVar
 
 from toolkit.domain.bounds import TEXT
 from toolkit.domain.deployment.release import OpenDeployment, Release
@@ -26,6 +27,7 @@ from toolkit.errors import HostError
 from toolkit.hostside.guard_names import order_path
 from toolkit.hostside.sleeping import SERVING
 
+T = TypeVar("T")
 # The end of the year 9999, the last that a calendar here knows.
 _LATEST = 253_402_300_799.0
 # Characters of an error's words, which may quote the whole answer.
@@ -56,49 +58,22 @@ def _facts(name: str, data: Mapping[str, Any]) -> HostFacts:
     opened, guards = _opened(data["opened"], unread), _guards(data["guards"], unread)
     left = (_opened(each, unread, left_record(each["rollout"])) for each in data["left_to_guards"])
     left_to_guards = tuple(filter(None, left))
-    return HostFacts(
+    return _made(
+        HostFacts,
+        data,
         name=name,
-        observed_at=data["observed_at"],
-        init=data["init"],
-        os=data["os"],
-        python=data["python"],
-        memory=data["memory"],
-        memory_available=data["memory_available"],
-        disk_free=data["disk_free"],
-        disk_total=data["disk_total"],
-        files_free=data["files_free"],
-        noexec=data["noexec"],
-        tmp_free=data["tmp_free"],
-        os_id=data["os_id"],
-        os_version=data["os_version"],
-        kernel=data["kernel"],
-        architecture=data["architecture"],
-        confines=data["confines"],
-        fences=tuple(data["fences"]),
-        watched=data["watched"],
-        unlogged=data["unlogged"],
-        accelerators=tuple(data["accelerators"]),
-        driver_fault=data["driver_fault"],
-        cpus=data["cpus"],
         devices=tuple(Device(**device) for device in data["devices"]),
-        engines=tuple(data["engines"]),
-        snapshots=tuple(data["snapshots"]),
-        converged=data["converged"],
-        missing_libraries=tuple(data["missing_libraries"]),
         slots=slots,
-        router=RouterFacts(
+        router=_made(
+            RouterFacts,
+            router,
             running=bool(router["running"]),
             bind=router["bind"] or "",
             version=router["version"] or "",
             workers=router["workers"] or 0,
             drift=tuple(router["drift"] or ()),
-            tls=router["tls"],
-            keys=router["keys"],
-            locked=router["locked"],
-            ring_digest=router["ring_digest"],
+            address="",
         ),
-        routes=data["routes"],
-        used_ports=tuple(data["used_ports"]),
         opened=opened,
         left_to_guards=left_to_guards,
         damaged=(*data["damaged"], *unread),
@@ -107,6 +82,15 @@ def _facts(name: str, data: Mapping[str, Any]) -> HostFacts:
         guards=guards,
         settings=dict(data["settings"]) if data["settings"] is not None else None,
     )
+
+
+def _made(kind: type[T], data: Mapping[str, Any], **others: Any) -> T:
+    """Return facts of the `kind`: `others`, and each further field from the value of its name in `data`."""
+    for each in fields(kind):  # type: ignore[arg-type]
+        if each.name not in others:
+            value = data[each.name]
+            others[each.name] = tuple(value) if str(each.type).startswith("tuple") else value
+    return kind(**others)
 
 
 def own_routes(routes: Mapping[str, Any], host: Host) -> dict[str, Any]:
@@ -198,50 +182,26 @@ def _guards(data: Sequence[Mapping[str, Any]], unread: list[str]) -> tuple[Guard
 
 
 def _slot(data: Mapping[str, Any]) -> SlotFacts:
-    return SlotFacts(
-        model=data["model"],
-        slot=data["slot"],
-        port=data["port"],
+    return _made(
+        SlotFacts,
+        data,
         release=Release.from_json(data["release"]) if data["release"] else None,
-        devices=tuple(data["devices"]),
         process=ProcessState(data["process"]),
-        healthy=data["healthy"],
-        weight=data["weight"],
-        sessions=data["sessions"],
-        memory=data["memory"],
-        device_memory=data["device_memory"],
-        started_at=data["started_at"],
-        drift=tuple(data["drift"]),
-        fences=tuple(data["fences"]),
         hung_at=data["hung"].get("at"),
         hung=data["hung"].get("why", ""),
-        rests=data["rests"],
-        can_rest=data["can_rest"],
-        dozes=data["dozes"],
+        # From the routes, see `share_of` and `asleep_of`.
+        share=0,
+        asleep="",
+        serves_awake=False,
     )
 
 
 def _guard(data: Mapping[str, Any]) -> GuardFacts:
     order = data["order"]
-    return GuardFacts(
-        must_go=data["must_go"],
-        model=order["model"],
-        slot=order["slot"],
-        former=order["former"],
-        release=order["release"],
-        version=order["version"],
-        rollout=order["rollout"],
+    return _made(
+        GuardFacts,
+        {**order, **data},
         phase=GuardPhase(order["phase"]),
-        since=order["since"],
-        seconds=order["seconds"],
-        share=order["share"],
-        watched=data["watched"],
-        requests=data["requests"],
-        probes=data["probes"],
         figures=tuple(Figure(**each) for each in data["figures"]),
         verdict=GateResult.from_json(data["verdict"]) if data["verdict"] else None,
-        withdrawn=data["withdrawn"],
-        withdrawn_at=data["withdrawn_at"],
-        wish=data["wish"],
-        looked_at=data["looked_at"],
     )
