@@ -1,4 +1,7 @@
-"""In a narrow terminal no line of any command is wider than that, save for what people copy and programs read."""
+"""In a narrow terminal no line of any command is wider than that, those on standard error included.
+
+What people copy and programs read stays as it is.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,8 @@ def test_every_command_about_a_fleet_folds(
             line = line.replace("ID", entries[0]["id"])
         said = prompt(*line.split())
         assert said.code == 0, (line, said.out, said.err)
-        if not line.startswith(WHOLE) and (lines := wide(said.out, width)):
+        lines = wide(said.err if line.startswith(WHOLE) else said.out + said.err, width)
+        if lines:
             found[line] = lines
     assert found == {}
 
@@ -53,7 +57,8 @@ def test_every_command_of_this_machine_folds(
     for line in on_this_machine(prompt, monkeypatch):
         said = prompt(*line.split())
         assert said.code == 0, (line, said.out, said.err)
-        if not line.startswith(WHOLE) and (lines := wide(said.out, width)):
+        lines = wide(said.err if line.startswith(WHOLE) else said.out + said.err, width)
+        if lines:
             found[line] = lines
     assert found == {}
 

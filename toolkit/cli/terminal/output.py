@@ -21,8 +21,7 @@ def require_one_form(*, csv: bool, json: bool) -> None:
 
 def say(text: str = "") -> None:
     """Print lines of the result to standard output, folded between words where the terminal is narrower."""
-    width = terminal_width()
-    say_whole("\n".join(folded for line in text.split("\n") for folded in folded_line(line, width)))
+    say_whole(folded(text, terminal_width()))
 
 
 def say_whole(text: str) -> None:
@@ -38,8 +37,13 @@ def say_file(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Print a remark or progress to standard error, which leaves results clean for pipes."""
-    click.echo(text, err=True)
+    """Print a remark or progress to standard error, which leaves results clean for pipes; folded as by `say`."""
+    click.echo(folded(text, terminal_width(errors=True)), err=True)
+
+
+def folded(text: str, width: int) -> str:
+    """Return lines folded between words, so that none has more than `width` columns."""
+    return "\n".join(part for line in text.split("\n") for part in folded_line(line, width))
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]], width: int = 0) -> None:

@@ -10,6 +10,8 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import TextIO, TypeGuard
 
 import click
 
@@ -34,22 +36,31 @@ _TONES = {
 _TONE_OF = {word: tone for tone, words in _TONES.items() for word in words}
 
 
-def terminal_width() -> int:
-    """Return the columns of `COLUMNS`, else of the terminal; in a pipe a row is one line, for `grep` and `awk`."""
-    if not os.environ.get("COLUMNS") and not _is_terminal():
+def terminal_width(*, errors: bool = False) -> int:
+    """Return the columns of `COLUMNS`, else of the terminal of standard output, or of that for `errors`.
+
+    In a pipe a row is one line, for `grep` and `awk`.
+    """
+    stream = sys.stderr if errors else sys.stdout
+    if not os.environ.get("COLUMNS") and not _is_terminal(stream):
         return _ENDLESS
-    return max(shutil.get_terminal_size((WIDTH, 24)).columns, 20)
+    columns = shutil.get_terminal_size((0, 0)).columns
+    if not columns and _is_terminal(stream):
+        # Python asks the terminal of standard output alone, which may be a pipe.
+        with suppress(OSError):
+            columns = os.get_terminal_size(stream.fileno()).columns
+    return max(columns or WIDTH, 20)
 
 
 def has_colours() -> bool:
     """Return whether standard output takes colours: a terminal, without `NO_COLOR` and `TERM=dumb`."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
-    return _is_terminal()
+    return _is_terminal(sys.stdout)
 
 
-def _is_terminal() -> bool:
-    return sys.stdout is not None and sys.stdout.isatty()
+def _is_terminal(stream: TextIO | None) -> TypeGuard[TextIO]:
+    return stream is not None and stream.isatty()
 
 
 def table_lines(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import threading
 import time
@@ -12,6 +11,8 @@ from typing import TextIO
 import click
 
 from toolkit.cli.terminal.columns import columns, cut
+from toolkit.cli.terminal.output import folded
+from toolkit.cli.terminal.table import terminal_width
 from toolkit.domain.quantity import format_seconds, format_size
 
 LIVE_EVERY = 0.2
@@ -73,7 +74,7 @@ class PullProgress:
         if not self._live:
             self._print(text)
             return
-        width = max(shutil.get_terminal_size().columns - 1, 20)
+        width = terminal_width(errors=True) - 1
         self._clear()
         self._line = cut(text, width)
         click.echo(self._line, file=self._stream, nl=False)
@@ -91,7 +92,7 @@ class PullProgress:
 
     def _print(self, text: str) -> None:
         self._clear()
-        click.echo(text, file=self._stream)
+        click.echo(folded(text, terminal_width(errors=True)), file=self._stream)
 
     def _clear(self) -> None:
         if self._line:
