@@ -236,6 +236,13 @@ GENERAL = "The API is at /v1: GET /v1/models, POST /v1/chat/completions."
         ("/v1/audio/speech", "Speech is not made here."),
         ("/v1/moderations", "Moderation is not served here."),
         ("/v1/fine_tuning/jobs", "Fine-tuning is not served here."),
+        # no stored answers, though their paths go on like those of one
+        ("/v1/responses/input_tokens", "Use POST /v1/messages/count_tokens or POST /tokenize."),
+        ("/v1/responses/input_tokens/", "Use POST /v1/messages/count_tokens or POST /tokenize."),
+        ("/v1/responses/compact", "Conversations are not compacted here."),
+        ("/v1/chat/completions/render", GENERAL),
+        ("/v1/chat/completions/batch", GENERAL),
+        ("/v1/conversations/conv_1", "Conversations are not stored here."),
         ("/pause", GENERAL),
         ("/pause/", GENERAL),
         ("/invocations/", GENERAL),
