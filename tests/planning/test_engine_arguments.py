@@ -10,7 +10,7 @@ import pytest
 
 from tests.planning.facts import GB, gpu, host, version
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.deployment.release import Span
+from toolkit.domain.deployment.release import Release, Span
 from toolkit.domain.engines.engine import EngineLock
 from toolkit.domain.files.capabilities import Capabilities, ModelFacts
 from toolkit.domain.files.snapshot import FileDigest, Snapshot
@@ -243,6 +243,16 @@ def test_a_release_is_exactly_what_runs() -> None:
 def test_a_versions_own_checks_replace_the_default_one() -> None:
     own = Check(prompt="2+2?", contains="4")
     assert build_release(version(checks=(own,)), FILES, LOCK, host(), number=1).checks == (own,)
+
+
+def test_the_patience_of_requests_goes_with_a_release_and_starts_none_anew() -> None:
+    made = build_release(version(hold=300.0), FILES, LOCK, host(), number=3)
+    assert (made.hold, made.as_json()["hold"]) == (300.0, 300.0)
+    assert Release.from_json(made.as_json()).hold == 300.0
+    usual = build_release(version(), FILES, LOCK, host(), number=3)
+    assert "hold" not in usual.as_json()
+    assert Release.from_json(usual.as_json()).hold == 120.0
+    assert usual.same_as(made) and usual == made
 
 
 def test_a_release_survives_its_json() -> None:

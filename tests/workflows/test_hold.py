@@ -110,13 +110,14 @@ def test_requests_wait_while_the_former_release_of_a_failed_swap_starts_again(
     world = World(tmp_path, count)
     world.limits = Limits(serial=count, keep=0)
     world.deploy(release(1, memory=LARGE))
+    new = replace(release(2, memory=LARGE), hold=300.0)
     seen: list[tuple[int, bool]] = []
 
     def look(event: str, host: FakeHost) -> None:
         if event in ("replica absent tiny-green", "replica started tiny-blue"):
             route = world.routes(host.name).routes[0]
             own = route.weight(f"{host.label}.green".lstrip("."))
-            seen.append((own, route.hold == 120 or any(each.weight for each in route.targets)))
+            seen.append((own, route.hold == 300 or any(each.weight for each in route.targets)))
 
     def watch() -> None:
         for each in world.hosts.values():
@@ -125,7 +126,7 @@ def test_requests_wait_while_the_former_release_of_a_failed_swap_starts_again(
     if cut:
         world.raise_at("watch tiny-green", Killed)
         with pytest.raises(Killed):
-            world.deploy(release(2, memory=LARGE))
+            world.deploy(new)
         for name, host in world.hosts.items():
             slots = (replace(each, healthy=each.slot != "green") for each in host.facts.slots)
             world.see(name, slots=tuple(slots))
@@ -135,7 +136,7 @@ def test_requests_wait_while_the_former_release_of_a_failed_swap_starts_again(
         world.behave("v2", Behaviour.DIES_UNDER_TRAFFIC)
         watch()
         with pytest.raises(ReleaseFailedError):
-            world.deploy(release(2, memory=LARGE))
+            world.deploy(new)
     assert set(world.serving().values()) == {"v1"}
     assert seen == [(0, True)] * 2 * count
     assert world.routes(world.host.name).routes[0].hold == 0
@@ -166,4 +167,27 @@ def test_requests_wait_again_once_a_later_command_starts_what_a_killed_swap_had_
     assert held == [True] * count
     assert set(world.serving().values()) == {"v1"}
     assert world.routes(world.host.name).routes[0].hold == 0
+    world.history.close()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_requests_wait_in_a_rollback_for_as_long_as_they_did_in_the_upgrade(
+    tmp_path: Path, count: int
+) -> None:
+    world = World(tmp_path, count)
+    world.limits = Limits(serial=count, keep=0)
+    world.deploy(release(1, memory=LARGE))
+    world.deploy(replace(release(2, memory=LARGE), hold=300.0))
+    held: list[int] = []
+
+    def look(event: str) -> None:
+        if event == "replica started tiny-blue":
+            held.append(world.routes(world.host.name).routes[0].hold)
+
+    world.before(look)
+    world.rollback()
+    assert held == [300] * count
+    notes = world.shown[-1].plans[world.host.name].notes
+    assert any(each.endswith("each for 5 min 00 s at most") for each in notes)
+    assert set(world.serving().values()) == {"v1"}
     world.history.close()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from toolkit.domain.files.capabilities import Capabilities
 from toolkit.domain.quantity import Size, written_size
-from toolkit.domain.registry.model import Check
+from toolkit.domain.registry.model import DEFAULT_HOLD, Check
 
 SLOTS = ("blue", "green")
 PORTS_TO_MEET = 2
@@ -70,7 +70,8 @@ class Release:
     `routing` is the policy that shares requests among replicas, `engine` the id of an engine lock, `snapshot` the
     digest of the files. `args` follow `vllm serve .`; the slot adds the address. `memory` is in bytes. `span` is
     set if several hosts run one replica together. `adapters` come and go in a running replica. `does` is what it can do
-    for clients, None where nobody read the files of its model. `aliases` are the model's other names.
+    for clients, None where nobody read the files of its model. `aliases` are the model's other names. Where it or its
+    successor starts in place of the other, requests wait for up to `hold` seconds.
     """
 
     model: str
@@ -91,6 +92,7 @@ class Release:
     adapters: tuple[ReleaseAdapter, ...] = ()
     does: Capabilities | None = None
     aliases: tuple[str, ...] = ()
+    hold: float = field(default=DEFAULT_HOLD, compare=False)
 
     @property
     def title(self) -> str:
@@ -131,12 +133,12 @@ class Release:
         return replace(self, adapters=other.adapters, version=other.version).same_as(other)
 
     def same_as(self, other: Release) -> bool:
-        """Whether both releases are equal apart from number, from what is known of their abilities, and from units.
+        """Whether both releases are equal apart from number, hold, what is known of their abilities, and units.
 
         What differs for the engine stands in its arguments, and knowing more of a model starts no replica anew.
         """
         mine, theirs = self.as_json(), other.as_json()
-        apart = {"number": 0, "does": None, "memory_written": ""}
+        apart = {"number": 0, "does": None, "memory_written": "", "hold": 0}
         return {**mine, **apart} == {**theirs, **apart}
 
     def as_json(self) -> dict[str, Any]:
@@ -165,6 +167,8 @@ class Release:
             data["aliases"] = list(self.aliases)
         else:
             del data["aliases"]
+        if self.hold == DEFAULT_HOLD:
+            del data["hold"]
         return data
 
     @staticmethod
@@ -172,11 +176,12 @@ class Release:
         """Return the release whose `as_json` is `data`."""
         # Releases of an older toolkit lack these: it had one policy, one host for each replica and no adapters, and it
         # did not read what a model can do.
-        absent = {"span": None, "adapters": (), "does": None, "aliases": ()}
+        absent = {"span": None, "adapters": (), "does": None, "aliases": (), "hold": DEFAULT_HOLD}
         data = {"routing": "least-connections", **absent, **data}
         known = {key: data[key] for key in Release.__dataclass_fields__}
         known["memory"] = Size(known["memory"], data.get("memory_written", ""))
         known["args"], known["aliases"] = tuple(known["args"]), tuple(known["aliases"])
+        known["hold"] = float(known["hold"])
         known["checks"] = tuple(map(Check.from_json, known["checks"]))
         known["adapters"] = tuple(map(ReleaseAdapter.from_json, known["adapters"]))
         if known["span"]:

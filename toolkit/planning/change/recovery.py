@@ -7,7 +7,7 @@ host shows now, never from what the command believed it had done.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from toolkit.domain.deployment.plan import BEGINS, Step, StepKind
 from toolkit.domain.deployment.release import Deployment, Outcome, Release
@@ -37,13 +37,15 @@ def plan_recovery(
     *,
     may_complete: bool,
     returned: bool = False,
+    hold: float = DEFAULT_HOLD,
 ) -> Recovery:
     """Return how to end `deployment`, whose release the guard of any host may have `returned` as no good.
 
     It is completed only where `may_complete` (no step failed), its release has the traffic and answers, and no guard
     has withdrawn it; otherwise the `previous` release gets the traffic back and the new slot is emptied. A share of a
     canary is no traffic that completes anything: it goes back. A replica that was there before the deployment stays
-    unless its release was returned, even where its host has started it again since it died.
+    unless its release was returned, even where its host has started it again since it died. Requests wait for up to
+    `hold` seconds while the previous release starts anew.
     """
     slots = {slot.slot: slot for slot in facts.slots_of(deployment.model)}
     if deployment.action == "stop":
@@ -60,8 +62,11 @@ def plan_recovery(
     if back and new and (new.dozes or _answers(deployment, new)):
         return Recovery(True, *_back(deployment, new))
     stays = new is not None and not returned and _was_there(deployment, new)
+    waits = Step(StepKind.HOLD, "", deployment.slot, seconds=hold)
     unheld = _is_unheld(deployment, facts)
-    steps = _undo(deployment, previous, new, old, withdrawn=withdrawn, stays=stays, unheld=unheld)
+    steps = _undo(
+        deployment, previous, new, old, waits, withdrawn=withdrawn, stays=stays, unheld=unheld
+    )
     return Recovery(False, *steps)
 
 
@@ -153,6 +158,7 @@ def _undo(
     previous: Release | None,
     new: SlotFacts | None,
     old: SlotFacts | None,
+    waits: Step,
     *,
     withdrawn: bool,
     stays: bool,
@@ -160,7 +166,7 @@ def _undo(
 ) -> tuple[str, tuple[Step, ...], str, str]:
     """Return why and by which steps, the new slot and the former one; the new replica `stays` as it is, or ends.
 
-    With `unheld` nothing serves the model, and its requests do not wait.
+    Where requests must wait, the step `waits` lets them. With `unheld` nothing serves the model, and they do not wait.
     """
     steps: list[Step] = []
     old_slot = old.slot if old else ""
@@ -177,7 +183,7 @@ def _undo(
         if gives_up or unheld:
             how = "has woken" if old and old.dozes else "has started"
             why = f"no new requests to it; they wait until the former release {how}"
-            steps.append(Step(StepKind.HOLD, why, deployment.slot, seconds=DEFAULT_HOLD))
+            steps.append(replace(waits, reason=why))
         steps.extend(ended)
         ended = ()
         if old and old.dozes:

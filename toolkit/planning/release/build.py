@@ -60,6 +60,7 @@ def build_release(
         span=Span(version.resources.hosts) if version.resources.hosts > 1 else None,
         does=able,
         aliases=version.aliases,
+        hold=version.hold,
     )
 
 

@@ -17,6 +17,7 @@ from toolkit.domain.deployment.release import (
 from toolkit.domain.gates.guard import Verdict
 from toolkit.domain.hosts.facts import RECORD, FleetFacts, GuardFacts, HostFacts, left_record
 from toolkit.domain.hosts.fleet import Host
+from toolkit.domain.registry.model import DEFAULT_HOLD
 from toolkit.planning.change.judged import baking, guard_of, is_unjudged
 from toolkit.planning.change.keeping import undone_in_turn
 from toolkit.planning.change.recovery import Recovery, plan_recovery, until_returned
@@ -230,6 +231,7 @@ def _end(
         facts,
         may_complete=may_complete,
         returned=is_returned(tools, deployment),
+        hold=declared.hold if (declared := new or previous) else DEFAULT_HOLD,
     )
     tools.say(f"{'completing' if recovery.completes else 'undoing'} it: {recovery.reason}")
     wanted = ((recovery.slot, new), (recovery.previous_slot, previous))
