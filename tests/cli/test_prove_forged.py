@@ -7,6 +7,8 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -230,6 +232,38 @@ def test_a_number_without_an_end_is_none(word: str) -> None:
     text = json.dumps(document, indent=1, sort_keys=True) + "\n"
     with pytest.raises(NotEvidence, match=f"{word} is no number"):
         check(text.encode(), None)
+
+
+def test_half_a_letter_in_the_place_of_a_question_mark_is_found(fleet: Fleet) -> None:
+    """The log's digests take the one for the other."""
+    assert fleet("stop tiny --yes --reason why?").code == 0
+    assert fleet("deploy tiny@v2 --yes --reason why?").code == 0
+    proved(fleet)
+    text = place_of(fleet).read_text()
+    assert "why?" in text
+    assert checked(place_of(fleet)).code == 3
+    place_of(fleet).write_text(text.replace("why?", "why\\ud800"))
+    found = checked(place_of(fleet))
+    assert (found.code, found.out) == (2, "")
+
+
+def test_lists_that_are_nested_too_deeply_are_no_evidence_and_no_heads(tmp_path: Path) -> None:
+    """From which depth on depends on the version of Python, and on the place in the file."""
+    deep = tmp_path / "deep.json"
+    for depth in (900, 980, 984, 988, 992, 996, 2000, 100_000):
+        record = f'{{"a": {"[" * depth}{"]" * depth}}}'
+        line = f'{{"digest": "", "previous": "", "record": {record}, "sequence": 1}}'
+        text = f'{{"content": {{}}, "format": "toolkit evidence 1", "lines": [{line}]}}'
+        with pytest.raises(NotEvidence):
+            check(text.encode(), None)
+        with suppress(RecursionError):
+            text = json.dumps(json.loads(text), indent=1, sort_keys=True) + "\n"
+        deep.write_text(text)
+        assert checked(deep).code == 2
+    line = {"digest": "", "previous": "", "record": {}, "sequence": 1}
+    document = {"content": {}, "format": "toolkit evidence 1", "lines": [line]}
+    (tmp_path / "evidence.json").write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
+    assert checked(tmp_path / "evidence.json", "--head", deep).code == 2
 
 
 def test_lines_that_are_moved_or_taken_out_are_found(fleet: Fleet) -> None:
