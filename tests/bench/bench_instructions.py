@@ -87,7 +87,8 @@ def under_valgrind(running: Lab, name: str, requests: int) -> int:
         "/usr/sbin/haproxy",
         "-W",
     ]
-    argv += ["-S", f"{router_socket.sockets(running.directory)}/master.sock,mode,600"]
+    (running.root / "control/master.sock").unlink()
+    argv += ["-S", f"{running.root}/control/master.sock,mode,600"]
     for file in ("haproxy.cfg", "backends.cfg"):
         argv += ["-f", f"{running.directory}/{file}"]
     with running.log.open("ab") as log:

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -128,21 +129,22 @@ class Lab:
 
     def _start(self) -> subprocess.Popen[bytes]:
         files = [f"{self.directory}/haproxy.cfg", f"{self.directory}/backends.cfg"]
-        argv = [
-            "/usr/sbin/haproxy",
-            "-W",
-            "-S",
-            f"{router_socket.sockets(self.directory)}/master.sock,mode,600",
-        ]
+        # As a unit and the launcher do: the master has its socket from outside, also while it replaces itself.
+        control = self.root / "control"
+        control.mkdir(mode=0o700, exist_ok=True)
+        (control / "master.sock").unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(control / "master.sock"))
+        listener.listen(128)
+        argv = ["/usr/sbin/haproxy", "-W", "-S", f"fd@{listener.fileno()}"]
         for file in files:
             argv += ["-f", file]
         ordinary = (
             {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
         )
-        with self.log.open("ab") as log:
-            process = subprocess.Popen(
-                argv, stdout=log, stderr=log, cwd="/", process_group=0, **ordinary
-            )  # type: ignore[call-overload]
+        given = {"pass_fds": (listener.fileno(),), "process_group": 0, **ordinary}
+        with self.log.open("ab") as log, listener:
+            process = subprocess.Popen(argv, stdout=log, stderr=log, cwd="/", **given)  # type: ignore[call-overload]
         try:
             until(lambda: process.poll() is not None or self.observe()["running"])
             assert process.poll() is None, self.log.read_text()

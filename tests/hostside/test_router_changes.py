@@ -219,7 +219,7 @@ def test_a_dead_replica_is_seen(site: Site, pace: Pace) -> None:
 # --- the role's own reload ---------------------------------------------------------------------------
 
 
-def _reload_as_the_role_does(socket: str) -> dict[str, Any]:
+def reload_as_the_role_does(socket: str) -> dict[str, Any]:
     module = REPO / "playbooks/roles/router/library/router_reload.py"
     arguments = json.dumps({"ANSIBLE_MODULE_ARGS": {"socket": socket}})
     argv = [sys.executable, str(module), arguments]
@@ -231,11 +231,11 @@ def _reload_as_the_role_does(socket: str) -> dict[str, Any]:
 def test_the_role_reloads_without_a_loss(site: Site, tmp_path: Path) -> None:
     before = router_socket.processes(site.lab.directory)["current"]
     clients = Clients(site.lab.port, short=4, streams=4)
-    result = _reload_as_the_role_does(f"{site.lab.root}/sockets/master.sock")
+    result = reload_as_the_role_does(f"{site.lab.root}/control/master.sock")
     assert (result["changed"], result["running"]) == (True, True)
     assert set(router_socket.processes(site.lab.directory)["current"]).isdisjoint(before)
     assert set(clients.stop()) == {"short", "stream"}
-    absent = _reload_as_the_role_does(str(tmp_path / "master.sock"))
+    absent = reload_as_the_role_does(str(tmp_path / "master.sock"))
     assert (absent["changed"], absent["running"]) == (False, False)
 
 
@@ -243,9 +243,9 @@ def test_a_base_that_is_wrong_is_reported_and_the_former_serves(site: Site) -> N
     base = Path(site.lab.directory, "haproxy.cfg")
     text = base.read_text()
     base.write_text(text + "nonsense\n")
-    result = _reload_as_the_role_does(f"{site.lab.root}/sockets/master.sock")
+    result = reload_as_the_role_does(f"{site.lab.root}/control/master.sock")
     assert result["failed"] is True
     assert "refused its new files" in result["msg"]
     assert site.slot() == "blue"
     base.write_text(text)
-    assert _reload_as_the_role_does(f"{site.lab.root}/sockets/master.sock")["changed"] is True
+    assert reload_as_the_role_does(f"{site.lab.root}/control/master.sock")["changed"] is True

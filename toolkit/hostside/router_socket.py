@@ -17,6 +17,10 @@ from directory import Directory, NotSafe, connectable
 from wire import Document, Servers
 
 TIMEOUT = 5.0
+# A master that replaces itself takes connections again within a second, or several on a busy machine.
+REPLACED_SECONDS = 20.0
+# A reload that has not begun by then was lost.
+LOST_SECONDS = 1.0
 # The names of backends that take no requests begin with this: each tells whether one target may get new ones.
 INDICATOR = "up."
 _MOST_BYTES = 64 * 2**20
@@ -31,17 +35,18 @@ class RouterDown(RouterError):
 
 
 def processes(directory: str) -> Document:
-    """Return {"version": str, "reloads": int, "failed": int, "current": [pid], "old": [pid]}.
+    """Return {"version": str, "master": pid, "reloads": int, "failed": int, "current": [pid], "old": [pid]}.
 
     Raises RouterDown where no router runs.
     """
-    found: Document = {"version": "", "reloads": 0, "failed": 0, "current": [], "old": []}
+    found: Document = {"version": "", "master": 0, "reloads": 0, "failed": 0}
+    found.update(current=[], old=[])
     for line in _ask(directory, "show proc").splitlines():
         fields = line.split()
         if len(fields) < 4 or not fields[0].isdigit():
             continue
         if fields[1] == "master":
-            found["version"] = fields[-1]
+            found["version"], found["master"] = fields[-1], int(fields[0])
             found["reloads"] = int(fields[2])
             failed = re.search(r"failed: (\d+)", line)
             found["failed"] = int(failed.group(1)) if failed else 0
@@ -145,7 +150,8 @@ def set_map(directory: str, pid: int, name: str, entries: dict[str, str]) -> boo
     complaints = tell(directory, pid, [*commands, f"commit map @{version} {name}"])
     if not complaints and read_map(directory, pid, name) not in (entries, None):
         complaints = ["it holds something else afterwards"]
-    if complaints and _answers(directory, [pid]):
+    # A command whose answer was lost came twice, and then there is nothing left to commit.
+    if complaints and read_map(directory, pid, name) != entries and _answers(directory, [pid]):
         raise RouterError(f"the router does not follow {name}: " + "; ".join(complaints))
     return True
 
@@ -155,20 +161,29 @@ def reload(directory: str, timeout: float = 20.0) -> None:
 
     Raises RouterError where the new worker does not come up; the former one goes on serving.
     """
-    before = processes(directory)
-    _ask(directory, "reload")
+    before, asked = processes(directory), -LOST_SECONDS
     until = time.monotonic() + timeout
-    while time.monotonic() < until:
-        try:
-            now = processes(directory)
-        except RouterDown:
-            now = None  # the master replaces itself and accepts no connection
-        if now and now["failed"] > before["failed"]:
-            raise RouterError("the router refused its new files; the former ones serve")
-        if now and now["reloads"] > before["reloads"] and _answers(directory, now["current"]):
-            return
+    while (now := time.monotonic()) < until:
+        # Another reload, which the master has just begun, drops this one without a word.
+        if asked + LOST_SECONDS < now:
+            with contextlib.suppress(RouterError):
+                _asked(directory, "reload")
+            asked = time.monotonic()
+        # While it replaces itself, or starts anew, it answers late or not at all.
+        with contextlib.suppress(RouterError):
+            seen = processes(directory)
+            # A master that started since has read the files, too, and counts from 0.
+            new = seen["master"] != before["master"] or seen["reloads"] > before["reloads"]
+            if seen["master"] == before["master"] and seen["failed"] > before["failed"]:
+                break
+            if new and _answers(directory, seen["current"]):
+                return
+            if new:
+                asked = until
         time.sleep(0.01)
-    raise RouterError(f"the router did not reload within {timeout:.0f} s")
+    else:
+        raise RouterError(f"the router did not reload within {timeout:.0f} s")
+    raise RouterError("the router refused its new files; the former ones serve")
 
 
 def _answers(directory: str, pids: list[int]) -> bool:
@@ -219,6 +234,21 @@ def sockets(directory: str) -> str:
 
 
 def _ask(directory: str, command: str) -> str:
+    """Return the answer to a command, which may be carried out twice.
+
+    The shortest answer is an empty line: a master that replaces itself at a reload drops the connections that it has
+    taken, without a word, and whether it has passed the command on does not show.
+    """
+    until = time.monotonic() + REPLACED_SECONDS
+    while not (answer := _asked(directory, command)):
+        if time.monotonic() > until:
+            raise RouterError(f"the router gives no answer to {command!r}")
+        time.sleep(0.01)
+    return answer
+
+
+def _asked(directory: str, command: str) -> str:
+    """Return the answer to a command, or nothing where the master dropped the connection."""
     if "\n" in command or ";" in command:
         raise RouterError(f"not one command: {command!r}")
     with socket.socket(socket.AF_UNIX) as connection:
@@ -235,6 +265,4 @@ def _ask(directory: str, command: str) -> str:
         except (FileNotFoundError, ConnectionRefusedError):
             raise RouterDown(f"no router answers in {control(directory)}") from None
         except ConnectionError:
-            if command == "reload":
-                return ""  # the master replaces itself and drops the connection
-            raise RouterDown("the router dropped the connection to its master") from None
+            return ""

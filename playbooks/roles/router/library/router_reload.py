@@ -40,12 +40,17 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-MASTER = re.compile(r"^\d+\s+master\s+(\d+) \[failed: (\d+)\]", re.MULTILINE)
+MASTER = re.compile(r"^(\d+)\s+master\s+(\d+) \[failed: (\d+)\]", re.MULTILINE)
 WORKER = re.compile(r"^\d+\s+worker\s+0\s", re.MULTILINE)
+# A reload that has not begun by then was lost.
+LOST = 1
 
 
 def ask(path, command):
-    """Return the master's answer, or None where there is none."""
+    """Return the master's answer, nothing where it drops the connection, or None where nobody listens.
+
+    A master that replaces itself at a reload drops the connections that it has taken, without a word.
+    """
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(5)
         try:
@@ -58,17 +63,24 @@ def ask(path, command):
                 if not chunk:
                     return b"".join(chunks).decode()
                 chunks.append(chunk)
-        except OSError:
+        except (FileNotFoundError, ConnectionRefusedError):
             return None
+        except OSError:
+            return ""
 
 
-def counts(path):
-    """Return the numbers of reloads and of failed reloads, and whether a current worker runs."""
-    text = ask(path, b"show proc") or ""
-    found = MASTER.search(text)
-    if found is None:
-        return None
-    return int(found.group(1)), int(found.group(2)), WORKER.search(text) is not None
+def counts(path, until):
+    """Return the master's pid, its reloads, its failed reloads, and whether a current worker runs; None without one."""
+    while True:
+        text = ask(path, b"show proc")
+        if text is None:
+            return None
+        found = MASTER.search(text)
+        if found is not None:
+            return (*map(int, found.groups()), WORKER.search(text) is not None)
+        if time.monotonic() > until:
+            return None
+        time.sleep(0.02)
 
 
 def main():
@@ -81,19 +93,28 @@ def main():
         supports_check_mode=True,
     )
     path = module.params["socket"]
-    before = counts(path)
+    until = time.monotonic() + module.params["timeout"]
+    before = counts(path, until)
     if before is None:
+        if ask(path, b"show proc") is not None:
+            module.fail_json(msg="the router does not answer on its control socket")
         module.exit_json(changed=False, running=False)
     if module.check_mode:
         module.exit_json(changed=True, running=True)
-    ask(path, b"reload")
-    deadline = time.monotonic() + module.params["timeout"]
-    while time.monotonic() < deadline:
-        now = counts(path)
-        if now and now[1] > before[1]:
+    asked = -LOST
+    while time.monotonic() < until:
+        # Another reload, which the master has just begun, drops this one without a word.
+        if asked + LOST < time.monotonic():
+            ask(path, b"reload")
+            asked = time.monotonic()
+        now = counts(path, until)
+        if now and now[0] == before[0] and now[2] > before[2]:
             module.fail_json(msg="the router refused its new files; the former ones serve")
-        if now and now[0] > before[0] and now[2]:
-            module.exit_json(changed=True, running=True)
+        # A master that started since has read the files, too, and counts from 0.
+        if now and (now[0] != before[0] or now[1] > before[1]):
+            if now[3]:
+                module.exit_json(changed=True, running=True)
+            asked = until
         time.sleep(0.02)
     module.fail_json(msg="the router did not reload in time")
 
