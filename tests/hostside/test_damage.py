@@ -115,7 +115,10 @@ OPENED = {
     "release": None,
     "previous": None,
 }
-GUARDED = dict.fromkeys(("model", "rollout", "slot", "former", "phase", "number", "token"), "x")
+GUARDED = {
+    **dict.fromkeys(("model", "rollout", "slot", "former", "phase", "token"), "x"),
+    "number": 1,
+}
 
 
 ODD = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -311,6 +312,31 @@ def test_a_damaged_order_leaves_its_release_watched(quick: Guarded) -> None:
     assert quick.weights() == BACK
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"judge": {}},
+        {"judge": {"learned": {}, "watched": 1.0, "counts": []}},
+        {"judge": {"learned": 5, "watched": "x", "counts": [[0, 0, 0], [], 5]}},
+        {"usual": 5},
+        {"process": 5},
+        {"back": "x"},
+    ],
+)
+def test_a_guard_that_does_not_know_what_it_had_learned_begins_its_phase_anew(
+    quick: Guarded, change: dict[str, Any]
+) -> None:
+    quick.begin(seconds=3.0)
+    until(lambda: quick.found()["watched"] > 0)
+    quick.unwatch()
+    path = Path(quick.root, "guard/tiny.found.json")
+    found = json.loads(path.read_text())
+    path.write_text(json.dumps({**found, "state": {**found["state"], **change}}))
+    quick.watch()
+    assert quick.verdict()["verdict"] == "passed"
+    until(lambda: quick.said == ["bake of tiny v2: passed"], 60)
+
+
 def test_a_verdict_whose_file_is_damaged_is_written_anew(quick: Guarded) -> None:
     quick.begin(seconds=0.5)
     verdict = quick.verdict()
@@ -353,7 +379,7 @@ def test_an_order_that_is_begun_anew_between_two_looks_has_a_guard_of_its_own(
 def test_an_order_of_which_no_guard_can_be_made_leaves_the_others_at_work(
     quick: Guarded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bad = {**ORDER, "model": "a-bad-one", "rollout": "r2", "adapters": 7}
+    bad = {**ORDER, "model": "a-bad-one", "rollout": "r2", "adapters": {"names": 7}}
     guard_order.begin(quick.root, bad, "t1")
     quick.begin(phase="share")
     until(lambda: quick.looks > 3, 60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 import sys
 from collections.abc import Iterator
@@ -171,7 +172,17 @@ def test_who_follows_a_guard_that_no_watch_runs_hears_that_nobody_can_tell(root:
     assert events[0]["seconds_left"] == 60.0
 
 
-DAMAGED = ["", "{", "[]", '{"rollout": "r1"}', "\0" * 99]
+WHOLE = {**ORDER, "number": 2, "token": "t1"}
+DAMAGED = [
+    "", "{", "[]", '{"rollout": "r1"}', "\0" * 99,
+    *(json.dumps({**WHOLE, **each}) for each in (
+        {"number": "2"}, {"seconds": "10"}, {"seconds": float("nan")}, {"seconds": True}, {"requests": None},
+        {"patience": [1]}, {"release": "4"}, {"share": {}}, {"hosts": "1"}, {"since": ""}, {"version": 2},
+        {"unsure": 1},
+        {"tolerance": []}, {"tolerance": {"slower": "1"}}, {"probes": {}}, {"probes": ["x"]}, {"process": 5},
+        {"adapters": "x"}, {"took_over": "x"}, {"token": 5},
+    )),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", DAMAGED)

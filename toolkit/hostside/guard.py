@@ -9,6 +9,7 @@ import deployment_lock
 import guard_adapters
 import guard_follow
 import guard_order
+import guard_state
 import hang as hang_of
 import processes
 import slot_manifest
@@ -47,7 +48,7 @@ class Guard:
         """`usual` are the former release's mean milliseconds until an answer begins, and its share of failures."""
         self.root, self.order = root, order
         kept, self._usual = guard_order.found(root, order), usual
-        self._kept, self._state = kept, guard_order.learned(root, order)
+        self._kept, self._state = kept, guard_state.sound(guard_order.learned(root, order))
         self._program = f"{order['model']}-{order['slot']}"
         self._manifest = slot_manifest.read(root, self._program)
         self._former = (
@@ -178,10 +179,14 @@ class Guard:
         # From phase to phase the former release shows better what is usual; in the end it has no requests any more.
         if self._usual[0] is not None or "usual" not in self._state:
             self._state["usual"] = self._usual
-        judge, state = Judge(self.order, planned, self._state["usual"]), self._state.get("judge")
-        if state and self._kept:
+        judge = Judge(self.order, planned, self._state["usual"])
+        state: Document = self._state.get("judge", {})
+        if not guard_state.is_like(state, judge.as_json()):
+            # None yet, or that of another toolkit, which differs: the phase begins anew.
+            return judge
+        if self._kept:
             judge.restore(state)
-        elif state:
+        else:
             judge.learn(state["learned"])
         return judge
 

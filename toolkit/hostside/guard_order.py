@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from math import isfinite
 
 import deployment_lock
 import processes
@@ -29,6 +30,19 @@ SHARE, BAKE = "share", "bake"
 _ROOT_ONLY = 0o600
 _OF_ORDER = {"rollout", "model", "slot", "former", "phase", "number", "token"}
 _WORDS_OF_ORDER = ("rollout", "model", "slot", "former", "phase")
+# Of an order too, a value of another kind makes it one that cannot be read.
+_MORE_WORDS = ("token", "version", "unsure", "process")
+_NUMBERS = (
+    "number",
+    "release",
+    "seconds",
+    "requests",
+    "share",
+    "patience",
+    "hosts",
+    "since",
+    "took_over",
+)
 # Of what the watch found, and of a wish: a value of another kind makes the whole file one that cannot be read.
 _KINDS = {
     "verdict": (dict, type(None)),
@@ -317,4 +331,22 @@ def _document(root: str, name: str) -> Document:
 
 def _sound(order: Document) -> Document | None:
     words = all(isinstance(order.get(name), str) for name in _WORDS_OF_ORDER)
-    return order if words and order.keys() >= _OF_ORDER else None
+    return order if words and order.keys() >= _OF_ORDER and _is_of_kinds(order) else None
+
+
+def _is_of_kinds(order: Document) -> bool:
+    """Whether a guard can go by all values of an order."""
+    tolerance, probes = order.get("tolerance", {}), order.get("probes", [])
+    return (
+        all(isinstance(order.get(name, ""), str) for name in _MORE_WORDS)
+        and all(_is_number(order.get(name, 0)) for name in _NUMBERS)
+        and isinstance(tolerance, dict)
+        and all(map(_is_number, tolerance.values()))
+        and isinstance(probes, list)
+        and all(isinstance(each, dict) for each in probes)
+        and isinstance(order.get("adapters") or {}, dict)
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)

@@ -1,0 +1,37 @@
+"""Whether a guard can go on from the state in its file, which an editor or another toolkit may have written."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any
+
+from wire import Document
+
+
+def sound(state: Document) -> Document:
+    """Return the parts of a guard's state that can be taken over, without that of its judge: see `is_like`."""
+    kinds = {"judge": {}, "usual": [None, 0.0], "process": "", "back": 0.0}
+    return {
+        name: value
+        for name, value in state.items()
+        if name in kinds and is_like(value, kinds[name])
+    }
+
+
+def is_like(found: Any, made: Any) -> bool:
+    """Whether a value has the form of another one: mappings with its keys, lists of its length where it has any.
+
+    Where that has None, this may have a number.
+    """
+    if isinstance(made, dict):
+        return isinstance(found, dict) and all(
+            name in found and is_like(found[name], each) for name, each in made.items()
+        )
+    if isinstance(made, list):
+        alike = isinstance(found, list) and len(found) == len(made or found)
+        return alike and all(map(is_like, found, made or [0.0] * len(found)))
+    if isinstance(made, (bool, str)):
+        return isinstance(found, type(made))
+    if found is None:
+        return made is None
+    return isinstance(found, (int, float)) and not isinstance(found, bool) and isfinite(found)
