@@ -81,10 +81,8 @@ def place_hostside(host: Host, scratch: Path, sleep: Callable[[float], None] = t
         # Another ops machine may have placed it meanwhile.
         '&& { mv -T "$new" "$1" 2>/dev/null || { rm -rf "$new"; test -d "$1"; }; }'
     )
-    archive, _ = _packed()
-    done = _run(
-        root_command(host, scratch, ["sh", "-c", script, "sh", final]), first + archive, sleep
-    )
+    argv = root_command(host, scratch, ["sh", "-c", script, "sh", final])
+    done = _run(argv, first + _archive(), sleep)
     if done.returncode:
         raise _refused(host, done)
     return final
@@ -107,16 +105,15 @@ def renew_hostside(
         '&& for name; do rm -rf "${final%/*}/$name" || exit; done'
     )
     others = [name for name in damaged if name != final.rpartition("/")[2]]
-    archive, _ = _packed()
     command = root_command(host, scratch, ["sh", "-c", script, "sh", final, *others])
-    done = _run(command, sudo_input(host) + archive, sleep)
+    done = _run(command, sudo_input(host) + _archive(), sleep)
     if done.returncode:
         raise _refused(host, done)
 
 
 def hostside_path(host: Host) -> str:
     """Return the directory of the host's side of this toolkit on `host`, whether it exists or not."""
-    return f"{host.root}/bin/hostside-{_packed()[1]}"
+    return f"{host.root}/bin/hostside-{_digest()}"
 
 
 @contextmanager
@@ -187,16 +184,30 @@ def _run_once(
 
 
 @functools.cache
-def _packed() -> tuple[bytes, str]:
-    """Return the host's side as a tar archive, and a digest of its names and texts."""
+def _texts() -> tuple[tuple[str, bytes], ...]:
+    """Return name and text of each file of the host's side."""
+    return tuple((file.name, file.read_bytes()) for file in sorted(HOSTSIDE.glob("*.py")))
+
+
+@functools.cache
+def _digest() -> str:
+    """Return a digest of the names and texts of the host's side."""
+    summary = hashlib.sha256()
+    for name, text in _texts():
+        summary.update(f"{name}\0{len(text)}\0".encode() + text)
+    return summary.hexdigest()[:16]
+
+
+@functools.cache
+def _archive() -> bytes:
+    """Return the host's side as a tar archive."""
+    # Here and not above: most commands find the host's side in its place, and connect before all else.
     import tarfile
 
-    packed, summary = io.BytesIO(), hashlib.sha256()
+    packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
-        for file in sorted(HOSTSIDE.glob("*.py")):
-            text = file.read_bytes()
-            summary.update(f"{file.name}\0{len(text)}\0".encode() + text)
-            entry = tarfile.TarInfo(file.name)
+        for name, text in _texts():
+            entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(text), 0o644
             archive.addfile(entry, io.BytesIO(text))
-    return packed.getvalue(), summary.hexdigest()[:16]
+    return packed.getvalue()
