@@ -109,9 +109,11 @@ def begin(name: str) -> None:
 
 
 def grow() -> None:
-    while len(held) < 8:
-        held.append(bytearray(b"\1") * (200 * 2**20))
+    while fault[0] == "grow":
+        if len(held) < 8:
+            held.append(bytearray(b"\1") * (200 * 2**20))
         time.sleep(1)
+    held.clear()
 
 
 server = Server(("127.0.0.1", int(sys.argv[1])), Handler)

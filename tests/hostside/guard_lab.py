@@ -68,6 +68,7 @@ class Guarded:
     """The router, its two engines by slot, and a guard whose watch looks twice a second.
 
     `said` are the guard's words, and `looks` the number of its looks; `spoke` are the numbers of those with words.
+    Whoever has the `turn` keeps the watch from its next look.
     """
 
     router: Lab
@@ -80,6 +81,7 @@ class Guarded:
     tick: float = 0.5
     looks: int = 0
     spoke: list[int] = field(default_factory=list)
+    turn: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def root(self) -> str:
@@ -115,7 +117,8 @@ class Guarded:
         def look() -> None:
             while not ended.wait(self.tick):
                 try:
-                    words = [*watching.look(), *reweigh.tell_again(self.root)]
+                    with self.turn:
+                        words = [*watching.look(), *reweigh.tell_again(self.root)]
                 except router_socket.RouterError:
                     # As in the watch: a router that answers late is told again, and looks go on.
                     continue
