@@ -140,6 +140,18 @@ def test_a_check_asks_for_what_the_model_does(
     assert house.findings() == ([(True, message, hint)] if does else [])
 
 
+def test_a_reward_model_that_no_client_could_ask_is_a_fault_until_a_person_says_a_kind(
+    house: House,
+) -> None:
+    house.pin("Qwen2ForRewardModel")
+    ((fault, message, _),) = house.findings()
+    assert fault
+    assert message.startswith("it is a reward model (Qwen2ForRewardModel): the engine tells its")
+    text = house.path.read_text()
+    house.path.write_text(text.replace("    versions:\n", "    kind: embedding\n    versions:\n"))
+    assert house.findings() == []
+
+
 ROUTER = Path(__file__).parents[2] / "playbooks/roles/router"
 REFUSAL = re.compile(r"!{ var\(txn\.does\) -m sub ([^}]+) } { path ([^}]+) }$", re.MULTILINE)
 

@@ -59,6 +59,33 @@ def test_a_model_that_hears_is_not_started_with_an_engine_that_cannot_decode_sou
     assert not any(each.sound for each in read_locks(Path("/nonexistent")))
 
 
+@pytest.mark.parametrize(
+    ("family", "what"),
+    {
+        "Qwen2.5-Math-RM-72B": "a reward model (Qwen2ForRewardModel)",
+        "Qwen2.5-Math-PRM-7B": "a reward model (Qwen2ForProcessRewardModel)",
+        "internlm2-1_8b-reward": "a reward model (InternLM2ForRewardModel)",
+        "bert-base-NER": "a classifier of tokens (BertForTokenClassification)",
+    }.items(),
+)
+def test_a_model_that_no_client_could_ask_is_refused_by_its_name_before_a_start(
+    family: str, what: str
+) -> None:
+    """vLLM has neither /classify nor /v1/embeddings for it, so its start would end at its check."""
+    with pytest.raises(NothingSuitableError) as caught:
+        built(family)
+    assert caught.value.message == (
+        f"tiny@v1 is {what}: the engine tells its scores of tokens at /pooling alone, which no router passes"
+    )
+    assert "kind" in caught.value.hint
+    # A person knows better, with `hf-overrides` for example.
+    assert built(family, kind="embedding").does is not None
+
+
+def test_a_reward_model_with_one_score_for_a_text_is_served_as_what_orders_texts() -> None:
+    assert [each.kind for each in built("Skywork-Reward-V2-Llama-3.1-8B").checks] == ["rerank"]
+
+
 @pytest.mark.parametrize(("family", "kind"), MODELS.items())
 def test_a_model_of_each_kind_is_deployed_without_a_word_about_it(
     world: World, family: str, kind: str

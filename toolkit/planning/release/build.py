@@ -11,8 +11,11 @@ from toolkit.domain.registry.model import Adapter, Version
 from toolkit.errors import NothingSuitableError
 from toolkit.planning.engines import engine_named
 from toolkit.planning.release.capabilities import (
+    ASKED,
+    UNASKED,
     capabilities,
     kind_of,
+    of_tokens,
     vocabulary_of,
     with_defaults,
 )
@@ -35,10 +38,13 @@ def build_release(
 ) -> Release:
     """Return the release that runs `version` with the engine of `lock`.
 
-    Raises NothingSuitableError where the version transcribes and the engine has no packages that decode sound.
+    Raises NothingSuitableError where the version transcribes and the engine has no packages that decode sound, and
+    where no client could ask the version.
     """
     engine, able = engine_named(version.engine.name), capabilities(version, snapshot.facts)
     kind = kind_of(version, snapshot.facts)
+    if what := of_tokens(version, snapshot.facts):
+        raise NothingSuitableError(f"{version.title} {UNASKED.format(what)}", hint=ASKED)
     if kind is Kind.TRANSCRIPTION:
         _require_sound(version.title, lock)
     version = with_defaults(version, snapshot.facts)

@@ -36,6 +36,14 @@ _ANSWERED_TOO = {
     Kind.RERANK: (Kind.EMBEDDING,),
     Kind.CLASSIFICATION: (Kind.RERANK,),
 }
+# Parts of architectures that tell a score or a class of each token, and nothing of a text. vLLM does that at /pooling
+# alone (model_executor/layers/pooler/tokwise): such a model has neither /classify nor /v1/embeddings.
+_OF_TOKENS = {"RewardModel": "a reward model", "ForTokenClassification": "a classifier of tokens"}
+UNASKED = "is {}: the engine tells its scores of tokens at /pooling alone, which no router passes"
+ASKED = (
+    "a reward model that ends in ForSequenceClassification can be served; where the engine answers this one at another "
+    "path, write its `kind` in the registry"
+)
 _ENCODERS = ("Model", "ForMaskedLM", "ColBERT", "ForRetrieval")
 
 
@@ -48,7 +56,7 @@ def kind_of(version: Version, facts: ModelFacts | None) -> Kind:
     names = facts.architectures
     if any("ForSequenceClassification" in each for each in names):
         return Kind.RERANK if facts.labels == 1 else Kind.CLASSIFICATION
-    if any("ForTokenClassification" in each for each in names):
+    if any(part in each for each in names for part in _OF_TOKENS):
         return Kind.CLASSIFICATION
     if any(each.endswith("ForRanking") for each in names):
         return Kind.RERANK
@@ -58,6 +66,22 @@ def kind_of(version: Version, facts: ModelFacts | None) -> Kind:
         return Kind.TRANSCRIPTION
     chats = engine_named(version.engine.name).writes_chats(facts)
     return Kind.CHAT if chats or not names else Kind.COMPLETION
+
+
+def of_tokens(version: Version, facts: ModelFacts | None) -> str:
+    """Return what a model is that tells something of each token and that no client could ask; empty for all others.
+
+    Where the registry says a kind, its word is taken.
+    """
+    if version.kind or facts is None:
+        return ""
+    found = (
+        (name, what)
+        for name in facts.architectures
+        for part, what in _OF_TOKENS.items()
+        if part in name
+    )
+    return next((f"{what} ({name})" for name, what in found), "")
 
 
 def with_defaults(version: Version, facts: ModelFacts | None) -> Version:

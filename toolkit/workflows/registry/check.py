@@ -22,7 +22,15 @@ from toolkit.domain.registry.model import LocalSource, Policy, Registry, Version
 from toolkit.errors import InputError, SourceError
 from toolkit.planning.guard.checks import TEXTS
 from toolkit.planning.release.adapter_files import files_of
-from toolkit.planning.release.capabilities import answers, capabilities, kind_of, unread
+from toolkit.planning.release.capabilities import (
+    ASKED,
+    UNASKED,
+    answers,
+    capabilities,
+    kind_of,
+    of_tokens,
+    unread,
+)
 from toolkit.planning.release.checks import checks_of
 from toolkit.planning.release.licence_policy import licence_verdict
 from toolkit.workflows.guard.files import check_files
@@ -171,6 +179,9 @@ def _check_abilities(version: Version, lock: Lock) -> Iterator[Finding]:
             "an older toolkit pinned it, so its lock does not say what it can do",
             f"toolkit registry pin {version.title} --lock-only",
         )
+        return
+    if what := of_tokens(version, facts):
+        yield Finding(version.title, True, f"it {UNASKED.format(what)}", ASKED)
         return
     for name, flag in unread(version, facts).items():
         yield Finding(
