@@ -29,19 +29,18 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from toolkit.planning.engines.vllm_names import minor  # noqa: E402
-from toolkit.planning.engines.vllm_table import Words, words_of  # noqa: E402
+from toolkit.planning.engines.vllm_table import NO_WORDS, Words, words_of  # noqa: E402
 
-_NONE = Words({}, {}, frozenset(), frozenset())
 HEAD = '''"""{subject}: written by scripts/engine_table.py from the engine itself.
 
-A line is a flag, its short spellings in brackets, its kind and what bounds it. Variables stand by their kind.
+Flags stand by their kind and what bounds it, with their short spellings in brackets. Variables stand by their kind.
 """
 
 # ruff: noqa: E501
 
-FLAGS = """
+FLAGS = {{
 {flags}
-"""
+}}
 
 VARIABLES = {{
 {variables}
@@ -85,20 +84,24 @@ def _words() -> Words:
     )
 
 
-def module_text(version: str, now: Words, known: Words | None) -> str:
-    """Return the table of a version with the words `now`, as what it has otherwise than the version with `known`."""
-    before = known or _NONE
-    kinds: dict[str, list[str]] = {}
+def module_text(version: str, now: Words, before: Words) -> str:
+    """Return the table of a version with the words `now`: what it has otherwise than the version with `before`."""
+    is_whole = before is NO_WORDS
+    variables: dict[str, list[str]] = {}
     for name, kind in now.variables.items():
         if before.variables.get(name) != kind:
-            kinds.setdefault(kind, []).append(name)
-    flags = [line for name, line in now.flags.items() if before.flags.get(name) != line]
+            variables.setdefault(kind, []).append(name)
+    flags: dict[str, list[str]] = {}
+    for name, line in now.flags.items():
+        if before.flags.get(name) != line:
+            word, _, kind = line.partition(": ")
+            flags.setdefault(kind, []).append(word.replace(" ", ""))
     head = HEAD.format(
         subject=f"Flags, variables and parsers of vLLM {version}"
-        if known is None
+        if is_whole
         else f"What vLLM {version} has otherwise than the version before it",
-        flags="\n".join(flags),
-        variables=_by_kind(kinds),
+        flags=_by_kind(flags),
+        variables=_by_kind(variables),
         tool_parsers=_wrapped(now.tool_parsers - before.tool_parsers),
         reasoning_parsers=_wrapped(now.reasoning_parsers - before.reasoning_parsers),
     )
@@ -108,13 +111,17 @@ def module_text(version: str, now: Words, known: Words | None) -> str:
         "tool parsers": before.tool_parsers - now.tool_parsers,
         "reasoning parsers": before.reasoning_parsers - now.reasoning_parsers,
     }
-    return head + (GONE.format(gone=_by_kind(gone)) if known else "")
+    return head if is_whole else head + GONE.format(gone=_by_kind(gone))
 
 
 def _by_kind(names: Mapping[str, Collection[str]]) -> str:
     return "\n".join(
-        f'    "{kind}": """\n{_wrapped(names[kind])}\n""",' for kind in sorted(names) if names[kind]
+        f'    "{kind}": {_quoted(_wrapped(names[kind]))},' for kind in sorted(names) if names[kind]
     )
+
+
+def _quoted(lines: str) -> str:
+    return f'"""\n{lines}\n"""' if "\n" in lines else f'"{lines}"'
 
 
 def _wrapped(names: Collection[str]) -> str:

@@ -31,11 +31,9 @@ def test_each_version_has_a_table_of_its_own(version: str) -> None:
 
 @pytest.mark.parametrize("row", BY_MINOR)
 def test_a_table_states_only_what_differs_from_the_version_before(row: tuple[int, int]) -> None:
-    words = words_of(row)
-    assert words is not None
+    words, before = words_of(row), words_of((row[0], row[1] - 1))
     module = Path(vllm_allowed.__file__).with_name(f"vllm_table_{row[0]}_{row[1]}.py")
-    version = f"{row[0]}.{row[1]}"
-    assert module_text(version, words, words_of((row[0], row[1] - 1))) == module.read_text()
+    assert module_text(f"{row[0]}.{row[1]}", words, before) == module.read_text()
 
 
 # name -> the versions that have it

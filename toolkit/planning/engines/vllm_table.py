@@ -6,7 +6,7 @@ The oldest table is whole. Each later one states what that version has otherwise
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from operator import itemgetter
@@ -50,7 +50,11 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Words of one version as its table has them: flag -> its line, variable -> its kind, names of parsers."""
+    """Words of one version as its table has them: names of parsers, and more of the others.
+
+    A flag has a line, such as `api-server-count (asc): integer`: its name, its short spellings, its kind and what
+    bounds it. A variable has its kind.
+    """
 
     flags: Mapping[str, str]
     variables: Mapping[str, str]
@@ -86,41 +90,50 @@ def is_mark(version: str, flag: str) -> bool:
     return option is not None and option.kind == "mark"
 
 
-def words_of(row: tuple[int, int]) -> Words | None:
-    """Return the words of a minor version, `(0, 32)`; of one without a table those before it, None before the first."""
-    found = None
+NO_WORDS = Words({}, {}, frozenset(), frozenset())
+
+
+def words_of(row: tuple[int, int]) -> Words:
+    """Return the words of a minor version, `(0, 32)`, or of the newest one before it; NO_WORDS before the oldest."""
+    found = NO_WORDS
     for known, module in sorted(_TABLES.items()):
         if known <= row:
-            found = _words(module, found)
+            found = _changed(found, module)
     return found
 
 
-def _words(module: ModuleType, before: Words | None) -> Words:
-    """Return the words of a table whose version has those of `before` unless the table says otherwise."""
-    flags = {line.split(" ", 1)[0].rstrip(":"): line for line in module.FLAGS.strip().splitlines()}
-    variables = {name: kind for kind, names in module.VARIABLES.items() for name in names.split()}
-    tools, reasoning = set(module.TOOL_PARSERS.split()), set(module.REASONING_PARSERS.split())
-    if before is not None:
-        gone = {kind: set(names.split()) for kind, names in module.GONE.items()}
-        flags = _joined(before.flags, flags, gone.get("flags"))
-        variables = _joined(before.variables, variables, gone.get("variables"))
-        tools |= before.tool_parsers - gone.get("tool parsers", set())
-        reasoning |= before.reasoning_parsers - gone.get("reasoning parsers", set())
-    return Words(flags, variables, frozenset(tools), frozenset(reasoning))
+def _changed(before: Words, table: ModuleType) -> Words:
+    """Return the words of the version of `table`, which has those of the version before it unless `table` says so."""
+    flags = {
+        word.split("(")[0]: f"{word.replace('(', ' (')}: {kind}"
+        for kind, words in table.FLAGS.items()
+        for word in words.split()
+    }
+    variables = {name: kind for kind, names in table.VARIABLES.items() for name in names.split()}
+    gone = {kind: names.split() for kind, names in getattr(table, "GONE", {}).items()}
+    return Words(
+        _joined(before.flags, flags, gone.get("flags", ())),
+        _joined(before.variables, variables, gone.get("variables", ())),
+        before.tool_parsers.difference(gone.get("tool parsers", ())).union(
+            table.TOOL_PARSERS.split()
+        ),
+        before.reasoning_parsers.difference(gone.get("reasoning parsers", ())).union(
+            table.REASONING_PARSERS.split()
+        ),
+    )
 
 
 def _joined(
-    before: Mapping[str, str], new: Mapping[str, str], gone: set[str] | None
+    before: Mapping[str, str], new: Mapping[str, str], gone: Collection[str]
 ) -> dict[str, str]:
-    kept = {name: said for name, said in before.items() if name not in (gone or ())}
-    # The order of a whole table, because hints name the first word that begins as the one given.
+    kept = {name: said for name, said in before.items() if name not in gone}
+    # Hints name the first word that begins as the one given, so the order is the same in every version.
     return dict(sorted({**kept, **new}.items(), key=itemgetter(1, 0)))
 
 
 @cache
 def _table(row: tuple[int, int]) -> Table:
     words = words_of(row)
-    assert words is not None
     flags, spellings = {}, {}
     for line in words.flags.values():
         found = _LINE.fullmatch(line)

@@ -1,323 +1,134 @@
 """Flags, variables and parsers of vLLM 0.31: written by scripts/engine_table.py from the engine itself.
 
-A line is a flag, its short spellings in brackets, its kind and what bounds it. Variables stand by their kind.
+Flags stand by their kind and what bounds it, with their short spellings in brackets. Variables stand by their kind.
 """
 
 # ruff: noqa: E501
 
-FLAGS = """
-additional-config: json
-aggregate-engine-logging: mark
-all2all-backend: one of allgather_reducescatter deepep_high_throughput deepep_low_latency deepep_v2 flashinfer_all2allv flashinfer_nvlink_one_sided flashinfer_nvlink_two_sided moonep mori_high_throughput mori_low_latency naive nixl_ep pplx
-allow-credentials: switch
-allow-deprecated-quantization: switch
-allowed-headers: json
-allowed-local-media-path: text
-allowed-media-domains: list text
-allowed-methods: json
-allowed-origins: json
-anthropic-disabled-thinking-effort: one of auto high low max medium none xhigh
-api-key: list text
-api-server-count (asc): integer
-async-scheduling: switch
-attention-backend: text
-attention-config (ac): json
-aux-output-config: json
-block-size: integer >0
-chat-template-content-format: one of auto openai string
-chat-template: text
-code-revision: text
-cohere-format: text
-cohere-is-reasoning-model: switch
-collect-detailed-traces: list one of all model worker
-compilation-config (cc): json
-config-format: text
-config: text
-convert: one of auto classify embed none
-cp-kv-cache-interleave-size: integer
-cpu-distributed-timeout-seconds: integer
-cpu-offload-gb: number
-cpu-offload-params: list text
-cudagraph-capture-sizes: list integer
-cudagraph-metrics: switch
-data-parallel-address (dpa): text
-data-parallel-backend (dpb): text
-data-parallel-external-lb (dpe): switch
-data-parallel-hybrid-lb (dph): switch
-data-parallel-multi-port-external-lb (dpm): mark
-data-parallel-rank (dpn): integer >=0
-data-parallel-rpc-port (dpp): integer >=1 <=65535
-data-parallel-size (dp): integer >=1
-data-parallel-size-local (dpl): integer >=0
-data-parallel-start-rank (dpr): integer
-data-parallel-supervisor-port: integer
-dbo-decode-token-threshold: integer >=0
-dbo-prefill-token-threshold: integer >=0
-dcp-comm-backend: one of a2a ag_rs
-dcp-kv-cache-interleave-size: integer
-dcp-q-replicate: switch
-decode-context-parallel-size (dcp): integer >=1
-default-chat-template-kwargs: json
-default-mm-loras: json
-device-ids: text
-diffusion-config (dc): json
-disable-access-log-for-endpoints: text
-disable-cascade-attn: switch
-disable-chunked-mm-input: switch
-disable-custom-all-reduce: switch
-disable-fastapi-docs: switch
-disable-hybrid-kv-cache-manager: switch
-disable-log-stats: mark
-disable-nccl-for-dp-synchronization: switch
-disable-sliding-window: switch
-disable-uvicorn-access-log: switch
-distributed-executor-backend: text
-distributed-timeout-seconds: integer
-download-dir: text
-dp-supervisor-probe-failure-threshold: integer
-dp-supervisor-probe-interval-s: number
-dp-supervisor-probe-timeout-s: number
-dp-sync-interval: integer >=1
-dtype: one of auto bfloat16 float float16 float32 half
-ec-manager-config: json
-ec-transfer-config: json
-elastic-ep-max-dp-size: integer >=1
-enable-auto-tool-choice: switch
-enable-batch-sharded-sampling: switch
-enable-chunked-prefill: switch
-enable-cumem-allocator: switch
-enable-dbo: switch
-enable-elastic-ep: switch
-enable-ep-weight-filter: switch
-enable-eplb: switch
-enable-expert-parallel (ep): switch
-enable-fault-tolerance: switch
-enable-flash-late-interaction: switch
-enable-flashinfer-autotune: switch
-enable-force-include-usage: switch
-enable-layerwise-nvtx-tracing: switch
-enable-log-deltas: switch
-enable-log-outputs: switch
-enable-log-requests: switch
-enable-logging-iteration-details: switch
-enable-lora: switch
-enable-mamba-cache-stochastic-rounding: switch
-enable-mamba-shared-prefix-checkpoint: switch
-enable-mfu-metrics: switch
-enable-mixed-moe-lora-format: switch
-enable-mm-embeds: switch
-enable-moe-shared-loras: switch
-enable-nccl-comm-suspend: switch
-enable-offline-docs: switch
-enable-per-request-metrics: switch
-enable-prefix-caching: switch
-enable-prompt-embeds: switch
-enable-prompt-tokens-details: switch
-enable-request-id-headers: switch
-enable-return-routed-experts: switch
-enable-scale-out: switch
-enable-server-load-tracking: switch
-enable-sleep-mode: switch
-enable-ssl-refresh: switch
-enable-tokenizer-info-endpoint: switch
-enable-tower-connector-lora: switch
-enable-trace-replay: switch
-enforce-eager: switch
-engram-config: json
-eplb-config: json
-exclude-tools-when-tool-choice-none: switch
-expert-placement-strategy: one of linear round_robin
-fail-on-environ-validation: switch
-fault-tolerance-config: json
-fingerprint-mode: one of custom full hash none
-fingerprint-value: text
-fully-sharded-loras: switch
-gdn-prefill-backend: one of flashinfer triton cutedsl
-generation-config: text
-gpu-memory-utilization (device-memory-utilization): number >0 <=1
-grpc: mark
-h11-max-header-count: integer
-h11-max-incomplete-event-size: integer
-headless: mark
-hf-config-path: text
-hf-overrides: json
-hf-token: text
-host: text
-ignore-patterns: list text
-interleave-mm-strings: switch
-io-processor-plugin: text
-ir-op-priority: json
-jit-monitor-mode: one of error warn
-jit-monitor-verbose: switch
-kda-decode-backend: one of auto native flashinfer triton
-kda-prefill-backend: one of auto triton flashkda flashinfer fused
-kernel-config: json
-kv-cache-dtype-skip-layers: list text
-kv-cache-dtype: one of auto bfloat16 float16 fp8 fp8_ds_mla fp8_e4m3 fp8_e5m2 fp8_inc fp8_per_token_head int4_per_token_head int8_per_token_head nvfp4 nvfp4_4over6 nvfp4_ds_mla turboquant_3bit_nc turboquant_4bit_nc turboquant_k3v4_nc turboquant_k8v4
-kv-cache-memory-bytes: count
-kv-cache-metrics-sample: number >0 <=1
-kv-cache-metrics: switch
-kv-events-config: json
-kv-offloading-backend: one of lmcache native
-kv-offloading-size: number
-kv-sharing-fast-prefill: switch
-kv-transfer-config: json
-language-model-only: switch
-limit-mm-per-prompt: json
-linear-backend: one of aiter auto b12x conch cutlass deep_gemm emulation exllama fbgemm flashinfer_b12x flashinfer_cudnn flashinfer_cutedsl flashinfer_cutlass flashinfer_trtllm humming machete marlin torch triton xpu xpu_woq
-load-format: text
-log-config-file: text
-log-error-stack: switch
-log-level: one of CRITICAL ERROR WARNING INFO DEBUG NOTSET
-logging-config: json
-logits-processors: list text
-logprobs-mode: one of processed_logits processed_logprobs raw_logits raw_logprobs
-long-prefill-token-threshold-adaptive: switch
-long-prefill-token-threshold: integer >=0
-lora-dtype: one of auto bfloat16 float16
-lora-modules: list text
-lora-target-modules: list text
-mamba-backend: text
-mamba-block-size: integer >0
-mamba-cache-dtype: one of auto bfloat16 float16 float32
-mamba-cache-mode: one of align all none
-mamba-cache-philox-rounds: integer
-mamba-ssm-cache-dtype: one of auto bfloat16 float16 float32
-mamba-ssu-algorithm: one of auto horizontal simple vertical
-master-addr: text
-master-port: integer
-max-cpu-loras: integer
-max-cudagraph-capture-size: integer
-max-log-len: integer
-max-logprobs: integer >=-1
-max-lora-cls-labels: integer >=1
-max-lora-rank: one of 1 8 16 32 64 128 256 320 512
-max-loras: integer >=1
-max-model-len: count or auto >=-1
-max-num-active-seqs: integer >=1
-max-num-batched-tokens: count >=1
-max-num-queued-reqs: integer >=0
-max-num-queued-tokens: count >=0
-max-num-scheduled-tokens: count >=0
-max-num-seqs: integer >=1
-max-parallel-loading-workers: integer >=1
-media-io-kwargs: json
-middleware: list text
-mm-device-do-normalize: switch
-mm-encoder-attn-backend: text
-mm-encoder-attn-dtype: one of fp8
-mm-encoder-fp8-scale-path: text
-mm-encoder-fp8-scale-save-margin: number >0.0
-mm-encoder-fp8-scale-save-path: text
-mm-encoder-only: switch
-mm-encoder-tp-mode: one of data weights
-mm-hasher-algorithm: one of blake3 sha256 sha512
-mm-ipc-gpu-memory-gb: number >=0
-mm-processor-cache-gb: number >=0
-mm-processor-cache-type: one of lru shm
-mm-processor-device: one of auto cpu
-mm-processor-kwargs: json
-mm-shm-cache-max-object-size-mb: integer >=0
-mm-tensor-ipc: one of direct_rpc torch_shm
-model-class-overrides: json
-model-impl: text
-model-loader-extra-config: json
-model: text
-moe-backend: one of aiter aiter_triton_mxfp4_bf16 auto b12x batched_triton cutlass deep_gemm deep_gemm_mega_moe emulation flashinfer_b12x flashinfer_cutedsl flashinfer_cutlass flashinfer_moe_ep_mega_cutedsl flashinfer_moe_ep_mega_deep_gemm flashinfer_trtllm flydsl hpc humming marlin rdna3 triton triton_unfused
-nnodes (n): integer >=1
-node-rank (r): integer >=0
-num-gpu-blocks-override: integer
-numa-bind-cpus: list text
-numa-bind-nodes: list integer
-numa-bind: switch
-offload-backend: one of auto prefetch uva
-offload-group-size: integer
-offload-num-in-group: integer
-offload-params: list text
-offload-prefetch-step: integer
-optimization-level: text
-otlp-traces-endpoint: text
-override-generation-config: json
-per-request-spec-decode-metrics: one of detailed none summary
-performance-mode: one of balanced interactivity throughput
-pipeline-parallel-size (pp): integer >=1
-pooler-config: json
-port: integer
-prefill-context-parallel-size (pcp): integer >=1
-prefill-schedule-interval: integer >=1
-prefix-cache-retention-interval: integer >=0
-prefix-caching-hash-algo: one of sha256 sha256_cbor xxhash xxhash_cbor
-prefix-match-unit: integer >0
-profiler-config: json
-pt-load-map-location: json
-quantization (q): text
-quantization-config: json
-ray-workers-use-nsight: switch
-reasoning-config: json
-reasoning-parser-plugin: text
-reasoning-parser: text
-renderer-num-workers: integer
-replayssm-buffer-len: integer >0
-response-role: text
-return-sampling-mask: switch
-return-tokens-as-token-ids: switch
-revision: text
-root-path: text
-runner: one of auto draft generate pooling
-safetensors-load-strategy: one of eager lazy prefetch torchao
-safetensors-prefetch-block-size: count >=1
-safetensors-prefetch-num-threads: integer >=1
-scheduler-cls: text
-scheduler-reserve-full-isl: switch
-scheduling-policy: one of fcfs priority
-seed: integer
-served-model-name: list text
-show-hidden-metrics-for-version: text
-shutdown-timeout: integer
-skip-mm-profiling: switch
-skip-tokenizer-init: switch
-sleep-preserve-parameter-names: list text
-sparse-indexer-topk-backend: one of auto cooperative deep_select flashinfer per_row persistent torch
-spec-method: one of bailing_hybrid_mtp bailing_hybrid_v3_mtp custom_class deepseek_mtp dflash dots3_note_mtp draft_model dspark eagle eagle3 ernie_mtp exaone4_5_mtp exaone_moe_mtp extract_hidden_states gemma4_mtp glm4_moe_lite_mtp glm4_moe_mtp glm5_next_mtp glm_ocr_mtp hy_v3_mtp hy_v4_mtp inkling_mtp kimi_k3_mtp longcat_flash_mtp medusa mimo_mtp mimo_v2_mtp minimax_m3_mtp mlp_speculator mtp nemotron_h_mtp ngram ngram_gpu pangu_ultra_moe_mtp qwen3_5_mtp qwen3_next_mtp qwen4_exp_mtp step3p5_mtp suffix
-spec-model: text
-spec-tokens: integer
-specialize-active-lora: switch
-speculative-config (sc): json
-sse-keep-alive-interval: integer
-ssl-ca-certs: text
-ssl-cert-reqs: integer
-ssl-certfile: text
-ssl-ciphers: text
-ssl-keyfile: text
-stream-interval: integer >=1
-structured-outputs-config: json
-swa-bounded-replay: switch
-tensor-parallel-size (tp): integer >=1
-tokenizer-mode: text
-tokenizer-revision: text
-tokenizer: text
-tokens-only: switch
-tool-call-parser: text
-tool-parser-plugin: text
-tool-server: text
-tool-strict-level: one of auto function parameter
-trust-remote-code: switch
-trust-request-chat-template: switch
-trust-request-mm-kwargs: switch
-ubatch-size: integer >=0
-uds: text
-use-fp64-gumbel: switch
-use-replayssm: switch
-use-tqdm-on-load: switch
-uvicorn-log-level: one of critical debug error info trace warning
-video-pruning-method: one of evs vidcom2
-video-pruning-rate: number >=0.0 <1.0
-watermark-config: json
-watermark: number >=0.0 <1.0
-weight-transfer-config: json
-worker-cls: text
-worker-extension-cls: text
-"""
+FLAGS = {
+    "count": "kv-cache-memory-bytes",
+    "count >=0": "max-num-queued-tokens max-num-scheduled-tokens",
+    "count >=1": "max-num-batched-tokens safetensors-prefetch-block-size",
+    "count or auto >=-1": "max-model-len",
+    "integer": """
+api-server-count(asc) cp-kv-cache-interleave-size cpu-distributed-timeout-seconds
+data-parallel-start-rank(dpr) data-parallel-supervisor-port dcp-kv-cache-interleave-size
+distributed-timeout-seconds dp-supervisor-probe-failure-threshold h11-max-header-count
+h11-max-incomplete-event-size mamba-cache-philox-rounds master-port max-cpu-loras max-cudagraph-capture-size
+max-log-len num-gpu-blocks-override offload-group-size offload-num-in-group offload-prefetch-step port
+renderer-num-workers seed shutdown-timeout spec-tokens sse-keep-alive-interval ssl-cert-reqs
+""",
+    "integer >0": "block-size mamba-block-size prefix-match-unit replayssm-buffer-len",
+    "integer >=-1": "max-logprobs",
+    "integer >=0": """
+data-parallel-rank(dpn) data-parallel-size-local(dpl) dbo-decode-token-threshold dbo-prefill-token-threshold
+long-prefill-token-threshold max-num-queued-reqs mm-shm-cache-max-object-size-mb node-rank(r)
+prefix-cache-retention-interval ubatch-size
+""",
+    "integer >=1": """
+data-parallel-size(dp) decode-context-parallel-size(dcp) dp-sync-interval elastic-ep-max-dp-size
+max-lora-cls-labels max-loras max-num-active-seqs max-num-seqs max-parallel-loading-workers nnodes(n)
+pipeline-parallel-size(pp) prefill-context-parallel-size(pcp) prefill-schedule-interval
+safetensors-prefetch-num-threads stream-interval tensor-parallel-size(tp)
+""",
+    "integer >=1 <=65535": "data-parallel-rpc-port(dpp)",
+    "json": """
+additional-config allowed-headers allowed-methods allowed-origins attention-config(ac) aux-output-config
+compilation-config(cc) default-chat-template-kwargs default-mm-loras diffusion-config(dc) ec-manager-config
+ec-transfer-config engram-config eplb-config fault-tolerance-config hf-overrides ir-op-priority kernel-config
+kv-events-config kv-transfer-config limit-mm-per-prompt logging-config media-io-kwargs mm-processor-kwargs
+model-class-overrides model-loader-extra-config override-generation-config pooler-config profiler-config
+pt-load-map-location quantization-config reasoning-config speculative-config(sc) structured-outputs-config
+watermark-config weight-transfer-config
+""",
+    "list integer": "cudagraph-capture-sizes numa-bind-nodes",
+    "list one of all model worker": "collect-detailed-traces",
+    "list text": """
+allowed-media-domains api-key cpu-offload-params ignore-patterns kv-cache-dtype-skip-layers logits-processors
+lora-modules lora-target-modules middleware numa-bind-cpus offload-params served-model-name
+sleep-preserve-parameter-names
+""",
+    "mark": "aggregate-engine-logging data-parallel-multi-port-external-lb(dpm) disable-log-stats grpc headless",
+    "number": "cpu-offload-gb dp-supervisor-probe-interval-s dp-supervisor-probe-timeout-s kv-offloading-size",
+    "number >0 <=1": "gpu-memory-utilization(device-memory-utilization) kv-cache-metrics-sample",
+    "number >0.0": "mm-encoder-fp8-scale-save-margin",
+    "number >=0": "mm-ipc-gpu-memory-gb mm-processor-cache-gb",
+    "number >=0.0 <1.0": "video-pruning-rate watermark",
+    "one of 1 8 16 32 64 128 256 320 512": "max-lora-rank",
+    "one of CRITICAL ERROR WARNING INFO DEBUG NOTSET": "log-level",
+    "one of a2a ag_rs": "dcp-comm-backend",
+    "one of aiter aiter_triton_mxfp4_bf16 auto b12x batched_triton cutlass deep_gemm deep_gemm_mega_moe emulation flashinfer_b12x flashinfer_cutedsl flashinfer_cutlass flashinfer_moe_ep_mega_cutedsl flashinfer_moe_ep_mega_deep_gemm flashinfer_trtllm flydsl hpc humming marlin rdna3 triton triton_unfused": "moe-backend",
+    "one of aiter auto b12x conch cutlass deep_gemm emulation exllama fbgemm flashinfer_b12x flashinfer_cudnn flashinfer_cutedsl flashinfer_cutlass flashinfer_trtllm humming machete marlin torch triton xpu xpu_woq": "linear-backend",
+    "one of align all none": "mamba-cache-mode",
+    "one of allgather_reducescatter deepep_high_throughput deepep_low_latency deepep_v2 flashinfer_all2allv flashinfer_nvlink_one_sided flashinfer_nvlink_two_sided moonep mori_high_throughput mori_low_latency naive nixl_ep pplx": "all2all-backend",
+    "one of auto bfloat16 float float16 float32 half": "dtype",
+    "one of auto bfloat16 float16": "lora-dtype",
+    "one of auto bfloat16 float16 float32": "mamba-cache-dtype mamba-ssm-cache-dtype",
+    "one of auto bfloat16 float16 fp8 fp8_ds_mla fp8_e4m3 fp8_e5m2 fp8_inc fp8_per_token_head int4_per_token_head int8_per_token_head nvfp4 nvfp4_4over6 nvfp4_ds_mla turboquant_3bit_nc turboquant_4bit_nc turboquant_k3v4_nc turboquant_k8v4": "kv-cache-dtype",
+    "one of auto classify embed none": "convert",
+    "one of auto cooperative deep_select flashinfer per_row persistent torch": "sparse-indexer-topk-backend",
+    "one of auto cpu": "mm-processor-device",
+    "one of auto draft generate pooling": "runner",
+    "one of auto function parameter": "tool-strict-level",
+    "one of auto high low max medium none xhigh": "anthropic-disabled-thinking-effort",
+    "one of auto horizontal simple vertical": "mamba-ssu-algorithm",
+    "one of auto native flashinfer triton": "kda-decode-backend",
+    "one of auto openai string": "chat-template-content-format",
+    "one of auto prefetch uva": "offload-backend",
+    "one of auto triton flashkda flashinfer fused": "kda-prefill-backend",
+    "one of bailing_hybrid_mtp bailing_hybrid_v3_mtp custom_class deepseek_mtp dflash dots3_note_mtp draft_model dspark eagle eagle3 ernie_mtp exaone4_5_mtp exaone_moe_mtp extract_hidden_states gemma4_mtp glm4_moe_lite_mtp glm4_moe_mtp glm5_next_mtp glm_ocr_mtp hy_v3_mtp hy_v4_mtp inkling_mtp kimi_k3_mtp longcat_flash_mtp medusa mimo_mtp mimo_v2_mtp minimax_m3_mtp mlp_speculator mtp nemotron_h_mtp ngram ngram_gpu pangu_ultra_moe_mtp qwen3_5_mtp qwen3_next_mtp qwen4_exp_mtp step3p5_mtp suffix": "spec-method",
+    "one of balanced interactivity throughput": "performance-mode",
+    "one of blake3 sha256 sha512": "mm-hasher-algorithm",
+    "one of critical debug error info trace warning": "uvicorn-log-level",
+    "one of custom full hash none": "fingerprint-mode",
+    "one of data weights": "mm-encoder-tp-mode",
+    "one of detailed none summary": "per-request-spec-decode-metrics",
+    "one of direct_rpc torch_shm": "mm-tensor-ipc",
+    "one of eager lazy prefetch torchao": "safetensors-load-strategy",
+    "one of error warn": "jit-monitor-mode",
+    "one of evs vidcom2": "video-pruning-method",
+    "one of fcfs priority": "scheduling-policy",
+    "one of flashinfer triton cutedsl": "gdn-prefill-backend",
+    "one of fp8": "mm-encoder-attn-dtype",
+    "one of linear round_robin": "expert-placement-strategy",
+    "one of lmcache native": "kv-offloading-backend",
+    "one of lru shm": "mm-processor-cache-type",
+    "one of processed_logits processed_logprobs raw_logits raw_logprobs": "logprobs-mode",
+    "one of sha256 sha256_cbor xxhash xxhash_cbor": "prefix-caching-hash-algo",
+    "switch": """
+allow-credentials allow-deprecated-quantization async-scheduling cohere-is-reasoning-model cudagraph-metrics
+data-parallel-external-lb(dpe) data-parallel-hybrid-lb(dph) dcp-q-replicate disable-cascade-attn
+disable-chunked-mm-input disable-custom-all-reduce disable-fastapi-docs disable-hybrid-kv-cache-manager
+disable-nccl-for-dp-synchronization disable-sliding-window disable-uvicorn-access-log enable-auto-tool-choice
+enable-batch-sharded-sampling enable-chunked-prefill enable-cumem-allocator enable-dbo enable-elastic-ep
+enable-ep-weight-filter enable-eplb enable-expert-parallel(ep) enable-fault-tolerance
+enable-flash-late-interaction enable-flashinfer-autotune enable-force-include-usage
+enable-layerwise-nvtx-tracing enable-log-deltas enable-log-outputs enable-log-requests
+enable-logging-iteration-details enable-lora enable-mamba-cache-stochastic-rounding
+enable-mamba-shared-prefix-checkpoint enable-mfu-metrics enable-mixed-moe-lora-format enable-mm-embeds
+enable-moe-shared-loras enable-nccl-comm-suspend enable-offline-docs enable-per-request-metrics
+enable-prefix-caching enable-prompt-embeds enable-prompt-tokens-details enable-request-id-headers
+enable-return-routed-experts enable-scale-out enable-server-load-tracking enable-sleep-mode enable-ssl-refresh
+enable-tokenizer-info-endpoint enable-tower-connector-lora enable-trace-replay enforce-eager
+exclude-tools-when-tool-choice-none fail-on-environ-validation fully-sharded-loras interleave-mm-strings
+jit-monitor-verbose kv-cache-metrics kv-sharing-fast-prefill language-model-only log-error-stack
+long-prefill-token-threshold-adaptive mm-device-do-normalize mm-encoder-only numa-bind ray-workers-use-nsight
+return-sampling-mask return-tokens-as-token-ids scheduler-reserve-full-isl skip-mm-profiling
+skip-tokenizer-init specialize-active-lora swa-bounded-replay tokens-only trust-remote-code
+trust-request-chat-template trust-request-mm-kwargs use-fp64-gumbel use-replayssm use-tqdm-on-load
+""",
+    "text": """
+allowed-local-media-path attention-backend chat-template code-revision cohere-format config config-format
+data-parallel-address(dpa) data-parallel-backend(dpb) device-ids disable-access-log-for-endpoints
+distributed-executor-backend download-dir fingerprint-value generation-config hf-config-path hf-token host
+io-processor-plugin load-format log-config-file mamba-backend master-addr mm-encoder-attn-backend
+mm-encoder-fp8-scale-path mm-encoder-fp8-scale-save-path model model-impl optimization-level
+otlp-traces-endpoint quantization(q) reasoning-parser reasoning-parser-plugin response-role revision root-path
+scheduler-cls show-hidden-metrics-for-version spec-model ssl-ca-certs ssl-certfile ssl-ciphers ssl-keyfile
+tokenizer tokenizer-mode tokenizer-revision tool-call-parser tool-parser-plugin tool-server uds worker-cls
+worker-extension-cls
+""",
+}
 
 VARIABLES = {
     "integer": """
