@@ -6,15 +6,13 @@ All that is particular to vLLM is here and in the modules beside this one, which
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.engines.engine import EngineLock, engine_spec
-from toolkit.domain.engines.fit import Actual, NotUnderstoodError
-from toolkit.domain.files.capabilities import ModelFacts
-from toolkit.domain.gates.golden import Kind
+from toolkit.domain.engines.fit import NotUnderstoodError
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.registry.model import ServingValue, Version
 from toolkit.planning.engines import (
@@ -30,7 +28,7 @@ from toolkit.planning.engines import (
     vllm_phases,
 )
 from toolkit.planning.engines.figures import Figures
-from toolkit.planning.engines.port import EngineOptions, Missing, Seat, Signs
+from toolkit.planning.engines.port import Seat, Signs
 from toolkit.planning.engines.vllm_names import BY_MINOR, Flags, Names, names
 
 # Seconds that vLLM itself still gives running requests after SIGTERM. The router has drained the slot
@@ -63,6 +61,26 @@ class Vllm:
     tool_flags: tuple[str, ...] = (vllm_parsers.TOOL_PARSER, vllm_parsers.AUTO_TOOLS)
     reasoning_flags: tuple[str, ...] = (vllm_parsers.REASONING_PARSER,)
     phases: tuple[str, ...] = tuple(words for words, _ in vllm_phases.PHASES)
+
+    # The modules beside this one answer these as they are.
+    defaults = staticmethod(vllm_parsers.defaults)
+    parsers = staticmethod(vllm_parsers.parsers)
+    takes = staticmethod(vllm_parsers.takes)
+    writes_chats = staticmethod(vllm_parsers.writes_chats)
+    thinks = staticmethod(vllm_parsers.thinks)
+    taken_in = staticmethod(vllm_lora.taken_in)
+    adapts_embeddings = staticmethod(vllm_lora.adapts_embeddings)
+    phase_of = staticmethod(vllm_phases.phase_of)
+    troubles = staticmethod(vllm_log.troubles)
+    read_actual = staticmethod(vllm_log.read_actual)
+    decisive_line = staticmethod(vllm_log.decisive_line)
+    missing_names = staticmethod(vllm_check.missing_names)
+    unfit_packages = staticmethod(vllm_kernels.unfit_packages)
+    keeps_cache = staticmethod(vllm_encoders.keeps_cache)
+    read_options = staticmethod(vllm_options.read_options)
+    step_defaults = staticmethod(vllm_options.step_defaults)
+    outside = staticmethod(vllm_options.outside)
+    block_size = staticmethod(vllm_options.block_size)
 
     def arguments(
         self,
@@ -137,17 +155,6 @@ class Vllm:
             *_ending(release, seat.port),
         )
 
-    def defaults(
-        self, facts: ModelFacts, kind: Kind, version: str, serving: Mapping[str, ServingValue]
-    ) -> Mapping[str, ServingValue]:
-        return vllm_parsers.defaults(facts, kind, version, serving)
-
-    def parsers(self, serving: Mapping[str, ServingValue]) -> tuple[str, str]:
-        return vllm_parsers.parsers(serving)
-
-    def takes(self, serving: Mapping[str, ServingValue], medium: str) -> bool:
-        return vllm_parsers.takes(serving, medium)
-
     def stated_context(self, version: str, serving: Mapping[str, ServingValue]) -> int | None:
         flag = names(version).flags.context
         words = _words(flag, serving[flag]) if flag in serving else ()
@@ -155,12 +162,6 @@ class Vllm:
             return vllm_options.read_options(version, words, {}).context
         except NotUnderstoodError:
             return None
-
-    def writes_chats(self, facts: ModelFacts) -> bool:
-        return vllm_parsers.writes_chats(facts)
-
-    def thinks(self, facts: ModelFacts) -> bool:
-        return vllm_parsers.thinks(facts)
 
     def adapter_config_fault(self, config: Mapping[str, Any], base: Version) -> str:
         reserved = base.reserved
@@ -171,9 +172,6 @@ class Vllm:
 
     def unload_adapter(self, name: str) -> tuple[str, Mapping[str, Any]]:
         return vllm_lora.UNLOAD, {"lora_name": name}
-
-    def taken_in(self, model: str) -> tuple[tuple[str, Mapping[str, Any]], ...]:
-        return vllm_lora.taken_in(model)
 
     def directory(self, release: Release, seat: Seat) -> str:
         return f"{seat.root}/snapshots/{release.snapshot}"
@@ -267,47 +265,11 @@ class Vllm:
             "engine_alias": alias if self.distributions[lock.accelerator] != alias["name"] else {},
         }
 
-    def phase_of(self, line: str) -> int:
-        return vllm_phases.phase_of(line)
-
-    def troubles(self, lines: Sequence[str]) -> tuple[str, ...]:
-        return vllm_log.troubles(lines)
-
     def figures(self) -> tuple[Figures, ...]:
         return tuple(dict.fromkeys(each.figures for each in BY_MINOR.values()))
 
-    def missing_names(self, version: str, texts: Mapping[str, str]) -> tuple[Missing, ...]:
-        return vllm_check.missing_names(version, texts)
-
-    def unfit_packages(
-        self, accelerator: Accelerator, packages: Mapping[str, str]
-    ) -> tuple[str, ...]:
-        return vllm_kernels.unfit_packages(accelerator, packages)
-
     def context_flag(self, version: str) -> str:
         return names(version).flags.context
-
-    def read_options(
-        self, version: str, args: Sequence[str], env: Mapping[str, str]
-    ) -> EngineOptions:
-        return vllm_options.read_options(version, args, env)
-
-    def adapts_embeddings(self, config: Mapping[str, Any]) -> bool:
-        return vllm_lora.adapts_embeddings(config)
-
-    def keeps_cache(self, config: Mapping[str, Any]) -> bool:
-        return vllm_encoders.keeps_cache(config)
-
-    def step_defaults(
-        self, options: EngineOptions, accelerator: Accelerator, device: int, name: str
-    ) -> tuple[int, int]:
-        return vllm_options.step_defaults(options, accelerator, device, name)
-
-    def outside(self, requests: int, vocabulary: int) -> int:
-        return vllm_options.outside(requests, vocabulary)
-
-    def block_size(self, accelerator: Accelerator, *, latent: bool) -> int:
-        return vllm_options.block_size(accelerator, latent=latent)
 
     def exactly(self, tokens: int) -> Mapping[str, Any]:
         return {
@@ -317,12 +279,6 @@ class Vllm:
             "temperature": 0,
             "stream_options": {"include_usage": True},
         }
-
-    def read_actual(self, lines: Sequence[str]) -> Actual:
-        return vllm_log.read_actual(lines)
-
-    def decisive_line(self, lines: Sequence[str]) -> str:
-        return vllm_log.decisive_line(lines)
 
 
 def _names(release: Release) -> Names:
