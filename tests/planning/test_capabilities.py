@@ -297,6 +297,41 @@ def test_the_documents_name_every_parser_that_a_family_gets() -> None:
         assert named == {name for name in named if f"`{name}`" in part}
 
 
+LENGTH = {"architectures": ["LlamaForCausalLM"], "max_position_embeddings": 16384}
+FACTOR = {"type": "linear", "factor": 4.0}
+# Phi-3 and Phi-4-mini
+LONG = {"max_position_embeddings": 131072, "original_max_position_embeddings": 4096}
+
+
+@pytest.mark.parametrize(
+    ("config", "context"),
+    [
+        # each as vLLM 0.32 says it of this configuration
+        ({}, 16384),
+        ({"rope_scaling": FACTOR}, 65536),
+        ({"rope_parameters": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1e4}}, 65536),
+        ({"rope_scaling": {"type": "dynamic", "factor": 2.0}}, 32768),
+        ({"rope_scaling": {"type": "yarn", "factor": 4.0, **LONG}}, 16384),
+        ({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, 16384),
+        ({**LONG, "rope_scaling": {"type": "longrope"}}, 4096),
+        ({"max_sequence_length": 2048}, 2048),
+        ({"seq_length": 8192}, 8192),
+        ({"model_max_length": 4096}, 4096),
+        # Command R
+        ({"model_max_length": 65536}, 65536),
+        ({"model_type": "gemma3_text", "rope_scaling": FACTOR}, 16384),
+        ({"rope_scaling": {"type": "linear", "factor": "x"}}, 16384),
+        ({"rope_scaling": {"full_attention": FACTOR, "sliding_attention": {"type": "default"}}}, 65536),
+        ({"text_config": {"max_position_embeddings": 8192, "rope_scaling": FACTOR}}, 32768),
+    ],
+)  # fmt: skip
+def test_a_request_has_the_tokens_that_the_engine_serves_by_default(
+    config: dict[str, Any], context: int
+) -> None:
+    texts = {"config.json": json.dumps({**LENGTH, **config}).encode()}
+    assert read_facts(texts, texts).context == context
+
+
 ABSOLUTE = {"position_embedding_type": "absolute", "max_position_embeddings": 514}
 RANKER = {"architectures": ["XLMRobertaForSequenceClassification"], **ABSOLUTE}
 

@@ -95,9 +95,21 @@ def test_which_layers_look_back_over_a_window(
         (models.DEEPSEEK_V3, 163840),
         (models.GEMMA3_4B, 131072),
         ({**models.QWEN25_7B, "rope_scaling": {"type": "linear", "factor": 4.0}}, 131072),
+        ({**models.QWEN25_7B, "model_max_length": 131072}, 131072),
+        ({**models.QWEN25_7B, "seq_length": 8192}, 8192),
+        (
+            {
+                **models.QWEN25_7B,
+                "original_max_position_embeddings": 4096,
+                "rope_scaling": {"type": "longrope"},
+            },
+            4096,
+        ),
     ],
 )
-def test_the_longest_context_a_model_was_made_for(config: Config, expected: int) -> None:
+def test_the_longest_request_that_is_served_without_an_option_for_it(
+    config: Config, expected: int
+) -> None:
     assert read_architecture(config).context == expected
 
 

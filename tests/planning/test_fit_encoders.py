@@ -13,9 +13,10 @@ from tests.planning.fit_models import Config, dense
 from tests.planning.test_fit import GIB, candidate, card, gpu_host
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engines.fit import Actual, FitRecord, ModelFiles
+from toolkit.domain.files.capabilities import ModelFacts
 from toolkit.planning.engines import engine_named
 from toolkit.planning.engines.port import EngineOptions
-from toolkit.planning.fit.host_fit import fit_host
+from toolkit.planning.fit.host_fit import fit_host, predict_need
 from toolkit.planning.fit.predict import Place, predict
 
 BERT: Config = {
@@ -92,6 +93,17 @@ def test_what_memory_gives_is_compared_without_a_cache() -> None:
     assert not small.fits
     assert small.why.startswith("one request of 512 tokens needs ")
     assert "; weights alone take " in small.why
+
+
+def test_an_encoders_request_is_as_long_as_all_of_its_small_files_say() -> None:
+    wanted = candidate(ENCODER, memory=4, accelerators=(Accelerator.CPU,), serving={})
+    facts = ModelFacts(("BertModel",), context=96)
+    known = replace(wanted, snapshot=replace(wanted.snapshot, facts=facts))
+    for said in (predict_need(known), fit_host(known, host(memory=64 * GIB)).prediction):
+        assert said is not None
+        assert (said.context, said.longest) == (96, 96)
+    asked = replace(known, version=replace(known.version, serving={"max-model-len": 64}))
+    assert (predict_need(asked).context, predict_need(asked).longest) == (64, 64)
 
 
 def test_an_encoder_that_is_not_understood_says_nothing_of_a_cache() -> None:

@@ -46,7 +46,8 @@ class Architecture:
     """The values of a model's `config.json` that decide about memory.
 
     `latent` is the width of the one vector that multi-head latent attention keeps per token and layer, 0 for a cache of
-    keys and values. `experts` and `expert_width` are those of one token, 0 for a dense model. `spare_layers` counts
+    keys and values. `context` is the longest request that the engine serves by default, `positions` the number of its
+    rotary positions. `experts` and `expert_width` are those of one token, 0 for a dense model. `spare_layers` counts
     layers for speculative decoding after the model's own.
     """
 
@@ -58,6 +59,7 @@ class Architecture:
     intermediate: int
     vocabulary: int
     context: int
+    positions: int
     dtype: str = "bfloat16"
     latent: int = 0
     experts: int = 0

@@ -6,7 +6,6 @@ engine computes with Transformers' default.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from toolkit.domain.bounds import CONTEXT, LAYERS, WIDTH
 from toolkit.domain.engines.fit import Architecture, Attention, Layer, NotUnderstoodError
 from toolkit.domain.outside import shown
 from toolkit.errors import SourceError
+from toolkit.planning.release.longest import LENGTHS, longest
 
 Config = Mapping[str, Any]
 
@@ -62,21 +62,15 @@ _OTHER_STATE = {
 _TEXT_PARTS = ("text_config", "llm_config", "language_config", "thinker_config")
 _KV_HEADS = ("n_head_kv", "num_kv_heads", "num_key_value_heads", "multi_query_group_num")
 _LAYERS = ("num_hidden_layers", "n_layer", "num_layers")
-_CONTEXT = (
-    "max_position_embeddings",
-    "n_positions",
-    "max_seq_len",
-    "seq_length",
-    "model_max_length",
-)
 # The bounds of the other numbers are WIDTH.
 _MOST = {
     **dict.fromkeys((*_LAYERS, "max_window_layers", "num_nextn_predict_layers"), LAYERS),
-    **dict.fromkeys((*_CONTEXT, "sliding_window", "attention_chunk_size"), CONTEXT),
+    **dict.fromkeys(
+        (*LENGTHS, "original_max_position_embeddings", "sliding_window", "attention_chunk_size"),
+        CONTEXT,
+    ),
 }
 _DTYPES = {"half": "float16", "float": "float32"}
-# The configured length of these rope types is already the scaled one (vLLM, config/model.py, _get_and_verify_max_len).
-_SCALED = ("su", "longrope", "llama3", "yarn", "deepseek_yarn", "default", "mrope", "")
 
 
 def read_architecture(config: Config) -> Architecture:
@@ -99,6 +93,7 @@ def read_architecture(config: Config) -> Architecture:
         raise NotUnderstoodError(f"it has {heads} heads in a width of {hidden}")
     quantization = _quantization(text, config)
     wide = _optional(text, "intermediate_size")
+    context = _context(text, config)
     return Architecture(
         layers=_layers(text, family),
         heads=heads,
@@ -107,7 +102,8 @@ def read_architecture(config: Config) -> Architecture:
         hidden=hidden,
         intermediate=wide or _optional(text, "n_inner") or 4 * hidden,
         vocabulary=_number(text, ("vocab_size",)),
-        context=_context(text, family),
+        context=context,
+        positions=_positions(text, context),
         dtype=_dtype(text, config),
         latent=_latent(text),
         experts=experts,
@@ -202,16 +198,17 @@ def _latent(text: Config) -> int:
     return rank + rotary if rank and rotary else 0
 
 
-def _context(text: Config, family: str) -> int:
-    length = _number(text, _CONTEXT)
-    rope = text.get("rope_scaling") or text.get("rope_parameters") or {}
-    kind = str(rope.get("rope_type") or rope.get("type") or "") if isinstance(rope, Mapping) else ""
-    if kind in _SCALED or "gemma3" in family:
-        return length
-    factor = rope.get("factor") or 1 if isinstance(rope, Mapping) else 1
-    if not isinstance(factor, (int, float)) or not 0 < factor <= WIDTH or not math.isfinite(factor):
-        raise NotUnderstoodError(f"its `rope_scaling` has the factor {shown(factor)}")
-    return min(max(1, int(length * factor)), CONTEXT)
+def _context(text: Config, config: Config) -> int:
+    try:
+        found = longest(text, config, _optional)
+    except ValueError as error:
+        raise NotUnderstoodError(f"its `rope_scaling` has the factor {error}") from None
+    return found or _number(text, LENGTHS[:1])
+
+
+def _positions(text: Config, context: int) -> int:
+    """Return the number of rotary positions, which may be more than a request takes by default."""
+    return max(_optional(text, *LENGTHS), context)
 
 
 def _dtype(text: Config, config: Config) -> str:

@@ -27,7 +27,7 @@ from toolkit.planning.fit.predict import Place, predict
 from toolkit.planning.fit.turn import turn_of
 from toolkit.planning.release.accelerator import choose_accelerator, describe_host
 from toolkit.planning.release.build import build_release
-from toolkit.planning.release.capabilities import vocabulary_of, with_defaults
+from toolkit.planning.release.capabilities import capabilities, vocabulary_of, with_defaults
 
 # Room for the engine's packages and logs beside a snapshot.
 DISK_RESERVE = 2**30
@@ -144,7 +144,12 @@ def _options(candidate: Candidate, accelerator: Accelerator, facts: HostFacts) -
     vocabulary = vocabulary_of(candidate.snapshot.facts)
     args = engine.arguments(version, accelerator, facts, vocabulary)
     env = engine.environment(version, accelerator, candidate.snapshot.size)
-    return engine.read_options(version.engine.version, args, env)
+    options = engine.read_options(version.engine.version, args, env)
+    able = capabilities(candidate.version, candidate.snapshot.facts)
+    if able and not engine.keeps_cache(candidate.files.config):
+        # Other small files than config.json bound the request of an encoder as well.
+        options = replace(options, context=options.context or able.context)
+    return options
 
 
 def _place(accelerator: Accelerator, share: int, facts: HostFacts) -> Place:

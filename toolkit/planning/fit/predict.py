@@ -99,8 +99,7 @@ def _predict(
         adapters=max(reserved),
     )
     if not caches:
-        longest = max(arch.context, found.context) if found.least <= budget else 0
-        return replace(found, longest=longest)
+        return replace(found, longest=found.context if found.least <= budget else 0)
     given = not has_devices or options.cache
     left = [options.cache if given else budget - each - reserve for each in weights]
     return _with_cache(

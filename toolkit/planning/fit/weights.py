@@ -45,7 +45,7 @@ def held_weights(
     It hands out whole parameters, see `_held`. Beside them is one table of rotary positions, a value of cosine and one
     of sine for each position (vLLM, layers/rotary_embedding/base.py, _compute_cos_sin_cache).
     """
-    rotary = arch.context * arch.head_dim * _WIDTHS["bfloat16"]
+    rotary = arch.positions * arch.head_dim * _WIDTHS["bfloat16"]
     return tuple(
         sum(map(_held, sizes.values())) + rotary for sizes in _parameters(tensors, arch, options)
     )

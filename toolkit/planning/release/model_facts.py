@@ -9,6 +9,7 @@ from typing import Any
 from toolkit.domain.bounds import CONFIG, CONTEXT, WIDTH
 from toolkit.domain.files.capabilities import MARKS, ModelFacts
 from toolkit.domain.outside import parse_json
+from toolkit.planning.release.longest import LENGTHS, longest, stated_length
 
 _CONFIG, _TOKENIZER, _MODULES = "config.json", "tokenizer_config.json", "modules.json"
 _TEMPLATE, _TEMPLATE_JSON, _PROCESSOR = (
@@ -20,16 +21,6 @@ _SENTENCES = "sentence_bert_config.json"
 _MORE_TEMPLATES = "additional_chat_templates/"
 _READ = (_CONFIG, _TOKENIZER, _MODULES, _TEMPLATE, _TEMPLATE_JSON, _PROCESSOR, _SENTENCES)
 _TEKKEN = re.compile(r"(tekken\.json|tokenizer\.model\.v\d.*)\Z")
-# The names under which configurations state the longest request, the most telling first.
-_CONTEXTS = (
-    "max_position_embeddings",
-    "max_sequence_length",
-    "model_max_length",
-    "n_positions",
-    "seq_length",
-    "max_seq_len",
-    "max_target_positions",
-)
 _NAMES, _NAME = 8, 200
 # Characters of templates that are looked at; the longest in use has 40,000.
 _TEMPLATES = 2**20
@@ -102,14 +93,21 @@ def _context(
     texts: Mapping[str, bytes], text_config: Mapping[str, Any], config: Mapping[str, Any]
 ) -> int | None:
     """Return the longest request in tokens; None where no file states it."""
-    names = ("max_seq_length", *_CONTEXTS)
-    if sentences := _number(_mapping(texts.get(_SENTENCES)), *names):
+    if sentences := _number(_mapping(texts.get(_SENTENCES)), "max_seq_length", *LENGTHS):
         return sentences
-    stated = _number(text_config, *names) or _number(config, *names)
+    stated = _longest(text_config, config) or _longest(config, config)
     if stated and _counts_positions(config):
         # RoBERTa and its heirs take none of their first positions for a request.
         return min(stated, _number(_mapping(texts.get(_TOKENIZER)), "model_max_length") or stated)
     return stated
+
+
+def _longest(text: Mapping[str, Any], config: Mapping[str, Any]) -> int | None:
+    try:
+        return longest(text, config, _number)
+    except ValueError:
+        # Whether the engine can load it is not judged here.
+        return stated_length(text, _number)
 
 
 def _counts_positions(config: Mapping[str, Any]) -> bool:
