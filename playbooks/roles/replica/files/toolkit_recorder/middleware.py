@@ -1,5 +1,7 @@
 """Puts the recorder around a server (ASGI): what passes is looked at, and no byte of an answer is changed.
 
+Errors on the paths of Anthropic's API are the exception: they get the shape of that API, see `anthropic.py`.
+
 The mark at the end of a stream goes out together with the end itself. Clients hang up at the mark, and a router between
 would otherwise see them leave amid an answer.
 """
@@ -15,7 +17,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from toolkit_recorder import counting, states
+from toolkit_recorder import anthropic, counting, states
 from toolkit_recorder.book import Book
 from toolkit_recorder.doze import VARIABLE as DOZE
 from toolkit_recorder.doze import Doze
@@ -65,6 +67,8 @@ class Recorder:
             return self.doze.refuse(send)
         if scope["type"] == "lifespan":
             return self._live(scope, receive, send)
+        if scope["type"] == "http" and scope["path"].startswith(anthropic.PATH):
+            send = anthropic.in_shape(scope, send)
         if self.book is None or scope["type"] != "http" or scope["method"] != "POST":
             return self.app(scope, receive, send)
         return self._serve(scope, receive, send)
