@@ -7,15 +7,23 @@ Each week is worked out by hand from its files in `weeks/`, all times in UTC fro
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.workflows.cost_week import Week
+from tests.planning.facts import GB, release
+from tests.workflows.cost_week import Week, moment
+from toolkit.adapters.history.history import History
+from toolkit.config.costs.reading import parse_costs
 from toolkit.domain.clients.use import Place, UseChunk, UseRow
+from toolkit.domain.deployment.release import Attempt, Outcome, Span
+from toolkit.planning.economics.account import account
 from toolkit.planning.economics.bills import Account, ModelBill
+from toolkit.workflows.fleet.recorded import recorded, window
 
 
 @pytest.fixture
@@ -140,3 +148,32 @@ def test_a_bill_has_a_model_that_another_command_collects_meanwhile(
 
     monkeypatch.setattr(week.history, "use", use)
     assert "new" in {each.model for each in week.bill().models}
+
+
+def test_the_history_tells_over_how_many_hosts_a_replica_runs(tmp_path: Path) -> None:
+    """60,480,000 output tokens / 100 are 604,800 s, the whole week, though gpu2 has recorded nothing."""
+    now = moment("2026-11-02T00:00:00Z")
+    history = History(tmp_path / "history.db", lambda: now)
+    over_two = Span(2, ("10.0.0.1", "10.0.0.2"), 28000)
+    history.add_release(replace(release(1, memory=GB), model="large", span=over_two))
+    for host in ("gpu1", "gpu2"):
+        opened = history.open_deployment(
+            Attempt(
+                model="large", action="deploy", release=1, previous=None, slot="blue", actor="ann", host=host
+            )
+        )  # fmt: skip
+        for kind in ("start", "shift"):
+            history.end_step(opened, history.start_step(opened, kind, "blue"), Outcome.DONE)
+        history.end_deployment(opened, Outcome.LIVE)
+    row = UseRow(
+        "2026-11-02", "gpu1", "ann", "large", "v1", 1, 9, 0, 0, 60_480_000, 0, 0, base="large", ended="whole"
+    )  # fmt: skip
+    history.add_use(UseChunk("gpu1", Place("n" * 16), Place("n" * 16, 1, 9), (row,)))
+    prices = "".join(f"  {host}: {{from: 2026-01-01, hourly: 1}}\n" for host in ("gpu1", "gpu2"))
+    capacity = "capacity: [{model: large, input: 1, output: 100, measured: 2026-11-01}]\n"
+    costs = parse_costs(Path("costs.yaml"), f"currency: EUR\nhosts:\n{prices}{capacity}")
+    situation, notes = recorded(history, costs, window(date(2026, 11, 2), date(2026, 11, 8), 2**40))
+    history.close()
+    bill = account(situation)
+    assert (bill.total, bill.unused, notes, bill.notes) == (336, 0, (), ())
+    assert of(bill, "large").utilisation == 1

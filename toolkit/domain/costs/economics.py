@@ -228,7 +228,8 @@ class Costs:
 class Reservation:
     """A replica's time on a host: `live` while it takes traffic, else it stands by or is being started.
 
-    `weight` is the memory that it holds, for sharing a host's cost among its replicas.
+    `weight` is the memory that it holds, for sharing a host's cost among its replicas. It runs over so many `hosts`
+    together, of which one answers, and has a reservation of each.
     """
 
     host: str
@@ -237,6 +238,7 @@ class Reservation:
     span: Interval
     live: bool
     weight: int = 1
+    hosts: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from toolkit.planning.economics.bills import (
     Situation,
 )
 from toolkit.planning.economics.energy import MOST, Energy, energy_of, sources
+from toolkit.planning.economics.several_hosts import rates_of, spread, together
 from toolkit.planning.economics.shares import ZERO, HostTime, Share, divide
 from toolkit.planning.economics.work import Tokens, total, work_of
 
@@ -47,7 +48,7 @@ _Kind = TypeVar("_Kind")
 def account(situation: Situation) -> Account:
     """Return the bill. Raises InputError where a host has no price or no energy for a time that it was used."""
     costs, span = situation.costs, situation.span
-    by_place = _by_place(situation.traffic, costs)
+    by_place = _by_place(spread(situation.traffic, together(situation.reservations)), costs)
     keyed = situation.traffic if situation.keys is None else situation.keys
     by_key = _grouped(keyed, lambda row: (row.key, row.model))
     names = dict.fromkeys([*costs.hosts, *(each.host for each in situation.reservations)])
@@ -199,7 +200,10 @@ def _bill_period(
     """
     costs = situation.costs
     capacities = {model: costs.capacity(model, time.price.device) for model in time.shares}
-    rates = {model: each.rates if each else None for model, each in capacities.items()}
+    rates = {
+        model: rates_of(time.shares[model], each.rates) if each else None
+        for model, each in capacities.items()
+    }
     used = {
         model: _utilisation(tokens[model], rates[model], share.seconds)
         for model, share in time.shares.items()

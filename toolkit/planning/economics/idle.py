@@ -13,6 +13,7 @@ from decimal import Decimal
 
 from toolkit.domain.costs.economics import HOURS_A_MONTH, Costs, HostPrice, Reservation
 from toolkit.planning.economics.bills import Situation
+from toolkit.planning.economics.several_hosts import Together, together
 from toolkit.planning.economics.shares import ZERO, capital_an_hour
 
 _HOURS = Decimal(24)
@@ -69,6 +70,7 @@ def idleness(situation: Situation) -> Idleness:
         [*(name for name in costs.hosts if costs.price_on(name, end - 1)), *(x.host for x in there)]
     )
     found: list[Held] = []
+    pairs = together(situation.reservations)
     for host in names:
         mine = [each for each in there if each.host == host]
         cost = _a_day(costs, costs.price_on(host, end - 1), end - 1, len(names))
@@ -77,18 +79,21 @@ def idleness(situation: Situation) -> Idleness:
             found.append(Held(host, "", 0, EMPTY, 0, None, cost))
         for each in mine:
             part = None if cost is None else cost * each.weight / whole
-            found.append(_held(situation, each, part))
+            found.append(_held(situation, each, part, pairs))
     found.sort(
         key=lambda each: (not each.idle, -(each.a_day or ZERO), each.host, each.model, each.state)
     )
     return Idleness(costs.currency, tuple(found))
 
 
-def _held(situation: Situation, there: Reservation, a_day: Decimal | None) -> Held:
+def _held(situation: Situation, there: Reservation, a_day: Decimal | None, found: Together) -> Held:
     rows = [
         each
         for each in situation.traffic
-        if there.live and (each.host, each.model) == (there.host, there.model) and each.requests
+        if there.live
+        and each.model == there.model
+        and there.host in found.get((each.host, each.model, each.day), (each.host,))
+        and each.requests
     ]
     return Held(
         there.host,

@@ -27,11 +27,14 @@ _DAY = 86_400
 class Share:
     """A model's part of a host: `seconds` of its live replicas, and its part of the host's time and costs.
 
+    `replica_seconds` are those of whole replicas: half of each second of one that runs over two hosts.
+
     `live` and `standby` are seconds of the whole host: half of a host for ten seconds is five. `live_fixed` and
     `standby_fixed` is money, without energy.
     """
 
     seconds: int = 0
+    replica_seconds: Decimal = ZERO
     standby_seconds: int = 0
     live: Decimal = ZERO
     standby: Decimal = ZERO
@@ -104,6 +107,7 @@ def _add(time: HostTime, costs: Costs, part: Interval, present: list[Reservation
         fraction = Decimal(each.weight) / Decimal(whole)
         if each.live:
             share.seconds += part.seconds
+            share.replica_seconds += Decimal(part.seconds) / each.hosts
             share.live += fraction * part.seconds
             share.live_fixed += fraction * money
         else:

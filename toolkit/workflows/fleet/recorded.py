@@ -36,11 +36,13 @@ def recorded(
     by_key = history.use(*days, by=_BY_KEY, sums=_SUMS) if keys else ()
     rows = history.use(*days, by=_BY_PLACE, sums=_SUMS)
     models = history.models()
-    weights = {
-        (release.model, release.number): max(1, release.memory * max(1, release.devices))
+    releases = {
+        (release.model, release.number): release
         for model in models
         for release, _ in history.releases(model)
     }
+    weights = {name: max(1, each.memory * max(1, each.devices)) for name, each in releases.items()}
+    spans = {name: each.span.size for name, each in releases.items() if each.span}
     deployments = [each for model in models for each in history.deployments(model)]
     only = next(iter(costs.hosts)) if len(costs.hosts) == 1 else ""
     # Records that are older than fleets name no host.
@@ -50,7 +52,11 @@ def recorded(
         Situation(
             costs,
             span,
-            tuple(each for each in held if each.span.within(span).seconds),
+            tuple(
+                replace(each, hosts=spans.get((each.model, each.release), 1))
+                for each in held
+                if each.span.within(span).seconds
+            ),
             tuple(map(_traffic, rows)),
             tuple(metered),
             tuple(map(_traffic, by_key)),
