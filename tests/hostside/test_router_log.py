@@ -236,6 +236,31 @@ def test_a_client_that_leaves_amid_its_body_is_no_bad_request(
     assert ended(standing, before)[:2] == (499, "client_left")
 
 
+CHUNKED = "Transfer-Encoding: chunked\r\n\r\n5\r\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "rest", "model"),
+    [
+        ("/m/tiny/v1/completions", "Content-Length: 100000\r\n\r\n", "tiny"),
+        ("/m/tiny/v1/completions", CHUNKED, "tiny"),
+        ("/m/other/v1/completions", CHUNKED, "-"),
+        (PATH, CHUNKED, "-"),
+        (PATH, "Content-Length: 100000\r\n\r\n", "-"),
+    ],
+    ids=["passed on", "chunked", "of no model", "chunked, in the body", "in the body"],
+)
+def test_a_client_that_leaves_amid_its_body_is_of_the_model_that_its_path_names(
+    standing: Lab, path: str, rest: str, model: str
+) -> None:
+    before = len(standing.requests())
+    with socket.create_connection(("127.0.0.1", standing.port), timeout=60) as raw:
+        raw.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\n{rest}{{".encode())
+        time.sleep(0.2)
+    found = until(lambda: standing.requests()[before:])[0]
+    assert (*access_log.ended(found), found["model"]) == (499, "client_left", model)
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "expected"),
     [
