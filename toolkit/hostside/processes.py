@@ -23,7 +23,16 @@ def state(root: str, program: str) -> Document:
     # Import it only here: its modules take longer to load than everything that a host with systemd needs.
     import supervisord
 
-    found = supervisord.state(os.path.join(root, "supervisor", "supervisor.sock"), program)
+    try:
+        found = supervisord.state(os.path.join(root, "supervisor", "supervisor.sock"), program)
+    except supervisord.Silent:
+        # What it started lives on, and the watch starts it again.
+        pid = _beside(root, program)
+        return {
+            "state": "running" if pid else "absent",
+            "pid": pid,
+            "started_at": _started_at(pid),
+        }
     # After a supervisord was killed, the script that it runs only stays beside the one that has the replica.
     if found["pid"] and (pid := _beside(root, program)) not in (0, found["pid"]):
         return {**found, "pid": pid, "started_at": _started_at(pid)}

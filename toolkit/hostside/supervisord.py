@@ -11,10 +11,16 @@ from typing import Any
 
 from wire import Document
 
+SECONDS = 5.0
+
+
+class Silent(Exception):
+    """No supervisord answers: it was killed, does not run, or is stopped."""
+
 
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=5)
+        super().__init__("localhost", timeout=SECONDS)
         self._path = path
 
     def connect(self) -> None:
@@ -58,11 +64,13 @@ def start_again(root: str) -> str:
 
 
 def state(path: str, program: str) -> Document:
-    """Return what `processes.state` returns, from the supervisord that listens at `path`."""
+    """Return what `processes.state` returns, from the supervisord that listens at `path`; raises Silent."""
     try:
         info = supervisor(path).getProcessInfo(program)
-    except (xmlrpc.client.Fault, OSError):
+    except xmlrpc.client.Fault:
         return {"state": "absent", "pid": 0, "started_at": None}
+    except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError) as error:
+        raise Silent(str(error)) from None
     name = info["statename"]
     if name in ("RUNNING", "STARTING"):
         word = "running"

@@ -1,0 +1,69 @@
+"""Replicas outlive their supervisord, and while it is gone, or does not answer, they count as what they are."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.hostside.router_lab import REPO
+from tests.programs import running
+
+sys.path.insert(0, str(REPO / "toolkit/hostside"))
+
+import processes
+import replica
+import supervisord
+
+
+@pytest.fixture
+def serving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """The start script of a slot, as it runs beside its replica; its pid."""
+    monkeypatch.setattr(processes, "init_system", lambda: "supervisord")
+    start = tmp_path / "slots/tiny-blue/start"
+    start.parent.mkdir(parents=True)
+    (tmp_path / "supervisor").mkdir()
+    start.write_text("#!/bin/sh\nsleep 600 &\nwait\n")
+    with running("/bin/sh", str(start)) as script:
+        Path(f"{start}.pid").write_text(f"{script.pid}\n")
+        yield script.pid
+
+
+@pytest.fixture(params=["killed", "frozen", "broken off"])
+def gone(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "killed":
+        return
+    listener = socket.socket(socket.AF_UNIX)
+    # Its path must be short.
+    monkeypatch.chdir(tmp_path / "supervisor")
+    listener.bind("supervisor.sock")
+    listener.listen(8)
+    request.addfinalizer(listener.close)
+    if request.param == "frozen":
+        monkeypatch.setattr(supervisord, "SECONDS", 0.2)
+    else:
+        listener.settimeout(0)
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_replica_that_outlives_its_supervisord_runs(
+    tmp_path: Path, serving: int, gone: None
+) -> None:
+    found = processes.state(str(tmp_path), "tiny-blue")
+    assert (found["state"], found["pid"]) == ("running", serving)
+    assert found["started_at"] is not None
+    assert processes.state(str(tmp_path), "tiny-green")["state"] == "absent"
+
+
+def test_a_bake_goes_on_while_a_killed_supervisord_is_started_again(
+    tmp_path: Path, serving: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica.completion, "healthy", lambda *_: True)
+    monkeypatch.setattr(replica.hang, "probe", lambda *_: "")
+    monkeypatch.setattr(replica.signs, "of_slot", lambda *_: {"health": "/health"})
+    monkeypatch.setattr(replica, "_watched", lambda *_: type("", (), {"look": lambda *_: ""})())
+    request = {"root": str(tmp_path), "program": "tiny-blue", "port": 1, "seconds": 0.3}
+    assert replica.watch(request, lambda _: None) == {"ok": True, "reason": "", "log": []}
