@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import os
 import signal
@@ -18,6 +19,8 @@ from toolkit.cli.views.dry_run import DryRun
 from toolkit.domain.excerpt import readable
 from toolkit.errors import InputError, InterruptionError, ToolkitError
 
+# So many new objects have Python look for garbage; a command that is loaded has 40,000.
+_GARBAGE = 100_000
 # What the system says of a path that a person typed wrong.
 _WRONG_PATHS = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP)
 # name -> (module:attribute, one line of help). The help stands here so that listing imports nothing;
@@ -255,6 +258,8 @@ def cli(debug: bool) -> None:
 
 def main() -> None:
     """Run the command line; the one place where errors are printed."""
+    # Loading makes many objects and drops few: Python would look through all of them for garbage every 700.
+    gc.set_threshold(_GARBAGE, *gc.get_threshold()[1:])
     debug = "--debug" in sys.argv[1:]
     streams.guard()
     if os.environ.get("_TOOLKIT_COMPLETE", "").endswith("_complete"):
