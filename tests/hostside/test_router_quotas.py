@@ -59,12 +59,18 @@ class Limited:
 
 
 @pytest.fixture(scope="module")
-def limited() -> Iterator[Limited]:
-    _begin_amid_a_day()
+def standing() -> Iterator[Limited]:
     with lab() as running:
         found = Limited(running, ring(tokens_per_day=100, requests_per_month=1000))
         yield found
         found.end()
+
+
+@pytest.fixture
+def limited(standing: Limited) -> Limited:
+    """The router at the beginning of a test, which takes place on one day."""
+    _begin_amid_a_day()
+    return standing
 
 
 def _begin_amid_a_day() -> None:
