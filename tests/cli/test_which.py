@@ -159,6 +159,15 @@ def test_options_that_would_be_left_unread_are_refused(desk: Shell) -> None:
         assert "\nhint: " in said.err
 
 
+def test_without_recorded_use_the_hint_is_a_command_that_ends_it(desk: Shell) -> None:
+    """It named `toolkit cost`, which shows no sides, and its own figures did not come back here."""
+    said = desk("which", "tiny", "--no-hosts")
+    assert said.code == 2
+    hint = said.err.partition("hint: state a traffic: toolkit ")[2]
+    assert hint == "which tiny --tokens-in 1000000 --tokens-out 200000 --days 30\n"
+    assert desk(*hint.split()).code == 0
+
+
 def test_a_break_even_far_away_is_a_whole_number(desk: Shell) -> None:
     said = desk("which", "tiny", "--tokens-in", "10", "--tokens-out", "1", "--days", "1", "--json")
     found = {each["subject"]: each["inside"] for each in said.json()["points"]}

@@ -112,7 +112,12 @@ def cost(
         history = open_history(place, whole=True)
         away = () if no_hosts else collected(fleet, place, history)
         situation, notes = recorded_situation(
-            costs, days_of_bill, asked["readings"], history, keys=keys
+            costs,
+            days_of_bill,
+            asked["readings"],
+            history,
+            keys=keys,
+            again="toolkit cost --model MODEL",
         )
         notes = (*away, *notes)
     else:

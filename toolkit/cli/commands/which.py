@@ -129,7 +129,9 @@ def _bill(model: str, options: dict[str, Any]) -> Bill:
         if not options["no_hosts"]:
             for words in collected(options["fleet"], place, history):
                 note(words)
-        situation, notes = recorded_situation(costs, days, options["readings"], history, keys=False)
+        situation, notes = recorded_situation(
+            costs, days, options["readings"], history, keys=False, again=f"toolkit which {model}"
+        )
         for words in notes:
             note(words)
     else:

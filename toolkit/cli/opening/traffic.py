@@ -68,16 +68,25 @@ def collected(fleet: str | None, place: Path, history: History) -> tuple[str, ..
 
 
 def recorded_situation(
-    costs: Costs, days: tuple[date, date], readings: str | None, history: History, *, keys: bool
+    costs: Costs,
+    days: tuple[date, date],
+    readings: str | None,
+    history: History,
+    *,
+    keys: bool,
+    again: str,
 ) -> tuple[Situation, tuple[str, ...]]:
-    """Return the situation of the history in the days from the first to the last, and remarks; raises InputError."""
+    """Return the situation of the history in the days from the first to the last, and remarks.
+
+    Raises InputError where there is none; its hint is the command `again`, with a stated traffic.
+    """
     now = time.time()
     metered = Readings() if readings is None else load_readings(Path(readings), now)
     situation, notes = recorded(history, costs, window(*days, int(now)), metered.metered, keys=keys)
     if not situation.traffic and not situation.reservations:
         raise InputError(
             f"the history has no use and no replica between {days[0]} and {days[1]}",
-            hint="state a traffic: toolkit cost --model MODEL --tokens-in 1000000 --tokens-out 200000 --days 30",
+            hint=f"state a traffic: {again} --tokens-in 1000000 --tokens-out 200000 --days 30",
         )
     return situation, (*metered.notes, *uncounted(metered.hosts, costs), *notes)
 
