@@ -8,7 +8,7 @@ from tests.planning.facts import GB, gpu, host, version
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.errors import NothingSuitableError
-from toolkit.planning.release.accelerator import choose_accelerator
+from toolkit.planning.release.engine_choice import choose_accelerator
 
 CUDA, CPU = Accelerator.CUDA, Accelerator.CPU
 BOTH, REVERSED = (CUDA, CPU), (CPU, CUDA)

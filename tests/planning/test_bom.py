@@ -32,13 +32,14 @@ from toolkit.domain.registry.model import (
     Version,
 )
 from toolkit.planning.evidence.bom import (
+    _SPDX,
     BomFacts,
     LockedEngine,
     Part,
     bill_of_materials,
     bom_text,
+    licence_choice,
 )
-from toolkit.planning.evidence.licences import _SPDX, licence_choice
 from toolkit.planning.release.licence_policy import Verdict as Licence
 
 COMMIT, OTHER = "a" * 40, "b" * 40

@@ -19,8 +19,8 @@ from toolkit.domain.files.snapshot import Snapshot
 from toolkit.domain.gates.golden import Kind
 from toolkit.domain.registry.model import Check, EngineSpec, ServingValue
 from toolkit.planning.engines import engine_named, vllm_parsers, vllm_table
+from toolkit.planning.release.build import checks_of
 from toolkit.planning.release.capabilities import capabilities, unread, with_defaults
-from toolkit.planning.release.checks import checks_of
 from toolkit.planning.release.model_facts import read_facts, telling_files
 
 

@@ -19,8 +19,7 @@ from toolkit.domain.gates.guard import (
     Unsure,
 )
 from toolkit.domain.registry.model import Check
-from toolkit.planning.change.judged import guard_order
-from toolkit.planning.guard.probes import golden_probes
+from toolkit.planning.change.judged import golden_probes, guard_order
 from toolkit.planning.guard.words import guard_words
 
 WHOLE = Guard(

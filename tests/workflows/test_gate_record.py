@@ -23,7 +23,7 @@ from toolkit.errors import HostError, InputError, ToolkitError
 from toolkit.planning.guard.drafts import drafts
 from toolkit.planning.guard.kinds import Said
 from toolkit.workflows.guard.record import record_golden
-from toolkit.workflows.guard.serving import serving_place
+from toolkit.workflows.guard.replicas import serving_place
 
 LONG = "In the year 1789 the people of Paris stormed the Bastille."
 

@@ -11,8 +11,8 @@ from tests.workflows.world import GB, World, release
 from toolkit.domain.hosts.settings import settings_of
 from toolkit.errors import HostError
 from toolkit.planning.routing.agreement import behind, fleet_routes
-from toolkit.workflows.change.addresses import tell_addresses
 from toolkit.workflows.change.repair import repair
+from toolkit.workflows.change.routers import tell_addresses
 
 OLD = {"10.0.0.1:8090", "10.0.0.2:8090", "10.0.0.3:8090"}
 NEW = {"10.0.0.1:29999", "10.0.0.2:29999", "10.0.0.3:29999"}

@@ -32,7 +32,7 @@ from toolkit.domain.gates.guard import GateResult, figure_words
 from toolkit.errors import InputError, ReleaseFailedError
 from toolkit.workflows.change.gating import gate_version
 from toolkit.workflows.change.wanted import Order, Pinned, want_version
-from toolkit.workflows.guard.serving import serving_place
+from toolkit.workflows.guard.replicas import serving_place
 from toolkit.workflows.tools import Timing
 
 if TYPE_CHECKING:

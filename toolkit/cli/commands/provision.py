@@ -97,7 +97,7 @@ def _untold(how: Provisioning, outcomes: Sequence[Outcome]) -> ToolkitError | No
     """Tell the routers of the fleet where converged hosts listen now; return why they do not all know."""
     if len(how.fleet) == 1 or all(each.result != Result.CONVERGED for each in outcomes):
         return None
-    from toolkit.workflows.change.addresses import tell_addresses
+    from toolkit.workflows.change.routers import tell_addresses
 
     try:
         tell_addresses(how.fleet, how.owner, how.patience)

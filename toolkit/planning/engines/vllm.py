@@ -25,7 +25,6 @@ from toolkit.planning.engines import (
     vllm_lora,
     vllm_options,
     vllm_parsers,
-    vllm_phases,
 )
 from toolkit.planning.engines.figures import Figures
 from toolkit.planning.engines.port import Seat, Signs
@@ -60,7 +59,7 @@ class Vllm:
     adapter_files: tuple[str, ...] = (vllm_lora.CONFIG_FILE, vllm_lora.WEIGHTS_FILE)
     tool_flags: tuple[str, ...] = (vllm_parsers.TOOL_PARSER, vllm_parsers.AUTO_TOOLS)
     reasoning_flags: tuple[str, ...] = (vllm_parsers.REASONING_PARSER,)
-    phases: tuple[str, ...] = tuple(words for words, _ in vllm_phases.PHASES)
+    phases: tuple[str, ...] = tuple(words for words, _ in vllm_log.PHASES)
 
     # The modules beside this one answer these as they are.
     defaults = staticmethod(vllm_parsers.defaults)
@@ -70,7 +69,7 @@ class Vllm:
     thinks = staticmethod(vllm_parsers.thinks)
     taken_in = staticmethod(vllm_lora.taken_in)
     adapts_embeddings = staticmethod(vllm_lora.adapts_embeddings)
-    phase_of = staticmethod(vllm_phases.phase_of)
+    phase_of = staticmethod(vllm_log.phase_of)
     troubles = staticmethod(vllm_log.troubles)
     read_actual = staticmethod(vllm_log.read_actual)
     decisive_line = staticmethod(vllm_log.decisive_line)

@@ -1,4 +1,4 @@
-"""vLLM's log and metrics: the cause of a failure, and the memory that it took."""
+"""vLLM's log and metrics: the phases of its start, the cause of a failure, and the memory that it took."""
 
 from __future__ import annotations
 
@@ -57,6 +57,44 @@ MEMORY_LINES = (
 )
 # After a line with one of these the engine computes nothing any more, whatever its server answers.
 FATAL_WORDS = ("EngineDeadError", "CUDA error", "torch.OutOfMemoryError")
+
+# In their order, each with words of the lines that begin it or belong to it. Lines of vLLM 0.31 to 0.33.
+PHASES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("importing", ()),
+    ("starting the engine's processes", ("Initializing a V1 LLM engine", "world_size=")),
+    (
+        "loading weights",
+        (
+            "Starting to load model",
+            "Loading safetensors checkpoint",
+            "Loading weights took",
+            "Filesystem type for checkpoints",
+            "Model loading took",
+        ),
+    ),
+    (
+        "compiling",
+        (
+            "torch.compile takes",
+            "Compiling a graph",
+            "Dynamo bytecode transform",
+            "for vLLM's torch.compile",
+        ),
+    ),
+    ("measuring memory", ("Available KV cache memory", "KV cache size:", "GiB for KV cache")),
+    ("capturing graphs", ("Capturing CUDA graph", "Graph capturing finished", "Autotuning")),
+    (
+        "warming up",
+        (
+            "init engine (profile",
+            "Starting vLLM server",
+            "Supported tasks",
+            "Available routes are",
+            "launcher.py",
+            "Waiting for application startup",
+        ),
+    ),
+)
 
 
 def decisive_line(lines: Sequence[str]) -> str:
@@ -180,3 +218,11 @@ def _count(text: str) -> int | None:
 def _figure(text: str) -> float | None:
     """Return a decimal number of the log; None for anything else."""
     return float(text) if re.fullmatch(r"-?[0-9]{1,6}(\.[0-9]{1,9})?", text) else None
+
+
+def phase_of(line: str) -> int:
+    """Return the number of the phase that a line of the log belongs to; 0, the first one, where it names none."""
+    found = (
+        number for number, (_, words) in enumerate(PHASES) if any(each in line for each in words)
+    )
+    return next(found, 0)

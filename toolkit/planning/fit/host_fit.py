@@ -25,9 +25,9 @@ from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.fit.architecture import read_architecture
 from toolkit.planning.fit.predict import Place, predict
 from toolkit.planning.fit.turn import turn_of
-from toolkit.planning.release.accelerator import choose_accelerator, describe_host
 from toolkit.planning.release.build import build_release
 from toolkit.planning.release.capabilities import capabilities, vocabulary_of, with_defaults
+from toolkit.planning.release.engine_choice import choose_accelerator, describe_host
 
 # Room for the engine's packages and logs beside a snapshot.
 DISK_RESERVE = 2**30

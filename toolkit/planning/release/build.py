@@ -1,13 +1,16 @@
-"""Version + facts -> release: exactly what to run."""
+"""Version + facts -> release: exactly what to run, and the checks that it must answer."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from toolkit.domain.deployment.release import Release, ReleaseAdapter, Span
 from toolkit.domain.engines.engine import EngineLock
+from toolkit.domain.files.capabilities import Capabilities
 from toolkit.domain.files.snapshot import Snapshot
 from toolkit.domain.gates.golden import Kind
 from toolkit.domain.hosts.facts import HostFacts
-from toolkit.domain.registry.model import Adapter, Version
+from toolkit.domain.registry.model import Adapter, Check, Version
 from toolkit.errors import NothingSuitableError
 from toolkit.planning.engines import engine_named
 from toolkit.planning.release.capabilities import (
@@ -19,7 +22,18 @@ from toolkit.planning.release.capabilities import (
     vocabulary_of,
     with_defaults,
 )
-from toolkit.planning.release.checks import checks_of
+
+# A replica of a version without checks must answer this before it takes traffic.
+DEFAULT_CHECK = Check(prompt="Say hello.", max_tokens=8)
+# A thought of so many tokens is an answer; a large model on a CPU needs its time for them.
+_THINKING = Check(prompt="Say hello.", max_tokens=64, timeout=120.0)
+_DEFAULTS = {
+    Kind.COMPLETION: Check(prompt="Once upon a time", max_tokens=8, kind="completion"),
+    Kind.EMBEDDING: Check(prompt="Say hello.", kind="embedding"),
+    Kind.RERANK: Check(prompt="Say hello.", kind="rerank"),
+    Kind.TRANSCRIPTION: Check(prompt="a second of silence", kind="transcription"),
+    Kind.CLASSIFICATION: Check(prompt="Say hello.", kind="classification"),
+}
 
 
 def built_adapter(adapter: Adapter, snapshot: Snapshot, kind: Kind = Kind.CHAT) -> ReleaseAdapter:
@@ -80,3 +94,14 @@ def _require_sound(title: str, lock: EngineLock) -> None:
         hint=f"toolkit engine lock {lock.version} --accelerator {lock.accelerator} --python {lock.python} "
         "--extra audio",
     )
+
+
+def checks_of(
+    checks: tuple[Check, ...], able: Capabilities | None, kind: Kind
+) -> tuple[Check, ...]:
+    """Return the checks of a release of `kind`: `checks`, each with a kind, or a default where there are none."""
+    if checks:
+        return tuple(each if each.kind else replace(each, kind=str(kind)) for each in checks)
+    if kind is Kind.CHAT:
+        return (_THINKING if able and able.reasoning else DEFAULT_CHECK,)
+    return (_DEFAULTS[kind],)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from toolkit.domain.hosts.facts import HostFacts, ProcessState
 from toolkit.domain.quantity import format_size
 from toolkit.planning.change.fence import unfenced_host, unfenced_replicas
-from toolkit.planning.release.accelerator import describe_host
+from toolkit.planning.release.engine_choice import describe_host
 
 
 class Level(StrEnum):

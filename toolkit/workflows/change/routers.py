@@ -7,14 +7,22 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from toolkit.adapters.hosts.port import HostPort
+from toolkit.adapters.patience import NO_PATIENCE, Patience
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.hosts.failures import own_words
+from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import HostError, ToolkitError
-from toolkit.planning.routing.addresses import at_relays, relays_of
-from toolkit.planning.routing.agreement import settled, with_routes
+from toolkit.planning.routing.agreement import (
+    at_relays,
+    have_moved,
+    relays_of,
+    settled,
+    with_routes,
+)
 from toolkit.planning.routing.differences import file_edits
 from toolkit.planning.routing.files import Rendering
 from toolkit.planning.routing.routes import Routes
+from toolkit.workflows.fleet.look import lock_all, look
 
 Edit = Callable[[Routes], Routes]
 AT_ONCE = 16
@@ -162,3 +170,24 @@ class Routers:
         for label in failed:
             self.behind.pop(label, None)
         self.routes = former
+
+
+def tell_addresses(
+    hosts: Sequence[HostPort], owner: LockOwner, patience: Patience = NO_PATIENCE
+) -> None:
+    """Tell the routers of all hosts that answer their routes, where these lead to a former address of a host.
+
+    Raises BusyError where another command holds a host, HostError where a router does not follow.
+    """
+    seen = look(hosts)
+    if not have_moved(seen.by_label):
+        return
+    there = [each for each in hosts if each.name in seen.facts]
+    with lock_all(there, owner, patience):
+        again = look(there)
+        if again.errors:
+            raise again.failure()
+        routers = Routers(there)
+        routers.observed(again.by_label)
+        if rows := missed(routers.catch_up()):
+            raise HostError("not all routers follow:\n  " + "\n  ".join(rows), hint=TELL)

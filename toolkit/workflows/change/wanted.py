@@ -77,9 +77,8 @@ def want_version(version: Version, pinned: Pinned, *, action: str) -> Want:
     RefusedError where policy denies licence or files, InputError where its files or engine are not locked.
     """
     # Here and not above: a rollback shares this module, needs none of these and must start at once.
-    from toolkit.planning.release.accelerator import choose_accelerator
     from toolkit.planning.release.build import build_release, built_adapter
-    from toolkit.planning.release.engine_choice import choose_lock
+    from toolkit.planning.release.engine_choice import choose_accelerator, choose_lock
     from toolkit.workflows.change.small_files import changed_files
     from toolkit.workflows.files.pull import require_licence, require_permission
     from toolkit.workflows.guard.files import check_files

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from toolkit.domain.deployment.release import Release
 from toolkit.domain.gates.golden import Fits, GoldenPrompt, Kind
 from toolkit.domain.gates.guard import Guard
 from toolkit.domain.replicas.probe import Answer, Vitals
+from toolkit.errors import HostError, InputError
 from toolkit.planning.guard.kinds import PATHS
 from toolkit.workflows.tools import Say, Scores
 
@@ -87,3 +88,27 @@ def question_key(kind: Kind, payload: Mapping[str, Any]) -> str:
     """Return the key of a question among recorded answers."""
     text = json.dumps([kind, payload], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def serving_place(
+    hosts: Sequence[HostPort], model: str, named: Collection[str]
+) -> tuple[HostPort, Place]:
+    """Return the first host that serves `model`, of those `named` where some are, and the replica there.
+
+    Raises InputError where none serves it, HostError where no host answers.
+    """
+    failed: HostError | None = None
+    silent = 0
+    chosen = [each for each in hosts if not named or each.name in named]
+    for host in chosen:
+        try:
+            facts = host.observe()
+        except HostError as error:
+            failed, silent = error, silent + 1
+            continue
+        slot = facts.serving_slot(model)
+        if slot and slot.release and slot.healthy:
+            return host, Place(slot.slot, slot.port, slot.release)
+    if failed is not None and silent == len(chosen):
+        raise failed
+    raise InputError(f"{model} serves on none of these hosts", hint="toolkit status")

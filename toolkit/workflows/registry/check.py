@@ -22,6 +22,7 @@ from toolkit.domain.registry.model import LocalSource, Policy, Registry, Version
 from toolkit.errors import InputError, SourceError
 from toolkit.planning.guard.checks import TEXTS
 from toolkit.planning.release.adapter_files import files_of
+from toolkit.planning.release.build import checks_of
 from toolkit.planning.release.capabilities import (
     ASKED,
     UNASKED,
@@ -31,7 +32,6 @@ from toolkit.planning.release.capabilities import (
     of_tokens,
     unread,
 )
-from toolkit.planning.release.checks import checks_of
 from toolkit.planning.release.licence_policy import licence_verdict
 from toolkit.workflows.guard.files import check_files
 from toolkit.workflows.registry.pin import place_of
