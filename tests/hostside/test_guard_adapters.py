@@ -69,10 +69,10 @@ def standing() -> Iterator[Guarded]:
 @pytest.fixture
 def lab(standing: Guarded, monkeypatch: pytest.MonkeyPatch) -> Iterator[Guarded]:
     """The lab with the new weights in the replica of blue, a guard over them, and no command alive."""
-    monkeypatch.setattr(guards, "LOOK", 0.2)
-    monkeypatch.setattr(guard, "SELDOM", 0.5)
-    monkeypatch.setattr(guard_probes, "PAUSE", 0.1)
-    standing.tick = 0.1
+    monkeypatch.setattr(guards, "LOOK", 0.1)
+    monkeypatch.setattr(guard, "SELDOM", 0.25)
+    monkeypatch.setattr(guard_probes, "PAUSE", 0.05)
+    standing.tick = 0.05
     standing.said.clear()
     for name, weights in (("law", "new"), ("sql", "new"), ("sql@old", "old")):
         ask(standing, UNLOAD, {"lora_name": name})
