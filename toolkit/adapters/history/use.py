@@ -5,11 +5,13 @@ record counts once, whoever collects, and wherever a collection is killed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
+from itertools import repeat
 from operator import attrgetter
 
 from toolkit.adapters.history import tallies
 from toolkit.adapters.history.database import Database, Row
+from toolkit.adapters.history.records import record_of
 from toolkit.domain.clients.use import (
     KINDS,
     PROBE,
@@ -215,12 +217,7 @@ def _add_run(db: Database, chunk: UseChunk, run: UseRun) -> None:
         "engine": total.engine,
         "started": total.started,
         **{name: getattr(total, name) for name in _RUN_SUMS},
-        "counted_in": counted and counted.asked,
-        "counted_out": counted and counted.tokens_out,
-        "summed_in": counted and counted.records_asked,
-        "summed_out": counted and counted.records_out,
-        "open": counted and counted.open,
-        "at": counted and counted.at,
+        **dict(zip(_COUNTED, astuple(counted) if counted else repeat(None), strict=False)),
     }
     sets = ", ".join(f"{name} = excluded.{name}" for name in values if name not in _RUN)
     db.run(
@@ -230,6 +227,8 @@ def _add_run(db: Database, chunk: UseChunk, run: UseRun) -> None:
     )
 
 
+# The columns of `Counted`, in the order of its fields.
+_COUNTED = ("counted_in", "counted_out", "summed_in", "summed_out", "open", "at")
 _RUN_SUMS = ("first", "last", "records", "missing", "asked", "tokens_out", "unknown")
 
 
@@ -289,25 +288,5 @@ def _row(row: Row) -> UseRow:
 
 
 def _run(row: Row) -> UseRun:
-    counted = None
-    if row["counted_in"] is not None:
-        counted = Counted(
-            row["counted_in"],
-            row["counted_out"],
-            row["summed_in"],
-            row["summed_out"],
-            row["open"],
-            row["at"],
-        )
-    return UseRun(
-        program=row["program"],
-        run=row["run"],
-        model=row["model"],
-        version=row["version"],
-        release=row["release_number"],
-        engine=row["engine"],
-        started=row["started"],
-        **{name: row[name] for name in _RUN_SUMS},
-        counted=counted,
-        host=row["host"],
-    )
+    counted = [row[name] for name in _COUNTED]
+    return record_of(UseRun, row, counted=None if counted[0] is None else Counted(*counted))

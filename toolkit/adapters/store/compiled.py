@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.adapters.store.files import locked, remove_if_abandoned
+from toolkit.adapters.store.files import locked, modified, remove_if_abandoned
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.domain.engines.compiled import CompiledTree
 from toolkit.errors import IntegrityError
@@ -132,21 +132,14 @@ class CompiledTrees:
 
     def _bound(self) -> None:
         """Remove the oldest trees beyond the number that is kept."""
-        notes = sorted(self._top.glob("*.json"), key=_written_at)
+        # A note that another command has just removed counts as the oldest.
+        notes = sorted(self._top.glob("*.json"), key=modified)
         for note in notes[:-_MOST_TREES]:
             self._remove(note.name.removesuffix(".json"))
 
     def _remove(self, name: str) -> None:
         (self._top / f"{name}.json").unlink(missing_ok=True)
         shutil.rmtree(self._top / name, ignore_errors=True)
-
-
-def _written_at(note: Path) -> float:
-    """Return when a note was written; one that another command has just removed counts as the oldest."""
-    try:
-        return note.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
 
 
 def _write(tree: CompiledTree, directory: Path, data: Iterable[bytes]) -> None:

@@ -6,14 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from toolkit.config.registry.adapters import adapter_faults, blocks_of
+from toolkit.config.registry.adapters import adapter_faults, blocks_of, is_pinned
 from toolkit.config.registry.aliases import alias_faults
 from toolkit.config.registry.fields import (
     ENGINE_PATTERN,
     ENV_PATTERN,
     FLAG_PATTERN,
     NAME_PATTERN,
-    REVISION_PATTERN,
     normal_flag,
 )
 from toolkit.config.registry.inheritance import REQUIRED
@@ -31,7 +30,6 @@ def full(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern.removesuffix("$") + r"\Z")
 
 
-_REVISION = full(REVISION_PATTERN)
 _ENGINE = full(ENGINE_PATTERN)
 _FLAG = full(FLAG_PATTERN)
 _VARIABLE = full(ENV_PATTERN)
@@ -130,7 +128,7 @@ class _Model:
             yield self.document.found(where, fault.message, hint=fault.hint, at_key=at_key)
 
     def _revision(self, where: Where, revision: Any) -> Iterator[Fault]:
-        if not isinstance(revision, str) or is_commit(revision) or self.unpinned:
+        if not isinstance(revision, str) or is_pinned(revision) or self.unpinned:
             return
         shown = excerpt(revision)
         yield self.document.found(
@@ -157,11 +155,6 @@ class _Model:
                     hint="keep one of the two",
                     at_key=True,
                 )
-
-
-def is_commit(revision: str) -> bool:
-    """Whether `revision` is a full commit, and so pinned."""
-    return _REVISION.match(revision) is not None
 
 
 def _policy(document: YamlText, data: Mapping[str, Any]) -> Iterator[Fault]:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from toolkit.config.registry.checks import is_commit, spanning_faults
+from toolkit.config.registry.adapters import is_pinned
+from toolkit.config.registry.checks import spanning_faults
 from toolkit.config.registry.faults import empty_value_faults, schema_faults
 from toolkit.config.registry.inheritance import inherit, values_of
 from toolkit.config.registry.schema import ModelSpec, RegistrySpec
@@ -61,7 +62,7 @@ def _waiting(file: RegistryFile) -> Iterator[tuple[str, tuple[str, str]]]:
             yield name, (why, f"toolkit registry pin {name}")
         else:
             adapters = (each for version in model.versions for each in version.adapters)
-            loose = next((each for each in adapters if not is_commit(each.revision)), None)
+            loose = next((each for each in adapters if not is_pinned(each.revision)), None)
             if loose:
                 why = f"adapter {loose.name} of {name} is not pinned"
                 yield name, (why, f"toolkit registry pin {loose.name}")
@@ -160,7 +161,7 @@ def _file(document: YamlText, spec: RegistrySpec) -> RegistryFile:
         (version.model, version.name): version.revision
         for model in models.values()
         for version in model.versions
-        if not is_commit(version.revision)
+        if not is_pinned(version.revision)
     }
     return RegistryFile(document, Registry(models, policy, str(document.path)), unpinned)
 

@@ -1,9 +1,13 @@
-"""The time that the start of a replica took, phase by phase."""
+"""The time that starts of replicas took, phase by phase."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
+
+# The newest starts alone say what is usual: a disk, a host or a cache of compiled graphs may have changed since.
+_NEWEST = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +23,17 @@ class StartRecord:
     engine: str
     phases: Mapping[str, float]
     at: float
+
+
+def usual_phases(starts: Sequence[StartRecord], engine: str, host: str) -> dict[str, float]:
+    """Return the usual seconds of each phase of a start of `engine` on `host`, empty where no start is comparable.
+
+    `starts` are those of the model, newest first. Those with the engine on `host` are taken, else those with the engine
+    on any host, else those of the model. A phase that fewer than half of them had is not usual.
+    """
+    same = [each for each in starts if each.engine == engine]
+    here = [each for each in same if each.host == host]
+    taken = (here or same or list(starts))[:_NEWEST]
+    names = dict.fromkeys(name for each in taken for name in each.phases)
+    seconds = {name: [each.phases[name] for each in taken if name in each.phases] for name in names}
+    return {name: median(found) for name, found in seconds.items() if 2 * len(found) >= len(taken)}

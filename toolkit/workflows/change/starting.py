@@ -7,9 +7,8 @@ from typing import Any
 
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.quantity import format_seconds
-from toolkit.domain.replicas.start import StartRecord
+from toolkit.domain.replicas.start import StartRecord, usual_phases
 from toolkit.errors import ToolkitError
-from toolkit.planning.change.phases import usual_phases
 from toolkit.planning.engines import engine_of
 from toolkit.planning.engines.port import Engine
 from toolkit.workflows.tools import Tools
@@ -53,7 +52,7 @@ class Starting:
 def usual_starting(tools: Tools, release: Release, host: str) -> Starting:
     """Return the teller of a start that knows former ones. Without a history it tells the phases alone."""
     try:
-        usual = usual_phases(tools.history.starts(release.model), release, host)
+        usual = usual_phases(tools.history.starts(release.model), release.engine, host)
     except ToolkitError:
         usual = {}
     return Starting(engine_of(release.engine), tools.say, usual)

@@ -38,7 +38,7 @@ def hash_directory(
         for path in choice.kept:
             report(f"hashing {path}")
             files.append(digest_file(root / path, path))
-        texts = {path: _start(root / path) for path in telling_files(choice.kept)}
+        texts = {path: start_of(root / path) for path in telling_files(choice.kept)}
     except OSError as error:
         raise SourceError(
             f"{error.filename} cannot be read: {error.strerror}", hint="check its permissions"
@@ -47,7 +47,7 @@ def hash_directory(
     return choice, tuple(files), facts
 
 
-def _start(path: Path) -> bytes:
-    # One byte more than is read, so that what is too large is no JSON.
+def start_of(path: Path) -> bytes:
+    """Return the bytes of a configuration, and one more, so that what is too large is no JSON; raises OSError."""
     with path.open("rb") as file:
         return file.read(CONFIG + 1)

@@ -30,7 +30,7 @@ from toolkit.planning.release.file_choice import FileChoice, settle, unreliable
 from toolkit.planning.release.licence_policy import licence_verdict
 from toolkit.planning.release.model_facts import read_facts, telling_files
 from toolkit.planning.upkeep.adapter_currency import same_company
-from toolkit.workflows.registry.directory import hash_directory
+from toolkit.workflows.registry.directory import hash_directory, start_of
 from toolkit.workflows.registry.found import Found, named_gone
 from toolkit.workflows.registry.pin_names import FULL, bare, default_name, waiting_version
 from toolkit.workflows.registry.pin_reading import RepositoryReading
@@ -273,7 +273,7 @@ class Pinning:
             choice, files, facts = found.choice or FileChoice(()), found.files, found.facts
             if version.adapter_of:
                 directory = Path(version.source.path)
-                self._require_fit(version, _start(directory / config_file(version)))
+                self._require_fit(version, start_of(directory / config_file(version)))
         snapshot = Snapshot(version.source.key, version.revision, files, facts)
         self.report(f"{len(files)} files, {format_size(snapshot.size)}")
         changed = not self.pins.has(version) or _differs(
@@ -363,11 +363,6 @@ def place_of(file: RegistryFile, base: Version, adapter: str) -> Where:
     """Return where the adapter of a version stands: in the version, or in its model."""
     own: Where = ("models", base.model, "versions", base.name, "adapters", adapter)
     return own if own in file.document.spans else ("models", base.model, "adapters", adapter)
-
-
-def _start(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(CONFIG_BYTES + 1)
 
 
 def _owner(repo: str) -> str:

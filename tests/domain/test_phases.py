@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.planning.facts import release
-from toolkit.domain.replicas.start import StartRecord
-from toolkit.planning.change.phases import usual_phases
-
-R = release(9)
+from toolkit.domain.replicas.start import StartRecord, usual_phases
 
 
 def start(host: str, engine: str, **phases: float) -> StartRecord:
     return StartRecord("tiny", 1, host, engine, phases, 0.0)
 
 
-SAME, OTHER = R.engine, "vllm-0.31.0-cpu-py311-bb"
+SAME, OTHER = "vllm-0.32.0-cpu-py311-aa", "vllm-0.31.0-cpu-py311-bb"
 
 
 @pytest.mark.parametrize(
@@ -36,4 +32,4 @@ SAME, OTHER = R.engine, "vllm-0.31.0-cpu-py311-bb"
     ],
 )  # fmt: skip
 def test_the_usual_phases(starts: list[StartRecord], usual: dict[str, float]) -> None:
-    assert usual_phases(starts, R, "a") == usual
+    assert usual_phases(starts, SAME, "a") == usual
