@@ -144,3 +144,41 @@ def test_a_history_on_a_server_may_have_any_model(
     assert not is_known("tiny", places)
     monkeypatch.setenv("TOOLKIT_HISTORY", "postgresql://ops@db/history")
     assert is_known("tiny", places)
+
+
+LATER = """\
+  later:
+    description: it has no version
+    licence: mit
+    openness: fully-open
+    source: {repo: acme/later}
+    engine: {name: vllm, version: 0.32.0}
+    resources: {accelerators: [cpu], memory: 1GiB}
+"""
+LOOSE = LATER.replace("later", "loose") + "    versions: {v1: {revision: main}}\n"
+
+
+@pytest.mark.parametrize("command", ["bundle create {} --to out --dry-run", "pull {}", "plan {}"])
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        ("later", "later has no version yet"),
+        ("later@v1", "later has no version yet"),
+        ("loose", "loose@v1 is not pinned: its revision is 'main'"),
+        ("loose@v1", "loose@v1 is not pinned: its revision is 'main'"),
+    ],
+)
+def test_a_model_that_waits_for_its_pin_is_refused_with_the_command_that_pins_it(
+    shell: Shell, command: str, spec: str, why: str
+) -> None:
+    shell.registry.write_text(shell.registry.read_text() + LATER + LOOSE)
+    said = shell(*command.format(spec).split())
+    name = spec.partition("@")[0]
+    assert said.err.endswith(f"error: {why}\nhint: toolkit registry pin {name}\n")
+    assert said.code == 2
+
+
+def test_status_knows_a_model_that_waits_for_its_pin(shell: Shell) -> None:
+    shell.registry.write_text(shell.registry.read_text() + LATER)
+    assert shell("status", "later").code == 0
+    assert shell("status", "latter").code == 2

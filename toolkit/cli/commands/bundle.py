@@ -108,12 +108,13 @@ class CreateOptions:
 
     def spec(self, home: Path) -> BundleSpec:
         """Return the content of the bundle; raises InputError, NothingSuitableError."""
-        from toolkit.config.registry.reading import read_registry
+        from toolkit.config.registry.reading import load_registry, read_registry
         from toolkit.workflows.files.bundle_assembly import BundleSpec
 
         path = Path(self.registry_path)
         registry = read_registry(path, unpinned=True)
-        versions = {v.title: v for v in map(registry.registry.version, self.models)}
+        # Other models may wait to be pinned, not one that goes into the bundle.
+        versions = {v.title: v for v in map(load_registry(path).version, self.models)}
         engines = choose_engines(
             versions.values(),
             read_locks(home),

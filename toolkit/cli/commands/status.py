@@ -132,7 +132,8 @@ def _require_known(model: str, seen: FleetStatus, history: History, registry_pat
         return
     if seen.history_fault or history.releases(model):
         return
-    if not Path(registry_path).exists() or model not in read_registry(registry_path).models:
+    registry = read_registry(registry_path) if Path(registry_path).exists() else None
+    if registry is None or model not in {**registry.models, **registry.waiting}:
         raise InputError(
             f"no model {model!r} on a host, in the history or in the registry",
             hint="toolkit status",
