@@ -116,6 +116,19 @@ def test_an_engine_is_read_by_the_signs_of_its_manifest(tmp_path: Path, engine: 
 
 
 @pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize(("rank", "prompt"), [(0, 150.0), (1, None)])
+def test_an_engine_of_several_hosts_counts_on_its_leader_alone(
+    tmp_path: Path, engine: Engine, rank: int, prompt: float | None
+) -> None:
+    """Another host's port leads to the leader's engine."""
+    manifest(tmp_path, "blue", engine.server_address[1])
+    (tmp_path / "slots" / "tiny-blue" / "span.json").write_text(json.dumps({"rank": rank}))
+    (found,) = HostSample.from_json(sample.sample(str(tmp_path))).replicas
+    assert (found.answers, found.prompt, found.first is None) == (True, prompt, prompt is None)
+    assert bool(found.process)
+
+
+@pytest.mark.usefixtures("patient")
 def test_the_names_of_metrics_are_those_that_the_manifest_says(
     tmp_path: Path, engine: Engine
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.planning.facts import host, release, slot
+from toolkit.domain.deployment.release import Span
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.hosts.metrics import MetricsSetup, ScrapeTarget
 from toolkit.planning.engines import all_figures
@@ -47,6 +48,23 @@ def test_a_replicas_target_tells_its_release() -> None:
         )
         for name, number in (("blue", "3"), ("green", "2"))
     ]
+
+
+def test_of_a_replica_over_several_hosts_the_leader_alone_is_read() -> None:
+    """The other hosts hand requests to its engine, for metrics too, so its tokens would count on each of them."""
+    over_two = replace(release(3), span=Span(2, ("10.0.0.1", "10.0.0.2"), 28000))
+    facts = host(slot("blue", over_two, weight=100))
+    beta = replace(
+        ALPHA, name="beta", address="10.0.0.2", router_metrics_bind="10.0.0.2:8405",
+        relay_address="10.0.0.2",
+    )  # fmt: skip
+    alpha = replace(ALPHA, relay_address="10.0.0.1")
+    found = targets([alpha, beta], {"alpha": facts, "beta": facts})
+    assert [each.labels["host"] for each in found[REPLICA]] == ["alpha"]
+    assert [each.labels["host"] for each in found[HOST]] == ["alpha", "beta"]
+    # At other addresses than when it began to run, nobody can tell.
+    moved = replace(beta, relay_address="10.0.0.9")
+    assert len(targets([moved], {"beta": facts})[REPLICA]) == 1
 
 
 def test_exporters_that_the_fleet_file_names_are_targets_behind_the_router() -> None:

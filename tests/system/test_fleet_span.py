@@ -41,6 +41,14 @@ def test_it_comes_to_both_hosts(site: StubSite) -> None:
     assert {answer.slot for answer in report.answers} == replicas
 
 
+def test_its_engine_counts_once_on_the_host_that_leads(site: StubSite) -> None:
+    shown = json.loads(site.lab.toolkit("top", "--json").stdout)
+    tokens = {each["host"]: each["generated_tokens_per_second"] for each in shown["replicas"]}
+    assert tokens["alpha"] is not None and tokens["beta"] is None
+    (model,) = shown["models"]
+    assert model["generated_tokens_per_second"] == tokens["alpha"]
+
+
 def test_the_same_again_changes_nothing(site: StubSite) -> None:
     done = json.loads(site.lab.toolkit("deploy", "tiny@v1", "--yes", "--json").stdout)
     assert done["changed"] is False

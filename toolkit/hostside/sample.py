@@ -86,8 +86,10 @@ def _replica(root: str, manifest: Document) -> Document:
     process = processes.state(root, f"{model}-{slot}")
     flow, times = known["flow"], known["times"]
     lines = completion.metrics(manifest["port"], known["metrics"], _TIMEOUT)
-    counts = completion.counts_in(lines, list(flow.values()))
-    spreads = completion.histograms_in(lines, list(times.values()))
+    # Sums over hosts must have each engine once.
+    own = lines if slot_manifest.leads(root, f"{model}-{slot}") else []
+    counts = completion.counts_in(own, list(flow.values()))
+    spreads = completion.histograms_in(own, list(times.values()))
     return {
         "model": model,
         "slot": slot,

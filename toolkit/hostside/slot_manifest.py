@@ -10,6 +10,8 @@ from documents import mapping
 from wire import Document
 
 NAME = "manifest.json"
+# What the program that holds the hosts of a replica together is told, see the role `replica`.
+SPAN = "span.json"
 _FIELDS = {"model": str, "slot": str, "port": int, "release": dict}
 _OF_RELEASE = {"model": str, "version": str, "number": int, "snapshot": str, "engine": str}
 
@@ -61,6 +63,15 @@ def release(root: str, program: str) -> Document:
     """Return the release of a slot; empty where there is none."""
     found = read(root, program).get("release")
     return found if isinstance(found, dict) else {}
+
+
+def leads(root: str, program: str) -> bool:
+    """Whether the engine of a slot is this host's own.
+
+    Of the hosts that run a replica together one leads, and the others hand what comes to their port to its engine.
+    """
+    rank = mapping(read_text(os.path.join(root, "slots", program, SPAN))).get("rank", 0)
+    return not (isinstance(rank, int) and rank > 0)
 
 
 def _has(document: object, fields: dict[str, type]) -> bool:

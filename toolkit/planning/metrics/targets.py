@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 
+from toolkit.domain.deployment.release import Release
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.hosts.fleet import Host, is_loopback
 from toolkit.domain.hosts.metrics import HOST_JOB, ScrapeTarget
@@ -47,7 +48,7 @@ def targets(
             if host.settings.get(setting):
                 found[job].append(ScrapeTarget(address, path, own))
         if host.name in seen:
-            found[REPLICA] += _replicas(address, own, seen[host.name])
+            found[REPLICA] += _replicas(address, own, host, seen[host.name])
     return {job: tuple(each) for job, each in found.items()}
 
 
@@ -70,8 +71,14 @@ def metrics_address(host: Host) -> str:
 _ALL = ("", "*", "0.0.0.0", "[::]")  # noqa: S104 - what to look for, nothing to listen at
 
 
-def _replicas(address: str, own: Mapping[str, str], facts: HostFacts) -> list[ScrapeTarget]:
-    """Return the replicas of a host. An engine's labels are the same for all releases: these tell them apart."""
+def _replicas(
+    address: str, own: Mapping[str, str], host: Host, facts: HostFacts
+) -> list[ScrapeTarget]:
+    """Return the replicas of a host. An engine's labels are the same for all releases: these tell them apart.
+
+    A replica that runs over several hosts is one of its leader: the others hand requests to the leader's engine, so
+    they would tell the same figures again.
+    """
     return [
         ScrapeTarget(
             address,
@@ -85,8 +92,12 @@ def _replicas(address: str, own: Mapping[str, str], facts: HostFacts) -> list[Sc
             },
         )
         for slot in facts.slots
-        if slot.release
+        if slot.release and not _follows(slot.release, host)
     ]
+
+
+def _follows(release: Release, host: Host) -> bool:
+    return bool(release.span and release.span.rank_of(host.relay_address))
 
 
 def kept_targets(text: str, hosts: Collection[str]) -> tuple[ScrapeTarget, ...]:
