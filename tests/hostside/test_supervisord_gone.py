@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostside.router_lab import REPO
+from tests.hostside.router_lab import REPO, until
 from tests.programs import running
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
@@ -26,9 +26,10 @@ def serving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     start = tmp_path / "slots/tiny-blue/start"
     start.parent.mkdir(parents=True)
     (tmp_path / "supervisor").mkdir()
-    start.write_text("#!/bin/sh\nsleep 600 &\nwait\n")
+    start.write_text('echo $$ >"$0.pid"\nsleep 600 &\nwait\n')
     with running("/bin/sh", str(start)) as script:
-        Path(f"{start}.pid").write_text(f"{script.pid}\n")
+        # It writes its number once it runs: a process has no words for an instant after its start.
+        until(lambda: Path(f"{start}.pid").exists() and Path(f"{start}.pid").read_text())
         yield script.pid
 
 

@@ -38,13 +38,11 @@ class _UnixTransport(xmlrpc.client.Transport):
         super().__init__()
         self._socket_path = path
 
-    def make_connection(self, host: object) -> _UnixConnection:
-        return _UnixConnection(self._socket_path)
-
-
-def supervisor(path: str) -> Any:
-    """Return the XML-RPC interface of the supervisord that listens at `path`."""
-    return xmlrpc.client.ServerProxy("http://localhost", transport=_UnixTransport(path)).supervisor
+    def make_connection(self, host: Any) -> _UnixConnection:
+        # Where the library closes it.
+        made = _UnixConnection(self._socket_path)
+        self._connection = host, made
+        return made
 
 
 def start_again(root: str) -> str:
@@ -66,7 +64,9 @@ def start_again(root: str) -> str:
 def state(path: str, program: str) -> Document:
     """Return what `processes.state` returns, from the supervisord that listens at `path`; raises Silent."""
     try:
-        info = supervisor(path).getProcessInfo(program)
+        proxy: Any = xmlrpc.client.ServerProxy("http://localhost", transport=_UnixTransport(path))
+        with proxy:
+            info = proxy.supervisor.getProcessInfo(program)
     except xmlrpc.client.Fault:
         return {"state": "absent", "pid": 0, "started_at": None}
     except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError) as error:
