@@ -5,9 +5,14 @@ from __future__ import annotations
 import functools
 import os
 import subprocess
+import time
 
 from directory import read_text
 from wire import Document
+
+# A systemd that replaces itself answers again within a second, or in a few on a busy host.
+ANSWER_SECONDS = 10.0
+_LONGEST_SECONDS = 60
 
 
 def init_system() -> str:
@@ -157,12 +162,7 @@ def _beside(root: str, program: str) -> int:
 
 def _systemd(unit: str) -> Document:
     fields = "LoadState,ActiveState,SubState,MainPID,ActiveEnterTimestampMonotonic"
-    shown = subprocess.run(
-        ["systemctl", "show", unit, "--property", fields],
-        stdout=subprocess.PIPE,
-        universal_newlines=True,
-        check=True,
-    ).stdout
+    shown = _asked(["systemctl", "show", unit, "--property", fields])
     values = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     active, sub = values.get("ActiveState"), values.get("SubState")
     if values.get("LoadState") == "not-found":
@@ -175,6 +175,31 @@ def _systemd(unit: str) -> Document:
         word = "stopped"
     pid = int(values.get("MainPID") or 0)
     return {"state": word, "pid": pid, "started_at": _started_at(pid)}
+
+
+def _asked(argv: list[str]) -> str:
+    """Return the output of a command; raises OSError with its words where it goes on failing, or does not end.
+
+    A systemd that replaces itself drops questions. To take that for an answer would end what serves.
+    """
+    until = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            done = subprocess.run(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                universal_newlines=True,
+                timeout=_LONGEST_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            raise OSError(f"{argv[0]} did not end within {_LONGEST_SECONDS} s") from None
+        if done.returncode == 0:
+            return done.stdout
+        if time.monotonic() > until:
+            raise OSError(f"{argv[0]}: {done.stderr.strip()[-400:]}")
+        time.sleep(0.05)
 
 
 def _started_at(pid: int) -> float | None:
