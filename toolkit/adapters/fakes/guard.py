@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,10 +18,9 @@ from toolkit.domain.gates.guard import (
     Unsure,
     Verdict,
 )
-from toolkit.domain.hosts.facts import GuardFacts
+from toolkit.domain.hosts.facts import GuardFacts, HostFacts
 from toolkit.errors import HostError
 
-FULL_WEIGHT = 100
 LEASE_ENDED = "the lease ended: the command that held the deployment lock is gone"
 
 
@@ -56,8 +55,9 @@ class FakeGuards:
     def enter(self, host: str, model: str, phase: GuardPhase, seconds: float, share: int) -> None:
         """Begin the next phase; raises HostError where no guard stands or where it has withdrawn."""
         known = self._standing(host, model)
-        if known.withdrawn:
-            words = f"the guard of {model} has withdrawn {known.slot}: {known.withdrawn}"
+        if known.withdrawn or known.must_go:
+            why = known.withdrawn or (known.verdict.reason if known.verdict else "")
+            words = f"the guard of {model} has withdrawn {known.slot}: {why}"
             raise HostError(f"{host}: guard-phase: {words}", hint="toolkit status")
         after = replace(known, phase=phase, seconds=seconds, share=share, since=self.now)
         self.facts[model] = replace(after, verdict=None, wish="", watched=0.0)
@@ -116,8 +116,6 @@ class FakeGuards:
             order.unsure is Unsure.RETURN or verdict.reason == LEASE_ENDED
         )
         goes = verdict.verdict is Verdict.FAILED or returns
-        if goes:
-            known = replace(known, withdrawn=verdict.reason, withdrawn_at=self.now)
         self.facts[model] = replace(
             known,
             verdict=verdict,
@@ -127,40 +125,49 @@ class FakeGuards:
             looked_at=self.now,
         )
 
+    def withdrawn(self, model: str) -> None:
+        """Note that the host has withdrawn what must go."""
+        known = self.facts[model]
+        reason = known.verdict.reason if known.verdict else ""
+        self.facts[model] = replace(known, withdrawn=reason or "withdrawn", withdrawn_at=self.now)
+
     def _standing(self, host: str, model: str) -> GuardFacts:
         if model not in self.facts:
             raise HostError(f"{host}: no guard of {model} watches here", hint="toolkit status")
         return self.facts[model]
 
 
-def without_target(routes: str, label: str, model: str, slot: str, former: str) -> str:
-    """Return the text of `routes.json` after the host `label` has withdrawn its target `slot` of `model`.
+def without_target(
+    routes: str, label: str, model: str, slot: str, up: Collection[str]
+) -> tuple[str, bool]:
+    """Return the text of `routes.json` after the host `label` has withdrawn its target `slot` of `model`, if it can.
 
-    The former release beside it takes the target's part, see `toolkit/hostside/withdraw.py`.
+    A standby beside it takes the target's part, see `toolkit/hostside/withdraw.py`; `up` are the host's slots whose
+    replica answers. Where nothing else that is up would serve, the target stays. Other hosts' targets count as up.
     """
     data: dict[str, Any] = json.loads(routes)
     for route in data.get("routes", ()):
-        if route["model"] == model:
-            own = [each for each in route["targets"] if each.get("host", "") == label]
-            changed = _withdraw(own, slot, former)
-            data["serial"] = data.get("serial", 0) + changed
-            data["own"] = data.get("own", 0) + changed
-    return json.dumps(data, indent=2) + "\n"
-
-
-def _withdraw(targets: list[dict[str, Any]], slot: str, former: str) -> bool:
-    """Withdraw the target, and return whether that changed anything."""
-    by_slot = {each["slot"]: each for each in targets}
-    target, other = by_slot.get(slot), by_slot.get(former)
-    if target is None or target.get("withdrawn") or (target["weight"] and other is None):
-        return False
-    target.pop("share", None)
-    target.pop("standby", None)
-    target["withdrawn"] = True
-    if target["weight"] and other is not None:
-        target["weight"], other["weight"] = 0, FULL_WEIGHT
-        other.pop("standby", None)
-    return True
+        if route["model"] != model:
+            continue
+        own = {each["slot"]: each for each in route["targets"] if each.get("host", "") == label}
+        others = [each for each in route["targets"] if each.get("host", "") != label]
+        target = own.pop(slot, None)
+        if target is None or target.get("withdrawn"):
+            return routes, target is not None
+        heirs = [each for each in own.values() if target["weight"] and each.get("standby")]
+        serving = [
+            each for name, each in own.items() if name in up and (each["weight"] or each in heirs)
+        ]
+        if not serving and not any(each["weight"] for each in others):
+            return routes, False
+        for each in heirs:
+            each["weight"] = target["weight"]
+            del each["standby"]
+        target.pop("share", None)
+        target.pop("standby", None)
+        target.update(weight=0, withdrawn=True)
+        data["serial"], data["own"] = data.get("serial", 0) + 1, data.get("own", 0) + 1
+    return json.dumps(data, indent=2) + "\n", True
 
 
 def _gate(known: GuardFacts) -> str:
@@ -171,6 +178,7 @@ class Guarded(Named):
     """The methods of a host in memory that concern its guards."""
 
     guards: FakeGuards
+    facts: HostFacts
     files: dict[str, str]
     loaded: str
 
@@ -227,11 +235,15 @@ class Guarded(Named):
         self._withdraw()
 
     def _withdraw(self) -> None:
-        for known in self.guards.facts.values():
+        for known in [*self.guards.facts.values()]:
             swapped = self.guards.orders[known.model].adapters
+            done = known.must_go
             if swapped:
                 self._give_back(known, swapped)
-            elif known.withdrawn:
-                at = (self.label, known.model, known.slot, known.former)
-                self.loaded = without_target(self.loaded, *at)
+            elif done:
+                up = {each.slot for each in self.facts.slots_of(known.model) if each.healthy}
+                at = (self.label, known.model, known.slot, up)
+                self.loaded, done = without_target(self.loaded, *at)
                 self.files["routes.json"] = self.loaded
+            if done and not known.withdrawn:
+                self.guards.withdrawn(known.model)

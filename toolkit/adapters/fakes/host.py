@@ -118,7 +118,7 @@ class FakeHost(Replicas, Stocked, Recorded, Guarded):
         port = next(
             each.port for each in self.facts.slots_of(known.model) if each.slot == known.slot
         )
-        for each in (*(swapped.back if known.withdrawn else ()), *swapped.after):
+        for each in (*(swapped.back if known.must_go else ()), *swapped.after):
             self.adapters.call(port, each.path, each.payload)
 
     def _judge(self, known: GuardFacts) -> GateResult:
