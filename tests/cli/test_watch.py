@@ -9,7 +9,7 @@ import pytest
 from tests.cli.shell import Prompt
 from tests.cli.test_json import UNDER_GUARD, Fleet
 from tests.workflows.guarding import GUARDED, cut_in_bake, each_serves, gates
-from tests.workflows.world import Killed, release
+from tests.workflows.world import GB, Killed, die_in_bake, release
 from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.domain.gates.guard import Guard, Verdict
 from toolkit.planning.change.rollout import Limits
@@ -117,6 +117,31 @@ def test_an_abort_returns_the_release_and_watch_says_so(fleet: Fleet) -> None:
     assert fleet.world.history.failure("tiny", 2) is None
     fleet("status")
     assert fleet.world.history.failure("tiny", 2) is not None
+
+
+def test_a_release_that_failed_and_has_nothing_beside_it_is_not_live(
+    prompt: Prompt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = Fleet(prompt, monkeypatch, 1)
+    fleet.world.guard = Guard(bake=600)
+    # Two of them do not fit on a host at once.
+    fleet.world.deploy(release(1, memory=15 * GB))
+    die_in_bake(fleet.world.hosts.values())
+    with pytest.raises(Killed):
+        fleet.world.deploy(release(2, memory=15 * GB))
+    fleet.world.go_on()
+    fleet.world.judge(Verdict.FAILED, "it is slow")
+    fleet.world.leave_alone()
+    (guard,) = fleet.world.host.observe().guards
+    assert (guard.must_go, guard.withdrawn, each_serves(fleet.world)) == (True, "", {"v2"})
+    said = fleet.prompt("watch", "tiny")
+    assert said.code == 8
+    words = "tiny #2 (v2) failed on gpu1, and no other replica can take its traffic: it is slow"
+    assert words in " ".join(said.err.split())
+    # The next change restores what served before.
+    fleet.world.deploy(release(1, memory=15 * GB))
+    assert each_serves(fleet.world) == {"v1"}
+    assert fleet.world.outcomes()[-1] == ("deploy", 2, "failed")
 
 
 @pytest.mark.parametrize("wanted", ["promote", "abort"])

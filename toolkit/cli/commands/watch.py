@@ -14,7 +14,7 @@ from toolkit.cli.opening.trail import changing
 from toolkit.cli.terminal.output import print_json, print_json_line, say, table
 from toolkit.cli.terminal.streams import output_is_lost
 from toolkit.cli.views.guard import COLUMNS, guard_json, guard_lines, guard_row
-from toolkit.domain.gates.guard import GuardPhase
+from toolkit.domain.gates.guard import GuardPhase, Verdict
 from toolkit.domain.hosts.facts import FleetFacts, GuardFacts
 from toolkit.errors import InputError, ReleaseFailedError
 from toolkit.workflows.change.wishes import watched, wish
@@ -105,8 +105,15 @@ def _is_over(guard: GuardFacts) -> bool:
 
 
 def _require_live(seen: FleetFacts, model: str, last: list[tuple[str, GuardFacts]]) -> None:
-    """Raise ReleaseFailedError where the release that was watched does not serve in the end."""
+    """Raise ReleaseFailedError where the release that was watched does not serve in the end, or must not."""
     for name, guard in last:
+        if guard.verdict and guard.verdict.verdict is Verdict.FAILED and not guard.withdrawn:
+            raise ReleaseFailedError(
+                f"{model} #{guard.release} ({guard.version}) failed on {name}, and no other replica can take its "
+                f"traffic: {guard.verdict.reason}",
+                hint=f"toolkit status {model}; the command that deployed it, or the next one, restores what served "
+                "before",
+            )
         facts = seen.facts.get(name)
         slot = facts.serving_slot(model) if facts else None
         number = slot.release.number if slot and slot.release else None
