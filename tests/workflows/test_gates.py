@@ -138,6 +138,33 @@ def test_so_many_of_so_many_answers_may_be_asked_for(
     assert (result.verdict, result.reason[-len(reason) :] if reason else "") == (verdict, reason)
 
 
+@pytest.mark.parametrize(
+    ("late", "verdict", "asked"),
+    [({1}, "passed", 3), ({2}, "passed", 3), ({1, 3}, "failed", 3), ({1, 2}, "failed", 2)],
+)
+def test_one_answer_that_does_not_come_leaves_the_other_tries(
+    tmp_path: Path, late: set[int], verdict: str, asked: int
+) -> None:
+    found, count = host(lambda *_: "Paris"), itertools.count(1)
+    answers, numbers = found.ask, list[int]()
+
+    def ask(port: int, path: str, payload: Mapping[str, Any], timeout: float) -> Answer:
+        numbers.append(next(count))
+        if numbers[-1] in late:
+            return Answer(0, error="TimeoutError: late")
+        return answers(port, path, payload, timeout)
+
+    found.ask = ask  # type: ignore[method-assign]
+    prompt = {
+        "prompt": "question 1",
+        "tries": {"least": 2, "of": 3},
+        "expect": {"contains": "Paris"},
+    }
+    (tmp_path / "x.jsonl").write_text(json.dumps(prompt), "utf-8")
+    (result,) = run(found, Guard(answers=Answers("x.jsonl", directory=str(tmp_path))), None)
+    assert (result.verdict, len(numbers)) == (verdict, asked)
+
+
 def test_a_new_release_that_answers_nothing_fails_early(tmp_path: Path) -> None:
     found = host(lambda version, _: "Paris")
     asked = guard(tmp_path, *[PARIS] * 9)

@@ -14,6 +14,8 @@ from toolkit.workflows.guard.replicas import Gating, Place, ask
 
 # A replica that gives no answer at all so many times in a row is asked no more.
 _SILENT = 3
+# A prompt with several tries is asked no more after so many of them in a row without an answer.
+_GONE = 2
 # At temperature 0 too, answers differ from time to time. A prompt is lost where it is lost twice in three times.
 _ROUNDS, _LOST = 3, 2
 
@@ -88,20 +90,21 @@ class _Asking:
         return _Round(pair, new.silent, old.silent)
 
     def _passes(self, place: Place, prompt: GoldenPrompt, beside: Said | None) -> _Result:
-        good, unsure, why, last = 0, 0, "", _Result(None)
+        good, unsure, silent, why, last = 0, 0, 0, "", _Result(None)
         for number in range(1, prompt.tries + 1):
             last = self._answer(place, prompt, beside)
             why = last.why or why
             good += last.passed is True
             unsure += last.passed is None
+            silent = silent + 1 if last.silent else 0
             left = prompt.tries - number
-            if good >= prompt.passes or good + unsure + left < prompt.passes or last.silent:
+            if good >= prompt.passes or good + unsure + left < prompt.passes or silent >= _GONE:
                 break
         if good >= prompt.passes:
             return _Result(True, said=last.said)
         passed = None if good + unsure >= prompt.passes else False
         of = f" ({good} of {prompt.tries} as expected)" if prompt.tries > 1 else ""
-        return _Result(passed, f"{why}{of}", last.said, last.silent)
+        return _Result(passed, f"{why}{of}", last.said, silent == number)
 
     def _answer(self, place: Place, prompt: GoldenPrompt, beside: Said | None) -> _Result:
         answer = ask(self._gating.host, place, prompt.kind, prompt.payload, prompt.timeout)
