@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.cli.shell import Prompt
+from toolkit.adapters.hosts.port import HostPort
+from toolkit.domain.clients.keys import KeyRing
+from toolkit.workflows.fleet.keys import FleetKeys, change_keys
 
 KEY = "a-key-from-elsewhere-" + "k" * 32
 
@@ -50,6 +54,34 @@ def test_a_key_is_shown_once_on_standard_output_and_kept_by_its_digest(desk: Des
         0,
         ["NAME", "KEY", "A", "MINUTE", "AT", "ONCE", "INSIDE", "SINCE", "ann"],
     )
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_an_interrupted_change_of_keys_says_what_hosts_may_have_done(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, *, begun: bool
+) -> None:
+    """The first key shuts the door for all others: who is told `interrupted` believes that nothing changed."""
+
+    def cut_short(hosts: Sequence[HostPort], edit: Callable[[KeyRing], KeyRing]) -> FleetKeys:
+        if begun:
+            change_keys(hosts, edit)
+        raise KeyboardInterrupt
+
+    desk("keys", "add", "bob")
+    monkeypatch.setattr("toolkit.cli.commands.keys.change_keys", cut_short)
+    code, out, err = desk("keys", "add", "ann")
+    assert code == 130
+    if not begun:
+        assert (out, err.strip()) == ("", "interrupted")
+        return
+    assert re.fullmatch(r"tk-[A-Za-z0-9_-]{43}\n", out)
+    what = "error: interrupted; keys are not taken back, and hosts may have"
+    hint = "hint: toolkit keys list; toolkit keys revoke NAME, or toolkit keys sync"
+    assert err.splitlines() == [f"{what} the key of ann already", hint]
+    assert desk("keys", "revoke", "ann").err.splitlines() == [f"{what} revoked ann already", hint]
+    desk("keys", "revoke", "bob")
+    assert desk("keys", "open").err.splitlines() == [f"{what} let everybody in already", hint]
+    assert desk("keys", "add", "eve", "--json").json()["error"]["kind"] == "interrupted"
 
 
 def test_quotas_of_a_key_are_listed_and_told(desk: Desk) -> None:

@@ -27,7 +27,7 @@ from toolkit.cli.terminal.output import note, print_json, say, say_whole, table
 from toolkit.cli.terminal.standard_input import read_line
 from toolkit.domain.clients.keys import MILLION, Charge, Key, KeyRing
 from toolkit.domain.moment import moment_text
-from toolkit.errors import HostError
+from toolkit.errors import HostError, InterruptionError
 from toolkit.planning.economics.charge import amount_of, charge_of
 from toolkit.planning.routing.keys import made_anew, opened, with_charge, with_key, without_key
 from toolkit.workflows.fleet.keys import FleetKeys, change_keys, read_keys, sync_keys
@@ -116,7 +116,13 @@ def add(
         made = with_key(ring, name, key, now=time.time(), inside=inside, **limits)
         return with_charge(made, charge) if charge else made
 
-    changed = _change(fleet, home, edit)
+    try:
+        changed = _change(fleet, home, edit, f"the key of {name}")
+    except InterruptionError:
+        if not key_stdin and not as_json:
+            # Hosts that have it have it for good, and nobody could ever see it again.
+            say_whole(key)
+        raise
     if as_json:
         _print_json(changed, name, key=None if key_stdin else key)
         return
@@ -159,7 +165,9 @@ def list_keys(fleet: str | None, home: str | None, as_json: bool) -> None:
 @_shared
 def revoke(name: str, fleet: str | None, home: str | None, as_json: bool) -> None:
     """Refuse every request with this key from now on; answers that run go on to their end."""
-    changed = _change(fleet, home, lambda ring: without_key(ring, name, now=time.time()))
+    changed = _change(
+        fleet, home, lambda ring: without_key(ring, name, now=time.time()), f"revoked {name}"
+    )
     words = f"{name} is revoked" + ("" if changed.ring.active else f"; {SHUT}")
     _show(changed, as_json, words, name)
 
@@ -189,7 +197,7 @@ def sync(costs_path: str, fleet: str | None, home: str | None, as_json: bool) ->
 @_shared
 def open_door(fleet: str | None, home: str | None, as_json: bool) -> None:
     """Let everybody in again, after the last key was revoked."""
-    _show(_change(fleet, home, opened), as_json, OPEN)
+    _show(_change(fleet, home, opened, "let everybody in"), as_json, OPEN)
 
 
 def _hosts(fleet: str | None, home: str | None) -> list[HostPort]:
@@ -197,8 +205,25 @@ def _hosts(fleet: str | None, home: str | None) -> list[HostPort]:
     return open_hosts(fleet, place)
 
 
-def _change(fleet: str | None, home: str | None, edit: Callable[[KeyRing], KeyRing]) -> FleetKeys:
-    changed = change_keys(_hosts(fleet, home), edit)
+def _change(
+    fleet: str | None, home: str | None, edit: Callable[[KeyRing], KeyRing], done: str
+) -> FleetKeys:
+    """Change the keys of the fleet; raises InterruptionError with what hosts may have `done` where it is cut short."""
+    hosts, begun = _hosts(fleet, home), []
+
+    def edited(ring: KeyRing) -> KeyRing:
+        begun.append(edit(ring))
+        return begun[0]
+
+    try:
+        changed = change_keys(hosts, edited)
+    except KeyboardInterrupt:
+        if not begun:
+            raise
+        raise InterruptionError(
+            f"interrupted; keys are not taken back, and hosts may have {done} already",
+            hint="toolkit keys list; toolkit keys revoke NAME, or toolkit keys sync",
+        ) from None
     _remember(fleet, changed)
     return changed
 
