@@ -28,6 +28,7 @@ class Machine:
 
     def __init__(self) -> None:
         self.failing: tuple[str, ...] = ()
+        self.cut_short = False
         self.missing: set[str] = set()
         self.called: list[str] = []
         self.active = False
@@ -38,6 +39,10 @@ class Machine:
         if words[0] in self.missing:
             return 127, "", f"{words[0]} is not installed"
         if self.failing and tuple(words[: len(self.failing)]) == self.failing:
+            if self.cut_short:
+                # A person presses it once.
+                self.failing = ()
+                raise KeyboardInterrupt
             return 1, "", "it does not work\n"
         if words[:2] == ["systemctl", "is-active"]:
             return (0 if self.active else 3), "", ""
@@ -119,6 +124,23 @@ def test_where_a_change_is_refused_the_former_units_stay(
     with pytest.raises(ToolkitError):
         install_timer(schedule(hour=3), COMMAND, units)
     assert [units.read(name) for name in (SERVICE, TIMER)] == before
+
+
+@pytest.mark.parametrize("former", [True, False])
+@pytest.mark.parametrize("failing", FAILING[:3], ids=[each[1] for each in FAILING[:3]])
+def test_ctrl_c_amid_an_installation_leaves_what_was_there(
+    units: SystemdUnits, machine: Machine, failing: tuple[str, ...], *, former: bool
+) -> None:
+    """Else a service stays whose timer nobody has started, or a timer of another schedule than was agreed to."""
+    if former:
+        install_timer(schedule(), COMMAND, units)
+    before = [units.read(name) for name in (SERVICE, TIMER)]
+    machine.cut_short, machine.failing = True, failing
+    with pytest.raises(KeyboardInterrupt):
+        install_timer(schedule(hour=3), COMMAND, units)
+    assert [units.read(name) for name in (SERVICE, TIMER)] == before
+    assert machine.active == former
+    assert machine.called[-1] == "systemctl daemon-reload"
 
 
 def test_where_the_second_file_cannot_be_written_the_first_is_taken_back(

@@ -78,7 +78,7 @@ class SystemdUnits:
     def write(self, texts: Mapping[str, str], timer: str) -> bool:
         """Write all units, in their order, and start the timer; return whether anything changed.
 
-        Where any of that fails, all is as before. Raises ToolkitError.
+        Where any of that fails or is interrupted, all is as before. Raises ToolkitError.
         """
         before = {name: self.read(name) for name in texts}
         if before == dict(texts) and self._active(timer):
@@ -88,9 +88,10 @@ class SystemdUnits:
             for name, text in texts.items():
                 replace_text(self.directory / name, text, mode=0o644)
             self._start(timer)
-        except (OSError, ToolkitError) as error:
+        except BaseException as error:
+            # Ctrl-C too: a service without its timer would look installed.
             self._restore(before, timer)
-            if isinstance(error, ToolkitError):
+            if not isinstance(error, OSError):
                 raise
             raise ToolkitError(
                 f"{error.filename} cannot be written: {error.strerror}; nothing is installed",
