@@ -17,7 +17,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 FORMAT = "toolkit evidence 1"
 LOG_FORMAT = "toolkit audit 1"
-# What a value of another form, or one that is nested too deeply, ends in.
+# The exceptions that a value of another form, or one that is nested too deeply, leads to.
 FORMS = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 
 

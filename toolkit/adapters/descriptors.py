@@ -16,7 +16,7 @@ _OWN = 64
 _MOST = 2**16
 
 _guard = threading.Lock()
-# What each part of the command needs that is still at work: a deployment and its transfer have clients of their own.
+# The needs of each part of the command that is still at work: a deployment and its transfer have clients of their own.
 _needs: WeakKeyDictionary[object, int] = WeakKeyDictionary()
 
 

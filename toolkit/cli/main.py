@@ -21,7 +21,7 @@ from toolkit.errors import InputError, InterruptionError, ToolkitError
 
 # So many new objects have Python look for garbage; a command that is loaded has 40,000.
 _GARBAGE = 100_000
-# What the system says of a path that a person typed wrong.
+# The errors of the system about a path that a person typed wrong.
 _WRONG_PATHS = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP)
 # name -> (module:attribute, one line of help). The help stands here so that listing imports nothing;
 # a test holds it equal to the command's own.

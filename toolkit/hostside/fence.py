@@ -31,7 +31,7 @@ _BWRAP = (
     *("--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--", "true"),
 )
 _UNSHARE = ("unshare", "--mount", "--ipc", "--uts", "--pid", "--fork", "--mount-proc", "true")
-# What a start script runs as root before it puts up the fence.
+# The command that a start script runs as root before it puts up the fence.
 _CHECK = "check-start"
 _RULES = "table inet toolkit_probe { chain any { meta skuid 0 accept; }; }\n"
 

@@ -28,7 +28,7 @@ SELDOM = 5.0
 READY = 900.0
 # A standby that took over by so many seconds after the release was ready again was the earlier one of the two.
 BOOTED_SECONDS = 10.0
-# What tells the phases of all orders apart, with the model.
+# These fields and the model tell the phases of all orders apart.
 PHASE = ("model", "rollout", "number", "since")
 TAKEN_OVER = "the router found it down, and its standby has taken over"
 STANDBY_FIRST = "the host started again, and its standby was ready before it"

@@ -202,7 +202,7 @@ class Judge:
         self._base = memory if self._base is None else self._base
         allowed = self.order["tolerance"]["growth"] * max(self._base, self.planned)
         over = memory > allowed and memory - self._base > GROWTH_BYTES
-        # What falls again was needed for a moment: it counts neither for a leak nor against one.
+        # Memory that falls again was needed for a moment: it counts neither for a leak nor against one.
         self._grown = self._grown + (memory >= self._memory) if over else 0
         self._memory = memory
 

@@ -15,7 +15,7 @@ import slot_manifest
 # Names of HAProxy's management guide, 9.1.
 _ANSWERS = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other")
 
-# What tells one replica from another, in the release of a slot.
+# These fields of a slot's release tell one replica from another.
 _OF_REPLICA = ("engine", "snapshot", "args", "env")
 
 # A share of fewer requests says nothing.
@@ -50,7 +50,7 @@ class Meter:
         self._before: dict[_Key, _Counts] | None = None
         # Requests and failures of the release in each slot; of the first one since the workers run.
         self._totals: dict[tuple[str, str], tuple[int, int]] = {}
-        # What runs in each slot. The next release in it has other requests and other failures.
+        # The replica in each slot. The next release in it has other requests and other failures.
         self._running: dict[tuple[str, str], str] = {}
 
     def read(self) -> dict[tuple[str, str], Traffic]:

@@ -80,7 +80,7 @@ class Guards:
             # No answer, or none that has figures. Leases and wishes are looked at all the same.
             return {}
         for slot in self._meter.changed(found):
-            # What was usual of the replica before says nothing of this one.
+            # The usual figures of the replica before say nothing of this one.
             self._usual.pop(slot, None)
         for slot, each in found.items():
             rate = self._meter.share_failed(*slot)

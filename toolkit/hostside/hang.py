@@ -37,7 +37,7 @@ HANG, STALL = 8.0, 600.0
 # A process that computes runs, or waits for a processor, all of the time; one of vLLM's that waits for another process
 # looks at the clock for up to 0.15 of it, on a busy machine.
 EFFORT = 0.5
-# What the fleet file may say at most, and more.
+# More seconds than the fleet file may name.
 _MOST_SECONDS = 10**9
 # Seconds between two looks at a replica that owes the answer to a probe.
 _PAUSE = 0.1

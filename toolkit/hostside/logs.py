@@ -63,7 +63,7 @@ def follow(request: Document, report: Report) -> Document:
             time.sleep(0.2)
             fresh = _begun_anew(file, log)
             if fresh is not None:
-                # What ended without a line end is told as far as it came.
+                # A last line without a line end is told as far as it came.
                 rest, begun = begun + log.read(), ""
                 log.close()
                 log = fresh

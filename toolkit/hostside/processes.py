@@ -31,7 +31,7 @@ def state(root: str, program: str) -> Document:
     try:
         found = supervisord.state(os.path.join(root, "supervisor", "supervisor.sock"), program)
     except supervisord.Silent:
-        # What it started lives on, and the watch starts it again.
+        # Its programs live on, and the watch starts it again.
         pid = _beside(root, program)
         return {
             "state": "running" if pid else "absent",

@@ -22,7 +22,7 @@ STANDBY_WEIGHT = 100
 # Milliseconds after which hold.lua has let go all requests of a hold, with some to spare.
 _REPLAYED = 30_000
 _WEIGHT = re.compile(r" weight \d+")
-# What routes may say; the ops machine has the same bounds, see `_is_whole`.
+# The bounds of names in routes; the ops machine has the same ones, see `_is_whole`.
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 _KIND = re.compile(r"[a-z/]{0,64}")
 _SLOT = re.compile(r"[a-z][a-z0-9-]{0,31}")

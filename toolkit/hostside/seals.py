@@ -103,7 +103,7 @@ def _changed_copies(directory: str) -> list[str]:
 def read(root: str, name: str) -> Document:
     """Return a seal; an empty document where there is none, or none that can be read."""
     found = mapping(read_text(os.path.join(root, _DIRECTORY, f"{name}.json")))
-    # What is no digests of a file counts as none: the file is then hashed, or named as changed.
+    # A value that is no list of digests counts as none: the file is then hashed, or named as changed.
     return {path: known if isinstance(known, list) else [] for path, known in found.items()}
 
 

@@ -24,7 +24,7 @@ SUSPECT = 0.05
 # --- errors ---
 # Requests and failures of one look that count; the rest is scaled down to them, so that one bad second is one second.
 MOST_REQUESTS, MOST_FAILURES = 20.0, 2.0
-# How much more than tolerated the new release fails in the alternatives that share the first stake.
+# The failures of the new release beyond those tolerated, in the alternatives that share the first stake.
 EXCESS = (0.01, 0.03, 0.1, 0.3)
 # The assumed failures of the serving release before it has shown more, and the requests that they are of.
 PRIOR = (0.1, 50.0)

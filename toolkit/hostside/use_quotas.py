@@ -48,7 +48,7 @@ class Quotas:
     def look(self) -> list[str]:
         """Look once; return what was done, in words."""
         limited = self._limited()
-        # What the router refuses stays refused while nobody can tell which keys have quotas.
+        # The router goes on refusing the same keys while nobody can tell which keys have quotas.
         if limited is None or (not limited and not self._told):
             return []
         self.ledger.learn()

@@ -18,7 +18,7 @@ from toolkit.adapters.ansible.bytecode import with_bytecode
 
 KEPT = "TOOLKIT_KEPT_MODULES"
 POLL_SECONDS = 0.005
-# What the playbooks use. Ansible loads another plugin when it needs it.
+# The plugins that the playbooks use. Ansible loads another one when it needs it.
 _PLUGINS = {
     "action": ("normal", "command", "copy", "template", "assert", "include_tasks"),
     "become": ("sudo",),
@@ -120,5 +120,5 @@ def end_with(work: Callable[[], None]) -> NoReturn:
     finally:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        # What was registered for the end of the process that forked is not this one's.
+        # Skip the exit handlers: the process that forked has registered them for its own end.
         os._exit(code)

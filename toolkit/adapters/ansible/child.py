@@ -44,7 +44,7 @@ def main() -> None:
             private_data_dir=str(private),
             inventory=request["inventory"],
             extravars=request["extravars"],
-            # What it finds there is not started: see `ansible_playbook`.
+            # The program that it finds there is not started: see `ansible_playbook`.
             binary=sys.executable,
             cmdline=shlex.join([*request["options"], request["playbook"]]),
             envvars={**ansible_settings(private), **_modules(request), **settings},

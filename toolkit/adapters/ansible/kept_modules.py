@@ -39,7 +39,7 @@ def kept_modules(top: Path, playbooks: Path) -> Path:
 
 def _digest(playbooks: Path) -> str:
     said = f"{version('ansible-core')} {sys.version}\0"
-    # What the archives have beside the modules.
+    # The archives have bytecode beside the modules, and this module makes it.
     summary = hashlib.sha256(said.encode() + Path(bytecode.__file__).read_bytes())
     for file in sorted(playbooks.rglob("*.py")):
         if not {*file.relative_to(playbooks).parts}.isdisjoint(_SOURCES):

@@ -27,7 +27,7 @@ from toolkit.errors import ToolkitError
 # A writer holds the lock for one write and its fsync.
 LOCK_SECONDS = 10.0
 _TICK_SECONDS = 0.01
-# How much of a removed part the line about it repeats, in characters.
+# The characters of a removed part that the line about it repeats.
 _SHOWN = 200
 
 

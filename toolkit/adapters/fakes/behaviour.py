@@ -35,5 +35,5 @@ class Behaviour(StrEnum):
     WRONG_TEMPLATE = "reads the last turn alone"
 
 
-# How a guard sees under traffic that a version is no good.
+# The behaviours that a guard returns under traffic.
 UNFIT = (Behaviour.EMPTY, Behaviour.ERROR, Behaviour.DIES_UNDER_TRAFFIC, Behaviour.HANGS)

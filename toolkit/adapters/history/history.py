@@ -27,7 +27,7 @@ from toolkit.domain.gates.guard import GateRecord, Verdict
 from toolkit.domain.replicas.start import StartRecord
 from toolkit.errors import BusyError
 
-# What a change of releases does not read is loaded where it is read: a rollback must start at once.
+# A rollback must start at once, so types that no change of releases reads are loaded where they are used.
 if TYPE_CHECKING:
     from toolkit.domain.clients.tally import Tally, Watched
     from toolkit.domain.clients.use import UseChunk, UseCursor, UseRow, UseRun

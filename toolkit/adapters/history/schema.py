@@ -220,7 +220,7 @@ m009_use_sums = (
         FROM use WHERE key <> 'probe' GROUP BY day, host, model, version, release_number, base, ended""",
 )
 
-# How many times a ledger was found at an earlier state than the one that was read.
+# The number of times that a ledger was found at an earlier state than the one that was read.
 m010_set_back = ("ALTER TABLE use_cursors ADD COLUMN set_back INTEGER NOT NULL DEFAULT 0",)
 
 MIGRATIONS = (

@@ -16,7 +16,7 @@ from toolkit.adapters.history.schema import pending
 from toolkit.errors import ToolkitError
 
 _PATIENCE_SECONDS = 10
-# What is recorded outlives a loss of power. SQLite may be built with another default.
+# A record outlives a loss of power. SQLite may be built with another default.
 SYNCHRONOUS = "FULL"
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from toolkit.domain.outside import checked, whole
 from toolkit.domain.replicas.probe import Pair, Times
 
-# What few commands ask a host for is loaded where it is read: a rollback must start at once.
+# A rollback must start at once, so types that few commands need are loaded where they are used.
 if TYPE_CHECKING:
     from toolkit.domain.hosts.leftover import Leftover
     from toolkit.domain.hosts.perimeter import Listener, Perimeter, ReplicaTries, Try

@@ -23,7 +23,7 @@ from toolkit.hostside.commands import COMMANDS
 Report = Callable[[Mapping[str, Any]], None]
 # Hosts that are asked at once. More connections in their handshake would make each other late.
 AT_ONCE = 32
-# What a brief request may take beside the time that it names itself. A busy host takes seconds, and one whose disk
+# Seconds for a brief request beside the time that it names itself. A busy host takes seconds, and one whose disk
 # hangs may take for ever, while its sshd goes on answering.
 BRIEF_SECONDS = 180.0
 

@@ -27,7 +27,7 @@ class Conversation:
         self._waiting = False
         # Whether the process has been asked nothing yet, but for what was sent ahead.
         self._idle = True
-        # What was sent ahead, and when.
+        # The request that was sent ahead, and its time.
         self._ahead: tuple[dict[str, Any], float] | None = None
 
     def begin(self, command: str, request: Mapping[str, Any]) -> None:

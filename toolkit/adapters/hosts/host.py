@@ -31,7 +31,7 @@ from toolkit.domain.replicas.probe import (
     Waited,
 )
 
-# What few commands ask a host for is loaded where it is asked for: a rollback must start at once.
+# A rollback must start at once, so types that few commands need are loaded where they are used.
 if TYPE_CHECKING:
     from toolkit.domain.clients.keys import HostKeys, KeyRing
     from toolkit.domain.costs.energy import EnergyCount

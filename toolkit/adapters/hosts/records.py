@@ -11,7 +11,7 @@ from toolkit.adapters.hosts.facts import understood
 from toolkit.adapters.hosts.held import Held
 from toolkit.domain.outside import checked
 
-# What few commands ask a host for is loaded where it is asked for: a rollback must start at once.
+# A rollback must start at once, so types that few commands need are loaded where they are used.
 if TYPE_CHECKING:
     from toolkit.domain.clients.evidence import Answered
     from toolkit.domain.clients.requests import RecordedUse, RequestPart

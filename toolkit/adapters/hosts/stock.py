@@ -13,7 +13,7 @@ from toolkit.adapters.hosts.held import Held
 from toolkit.adapters.hosts.port import CheckedEngine, FoundCompiled, KeptCompiled, RemovedLeftovers
 from toolkit.domain.outside import checked, whole
 
-# What few commands ask a host for is loaded where it is asked for: a rollback must start at once.
+# A rollback must start at once, so types that few commands need are loaded where they are used.
 if TYPE_CHECKING:
     from toolkit.domain.files.snapshot import FileDigest
     from toolkit.domain.hosts.leftover import Leftover

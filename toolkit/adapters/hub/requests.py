@@ -15,7 +15,7 @@ from huggingface_hub.utils import get_session, hf_raise_for_status
 from toolkit.domain.bounds import BEGIN_SECONDS, REDIRECTS, SLOW_SECONDS, SLOWEST
 
 T = TypeVar("T")
-# What the client library would unpack; other names, such as those of object stores, change nothing.
+# The encodings that the client library unpacks; other names, such as those of object stores, change nothing.
 _PACKED = {"gzip", "deflate", "br", "zstd"}
 # Headers that describe a body.
 _OF_BODY = (b"content-encoding", b"content-length", b"transfer-encoding")

@@ -29,7 +29,7 @@ from toolkit.cli.views.changes import agreed_to, turn_off_option
 from toolkit.domain.quantity import format_seconds, parse_size
 from toolkit.errors import InputError
 
-# What plans and carries out a change is loaded while the hosts are being connected, see `connecting`.
+# The code that plans and carries out a change is loaded while the hosts are being connected, see `connecting`.
 if TYPE_CHECKING:
     from toolkit.adapters.history.history import History
     from toolkit.adapters.hosts.client import Clients

@@ -47,7 +47,7 @@ def bom(
 ) -> None:
     """Write a bill of materials of MODEL[@VERSION], CycloneDX 1.6 as JSON."""
     if output == "-":
-        # What is printed anyway; --json has the document in it.
+        # Standard output gets the document anyway; --json has it in its own.
         output = ""
     if output:
         require_place(Path(output))

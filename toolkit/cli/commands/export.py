@@ -65,7 +65,7 @@ def litellm(
     for them, with --inside.
     """
     if output == "-":
-        # What is printed anyway; --json has the configuration in it.
+        # Standard output gets the configuration anyway; --json has it in its own.
         output = None
     if output:
         require_place(Path(output))

@@ -118,7 +118,7 @@ def run(
     order = Order("gate", version.model, want, version, Timing(ready=ready_timeout), named=named)
 
     def confirm(plan: GatePlan) -> bool:
-        # What runs is asked without a question.
+        # A replica that runs is asked without a confirmation.
         agreed = yes or plan.asks_alone
         return confirmation(show_gate, yes=agreed, dry_run=dry_run, as_json=as_json)(plan)
 

@@ -95,7 +95,7 @@ def prune(
         say(f"removed; {format_size(freed)} of files on the host")
 
 
-# What a person reads of a leftover, before its age.
+# The words about a leftover before its age.
 _WORDS = {
     LeftoverKind.TRANSFER: "a transfer that ended",
     LeftoverKind.REMOVAL: "a removal that was cut short",

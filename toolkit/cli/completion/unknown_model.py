@@ -13,7 +13,7 @@ from toolkit.config.completion.glance import models_in
 from toolkit.errors import InputError, ToolkitError
 
 LIST = "toolkit registry list"
-# How commands that take a model alone are told a version.
+# The options by which commands that take a model alone are told a version.
 _OF_VERSION = {
     "upgrade": " --to {}",
     "rollback": " --to {}",

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-# How a formula begins. A dash alone, the key of requests without one, is none.
+# The beginnings of a formula. A dash alone, the key of requests without one, is no formula.
 _BEGINS = ("=", "+", "@", "-", "\t", "\r")
 
 

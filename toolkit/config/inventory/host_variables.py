@@ -101,7 +101,7 @@ _SWITCH_WORDS = {
     **dict.fromkeys(("no", "off", "0", "false", "f", "n", "0.0"), False),
 }
 _NEAR = 0.92
-# What begins with these is meant for the toolkit. Playbooks for routers of networks have variables such as `router_id`.
+# Variables with these beginnings are the toolkit's. Playbooks for routers of networks have some such as `router_id`.
 _OF_ROUTER = (
     *("bind", "body", "buffer", "cert", "client_", "connections", "cors", "exporters", "head_timeout"),
     *("held_", "idle_timeout", "key", "large_", "longest_", "max_", "medium_", "metrics", "paths", "peers", "port"),

@@ -106,7 +106,7 @@ def _read(
     document, faults = read_yaml(path, text)
     found = list(faults)
     if document.data in (None, {}):
-        # What is there is not overwritten: it may be a person's comments.
+        # The file is not overwritten: it may have a person's comments.
         empty = document.found(
             (),
             "the registry is empty",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# How a try ends, see toolkit/hostside/perimeter.py.
+# The ends of a try, see toolkit/hostside/perimeter.py.
 HELD = ("refused", "silent")
 OUTCOMES = (*HELD, "no way", "no answer", "through")
 

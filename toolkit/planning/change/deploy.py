@@ -208,7 +208,7 @@ def _start_new(
     swap = not beside.fits
     room = instead if swap else beside
     dozes, why_not = False, ""
-    # What a rollback leaves was not good, and its first sleep would take longer than its end.
+    # The release that a rollback leaves was not good, and its first sleep would take longer than its end.
     if swap and current and wanted.keep_standby and wanted.action != "rollback":
         dozes, why_not = can_lie_down(wanted.release, facts, current, occupied)
     watched = Watching()

@@ -59,7 +59,7 @@ def judge_answers(asked: Answers, pairs: Sequence[PromptPair], *, compared: bool
         words = f"{passed} of {len(counted)} golden prompts passed, less than {asked.at_least * 100:g} %"
         missed = [each for each in counted if not each.new]
         return GateResult(GATE, Verdict.FAILED, f"{words}: {_named(missed)}", figures)
-    # What both releases would fail does not count, so at worst the others are failed.
+    # Prompts that both releases would fail do not count, so at worst the others are failed.
     at_worst = sum(1 for each in unknown if not (compared and each.old is False))
     misses = passed < asked.at_least * (len(counted) + at_worst)
     if (at_worst and len(lost) + at_worst > asked.lose_at_most) or (unknown and misses):

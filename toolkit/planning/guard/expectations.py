@@ -9,7 +9,7 @@ from toolkit.domain.excerpt import brief
 from toolkit.domain.gates.golden import Expectation, Fit, Fits, Kind, ToolCall
 from toolkit.planning.guard.kinds import Said, cosine, norm
 
-# How models decline in English: at the beginning of the first or the second sentence, after words of politeness. Other
+# Models decline in English at the beginning of the first or the second sentence, after words of politeness. Other
 # languages need a pattern of their own.
 _POLITE = (
     r"(?:(?:sorry|apologies|unfortunately|regrettably|no|thanks?(?: you)?|i(?:'m| am) sorry|i apologi[sz]e|i appreciate"

@@ -8,7 +8,7 @@ from toolkit.planning.metrics.targets import ROUTER
 
 # Requests that must have failed in the long window: of ten requests one is no tenth of a month's budget.
 FEWEST_ERRORS = 10
-# How fast the errors of a long and of a short window spend a month's budget (Google's SRE workbook, chapter 5).
+# The speeds at which errors of a long and a short window spend a month's budget (Google's SRE workbook, chapter 5).
 BURNS = (
     ("fast", 14.4, "1h", "5m", PAGE),
     ("fast", 6.0, "6h", "30m", PAGE),
@@ -35,7 +35,7 @@ def alert_groups() -> tuple[Group, ...]:
 
 
 def _down() -> list[Alert]:
-    # What a watch wrote before it ended stays as it is, and says nothing of now. A host's clock may be wrong.
+    # The figures of a watch that has ended stay as they are, and say nothing of now. A host's clock may be wrong.
     written = "toolkit_host_written_timestamp_seconds"
     now = f"unless on (host) {written} == {written} offset 5m"
     return [

@@ -27,7 +27,7 @@ providers:
     type: file
     options: {{path: "{directory}/dashboards"}}
 """
-# What Prometheus takes for a part of a pattern in a path, or YAML for the end of one.
+# The characters that Prometheus takes for a part of a pattern in a path, or YAML for the end of a text.
 _PATTERN = frozenset('*?[]\\"')
 # Backends that lead to single slots, and to metrics: they repeat what the models' backends have.
 _REPEATED = "(metrics:|up[.]|relay[.]).*"

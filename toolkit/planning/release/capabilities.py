@@ -30,7 +30,7 @@ _WRITERS = (
     "AudioModel",
     "LMModel",
 )
-# What else than models of a kind answers it: the router's table has the same.
+# Other models than those of a kind answer its path too: the router's table has the same ones.
 _ANSWERED_TOO = {
     Kind.COMPLETION: (Kind.CHAT,),
     Kind.RERANK: (Kind.EMBEDDING,),

@@ -57,7 +57,7 @@ def judge(host: Host, facts: HostFacts, perimeter: Perimeter) -> Judged:
     findings += [
         f"{each.model}-{each.slot} runs, and nothing was tried from where it is"
         for each in facts.slots
-        # What rests has no engine; without systemd, root waits in its place.
+        # A replica that rests has no engine; without systemd, root waits in its place.
         if each.process is ProcessState.RUNNING
         and not each.rests
         and (each.model, each.slot) not in tried

@@ -7,7 +7,7 @@ from itertools import zip_longest
 
 from toolkit.domain.clients.use import PERIODS, LedgerSums
 
-# What a host takes in at once, see `toolkit/hostside/use_sums.py`.
+# The ledgers that a host takes in at once, see `toolkit/hostside/use_sums.py`.
 MOST_LEDGERS = 256
 
 

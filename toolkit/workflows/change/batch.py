@@ -69,7 +69,7 @@ class Rollout:
         self._allowed = 0 if spans else order.limits.max_failures
         self._states = {name: HostState(_standing(each)) for name, each in plan.plans.items()}
         self._open: dict[str, int] = {}
-        # What hosts of the batch before still do with their former replica; none of it touches what serves.
+        # The last steps of hosts of the batch before, with their former replica; none of them touches a serving one.
         self._late: dict[str, tuple[Act, list[Step]]] = {}
         self._failures: dict[str, ToolkitError] = {}
         self._passed: list[str] = []

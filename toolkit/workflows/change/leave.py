@@ -54,7 +54,7 @@ def drain_host(members: Sequence[Tools], name: str, confirm: Confirm, timing: Ti
     there = [each for each in members if each.host.name in seen.facts]
 
     def agreed_to(plan: StopPlan, facts: Mapping[str, HostFacts]) -> None:
-        # What was cut short has ended by now: it may have been a stop on another host.
+        # A change that was cut short has ended by now: it may have been a stop on another host.
         _require_others(name, [plan.model] if plan.plans else [], facts)
 
     with lock_all([each.host for each in there], first.owner, first.patience):

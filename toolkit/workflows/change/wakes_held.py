@@ -35,7 +35,7 @@ class WakesHeld:
             return
         self._host.hold_wakes(on=True)
         self._held = True
-        # What is undone served before, and there is nothing better to go back to.
+        # The release of an undoing served before, and there is nothing better to go back to.
         if not self._change.proven:
             self._require_room(steps)
 

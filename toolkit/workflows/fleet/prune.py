@@ -93,7 +93,7 @@ def find_unused(
     for facts in seen.facts.values():
         used |= {digest for release, _ in held_by(facts) for digest in release.snapshots}
     listed = [each.snapshot for each in store.list()]
-    # What is pinned first and pulled then must not be seen without its pin.
+    # A version that is pinned first and pulled then must not be seen without its pin.
     pinned = tuple(locked())
     used |= {each.digest for each in pinned}
     stored = tuple(each for each in listed if each.digest not in used)

@@ -33,7 +33,7 @@ BEAT = 1.0
 SILENCE = 15.0
 PIECE = 65536
 SIOCGIFADDR = 0x8915
-# What asyncio raises before Python 3.11 is not the builtin one.
+# Before Python 3.11 asyncio raises a TimeoutError of its own.
 TIMEOUTS = (TimeoutError, asyncio.TimeoutError)
 
 Reader = asyncio.StreamReader

@@ -66,7 +66,7 @@ class Book:
 
     def _append(self, line: str) -> None:
         text = f"{line}\n".encode()
-        # What a full disk has cut must not spoil the line after it.
+        # A line that a full disk has cut must not spoil the line after it.
         data = b"\n" + text if self._torn else text
         written = os.write(self._file, data)
         self._size += written

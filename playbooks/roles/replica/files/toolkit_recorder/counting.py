@@ -202,7 +202,7 @@ def _says_failed(answer: Mapping[str, Any]) -> bool:
 
 # A comment keeps a connection of a stream alive.
 COMMENT = b":"
-# How pieces begin that have no token: those before the engine computes, and those of a request that it gives up.
+# The beginnings of pieces without a token: those before the engine computes, and those of a request that it gives up.
 WITHOUT_TOKEN = (
     *(COMMENT, b"event: response.created", b"event: response.in_progress", b"event: error"),
     *(b"event: response.failed", b'data: {"error"', b"data: [DONE]"),

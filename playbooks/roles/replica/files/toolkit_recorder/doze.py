@@ -22,7 +22,7 @@ from typing import Any
 VARIABLE = "TOOLKIT_DOZE"
 # Weights go to the host's memory, and the cache is dropped.
 LEVEL = 1
-# What asks how the engine does may ask on: its counters stay as they are.
+# Requests for the engine's counters go on: the counters stay as they are.
 _OPEN = ("/metrics",)
 _REFUSAL = json.dumps(
     {"error": {"message": "this replica dozes", "type": "ServiceUnavailable", "code": 503}}
@@ -67,7 +67,7 @@ class Doze:
             writer.write(json.dumps({"ok": not why, "why": why}).encode() + b"\n")
             await writer.drain()
         except OSError as error:
-            # What it was asked for is done all the same.
+            # The replica dozes or wakes all the same.
             sys.stderr.write(f"toolkit: who asked the replica to doze or wake has left: {error}\n")
         finally:
             writer.close()

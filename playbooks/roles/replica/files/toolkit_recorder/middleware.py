@@ -128,7 +128,7 @@ class Recorder:
         if use is not None and not use.written:
             use.take_sequence(processor, request_id)
             return
-        # What an engine computes on its own, or for a request that was answered before: nobody waits for it.
+        # Nobody waits for tokens that an engine computes on its own, or for a request that was answered before.
         alone = Use({"headers": (), "path": "-"})
         if use is not None:
             alone.key, alone.id, alone.api = use.key, use.id, use.api

@@ -16,7 +16,7 @@ from toolkit_recorder.counting import Part
 
 COUNTERS = {"in": "vllm:prompt_tokens_total", "out": "vllm:generation_tokens_total"}
 
-# What a state must have for its figures to be known. A test holds each version of the engine to it.
+# A state must have these attributes for its figures to be known. A test holds each version of the engine to them.
 STATE = ("prompt_len", "is_prefilling", "num_cached_tokens", "parent_req", "lora_name")
 OF_STATS = "num_generation_tokens"
 figures = operator.attrgetter(*STATE, f"stats.{OF_STATS}")

@@ -157,7 +157,7 @@ def looked_through(use: Use, send: Send) -> tuple[Send, Callable[[], Message | N
     return sent, rest
 
 
-# What stands in `data: {...}` and two line feeds at 6 and at -3.
+# In `data: {...}` with two line feeds the braces stand at 6 and at -3.
 BRACE, END_BRACE = b"{}"
 
 

@@ -26,7 +26,7 @@ def serve(counts: Sequence[int], program: str) -> None:
         say(f"no process is begun ahead, because the engine's modules run threads: {threads}")
     else:
         engine.know_model()
-        # What is loaded stays. Left to the collector, each process would write to all of its pages, and so copy them.
+        # Modules stay loaded. The collector would write to all of their pages, and each process would copy them.
         gc.freeze()
         ahead.begin(counts, reserved, say)
     for each in reserved:

@@ -14,7 +14,7 @@ from typing import Any
 
 PACKAGE = "vllm"
 
-# What a server, its core and a worker on the CPU load. They share most of it.
+# The modules that a server, its core and a worker on the CPU load. They share most of them.
 MODULES = (
     "vllm.entrypoints.cli.main",
     "vllm.entrypoints.cli.serve",
