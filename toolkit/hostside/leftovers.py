@@ -1,4 +1,4 @@
-"""What commands and installations that were cut short left on this host, and its removal.
+"""The leftovers on this host of commands and installations that were cut short, and their removal.
 
     snapshots, wheelhouse, compiled    .NAME.partial: a tree on its way; its receiver holds the lock in it
     snapshots, engines, compiled       .NAME.removed: a tree on its way out

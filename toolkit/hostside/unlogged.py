@@ -1,4 +1,4 @@
-"""What the router's access log of this host lacks, in words, for whoever reads it.
+"""The gaps in the access log of this host's router, in words for its readers.
 
 The watch writes <root>/watch/unlogged as long as it cannot read the log, or the log has no lines of requests that the
 router has answered: journald does not run, or it was started anew and the router still writes to the former one.

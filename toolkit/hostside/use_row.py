@@ -1,4 +1,4 @@
-"""What a row of use has that a host hands out: the host's side makes it, the ops machine reads it.
+"""The values of a row of use that a host hands out: the host's side makes it, the ops machine reads it.
 
 This module imports no sibling, so that the ops machine uses it too.
 """

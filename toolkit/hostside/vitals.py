@@ -1,4 +1,4 @@
-"""How a replica does now: its process, its memory, its engine's counters, and what its log has said since a place."""
+"""The state of a replica now: its process, memory, engine's counters, and the lines of its log since a place."""
 
 from __future__ import annotations
 

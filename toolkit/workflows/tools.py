@@ -162,7 +162,7 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long things may take, in seconds.
+    """The seconds that parts of a change may take.
 
     `drain`: running requests of the old replica; long enough for LLM answers.
     `ready`: a replica's start, weights of hundreds of gigabytes included.

@@ -18,7 +18,7 @@ _SAID = 2**16
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a program ended: its exit code, its whole output and the last part of its errors."""
+    """The end of a program: its exit code, its whole output and the last part of its errors."""
 
     code: int
     output: bytes

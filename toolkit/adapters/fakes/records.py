@@ -1,4 +1,4 @@
-"""What a host in memory keeps: deployments, heads of audit logs, requests, use."""
+"""The records of a host in memory: deployments, heads of audit logs, requests, use."""
 
 from __future__ import annotations
 

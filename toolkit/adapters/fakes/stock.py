@@ -1,4 +1,4 @@
-"""What lies on a host in memory: snapshots, engines, compiled trees, what was cut short."""
+"""The stock of a host in memory: snapshots, engines, compiled trees, parts of changes that were cut short."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a host keeps: deployments, heads of audit logs, requests, use."""
+"""The records of a host: deployments, heads of audit logs, requests, use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How processes start on a host as root: here or over SSH, with sudo where needed."""
+"""The ways to start processes on a host as root: here or over SSH, with sudo where needed."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _LAST_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """How a hook ended: whether it agreed, and its last words, or why it could not be called."""
+    """The end of a hook: whether it agreed, and its last words, or why it could not be called."""
 
     agreed: bool
     words: str

@@ -1,4 +1,4 @@
-"""How a command ends that only shows its plan: apart from plans, since each start of the command line loads it."""
+"""The end of a command that only shows its plan: apart from plans, since each start of the command line loads it."""
 
 from __future__ import annotations
 

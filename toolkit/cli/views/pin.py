@@ -1,4 +1,4 @@
-"""What a pin asks and did."""
+"""The questions and the outcome of a pin, for people and programs."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ class UseChunk:
 
 @dataclass(frozen=True, slots=True)
 class UseCursor:
-    """How far the history has read one ledger, and when (seconds since the epoch).
+    """The place up to which the history has read one ledger, and the time (seconds since the epoch).
 
     `refused` lines of replicas were no records, at least; `lost` records had been dropped before somebody read them.
     The ledger was `set_back` so many times to an earlier state: what was recorded and not collected by then is gone.

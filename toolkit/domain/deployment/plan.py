@@ -43,7 +43,7 @@ ENDS = (StepKind.STOP, StepKind.DOZE)
 
 
 class Strategy(StrEnum):
-    """How a version is changed; chosen from facts."""
+    """The way in which a version is changed; chosen from facts."""
 
     SIDE_BY_SIDE = "side-by-side"
     ROLLING = "rolling"

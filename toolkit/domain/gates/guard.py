@@ -267,7 +267,7 @@ class PairedProbe:
 
 @dataclass(frozen=True, slots=True)
 class AdapterReturn:
-    """How a host gives adapters back: the public `names` that lead to new weights, and calls to their replica.
+    """The way in which a host returns adapters: public `names` that lead to new weights, and calls to their replica.
 
     Those of `back` make the names lead to the former weights, those of `after` forget what probes alone needed.
     """

@@ -1,4 +1,4 @@
-"""What commands that were cut short left on a host."""
+"""The leftovers on a host of commands that were cut short."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class LeftoverKind(StrEnum):
-    """What a leftover was to become."""
+    """The kind of a leftover: the thing that it was to become."""
 
     TRANSFER = "transfer"
     REMOVAL = "removal"

@@ -106,7 +106,7 @@ class PairsWanted:
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """How a replica does at a moment; sizes in bytes.
+    """The state of a replica at a moment; sizes in bytes.
 
     `state` and `started_at` are those of its process, `pid` 0 where none runs. `device_memory` and `preemptions` are
     None where nobody says. `cache` has its engine's metrics about the cache. `log` is a place in its log, `lines` what

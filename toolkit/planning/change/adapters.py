@@ -13,7 +13,7 @@ from toolkit.domain.hosts.facts import SlotFacts
 
 @dataclass(frozen=True, slots=True)
 class AdapterChanges:
-    """How a replica gets from one release's adapters to another's: those that it loads anew, and names that end.
+    """The way from one release's adapters to another's in a replica: those that it loads anew, and names that end.
 
     Of the `loaded` ones, the names in `exchanged` had other weights before. The `checked` ones have the same files and
     other checks, which they must pass like those of a new adapter: the next start of a replica asks them.

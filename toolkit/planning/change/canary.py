@@ -21,7 +21,7 @@ BAKE_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """How a release is watched under traffic on a host: canary `steps`, then a bake of `seconds` (0: none).
+    """The watch over a release under traffic on a host: canary `steps`, then a bake of `seconds` (0: none).
 
     `note` says why a declared canary is not possible.
     """

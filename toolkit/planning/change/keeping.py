@@ -1,4 +1,4 @@
-"""How many hosts go on serving a model while its rollout is under way, and what that allows."""
+"""The number of hosts that go on serving a model during its rollout, and the changes that it allows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How to end a deployment that was left open: complete it, or undo it.
+"""The end of a deployment that was left open: complete it, or undo it.
 
 The same decision serves a step that failed, a Ctrl-C and a command that was killed: it is taken from what the
 host shows now, never from what the command believed it had done.

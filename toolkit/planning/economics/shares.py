@@ -1,4 +1,4 @@
-"""How a host's time and its costs divide among the replicas that hold it."""
+"""The division of a host's time and its costs among the replicas that hold it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a replica at full load would have worked for the tokens of a traffic.
+"""The time that a replica at full load would have worked for the tokens of a traffic.
 
 
 The one price basis of all tokens is the time of a replica: an input token takes 1 / (capacity of input) seconds, and so

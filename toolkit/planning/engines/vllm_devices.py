@@ -1,4 +1,4 @@
-"""How a replica of vLLM uses its devices: how it is spread over them, whether it compiles, the part of their memory."""
+"""The use of devices by a replica of vLLM: its spread over them, its compilation, its part of their memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which models vLLM reads at once, without a cache of keys and values.
+"""The models that vLLM reads at once, without a cache of keys and values.
 
 Layers of encoders are EncoderOnlyAttention, which asks for no cache (vLLM, layers/attention/encoder_only_attention.py,
 get_kv_cache_spec), and a model without any such request gets none (v1/engine/core.py, has_kv_cache). A model of vectors

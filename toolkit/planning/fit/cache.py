@@ -24,7 +24,7 @@ _PACKED_LATENT = {"fp8_ds_mla": 656, "nvfp4_ds_mla": 352}
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """How a model's cache is divided. `page` is the bytes of one block in one layer on one device.
+    """The division of a model's cache. `page` is the bytes of one block in one layer on one device.
 
     `groups` are sets of layers that share a table of blocks; all have the same attention. A block of the
     pool holds a page for each layer of the largest group.

@@ -13,7 +13,7 @@ _WORST = {Verdict.FAILED: 2, Verdict.UNKNOWN: 1, Verdict.PASSED: 0}
 
 
 class Ending(StrEnum):
-    """How a change ended. `RETURNED` had traffic before it failed; `FAILED` had none."""
+    """The end of a change. `RETURNED` had traffic before it failed; `FAILED` had none."""
 
     LIVE = "live"
     RETURNED = "returned"

@@ -1,4 +1,4 @@
-"""What differs between two texts, line by line: what a router is sent of files that it has in a former state."""
+"""The differences between two texts, line by line. A router with a former state of a file is sent them alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which model a name of the clients leads to, where two routes have it: after a rename, or after an alias moved."""
+"""The model that a name of the clients leads to, where two routes have it: after a rename, or after an alias moved."""
 
 from __future__ import annotations
 

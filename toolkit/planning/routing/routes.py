@@ -262,7 +262,7 @@ class Routes:
 
     @property
     def age(self) -> tuple[int, int]:
-        """What is higher for later routes: the count of the last command, then that of the host's own changes since.
+        """A number that is higher for later routes: the last command's count, then the host's own changes since.
 
         A host that missed a command may have counted any number of changes itself.
         """

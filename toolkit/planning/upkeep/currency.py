@@ -18,7 +18,7 @@ _NUMBERS = re.compile(r"([0-9]+)(?:\.([0-9]+))?(?:\.([0-9]+))?")
 
 
 class State(StrEnum):
-    """How a model stands to its source.
+    """The distance of a model from its source.
 
     `CHANGED`: the revision is the pinned one, and something else about the source is not as it was.
     """

@@ -33,7 +33,7 @@ from toolkit.workflows.tools import Timing, Tools
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a command ends what others left open: its `timing`, and the rollouts whose release has `failed` on any host.
+    """The way to end what others left open: the `timing`, and the rollouts whose release has `failed` on any host.
 
     A release whose guard still watches it is left alone, but where the command is about its model, `ends_bake`. One
     whose guard has lost its order is left to a command about that model: `model` is this one's.

@@ -64,7 +64,7 @@ class Gating:
 
     @property
     def rival(self) -> Place | None:
-        """What times and scores are compared with: the release that serves beside the new one, if any.
+        """The release that serves beside the new one, if any: times and scores are compared with its own.
 
         An adapter answers in a replica of others: it is compared with the adapter that serves under its name, and one
         whose name is new with its base in the same replica.

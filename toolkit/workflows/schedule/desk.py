@@ -16,7 +16,7 @@ from toolkit.planning.upkeep.unattended import Decision, Seen
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How the command of an upgrade ended: its exit code, and its message."""
+    """The end of the command of an upgrade: its exit code, and its message."""
 
     code: int
     message: str = ""
