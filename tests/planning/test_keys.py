@@ -9,7 +9,7 @@ import pytest
 
 from toolkit.domain.clients.keys import Key, KeyRing
 from toolkit.errors import InputError, RefusedError
-from toolkit.planning.routing.keys import opened, with_key, without_key
+from toolkit.planning.routing.keys import opened, uncounted, with_key, without_key
 
 KEYS = {name: f"tk-{name}-{name[0] * 32}" for name in ("ann", "bob", "cleo")}
 
@@ -42,6 +42,11 @@ def test_a_key_is_kept_by_its_digest_alone() -> None:
         ("ann", KEYS["cleo"], "ann has a key already"),
         ("", KEYS["cleo"], "'' is no name for a key"),
         ("-x", KEYS["cleo"], "'-x' is no name for a key"),
+        (
+            "probe",
+            KEYS["cleo"],
+            "'probe' is the name under which the toolkit's own requests are counted",
+        ),
         ("a b", KEYS["cleo"], "'a b' is no name for a key"),
         ('a"b', KEYS["cleo"], "'a\"b' is no name for a key"),
         ("a|b", KEYS["cleo"], "'a|b' is no name for a key"),
@@ -57,6 +62,16 @@ def test_what_is_no_key_is_refused_without_naming_it(name: str, key: str, messag
         with_key(add(KeyRing(), "ann"), name, key, now=2.0)
     assert caught.value.message.startswith(message)
     assert not key or key not in caught.value.message + caught.value.hint
+
+
+def test_a_key_that_has_the_name_of_the_toolkits_own_requests_is_told() -> None:
+    """An older toolkit has given it out, and all of its use counts as nobody's."""
+    ring = KeyRing((Key("probe", digest("ann"), 5.0), Key("ann", digest("bob"), 5.0)), locked=1)
+    assert uncounted(ring) == (
+        "probe: what is asked with it counts as the toolkit's own requests, for no key; give its client another one: "
+        "toolkit keys revoke probe",
+    )
+    assert uncounted(without_key(ring, "probe", now=9.0)) == ()
 
 
 def test_a_revoked_key_is_remembered() -> None:

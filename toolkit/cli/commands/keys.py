@@ -29,7 +29,14 @@ from toolkit.domain.clients.keys import MILLION, Charge, Key, KeyRing
 from toolkit.domain.moment import moment_text
 from toolkit.errors import HostError, InterruptionError
 from toolkit.planning.economics.charge import amount_of, charge_of
-from toolkit.planning.routing.keys import made_anew, opened, with_charge, with_key, without_key
+from toolkit.planning.routing.keys import (
+    made_anew,
+    opened,
+    uncounted,
+    with_charge,
+    with_key,
+    without_key,
+)
 from toolkit.workflows.fleet.keys import FleetKeys, change_keys, read_keys, sync_keys
 
 KEY_BYTES = 32
@@ -150,7 +157,7 @@ def list_keys(fleet: str | None, home: str | None, as_json: bool) -> None:
     for key in seen.ring.active:
         if key.quotas:
             say(f"{key.name}: at most {', '.join(_quota_words(key, seen.ring.charge))}")
-    for words in made_anew(seen.ring):
+    for words in (*made_anew(seen.ring), *uncounted(seen.ring)):
         say(words)
     if not seen.ring.active:
         say(SHUT if seen.ring.is_locked else OPEN)

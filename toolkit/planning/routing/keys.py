@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 
 from toolkit.domain.clients.keys import Charge, Key, KeyRing
+from toolkit.domain.clients.use import PROBE
 from toolkit.errors import InputError, RefusedError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -34,6 +35,11 @@ def with_key(
         raise InputError(
             f"{name!r} is no name for a key",
             hint="it has letters, digits and . _ - alone, at most 64, and is written to the router's log",
+        )
+    if name == PROBE:
+        raise InputError(
+            f"{name!r} is the name under which the toolkit's own requests are counted",
+            hint="take another name",
         )
     if any(each.name == name for each in ring.active):
         raise InputError(
@@ -97,6 +103,16 @@ def made_anew(ring: KeyRing) -> list[str]:
         for key in ring.active
         if key.made_anew
     ]
+
+
+def uncounted(ring: KeyRing) -> tuple[str, ...]:
+    """Return words about a valid key whose use counts for no key: an older toolkit gave out the probes' own name."""
+    return tuple(
+        f"{key.name}: what is asked with it counts as the toolkit's own requests, for no key; give its client another "
+        f"one: toolkit keys revoke {key.name}"
+        for key in ring.active
+        if key.name == PROBE
+    )
 
 
 def opened(ring: KeyRing) -> KeyRing:
