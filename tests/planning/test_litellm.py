@@ -87,6 +87,11 @@ def test_a_model_inside_stands_in_no_file_with_a_closed_one(
         ({"Qwen/Qwen2.5": CLOSED}, False, "marked `inside`"),
         ({"none": CLOSED}, False, "serves no 'none'"),
         ({"bge": "gpt-6-luna"}, False, "PROVIDER/NAME"),
+        ({"bge": "/gpt-6-luna"}, False, "PROVIDER/NAME"),
+        ({"bge": "open ai/gpt-6-luna"}, False, "PROVIDER/NAME"),
+        ({"bge": "openai/gpt-6 luna\n"}, False, "PROVIDER/NAME"),
+        # LiteLLM spreads requests for a name over all that has it.
+        ({"bge": "Qwen/Qwen2.5"}, False, "Qwen/Qwen2.5 is a name of the fleet's own qwen"),
         ({"bge": CLOSED}, True, "--closed is refused"),
     ],
 )

@@ -6,6 +6,7 @@ fallback there: LiteLLM lets each request name fallbacks of its own, among all m
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,9 @@ from toolkit.errors import InputError
 FLEET_KEY, MASTER_KEY = "TOOLKIT_KEY", "LITELLM_MASTER_KEY"
 # Seconds for which LiteLLM leaves a router alone that failed three times in a minute.
 _COOLDOWN, _FAILS = 5, 3
+
+# PROVIDER/NAME. The provider is a part of the variable that has its key.
+_CLOSED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*/[!-~]+")
 
 _MODES = {
     Kind.CHAT: "chat",
@@ -146,10 +150,15 @@ def _refuse(
                 f"the registry does not have {own}, so nobody can tell whether it is `inside`",
                 hint="leave out --closed for it, or name the registry that has it with --registry",
             )
-        if not all(model.partition("/")):
+        if not _CLOSED.fullmatch(model):
             raise InputError(
                 f"{model!r} is no closed model of the form PROVIDER/NAME",
                 hint="--closed qwen-7b=openai/gpt-6.1-terra",
+            )
+        if own := next((each.model for each in served if each.name == model), None):
+            raise InputError(
+                f"{model} is a name of the fleet's own {own}: LiteLLM would spread its requests over both",
+                hint=f"remove that alias from {own}, or name another closed model",
             )
     if closed and only_inside:
         raise InputError(
