@@ -5,16 +5,26 @@ HAProxy's master replaces itself at a reload, and drops the connections that it 
 
 from __future__ import annotations
 
+import http.client
+import json
+import os
+import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from tests.hostside.router_lab import Lab, lab, router_socket
+from tests.hostside.router_lab import REPO, Lab, lab, router_socket
+from tests.hostside.router_site import PATH, Site
 from tests.hostside.test_router_changes import reload_as_the_role_does
+
+sys.path.insert(0, str(REPO / "toolkit/hostside"))
+
+import replica
 
 WORKER = "11 worker 0 0d00h00m00s 2.6\n"
 
@@ -139,3 +149,31 @@ def test_reloads_at_once_all_end_and_questions_meanwhile_get_an_answer(router: L
         thread.join()
     assert faults == []
     assert router_socket.processes(directory)["reloads"] >= 3
+
+
+def test_a_replica_is_not_drained_while_the_routers_master_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The workers serve on, and nobody says what they have open; here the engine's metrics say nothing either."""
+    monkeypatch.setattr(router_socket, "TIMEOUT", 0.3)
+    with lab() as running, closing(client_of(running)) as client:
+        site = Site(running)
+        stream = {"model": "tiny", "stream": True, "tokens": 3000, "pause": 0.02}
+        client.request("POST", PATH, json.dumps(stream))
+        assert client.getresponse().readline()
+        of_slot = {"root": str(running.root), "model": "tiny", "slot": "blue", "port": 1}
+        os.kill(running.process.pid, signal.SIGSTOP)
+        try:
+            done = replica.drain({**of_slot, "timeout": 1.5}, lambda _: None)
+        finally:
+            os.kill(running.process.pid, signal.SIGCONT)
+        assert (done["drained"], done["left"]) == (False, 1)
+        client.close()
+        monkeypatch.setattr(router_socket, "TIMEOUT", 5.0)
+        assert replica.drain({**of_slot, "timeout": 60}, lambda _: None)["drained"]
+        site.blue.stop()
+        site.green.stop()
+
+
+def client_of(running: Lab) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)

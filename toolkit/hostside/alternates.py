@@ -87,7 +87,8 @@ class Alternates:
             program = f"{model}-{each['slot']}"
             if not os.path.isdir(os.path.join(self.root, "slots", program)):
                 continue
-            opened, sent = router_view.load(self.root, model, routes_file.name_of(each))
+            name = routes_file.name_of(each)
+            opened, sent = router_view.load(self.root, model, name, unknown=1)
             carried += sent
             busy = busy or bool(
                 opened or completion.busy(each["port"], signs.of_slot(self.root, program))

@@ -108,7 +108,7 @@ def drain(request: Document, report: Report) -> Document:
     program = f"{model}-{slot.rpartition('.')[2]}"
     watched, shown = _watched(request, program), signs.of_slot(root, program)
     while True:
-        opened, carried = router_view.load(root, model, slot)
+        opened, carried = router_view.load(root, model, slot, unknown=1)
         left = max(opened, completion.busy(port, shown))
         elapsed = time.monotonic() - started
         quiet = quiet + 1 if left == 0 else 0

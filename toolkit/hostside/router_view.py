@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 
@@ -9,7 +10,7 @@ import router_files
 import router_socket
 import routes_file
 import slot_manifest
-from router_socket import RouterError
+from router_socket import RouterDown, RouterError
 from wire import Document, Servers
 
 
@@ -60,13 +61,18 @@ def sessions(root: str, model: str, name: str) -> int:
     return load(root, model, name)[0]
 
 
-def load(root: str, model: str, name: str) -> tuple[int, int]:
+def load(root: str, model: str, name: str, *, unknown: int = 0) -> tuple[int, int]:
     """Return the requests that the router has open to a target, and the bytes of its answers, over all workers.
 
-    They include those that routers of other hosts handed on. Both are 0 without a router.
+    They include those that routers of other hosts handed on. Both are 0 without a router. One that runs and does not
+    answer has `unknown` requests open: 1 for a caller that ends what has none, since its workers serve on.
     """
     backend, opened, carried = routes_file.backend(model), 0, 0
-    for (each, server), (requests, sent) in _all_loads(root).items():
+    try:
+        known = _all_loads(root)
+    except RouterError:
+        return unknown, 0
+    for (each, server), (requests, sent) in known.items():
         own = each == backend or (each.startswith("relay.") and each.endswith("." + backend))
         if own and server in (name, routes_file.TWIN + name):
             opened, carried = opened + requests, carried + sent
@@ -77,7 +83,9 @@ def loads(root: str) -> dict[tuple[str, str], tuple[int, int]]:
     """Return the `load` of each slot of this host, by model and slot."""
     found: dict[tuple[str, str], tuple[int, int]] = {}
     directory = os.path.join(root, "router")
-    at, known = router_files.routes(directory).get("at", ""), _all_loads(root)
+    at, known = router_files.routes(directory).get("at", ""), {}
+    with contextlib.suppress(RouterError):
+        known = _all_loads(root)
     for (backend, server), (requests, sent) in known.items():
         name = server[len(routes_file.TWIN) :] if server.startswith(routes_file.TWIN) else server
         host, _, slot = name.rpartition(".")
@@ -92,7 +100,10 @@ def loads(root: str) -> dict[tuple[str, str], tuple[int, int]]:
 
 
 def _all_loads(root: str) -> dict[tuple[str, str], tuple[int, int]]:
-    """Return {(backend, server): (open requests, bytes of answers)}, over all workers."""
+    """Return {(backend, server): (open requests, bytes of answers)}, over all workers; nothing without a router.
+
+    Raises RouterError where it does not answer.
+    """
     directory = os.path.join(root, "router")
     found: dict[tuple[str, str], tuple[int, int]] = {}
     try:
@@ -105,7 +116,7 @@ def _all_loads(root: str) -> dict[tuple[str, str], tuple[int, int]]:
                         opened + each["sessions"],
                         carried + each["bytes"],
                     )
-    except RouterError:
+    except RouterDown:
         return {}
     return found
 

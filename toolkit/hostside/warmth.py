@@ -176,7 +176,8 @@ class Warmth:
             return []
         if not _is_marked(self.root, program):
             since, quiet = self._draining.get(program, (now, 0))
-            opened, _ = router_view.load(self.root, model, routes_file.name_of(target))
+            name = routes_file.name_of(target)
+            opened, _ = router_view.load(self.root, model, name, unknown=1)
             busy = opened or completion.busy(target["port"], signs.of_slot(self.root, program))
             self._draining[program] = since, 0 if busy else quiet + 1
             if (busy or quiet < 1) and now - since < DRAIN:
