@@ -272,7 +272,9 @@ def test_a_host_that_falls_silent_has_its_requests_cut_within_two_seconds(
 @pytest.mark.parametrize("why", ["drained", "busy"])
 def test_a_drained_or_busy_replica_of_another_host_keeps_its_requests(pair: Pair, why: str) -> None:
     pair.apply(with_weights(pair.routes, "tiny", {"a.blue": 0}))
-    with _stream(pair.routers["a"], tokens=400) as answer:
+    turns = pair.engines["b"].turns
+    turns.release()
+    with _stream(pair.routers["a"], tokens=3, gated=True) as answer:
         if why == "drained":
             pair.apply(with_weights(pair.routes, "tiny", {"a.blue": 100, "b.blue": 0}))
         else:
@@ -280,15 +282,24 @@ def test_a_drained_or_busy_replica_of_another_host_keeps_its_requests(pair: Pair
             pair.engines["b"].ill = True
             until(lambda: not pair.routers["a"].observe()["servers"]["tiny"]["b.blue"]["up"])
         assert pair.answers("a") == {"a.blue": 20}
+        turns.release(2)
         assert answer.read().rstrip().endswith(b"[DONE]")
 
 
 @contextlib.contextmanager
-def _stream(router: Lab, tokens: int = 10_000) -> Iterator[http.client.HTTPResponse]:
-    """Yield a stream under way."""
+def _stream(
+    router: Lab, tokens: int = 10_000, *, gated: bool = False
+) -> Iterator[http.client.HTTPResponse]:
+    """Yield a stream under way; each piece of a gated one waits for its turn."""
     connection = http.client.HTTPConnection("127.0.0.1", router.port, timeout=20)
     with contextlib.closing(connection):
-        body = {"model": "tiny", "stream": True, "tokens": tokens, "pause": 0.01}
+        body = {
+            "model": "tiny",
+            "stream": True,
+            "tokens": tokens,
+            "pause": 0.01,
+            "gated": gated,
+        }
         connection.request("POST", PATH, json.dumps(body))
         with connection.getresponse() as answer:
             assert answer.readline().startswith(b"data: ")
