@@ -85,24 +85,36 @@ def test_the_search_finds_what_it_is_for(source: str, found: list[str]) -> None:
     assert list(impurities(ast.parse(source))) == found
 
 
-def test_one_place_begins_a_deployment_and_ends_it() -> None:
+@pytest.fixture(scope="module")
+def nodes() -> dict[Path, list[ast.AST]]:
+    """What several tests ask of every file, found once: its attributes, its functions, its imports of names."""
+    kinds = (ast.Attribute, ast.FunctionDef, ast.AsyncFunctionDef, ast.ImportFrom)
+    return {
+        path: [
+            node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, kinds)
+        ]
+        for root in (PACKAGE, ROOT / "playbooks", ROOT / "scripts")
+        for path in root.rglob("*.py")
+    }
+
+
+def test_one_place_begins_a_deployment_and_ends_it(nodes: dict[Path, list[ast.AST]]) -> None:
     """Whatever must follow each deployment, such as a notification, hangs there and nowhere else."""
     written = {
         path.relative_to(PACKAGE).as_posix()
         for path in PACKAGE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in nodes[path]
         if isinstance(node, ast.Attribute) and node.attr in ("open_deployment", "end_deployment")
     }
     assert written == {"workflows/change/recording.py"}
 
 
-def test_no_signature_has_more_than_eight_parameters() -> None:
+def test_no_signature_has_more_than_eight_parameters(nodes: dict[Path, list[ast.AST]]) -> None:
     """Keyword-only ones count as well, and no comment makes an exception: more of them are an object of the domain."""
     wide = [
         f"{path.relative_to(ROOT)}: {node.name}"
-        for root in (PACKAGE, ROOT / "playbooks", ROOT / "scripts")
-        for path in root.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for path, found in nodes.items()
+        for node in found
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and len(_parameters(node)) > 8
     ]
     assert wide == []
@@ -113,7 +125,7 @@ def _parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
     return [each.arg for each in given if each.arg not in ("self", "cls")]
 
 
-def test_no_modules_import_each_other_in_a_circle() -> None:
+def test_no_modules_import_each_other_in_a_circle(nodes: dict[Path, list[ast.AST]]) -> None:
     """Imports inside functions count as well: they hide a circle and do not end it."""
     known = {
         ".".join(path.relative_to(ROOT).with_suffix("").parts): path
@@ -122,7 +134,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     graph = {
         name: {
             found
-            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+            for node in nodes[path]
             if isinstance(node, ast.ImportFrom) and node.module
             for found in (node.module, *(f"{node.module}.{each.name}" for each in node.names))
             if found in known
@@ -133,15 +145,15 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     TopologicalSorter(graph).prepare()
 
 
-def test_planning_and_adapters_alone_share_modules_of_the_hosts_side_and_those_have_no_siblings() -> (
-    None
-):
+def test_planning_and_adapters_alone_share_modules_of_the_hosts_side_and_those_have_no_siblings(
+    nodes: dict[Path, list[ast.AST]],
+) -> None:
     """On a host siblings are imported by their bare names, which the ops machine does not have."""
     siblings = {each.stem for each in HOSTSIDE}
     taken = {
         (path.relative_to(PACKAGE).parts[0], name)
         for path in PACKAGE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in nodes[path]
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("toolkit.hostside")
         for each in node.names
         for name in [
