@@ -56,10 +56,15 @@ __all__ = [
 ]
 
 NOBODY = 65534
+# A look at a router takes milliseconds of two processes: a long wait is one for seldom looks.
+SELDOM = 0.04
 
 
 def until(condition: Callable[[], Any], seconds: float = 60.0, *, pause: float = 0.005) -> Any:
-    """Return the first true value of `condition`, asked for every `pause` seconds; fail after `seconds`."""
+    """Return the first true value of `condition`; fail after `seconds`.
+
+    It is asked for after `pause` seconds, and less often the longer that takes, but each 40 ms at least.
+    """
     deadline = time.monotonic() + seconds
     while True:
         began = time.monotonic()
@@ -68,6 +73,7 @@ def until(condition: Callable[[], Any], seconds: float = 60.0, *, pause: float =
         # The last look begins after the end, so that a machine that stood still till then has one.
         assert began < deadline, f"the awaited condition did not come; seen last: {value!r}"
         time.sleep(pause)
+        pause = max(pause, min(1.5 * pause, SELDOM))
 
 
 def write_base(root: Path, **variables: Any) -> None:
