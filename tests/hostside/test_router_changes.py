@@ -30,7 +30,7 @@ from toolkit.planning.routing.routes import Target
 
 
 def test_a_switch_back_and_forth_under_load_loses_nothing(site: Site) -> None:
-    clients = Clients(site.lab.port, short=8, streams=24)
+    clients = Clients(site.lab.port, short=8, streams=12)
     for _ in range(3):
         site.shift(green=10, blue=90)
         site.reload()
@@ -39,7 +39,7 @@ def test_a_switch_back_and_forth_under_load_loses_nothing(site: Site) -> None:
         site.reload()
         site.shift(green=0, blue=100)
         until(lambda: router_view.sessions(str(site.lab.root), "tiny", "green") == 0)
-    until(lambda: clients.results["short"] > 500 and clients.results["stream"] > 48)
+    until(lambda: clients.results["short"] > 500 and clients.results["stream"] > 24)
     results = clients.stop()
     assert {key: n for key, n in results.items() if key.startswith("bad")} == {}
     site.consistent()

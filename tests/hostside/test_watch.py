@@ -144,7 +144,7 @@ def test_the_routes_after_a_takeover_are_the_same_on_every_host() -> None:
 def test_a_replica_that_hangs_is_out_of_rotation_and_ended(running: Running, pace: Pace) -> None:
     root = running.router.root
     (root / "watch").mkdir()
-    seen = watch.Watch(str(root), 2.0, 30.0)
+    seen = watch.Watch(str(root), 1.0, 30.0)
     assert seen.look() == []
     os.kill(running.core, signal.SIGSTOP)
     answers = running.ask(0.0, count=3)
