@@ -16,6 +16,7 @@ from tests.pace import Pace
 from tests.system.beside import beside
 from tests.system.figures import agree_on_good, by_both_sources, without_data
 from tests.system.held import all_done, end_of_held_request, held_requests, let_go
+from tests.system.kept import flip_a_bit, phase_on, sleep_of_all, verdict_on
 from tests.system.on_call import on_call
 from tests.system.planted import FAULTS, GUARD, LONG, Fault, try_version
 from tests.system.stub_site import PROMPT, REGISTRY, StubSite, stub_site
@@ -249,7 +250,7 @@ def test_a_host_that_reboots_in_its_bake_comes_to_a_verdict_by_itself(
     before, load, alpha = site.serving(), site.load("beta"), site.lab["alpha"]
     with beside(*site.lab.command("upgrade", "tiny", "--to", "v2", "--yes")) as command:
         until(
-            lambda: _phase_on(site, "alpha"),
+            lambda: phase_on(site, "alpha"),
             180,
             lambda phase: phase == ("v2", "bake") or not command.goes_on(),
         )
@@ -266,7 +267,7 @@ def test_a_host_that_reboots_in_its_bake_comes_to_a_verdict_by_itself(
     alpha.power_on()
     # No command takes part in this.
     verdict = until(
-        lambda: _verdict_on(site, "alpha"), 120, lambda found: found and found["gate"] == "bake"
+        lambda: verdict_on(site, "alpha"), 120, lambda found: found and found["gate"] == "bake"
     )
     load.wait_for(lambda so_far: so_far.last_sent("v1", after=time.time() - 1) is not None, 60)
     # Which of its two replicas a boot makes ready first is chance, and decides what serves until the next command.
@@ -285,25 +286,6 @@ def test_a_host_that_reboots_in_its_bake_comes_to_a_verdict_by_itself(
     bad = load.stop().bad
     assert len(bad) <= 4
     assert all(cut <= answer.ended_at and answer.sent_at < known for answer in bad)
-
-
-def _verdict_on(site: StubSite, host: str) -> Any:
-    """Return the verdict that the guard of a host has kept for the next command; nothing before it has one."""
-    kept = _guard_file(site, host, "tiny.found.json")
-    return kept.get("verdict") if kept.get("settled") else None
-
-
-def _phase_on(site: StubSite, host: str) -> tuple[str, str]:
-    """Return which version the guard of a host watches, and in which phase."""
-    order = _guard_file(site, host, "tiny.json")
-    return order.get("version", ""), order.get("phase", "")
-
-
-def _guard_file(site: StubSite, host: str, name: str) -> dict[str, Any]:
-    """Return what a file of the host's guard says; nothing where there is none yet."""
-    text = site.lab[host].run("cat", f"/var/lib/toolkit/guard/{name}", check=False)
-    found: dict[str, Any] = json.loads(text or "{}")
-    return found
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.behaviour)
@@ -346,7 +328,7 @@ def test_a_model_sleeps_on_all_hosts_and_a_request_at_one_wakes_it_on_all(site: 
     # A command that is killed after it changed the routes of all hosts, which status shows from the first of them on.
     words = ("sleep", "tiny", "--yes", "--when-asleep", "wake")
     with beside(*site.lab.command(*words)) as command:
-        until(lambda: (command.said, _sleep_of_all(site)), 60, lambda seen: seen[1])
+        until(lambda: (command.said, sleep_of_all(site)), 60, lambda seen: seen[1])
         command.kill()
     until(slots, 60, lambda found: all(each["rests"] for each in found))
     with pytest.raises(urllib.error.HTTPError) as refused:
@@ -363,13 +345,6 @@ def _nobody_sleeps(slots: Any) -> bool:
     return not any(each["asleep"] for each in slots)
 
 
-def _sleep_of_all(site: StubSite) -> str:
-    """Return the id of the sleep that the routers of all hosts have in their own routes; empty where they differ."""
-    texts = [each.run("cat", "/var/lib/toolkit/router/routes.json") for each in site.lab.machines]
-    found = {json.loads(text)["routes"][0].get("sleep", {}).get("id", "") for text in texts}
-    return "" if len(found) > 1 else found.pop()
-
-
 def test_stop_takes_the_model_from_all_hosts(site: StubSite) -> None:
     site.lab.toolkit("stop", "tiny", "--yes")
     assert site.serving() == {}
@@ -381,7 +356,7 @@ def test_a_bit_that_flipped_on_a_host_is_found_before_it_is_served(site: StubSit
     alpha, root = site.lab["alpha"], "/var/lib/toolkit/snapshots"
     find = ["grep", "-lr", "I am version v1.", root, "--include=behaviour.txt"]
     path = alpha.run(*find).split()[0].replace("behaviour.txt", "model.safetensors")
-    alpha.run("/usr/bin/python3", "-c", _FLIP, path)
+    flip_a_bit(alpha, path)
     done = site.lab.toolkit("deploy", "tiny@v1", "--yes", check=False)
     assert done.returncode == 6, done.stderr
     assert "model.safetensors: not what was pinned" in done.stderr
@@ -392,15 +367,3 @@ def test_a_bit_that_flipped_on_a_host_is_found_before_it_is_served(site: StubSit
     assert said.returncode == 6
     assert "alpha: router/limits.lua was changed" in said.stderr
     assert path.split("/")[5] not in alpha.run("ls", root)
-
-
-# Whoever hides a change sets the times of the file back.
-_FLIP = """
-import os, sys
-seen = os.stat(sys.argv[1])
-with open(sys.argv[1], "r+b") as file:
-    byte = file.read(1)[0]
-    file.seek(0)
-    file.write(bytes([byte ^ 1]))
-os.utime(sys.argv[1], ns=(seen.st_atime_ns, seen.st_mtime_ns))
-"""
