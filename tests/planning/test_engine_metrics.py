@@ -16,7 +16,7 @@ from tests.hostside.router_lab import REPO
 from toolkit.adapters.metrics_files import shipped_dashboards
 from toolkit.domain.hosts.metrics import MetricsSetup
 from toolkit.planning.engines import all_figures
-from toolkit.planning.engines.vllm_names import FIGURES, all_of, names
+from toolkit.planning.engines.vllm_names import all_of, names
 from toolkit.planning.metrics.scrape import fixed_files
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
@@ -27,7 +27,8 @@ RECORDED = {
     each.stem.removeprefix("vllm-"): each.read_text().splitlines()
     for each in sorted(Path(__file__).with_name("engine_metrics").glob("vllm-*.txt"))
 }
-# What stands in a row of names for a histogram; the others are counters and gauges.
+FIGURES = names("0.33.0").figures
+# The histograms in a row of names; the others are counters and gauges.
 HISTOGRAMS = {
     FIGURES.first, FIGURES.between, FIGURES.queue, FIGURES.whole, FIGURES.steps,
 }  # fmt: skip

@@ -82,40 +82,31 @@ class Metrics:
     between: str = "vllm:inter_token_latency_seconds"
 
 
-FIGURES = Figures(
-    first="vllm:time_to_first_token_seconds",
-    between="vllm:inter_token_latency_seconds",
-    queue="vllm:request_queue_time_seconds",
-    whole="vllm:e2e_request_latency_seconds",
-    running="vllm:num_requests_running",
-    waiting="vllm:num_requests_waiting",
-    cache="vllm:kv_cache_usage_perc",
-    prompt="vllm:prompt_tokens",
-    cached="vllm:prompt_tokens_cached",
-    generated="vllm:generation_tokens",
-    preempted="vllm:num_preemptions",
-    steps="vllm:iteration_tokens_total",
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names in one minor version of vLLM.
-
-    `figures` are for rules and dashboards. `flag_sources`, `variable_sources` and `metric_sources` are the files of its
-    package that define them.
-    """
+    """The names in one minor version of vLLM."""
 
     flags: Flags = Flags()
     variables: Variables = Variables()
     metrics: Metrics = Metrics()
-    figures: Figures = FIGURES
-    flag_sources: tuple[str, ...] = (
-        "vllm/engine/arg_utils.py",
-        "vllm/entrypoints/launchers/cli_args.py",
-    )
-    variable_sources: tuple[str, ...] = ("vllm/envs.py",)
-    metric_sources: tuple[str, ...] = ("vllm/v1/metrics/loggers.py",)
+
+    @property
+    def figures(self) -> Figures:
+        """The metrics for rules and dashboards."""
+        return Figures(
+            first=self.metrics.until_first,
+            between=self.metrics.between,
+            queue="vllm:request_queue_time_seconds",
+            whole="vllm:e2e_request_latency_seconds",
+            running=self.metrics.running,
+            waiting=self.metrics.waiting,
+            cache=self.metrics.cache_use,
+            prompt=self.metrics.prompt,
+            cached="vllm:prompt_tokens_cached",
+            generated=self.metrics.generated,
+            preempted=self.metrics.preemptions,
+            steps="vllm:iteration_tokens_total",
+        )
 
 
 # The sources in the wheel of each of these have all of its names, see `vllm_check.missing_names`.
