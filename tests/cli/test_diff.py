@@ -10,8 +10,8 @@ import pytest
 
 from tests.cli.shell import Prompt
 from tests.cli.test_json import Fleet
+from toolkit.adapters.ansible.certificate import settings_of
 from toolkit.domain.hosts.fleet import Host
-from toolkit.domain.hosts.settings import settings_of
 
 TLS = settings_of(Host("gpu1", router_bind="0.0.0.0:443"), "d1")
 PLAIN = {**TLS, "router_tls": ""}

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.workflows.world import World, release
+from toolkit.adapters.ansible.certificate import settings_of
 from toolkit.adapters.fakes.converge import FakeConverge
 from toolkit.cli.commands.provision import _untold
-from toolkit.domain.hosts.settings import settings_of
 from toolkit.errors import HostError, ToolkitError
 from toolkit.workflows.fleet.provision import Outcome, Provisioning, Result
 

@@ -10,13 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.planning.facts import host, release
+from toolkit.adapters.ansible.certificate import settings_of
 from toolkit.domain.deployment.change import Change, folded
 from toolkit.domain.deployment.release import Release, ReleaseAdapter, Span
 from toolkit.domain.excerpt import LONGEST
 from toolkit.domain.files.capabilities import Capabilities
 from toolkit.domain.hosts.facts import FENCES, RouterFacts
 from toolkit.domain.hosts.fleet import Host
-from toolkit.domain.hosts.settings import settings_of
 from toolkit.domain.quantity import parse_size, written_size
 from toolkit.domain.registry.model import Check
 from toolkit.planning.change.difference import release_changes, shown_pair

@@ -19,7 +19,7 @@ from toolkit.workflows.change.repair import repair
 from toolkit.workflows.change.sleep import put_to_sleep
 from toolkit.workflows.change.stop import StopPlan, stop_model
 from toolkit.workflows.fleet.look import look
-from toolkit.workflows.fleet.members import hosts_that_left
+from toolkit.workflows.fleet.status import hosts_that_left
 
 
 def resized(world: World, path: Path, numbers: list[int]) -> World:

@@ -13,8 +13,8 @@ from toolkit.adapters.store.store import Store
 from toolkit.domain.deployment.release import Outcome
 from toolkit.planning.routing.routes import Routes
 from toolkit.workflows.change.wanted import usual_start
-from toolkit.workflows.fleet.members import hosts_that_left
 from toolkit.workflows.fleet.prune import prune
+from toolkit.workflows.fleet.status import hosts_that_left
 
 # More than any command once read of a history, for a fleet of three hosts.
 MANY = 200

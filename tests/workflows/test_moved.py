@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.workflows.world import GB, World, release
-from toolkit.domain.hosts.settings import settings_of
+from toolkit.adapters.ansible.certificate import settings_of
 from toolkit.errors import HostError
 from toolkit.planning.routing.agreement import behind, fleet_routes
 from toolkit.workflows.change.repair import repair

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from toolkit.adapters.ansible.certificate import settings_of
 from toolkit.adapters.ansible.converge import Progress
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.hosts.facts import RouterFacts
 from toolkit.domain.hosts.fleet import Host
-from toolkit.domain.hosts.settings import settings_of
 from toolkit.errors import HostError
 
 

@@ -13,7 +13,7 @@ import click
 
 from toolkit.adapters.audit.log import AuditLog, machine_of
 from toolkit.adapters.audit.who import actor
-from toolkit.cli.arguments import moments
+from toolkit.cli.arguments import times
 from toolkit.cli.arguments.numbers import Whole
 from toolkit.cli.arguments.options import fleet_option, home_option, json_option, together
 from toolkit.cli.opening.context import home_directory, open_hosts
@@ -88,7 +88,7 @@ def list_entries(home: str | None, as_json: bool, **wanted: Any) -> None:
 
 
 def _list(wanted: _Wanted, home: str | None, as_json: bool) -> None:
-    since = moments.since(wanted.since, time.time())
+    since = times.since(wanted.since, time.time())
     every = _entries(home)
     _require_known(every, wanted)
     found = chosen(every, model=wanted.model, who=wanted.who, since=since)[-wanted.limit :]

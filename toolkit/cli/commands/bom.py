@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from toolkit import __version__
-from toolkit.cli.arguments.moments import moment
 from toolkit.cli.arguments.options import home_option, json_option, registry_option
+from toolkit.cli.arguments.times import moment
 from toolkit.cli.opening.context import home_directory, open_history, read_pins
 from toolkit.cli.terminal.output import note, print_json, say_file
 from toolkit.cli.terminal.result_file import require_place, write_result

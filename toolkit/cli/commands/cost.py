@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from toolkit.cli.arguments.days import first_and_last
 from toolkit.cli.arguments.numbers import Whole
 from toolkit.cli.arguments.options import (
     costs_option,
@@ -19,6 +18,7 @@ from toolkit.cli.arguments.options import (
     readings_option,
     stated_traffic_options,
 )
+from toolkit.cli.arguments.times import first_and_last
 from toolkit.cli.opening.context import home_directory, open_history
 from toolkit.cli.opening.traffic import collected, is_stated, recorded_situation, stated_situation
 from toolkit.cli.terminal.output import note, print_json, require_one_form, say, table

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.cli.arguments.days import first_and_last
 from toolkit.cli.arguments.options import costs_option, home_option, json_option, schedule_option
+from toolkit.cli.arguments.times import first_and_last
 from toolkit.cli.opening.context import home_directory, open_history
 from toolkit.cli.opening.warm_hours import KnownHours, known_hours
 from toolkit.cli.terminal.output import note, print_json, say, table

@@ -13,7 +13,7 @@ import click
 
 from toolkit.adapters.engines.packages import newest
 from toolkit.adapters.sightings import Sightings
-from toolkit.cli.arguments import moments
+from toolkit.cli.arguments import times
 from toolkit.cli.arguments.options import (
     costs_option,
     fleet_option,
@@ -95,7 +95,7 @@ def report(
     The page holds no script and loads nothing. Hosts that do not answer are named in it and change no exit code.
     """
     until = time.time()
-    begin = max(0.0, moments.since(since, until))
+    begin = max(0.0, times.since(since, until))
     if begin >= until:
         raise InputError(f"--since {since!r} is not in the past", hint="--since 30d")
     require_place(output, as_json=as_json)

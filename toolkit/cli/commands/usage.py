@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from toolkit.adapters.history.history import History
-from toolkit.cli.arguments.days import first_and_last
 from toolkit.cli.arguments.options import fleet_option, home_option, json_option, no_hosts_option
+from toolkit.cli.arguments.times import first_and_last
 from toolkit.cli.completion.unknown_model import require_known
 from toolkit.cli.opening.context import home_directory, open_history, open_hosts
 from toolkit.cli.opening.ops_figures import keep_ops_current

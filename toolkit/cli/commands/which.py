@@ -13,7 +13,6 @@ import click
 
 from toolkit.adapters.door.door import Door
 from toolkit.adapters.matching.matching import matching
-from toolkit.cli.arguments.days import first_and_last
 from toolkit.cli.arguments.numbers import Decimal
 from toolkit.cli.arguments.options import (
     costs_option,
@@ -25,6 +24,7 @@ from toolkit.cli.arguments.options import (
     registry_option,
     stated_traffic_options,
 )
+from toolkit.cli.arguments.times import first_and_last
 from toolkit.cli.commands.ask import reachable, read_key
 from toolkit.cli.opening.context import home_directory, open_fleet, open_history, read_registry
 from toolkit.cli.opening.traffic import collected, is_stated, recorded_situation, stated_situation

@@ -18,7 +18,7 @@ from toolkit.workflows.change.recording import record_departure
 from toolkit.workflows.change.routers import TELL, missed, silent
 from toolkit.workflows.change.stop import StopPlan, stop_held
 from toolkit.workflows.fleet.look import lock_all, look, look_free
-from toolkit.workflows.fleet.members import hosts_that_left
+from toolkit.workflows.fleet.status import hosts_that_left
 from toolkit.workflows.tools import Timing, Tools, require_yes
 
 

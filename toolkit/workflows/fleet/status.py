@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,10 +16,11 @@ from toolkit.errors import InputError, ToolkitError
 from toolkit.planning.change.drift import drift_of
 from toolkit.planning.change.sleep import turns
 from toolkit.planning.routing.agreement import agreed, behind
+from toolkit.planning.routing.members import left_behind, strangers, union
+from toolkit.planning.routing.routes import Routes
 from toolkit.planning.upkeep.departed import departed
 from toolkit.planning.upkeep.events import events_of
 from toolkit.workflows.fleet.look import look
-from toolkit.workflows.fleet.members import hosts_that_left
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,3 +159,11 @@ def _slot_json(slot: SlotFacts) -> dict[str, Any]:
     data["release"] = slot.release.as_json() if slot.release else None
     data["process"] = str(slot.process)
     return data
+
+
+def hosts_that_left(
+    history: History, routes: Routes, fleet: Collection[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return the models of each host that is none of `fleet` and that routes or history still know."""
+    told = history.deployments_until(math.inf)
+    return union(strangers(routes, fleet), left_behind(told[::-1], fleet))

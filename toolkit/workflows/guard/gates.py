@@ -12,10 +12,9 @@ from toolkit.domain.gates.guard import GateResult, Guard, Unsure, Verdict
 from toolkit.workflows.guard.answers import answers_gate
 from toolkit.workflows.guard.benchmarks import benchmarks_gate
 from toolkit.workflows.guard.files import read_prompts
-from toolkit.workflows.guard.health import health_gate, look
+from toolkit.workflows.guard.measures import health_gate, look, speed_gate
 from toolkit.workflows.guard.replicas import Gating, Place
 from toolkit.workflows.guard.shape import shape_gate
-from toolkit.workflows.guard.speed import speed_gate
 from toolkit.workflows.tools import Say, Scores
 
 # Characters of a reason.

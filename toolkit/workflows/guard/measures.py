@@ -1,10 +1,11 @@
-"""Look at both replicas before the gates and after them."""
+"""Gates that measure both replicas: how they do before and after the other gates, and how fast they answer."""
 
 from __future__ import annotations
 
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.gates.guard import GateResult
-from toolkit.domain.replicas.probe import Vitals
+from toolkit.domain.replicas.probe import Pair, Vitals
+from toolkit.planning.guard import speed
 from toolkit.planning.guard.health import Watched, judge
 from toolkit.workflows.guard.replicas import Gating, Place
 
@@ -28,3 +29,23 @@ def _watched(gating: Gating, place: Place) -> Watched | None:
         return None
     # A log that was empty has no place; then all of it is new.
     return Watched(place.release, began, look(gating.host, place, began.log or "0:0"))
+
+
+def speed_gate(gating: Gating) -> GateResult | None:
+    """Take pairs until they show that the new release is as fast or slower, or until the gate gives up.
+
+    Return None where the guard asks for no comparison of speed.
+    """
+    asked, new, old = gating.guard.speed, gating.new, gating.rival
+    if asked is None:
+        return None
+    places = (new.port, old.port if old else 0, new.asked, old.asked if old else "")
+    wanted = speed.wanted(new.release, asked, *places)
+    pairs: list[Pair] = []
+    while True:
+        pairs += gating.host.pairs(wanted, lambda _: None)
+        judged = speed.judge(pairs, gating.guard.tolerance)
+        if not judged.undecided or len(pairs) >= speed.MOST:
+            return judged.result
+        if len(pairs) == wanted.pairs:
+            gating.say("  speed: the first pairs do not decide; taking more")
