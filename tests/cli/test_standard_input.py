@@ -42,3 +42,11 @@ def test_what_cannot_be_read_is_wrong_input(
     assert said.stderr.startswith("error: ") and words in said.stderr
     assert "\nhint: " in said.stderr
     assert shell.untouched()
+
+
+@pytest.mark.parametrize("given", ["", "\n \n"])
+def test_an_empty_question_is_wrong_input(shell: Shell, given: str) -> None:
+    # As where the command before it in a pipe has failed.
+    said = shell("ask", "tiny", "-", stdin=given)
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("error: the prompt on standard input is empty\nhint: ")

@@ -79,7 +79,11 @@ def _prompt(prompt: str) -> str:
     if prompt != "-":
         return prompt
     hint = "ask with less text, in UTF-8: iconv -t utf-8 FILE | toolkit ask MODEL -"
-    return read_input("the prompt", ANSWER, hint=hint)
+    given = read_input("the prompt", ANSWER, hint=hint)
+    if not given.strip():
+        # A model would answer it, and hide that the command before it in a pipe has failed.
+        raise InputError("the prompt on standard input is empty", hint="toolkit ask MODEL - < FILE")
+    return given
 
 
 def read_key(path: str | None, variable: str = KEY) -> Secret | None:
