@@ -81,6 +81,28 @@ def test_every_command_answers_json(context: click.Context) -> None:
     assert "--json" in options
 
 
+# What changes that serves and asks nobody: each does one thing to one model, and its name says which.
+AT_ONCE = {"wake", "promote", "abort"}
+
+
+def test_the_readme_says_which_commands_take_the_common_options() -> None:
+    options = {
+        context.command_path.removeprefix("toolkit "): {
+            name for each in context.command.get_params(context) for name in each.opts
+        }
+        for context in contexts()
+        if not isinstance(context.command, click.Group)
+    }
+    without = " and ".join(f"`{name}`" for name in options if "--json" not in options[name])
+    planned = {name for name, taken in options.items() if "--dry-run" in taken}
+    assert {name for name, taken in options.items() if "--yes" in taken} <= planned
+    assert {"deploy", "upgrade", "rollback", "stop", "sleep", "hosts drain"} <= planned
+    assert not AT_ONCE & planned
+    readme = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    assert f"Every command but {without} takes `--json`." in readme
+    assert "`wake`, `promote` and `abort`, which act at once" in readme
+
+
 @dataclass(frozen=True)
 class Line:
     """A command line of a document: where it stands and its words after `toolkit`."""
