@@ -271,6 +271,20 @@ def test_a_standby_that_a_guard_has_returned_is_emptied(
     assert (recovery.completes, kinds(recovery.steps)) == (False, steps)
 
 
+@pytest.mark.parametrize(
+    ("facts", "steps"),
+    [
+        (host(NEW), ["hold green", "stop green", "start blue", *AGAIN]),
+        (host(OLD_AT_REST, NEW), ["shift blue", "stop green"]),
+    ],
+)
+def test_what_a_guard_has_returned_is_not_completed_once_that_guard_is_forgotten(
+    facts: HostFacts, steps: list[str]
+) -> None:
+    recovery = plan_recovery(UPGRADE, R1, facts, may_complete=True, returned=True)
+    assert (recovery.completes, kinds(recovery.steps)) == (False, steps)
+
+
 def test_a_slot_with_another_release_than_the_previous_is_not_taken_for_it() -> None:
     facts = host(slot("blue", release(9)), NEW_AT_REST)
     recovery = plan_recovery(UPGRADE, R1, facts, may_complete=True)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.workflows.guarding import GUARDED, cut_in_bake, each_serves, gates, guarded
 from tests.workflows.test_cut_short import elsewhere, kept
-from tests.workflows.world import TIMING, Killed, World, release
+from tests.workflows.world import GB, TIMING, Killed, World, release
 from toolkit.adapters.hosts.client import Report
 from toolkit.domain.gates.guard import GateResult, Guard, Verdict
 from toolkit.domain.replicas.probe import LockOwner
@@ -196,6 +196,37 @@ def test_a_rollback_ends_a_bake_that_another_model_was_changed_beside(
     assert each_serves(world) == {"v1"}
     assert [each[:2] for each in other.outcomes()] == [("deploy", 2), ("rollback", 1)]
     assert kept(world) == []
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("memory", [3 * GB, 15 * GB], ids=["side by side", "swap"])
+@pytest.mark.parametrize("then", ["the same again", "another model", "a newer one"])
+def test_an_undoing_that_is_killed_once_its_guard_is_forgotten_makes_nothing_live(
+    tmp_path: Path, count: int, memory: int, then: str
+) -> None:
+    world = World(tmp_path, count, limits=Limits(serial=count, keep=0), guard=Guard(bake=30))
+    world.deploy(release(1, memory=memory))
+    world.judge(Verdict.FAILED, "it is slow")
+    forgotten = False
+
+    def before(event: str) -> None:
+        nonlocal forgotten
+        if forgotten:
+            raise Killed
+        forgotten = event == "end guard tiny"
+
+    world.before(before)
+    with pytest.raises(Killed):
+        world.deploy(release(2, memory=memory))
+    world.leave_alone()
+    world.judge(Verdict.PASSED)
+    if then == "another model":
+        deploy_another(world)
+    else:
+        world.deploy(release(1 if then == "the same again" else 3, memory=memory))
+    assert world.outcomes()[1] == ("deploy", 2, "failed")
+    assert each_serves(world) == {"v3" if then == "a newer one" else "v1"}
+    world.history.close()
 
 
 @pytest.mark.parametrize(("count", "seed"), [*((3, each) for each in range(20)), (1, 8), (1, 11)])

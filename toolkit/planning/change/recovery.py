@@ -42,10 +42,10 @@ def plan_recovery(
     """Return how to end `deployment`, whose release the guard of any host may have `returned` as no good.
 
     It is completed only where `may_complete` (no step failed), its release has the traffic and answers, and no guard
-    has withdrawn it; otherwise the `previous` release gets the traffic back and the new slot is emptied. A share of a
-    canary is no traffic that completes anything: it goes back. A replica that was there before the deployment stays
-    unless its release was returned, even where its host has started it again since it died. Requests wait for up to
-    `hold` seconds while the previous release starts anew.
+    has withdrawn or returned it; otherwise the `previous` release gets the traffic back and the new slot is emptied. A
+    share of a canary is no traffic that completes anything: it goes back. A replica that was there before the
+    deployment stays unless its release was returned, even where its host has started it again since it died. Requests
+    wait for up to `hold` seconds while the previous release starts anew.
     """
     slots = {slot.slot: slot for slot in facts.slots_of(deployment.model)}
     if deployment.action == "stop":
@@ -54,6 +54,8 @@ def plan_recovery(
     old = _slot_of(previous, slots, deployment.slot)
     guard = guard_of(facts, deployment.rollout)
     withdrawn = bool(guard and guard.withdrawn)
+    # Its guard may be forgotten by now: an undo that was cut short had begun to empty its slot.
+    may_complete = may_complete and not returned
     if old is None and was_adapted(deployment, previous, new):
         return _adapted(deployment, new, may_complete=may_complete and not withdrawn)
     if may_complete and not withdrawn and _is_live(new, deployment.release):

@@ -14,8 +14,7 @@ from toolkit.domain.deployment.release import (
     Release,
     StepRecord,
 )
-from toolkit.domain.gates.guard import Verdict
-from toolkit.domain.hosts.facts import RECORD, FleetFacts, GuardFacts, HostFacts, left_record
+from toolkit.domain.hosts.facts import RECORD, FleetFacts, HostFacts, left_record
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.registry.model import DEFAULT_HOLD
 from toolkit.planning.change.judged import baking, guard_of, is_unjudged
@@ -196,7 +195,9 @@ def complete(tools: Tools, deployment: int, reason: str, timing: Timing) -> Reco
 
     The former replica stays for a rollback. Raises HostError where the deployment has ended, as `undo` does.
     """
-    return _end(tools, _opened(tools, deployment), reason, timing, may_complete=True)
+    return _end(
+        tools, _opened(tools, deployment), reason, timing, may_complete=True, has_passed=True
+    )
 
 
 def _opened(tools: Tools, deployment: int) -> Deployment:
@@ -213,6 +214,7 @@ def _end(
     timing: Timing,
     *,
     may_complete: bool,
+    has_passed: bool = False,
     kept: OpenDeployment | None = None,
 ) -> Recovery:
     previous = kept.previous if kept else _release(tools, deployment.model, deployment.previous)
@@ -225,12 +227,14 @@ def _end(
     keep_verdict(tools, guard)
     if guard and guard.verdict and guard.withdrawn:
         reason = f"{guard.verdict.gate}: {guard.verdict.reason}"
+    # A host on which it has passed may keep what the guard of another one has returned, if so many may fail.
+    returned = not has_passed and is_returned(tools, deployment)
     recovery = plan_recovery(
         deployment,
         previous,
         facts,
         may_complete=may_complete,
-        returned=is_returned(tools, deployment),
+        returned=returned,
         hold=declared.hold if (declared := new or previous) else DEFAULT_HOLD,
     )
     tools.say(f"{'completing' if recovery.completes else 'undoing'} it: {recovery.reason}")
@@ -251,15 +255,15 @@ def _end(
     )
     act, steps = Act(tools, change, deployment.id, facts), recovery.steps
     if guard and not recovery.completes:
-        returned = until_returned(steps)
-        act.perform(steps[:returned])
+        count = until_returned(steps)
+        act.perform(steps[:count])
         end_guard(tools, guard.model, guard.rollout)
-        steps = steps[returned:]
+        steps = steps[count:]
     if deployment.action == "stop":
         perform_apart(act, steps, tools.interruption)
     else:
         act.perform(steps)
-    outcome = _outcome(deployment, recovery, guard, may_complete=may_complete)
+    outcome = _outcome(deployment, recovery, may_complete=may_complete, returned=returned)
     guarded = guard.model if guard else ""
     end_deployment(
         tools, deployment.id, outcome, reason, rollout=deployment.rollout, guarded=guarded
@@ -268,14 +272,13 @@ def _end(
 
 
 def _outcome(
-    deployment: Deployment, recovery: Recovery, guard: GuardFacts | None, *, may_complete: bool
+    deployment: Deployment, recovery: Recovery, *, may_complete: bool, returned: bool
 ) -> Outcome:
     if not may_complete:
         return Outcome.FAILED
     if deployment.action == "stop":
         return Outcome.DONE
-    failed = guard and guard.verdict and guard.verdict.verdict is Verdict.FAILED
-    if failed and not recovery.completes:
+    if returned and not recovery.completes:
         return Outcome.FAILED
     return Outcome.LIVE if recovery.completes else Outcome.UNDONE
 
