@@ -6,7 +6,6 @@ import json
 import os
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -107,7 +106,7 @@ def test_a_request_that_wants_a_model_waits_until_a_replica_of_another_has_start
                     in watching.said
                 )
             )
-            time.sleep(0.5)
+            watching.look_on()
             assert (slot.runs, found) == (False, [])
             if ends == "dies":
                 deploy.dies()
@@ -132,7 +131,7 @@ def test_a_request_that_does_not_wait_is_told_to_come_again(site: Site, slot: Sl
                 assert (status, headers["Retry-After"], headers["X-Toolkit-Error"]) == (
                     503, "9", "model_asleep",
                 )  # fmt: skip
-                time.sleep(0.3)
+                watching.look_on(2)
             assert not slot.runs
         until(lambda: ask(site)[0] == 200)
     finally:
@@ -167,7 +166,7 @@ def test_a_model_without_room_sleeps_on_and_wakes_once_it_has_some(
         said = f"tiny is wanted; it has no room: {lacks[0]}"
         assert ask(site)[0] == 503
         until(lambda: said in watching.said)
-        time.sleep(0.8)
+        watching.look_on(7)
         assert (slot.runs, watching.said.count(said)) == (False, 1)
         assert ask(site)[2]["X-Toolkit-Error"] == "model_asleep"
         lacks[0] = ""

@@ -36,7 +36,7 @@ def test_a_model_falls_asleep_once_its_requests_have_ended_and_wakes_for_the_one
         running.start()
         until(lambda: site.lab.observe()["servers"]["tiny"]["blue"]["sessions"] == 1)
         sleep_now(site, "wait", hold=60)
-        time.sleep(0.4)
+        watching.look_on()
         assert slot.runs
         site.blue.turns.release()
         running.join(60)
@@ -48,7 +48,7 @@ def test_a_model_falls_asleep_once_its_requests_have_ended_and_wakes_for_the_one
         before = slot.starts
         watching.stop()
         watching = Watching(site.lab.root)
-        time.sleep(0.5)
+        watching.look_on()
         assert (slot.starts, slot.runs) == (before, False)
         began = pace()
         status, answer, _ = ask(site)
@@ -79,7 +79,7 @@ def test_a_model_that_is_put_to_sleep_while_it_starts_rests_again(site: Site, sl
         until(lambda: warmth.processes.command_line(slot.child.pid) == starting)
         site.lab.apply(with_sleep(site.lab.routes, "tiny", Sleep("b2", "refuse", 9), 0))
         wait_for_rest(site)
-        time.sleep(0.5)
+        watching.look_on()
         assert warmth.processes.command_line(slot.child.pid) == ["sleep", "infinity"]
         (route,) = Routes.from_json(site.lab.observe()["routes"]).routes
         assert route.sleep and (route.sleep.id, route.sleep.due) == ("b2", 0)
@@ -106,7 +106,7 @@ def test_a_refusal_says_when_the_model_is_up_and_wakes_it_or_not(
         )
         assert answer["error"]["message"] == "This model sleeps; its operator wakes it."
         assert answer["error"]["type"] == shape["type"]
-        time.sleep(0.5)
+        watching.look_on()
         assert not slot.runs
         # a command wakes it: now the answer says when
         due = int(time.time()) + 20

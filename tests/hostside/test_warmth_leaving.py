@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,7 +77,7 @@ def test_an_engine_that_was_asked_to_end_is_not_taken_for_the_one_that_wakes(
         asking = threading.Thread(target=lambda: answers.append(ask(site)[0]))
         asking.start()
         # The request waits for the next engine, and no router sends it to the one that ends.
-        time.sleep(1)
+        watching.look_on()
         assert (answers, slot.child.pid) == ([], engine)
         slot.go.touch()
         asking.join()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -51,7 +50,7 @@ def test_two_models_share_a_device_by_sleeping_in_turn_and_a_busy_one_is_left_al
         assert (status, headers["Retry-After"], headers["X-Toolkit-Error"]) == (
             503, "9", "model_asleep",
         )  # fmt: skip
-        time.sleep(1.2)
+        watching.look_on(10)
         assert (other.runs, slot.runs) == (True, False)
         backend.turns.release()
         running.join(60)

@@ -101,6 +101,7 @@ class Watching:
 
     def __init__(self, root: Path) -> None:
         self.warmth, self.said, self.ended = warmth.Warmth(str(root)), [""], threading.Event()
+        self.looks = 0
         self.thread = threading.Thread(target=self._look, daemon=True)
         self.thread.start()
 
@@ -113,6 +114,12 @@ class Watching:
                 except Exception as error:
                     # As in the watch: a router that answers late is told again, and looks go on.
                     self.said.append(f"{type(error).__name__}: {error}")
+            self.looks += 1
+
+    def look_on(self, times: int = 4) -> None:
+        """Return once it has looked more than `times` times again."""
+        looks = self.looks
+        until(lambda: self.looks > looks + times)
 
     def stop(self) -> None:
         self.ended.set()
