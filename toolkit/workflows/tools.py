@@ -136,7 +136,7 @@ class Tools:
     `clock` returns seconds since the epoch; `say` takes a line of progress for people.
     `supplies` and `distribution` are opened when first called: a switch to a standby needs neither.
     `provision_digest` is over the roles and settings of a provisioned host. `routers` are those of all hosts
-    with routes. `settings` are those of the host's provisioning, see `adapters.ansible.certificate`. `interruption` ends the
+    with routes. `settings` are those of the host's provisioning, see `settings_of`. `interruption` ends the
     waits of these adapters and of those of the command's other hosts. `scorer` gives what runs benchmarks, None where
     the command runs none. `patience` is for other commands that hold hosts. `compiled` is what
     engines have compiled, as far as this machine keeps it, None where it carries nothing.
