@@ -5,8 +5,8 @@ A test with a fixed number of samples that is looked at every second raises far 
 a fair or losing game reaches 1/alpha with a probability of at most alpha, however often it is looked at (Ville 1939;
 Waudby-Smith & Ramdas, arXiv:2010.09686; overview: Ramdas et al., arXiv:2210.01948). Wealth is kept as its logarithm.
 
-Each test has three verdicts: `breached`, `cleared`, or neither, where it could not tell. A figure that was not measured
-is in none of them. `alpha` is the probability of a false breach; several tests share one by division (Bonferroni).
+A release that is neither `breached` nor `suspected` once enough was measured is cleared. A figure that was not measured
+counts for nothing. `alpha` is the probability of a false breach; several tests share one by division (Bonferroni).
 `suspected` is evidence short of proof: more of it decides. `doubtful` is an estimate over the limit, which noise alone
 makes often; it is a reason to measure faster and for nothing else.
 The state of a test is JSON (`as_json`, `from_json`), so that a program that starts again goes on with it.
@@ -58,8 +58,8 @@ class ErrorTest:
     Where there is no serving release (`alone`), `q` is 0: the margin is all that may fail.
     """
 
-    def __init__(self, alpha: float, margin: float, alone: bool = False, least: int = 50) -> None:
-        self.alpha, self.margin, self.alone, self.least = alpha, max(margin, 1e-3), alone, least
+    def __init__(self, alpha: float, margin: float, alone: bool = False) -> None:
+        self.alpha, self.margin, self.alone = alpha, max(margin, 1e-3), alone
         # [failed, total] of all looks, and of the block that still waits for a request of each release.
         self.new, self.old = [0, 0], [0, 0]
         self._block = [0.0, 0.0, 0.0, 0.0]
@@ -122,11 +122,6 @@ class ErrorTest:
     def doubtful(self) -> bool:
         """Whether the shares of failures so far are apart by more than the margin."""
         return self.new[0] > 1 and share(self.new) > share(self.old) + self.margin
-
-    @property
-    def cleared(self) -> bool:
-        """Whether enough requests were answered, and nothing is suspected."""
-        return self.new[1] >= self.least and not self.breached and not self.suspected
 
     @property
     def words(self) -> str:
@@ -229,11 +224,6 @@ class RatioTest:
     def doubtful(self) -> bool:
         """Whether the median is over the tolerance."""
         return self.count >= self.least and self.estimate[1] > self.tolerance
-
-    @property
-    def cleared(self) -> bool:
-        """Whether enough pairs were measured, and nothing is suspected."""
-        return self.count >= self.least and not self.breached and not self.suspected
 
     @property
     def words(self) -> str:
