@@ -19,7 +19,7 @@ from toolkit.cli.views.dry_run import DryRun
 from toolkit.domain.excerpt import readable
 from toolkit.errors import InputError, InterruptionError, ToolkitError
 
-# So many new objects have Python look for garbage; a command that is loaded has 40,000.
+# Python looks for garbage after this number of new objects; a command that is loaded has 40,000.
 _GARBAGE = 100_000
 # The errors of the system about a path that a person typed wrong.
 _WRONG_PATHS = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP)

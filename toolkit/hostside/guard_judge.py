@@ -31,10 +31,10 @@ PAIRS = 20
 GROSS, GROSS_SECONDS, GROSS_OF = 5.0, 1.0, 10
 # Grossly slow pairs in a row that are a breach.
 GROSS_RUN = 3
-# So many requests of clients without a byte for so long, and for so many times the usual wait, hang: an engine may
+# Requests of clients, the seconds without a byte, and the multiple of the usual wait, that mean a hang: an engine may
 # answer short probes and no request that is longer.
 SILENT_OPEN, SILENT_SECONDS, SILENT_TIMES = 3, 10.0, 10.0
-# Memory may grow by less, whatever its ratio: buffers and threads of the first requests.
+# Smaller growth of memory is no leak, whatever its ratio: buffers and threads of the first requests take some.
 GROWTH_BYTES, GROWTH_LOOKS = 128 * 2**20, 3
 # Means of fewer requests say nothing of the next ones.
 MEAN_OF = 10

@@ -39,7 +39,7 @@ class _UnixTransport(xmlrpc.client.Transport):
         self._socket_path = path
 
     def make_connection(self, host: Any) -> _UnixConnection:
-        # Where the library closes it.
+        # The library closes the connection that it finds in this field.
         made = _UnixConnection(self._socket_path)
         self._connection = host, made
         return made

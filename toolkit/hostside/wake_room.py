@@ -9,7 +9,7 @@ import processes
 import slot_manifest
 from memory import SYSTEM_RESERVE, available
 
-# Where a replica takes its memory: a device, or the system.
+# The place of a replica's memory beside the numbers of devices: the system.
 _SYSTEM = -1
 
 

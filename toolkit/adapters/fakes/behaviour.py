@@ -17,7 +17,7 @@ class Behaviour(StrEnum):
     HANGS = "hangs"
     DIES_SAMPLING = "dies sampling"
     DIES_AT_ONCE = "dies at its first request"
-    # Where they are to doze: the first one does not fall asleep, the second one not wake.
+    # Replicas that are to doze: the first does not fall asleep, the second does not wake.
     NEVER_SLEEPS = "never sleeps"
     NEVER_WAKES = "never wakes"
     SLOW = "is slow"

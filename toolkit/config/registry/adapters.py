@@ -12,7 +12,7 @@ from toolkit.config.yaml_text import Fault, Where, YamlText
 from toolkit.planning.engines.vllm_reserved import LORA_FLAGS
 
 _REVISION = re.compile(REVISION_PATTERN.removesuffix("$") + r"\Z")
-# Where an adapter stands, its name, and what stands there.
+# The place of an adapter in the file, its name, and its fields.
 Block = tuple[Where, str, Mapping[str, Any]]
 
 

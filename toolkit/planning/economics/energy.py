@@ -11,7 +11,7 @@ from toolkit.errors import InputError
 from toolkit.planning.economics.shares import ZERO, HostTime
 
 _KILO = Decimal(1000)
-# So many times its stated busy watts are no power of a host: its meter counts in another unit, or something else.
+# No host takes this multiple of its stated busy watts: its meter counts in another unit, or something else.
 MOST = 4
 
 

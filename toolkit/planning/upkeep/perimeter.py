@@ -12,7 +12,7 @@ from toolkit.domain.hosts.fleet import Host, is_loopback
 from toolkit.domain.hosts.perimeter import HELD, Listener, Perimeter, ReplicaTries
 
 _ALL = ("", "*", "0.0.0.0", "::")  # noqa: S104 - what to look for, nothing to listen at
-# Where engines on several hosts find each other, see `toolkit_interconnect`.
+# The first port at which engines on several hosts find each other, see `toolkit_interconnect`.
 _FIRST_BETWEEN_HOSTS = 28000
 
 

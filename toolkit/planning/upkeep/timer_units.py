@@ -17,7 +17,7 @@ from toolkit.planning.upkeep.warm_hours import EACH
 NAME = "toolkit-schedule"
 SERVICE, TIMER = f"{NAME}.service", f"{NAME}.timer"
 _BEGIN, _END = f"# begin {NAME}", f"# end {NAME}"
-# So many minutes lie between two calls within a window. Another run may be at work at a call, the machine may be off at
+# The minutes between two calls within a window. Another run may be at work at a call, the machine may be off at
 # the opening, and systemd passes over times that do not exist. The record has a run work once in each opening.
 _EACH = int(EACH // 60)
 # Where clocks go forward, a window's end is an hour later by the wall clock.

@@ -52,7 +52,7 @@ class Routers:
     def __init__(self, hosts: Sequence[HostPort]) -> None:
         self._hosts = {host.label: host for host in hosts}
         self._known: dict[str, Routes] = {}
-        # Where the router of each host listens, by label.
+        # The address of the relay of each host, by label.
         self._relays: dict[str, str] = {}
         self._guard = threading.Lock()
         # Of the routes that routers are told, and of those that they had.

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 LAST_PIECES = 3
 LARGEST = 256 * 1024
 
-# Where a usage says of what kinds the tokens of an answer are.
+# The fields of a usage that name the kinds of an answer's tokens.
 OF_ANSWER = ("completion_tokens_details", "output_tokens_details")
 
 # Ends of a request: as far as its answer went.
