@@ -6,22 +6,21 @@ import base64
 import contextlib
 import importlib.util
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from email.parser import BytesParser
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from tests.hostside.stand_in import Engine, Said
 from tests.pace import Pace
 
 HOSTSIDE = Path(__file__).parents[2] / "toolkit" / "hostside"
 CHAT = "/v1/chat/completions"
-Said = Callable[[BaseHTTPRequestHandler], None]
 
 
 @pytest.fixture
@@ -34,35 +33,11 @@ def asking(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-class Engine:
-    """A server that answers as `said` does, and keeps what it was asked."""
-
-    def __init__(self) -> None:
-        self.said: Said = lambda request: None
-        self.asked: list[tuple[str, Any, bytes]] = []
-        engine = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                engine.asked.append((self.path, self.headers, body))
-                engine.said(self)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.port = int(self.server.server_port)
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-
-
 @pytest.fixture
 def engine() -> Iterator[Engine]:
     found = Engine()
     yield found
-    found.server.shutdown()
-    found.server.server_close()
+    found.close()
 
 
 def answering(*parts: bytes, status: int = 200, pause: float = 0.0) -> Said:

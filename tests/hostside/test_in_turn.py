@@ -4,52 +4,36 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
 
 from tests.hostside.router_lab import REPO
+from tests.hostside.stand_in import Engine
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
 import in_turn
 
 
-class Engine:
-    """A server that answers with the status that the body asks for; `asked` has all paths."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        engine = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                engine.asked.append(self.path)
-                self.send_response(body["status"])
-                words = f"so it is: {body['status']}".encode()
-                self.send_header("Content-Length", str(len(words)))
-                self.end_headers()
-                self.wfile.write(words)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.port = int(self.server.server_port)
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+def status_of_body(request: BaseHTTPRequestHandler, body: bytes) -> None:
+    """Answer with the status that the body asks for."""
+    status = json.loads(body)["status"]
+    words = f"so it is: {status}".encode()
+    request.send_response(status)
+    request.send_header("Content-Length", str(len(words)))
+    request.end_headers()
+    request.wfile.write(words)
 
 
 @pytest.fixture
 def engine() -> Iterator[Engine]:
     found = Engine()
+    found.said = lambda request: status_of_body(request, found.asked[-1][2])
     yield found
-    found.server.shutdown()
-    found.server.server_close()
+    found.close()
 
 
 def calls(*wanted: tuple[int, bool]) -> list[dict[str, Any]]:
@@ -74,12 +58,11 @@ def test_all_are_sent_and_the_first_failure_is_told(
 ) -> None:
     found = in_turn.call(engine.port, calls(*wanted), 0.0, 5.0)
     assert found == {"status": status, "error": error}
-    assert engine.asked == [f"/{place}" for place in range(len(wanted))]
+    assert [path for path, *_ in engine.asked] == [f"/{place}" for place in range(len(wanted))]
 
 
 def test_an_engine_that_is_gone_is_told(engine: Engine) -> None:
-    engine.server.shutdown()
-    engine.server.server_close()
+    engine.close()
     found = in_turn.call(engine.port, calls((200, False)), 0.0, 2.0)
     assert found["status"] == 0
     assert "refused" in found["error"].lower()
