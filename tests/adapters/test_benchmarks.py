@@ -19,7 +19,7 @@ from toolkit.adapters.benchmarks.lm_eval import LmEval, read_scores
 from toolkit.adapters.benchmarks.loopback import loopback
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.gates.guard import Benchmarks, Score
-from toolkit.domain.replicas.probe import Answer
+from toolkit.domain.replicas.answers import Answer
 from toolkit.errors import HostError, InputError, SourceError
 
 

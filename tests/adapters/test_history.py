@@ -20,7 +20,7 @@ from toolkit.adapters.history.database import Address, read_address
 from toolkit.adapters.history.history import History
 from toolkit.domain.deployment.release import Outcome
 from toolkit.domain.engines.fit import Actual, FitRecord, Prediction
-from toolkit.domain.gates.guard import Figure, GateRecord, GateResult, Verdict
+from toolkit.domain.gates.verdict import Figure, GateRecord, GateResult, Verdict
 from toolkit.domain.replicas.start import StartRecord
 from toolkit.errors import BusyError
 

@@ -17,7 +17,7 @@ from toolkit.adapters.history.history import History
 from toolkit.adapters.history.schema import MIGRATIONS
 from toolkit.adapters.history.sqlite import Sqlite
 from toolkit.domain.deployment.release import Outcome
-from toolkit.domain.gates.guard import GateRecord, GateResult, Verdict
+from toolkit.domain.gates.verdict import GateRecord, GateResult, Verdict
 from toolkit.domain.replicas.start import StartRecord
 from toolkit.errors import ToolkitError
 

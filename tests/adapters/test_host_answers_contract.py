@@ -13,7 +13,7 @@ from tests.adapters.host_contract import lab, targets_of
 from tests.adapters.host_lab import Behaviour, HostLab
 from tests.system.waiting import until
 from toolkit.adapters.hosts.client import silent
-from toolkit.domain.replicas.probe import PairsWanted
+from toolkit.domain.replicas.answers import PairsWanted
 from toolkit.planning.engines.vllm_log import read_actual
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.routes import Routes

@@ -12,7 +12,8 @@ from tests.system import waiting
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.hosts.client import silent
 from toolkit.domain.deployment.release import OpenDeployment
-from toolkit.domain.gates.guard import GuardOrder, GuardPhase, PairedProbe, Verdict
+from toolkit.domain.gates.guard import GuardOrder, PairedProbe
+from toolkit.domain.gates.verdict import GuardPhase, Verdict
 from toolkit.errors import HostError
 from toolkit.hostside.guard_names import order_path
 from toolkit.planning.routing.edits import with_model

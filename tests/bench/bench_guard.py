@@ -33,8 +33,9 @@ from guard_probes import Pair as HostPair  # noqa: E402
 from guard_traffic import Traffic as Seen  # noqa: E402
 from trial import FAILED, PASSED  # noqa: E402
 
-from toolkit.domain.gates.guard import Guard, Speed, Tolerance, Verdict  # noqa: E402
-from toolkit.domain.replicas.probe import Pair, Times  # noqa: E402
+from toolkit.domain.gates.guard import Guard, Speed, Tolerance  # noqa: E402
+from toolkit.domain.gates.verdict import Verdict  # noqa: E402
+from toolkit.domain.replicas.answers import Pair, Times  # noqa: E402
 from toolkit.planning.guard import speed  # noqa: E402
 
 RECORDED = Path(__file__).with_name("recorded_pairs.csv")

@@ -15,7 +15,7 @@ from tests.planning.test_bom import faults
 from toolkit.adapters.hosts.port import CheckedEngine
 from toolkit.config.engine_locks import read_locks
 from toolkit.domain.deployment.release import ReleaseAdapter
-from toolkit.domain.gates.guard import GateRecord, GateResult, Verdict
+from toolkit.domain.gates.verdict import GateRecord, GateResult, Verdict
 
 
 @pytest.fixture

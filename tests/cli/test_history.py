@@ -14,7 +14,7 @@ from tests.planning.facts import release
 from toolkit.adapters.history.database import read_address
 from toolkit.adapters.history.history import History
 from toolkit.domain.deployment.release import Attempt, Outcome
-from toolkit.domain.gates.guard import Figure, GateRecord, GateResult, Verdict
+from toolkit.domain.gates.verdict import Figure, GateRecord, GateResult, Verdict
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

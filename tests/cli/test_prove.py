@@ -26,7 +26,7 @@ from toolkit import check_evidence
 from toolkit.adapters.audit.log import AuditLog
 from toolkit.cli.commands.prove import CHECKER
 from toolkit.domain.deployment.release import ReleaseAdapter
-from toolkit.domain.registry.model import Check
+from toolkit.domain.registry.release_parts import Check
 
 __all__ = ["fleet"]
 

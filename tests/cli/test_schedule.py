@@ -22,7 +22,7 @@ from toolkit.cli.commands import schedule_desk
 from toolkit.cli.commands.deploy import upgrade
 from toolkit.cli.commands.schedule_desk import CommandDesk
 from toolkit.domain.deployment.release import ReleaseAdapter
-from toolkit.domain.gates.guard import GateRecord, GateResult, Verdict
+from toolkit.domain.gates.verdict import GateRecord, GateResult, Verdict
 
 ALWAYS = "[mon, tue, wed, thu, fri, sat, sun]"
 TEXT = f"""\

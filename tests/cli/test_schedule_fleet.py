@@ -23,7 +23,7 @@ from toolkit.cli import main as command_line
 from toolkit.cli.commands.schedule_desk import CommandDesk
 from toolkit.config.registry.lock_file import read_lock
 from toolkit.config.registry.reading import load_registry
-from toolkit.domain.gates.guard import Verdict
+from toolkit.domain.gates.verdict import Verdict
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.errors import HostError
 from toolkit.workflows.schedule.desk import Ended

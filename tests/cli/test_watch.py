@@ -11,7 +11,8 @@ from tests.cli.test_json import UNDER_GUARD, Fleet
 from tests.workflows.guarding import GUARDED, cut_in_bake, each_serves, gates
 from tests.workflows.world import GB, Killed, die_in_bake, release
 from toolkit.adapters.fakes.behaviour import Behaviour
-from toolkit.domain.gates.guard import Guard, Verdict
+from toolkit.domain.gates.guard import Guard
+from toolkit.domain.gates.verdict import Verdict
 from toolkit.planning.change.rollout import Limits
 
 

@@ -16,7 +16,8 @@ import pytest
 from toolkit.adapters.matching.matching import matching
 from toolkit.config.golden.reading import read_golden
 from toolkit.config.yaml_dump import dump_yaml
-from toolkit.domain.gates.golden import Expectation, Fit, Fits, GoldenPrompt, Kind, Range, ToolCall
+from toolkit.domain.gates.golden import Expectation, Fit, Fits, GoldenPrompt, Range, ToolCall
+from toolkit.domain.gates.kind import Kind
 from toolkit.errors import InputError
 
 PNG = base64.b64decode(

@@ -18,13 +18,8 @@ from toolkit.config.registry.lock_file import Lock, change_lock, lock_path, read
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.files.capabilities import ModelFacts
 from toolkit.domain.files.snapshot import FileDigest, Snapshot
-from toolkit.domain.registry.model import (
-    EngineSpec,
-    HubSource,
-    Openness,
-    Resources,
-    Version,
-)
+from toolkit.domain.registry.model import HubSource, Openness, Resources, Version
+from toolkit.domain.registry.release_parts import EngineSpec
 from toolkit.errors import InputError
 
 REVISION = "a" * 40

@@ -11,7 +11,8 @@ import pytest
 
 from toolkit.config.registry.reading import load_registry, read_registry
 from toolkit.domain.gates.guard import Guard, Speed
-from toolkit.domain.registry.model import Adapter, Check, HubSource, LocalSource, Lora, Permission
+from toolkit.domain.registry.model import Adapter, HubSource, LocalSource, Lora, Permission
+from toolkit.domain.registry.release_parts import Check
 from toolkit.errors import InputError
 
 COMMIT, OTHER = "a09a35458c702b33eeacc393d103063234e8bc28", "b" * 40

@@ -10,8 +10,6 @@ from toolkit.config.registry.reading import load_registry
 from toolkit.config.shipped import REGISTRY, shipped_text
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.registry.model import (
-    Check,
-    EngineSpec,
     HubSource,
     LocalSource,
     Openness,
@@ -20,6 +18,7 @@ from toolkit.domain.registry.model import (
     Resources,
     Version,
 )
+from toolkit.domain.registry.release_parts import Check, EngineSpec
 from toolkit.errors import InputError
 from toolkit.planning.release.licence_policy import licence_verdict
 

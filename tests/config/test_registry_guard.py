@@ -18,8 +18,8 @@ from toolkit.domain.gates.guard import (
     ShareStep,
     Speed,
     Tolerance,
-    Unsure,
 )
+from toolkit.domain.gates.verdict import Unsure
 from toolkit.domain.registry.model import Version
 from toolkit.errors import InputError
 

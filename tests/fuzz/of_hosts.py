@@ -20,10 +20,10 @@ from toolkit.adapters.hosts.facts import facts_from_json, owner_from_json, under
 from toolkit.adapters.hosts.ssh_faults import host_error
 from toolkit.config.golden.reading import read_golden
 from toolkit.domain.clients.keys import KeyRing
-from toolkit.domain.gates.golden import Kind
+from toolkit.domain.gates.kind import Kind
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.outside import checked
-from toolkit.domain.replicas.probe import Answer
+from toolkit.domain.replicas.answers import Answer
 from toolkit.planning.engines.vllm_log import decisive_line, read_actual
 from toolkit.planning.guard.kinds import said_in
 from toolkit.planning.guard.shape import keys_of

@@ -9,7 +9,8 @@ from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.deployment.plan import Step
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.hosts.facts import Device, HostFacts, ProcessState, RouterFacts, SlotFacts
-from toolkit.domain.registry.model import EngineSpec, HubSource, Openness, Resources, Version
+from toolkit.domain.registry.model import HubSource, Openness, Resources, Version
+from toolkit.domain.registry.release_parts import EngineSpec
 from toolkit.planning.change.deploy import Wanted
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.routes import Routes, Target

@@ -7,15 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tests.planning.test_currency import NEW, OLD, POLICY, version
-from toolkit.domain.registry.model import (
-    Adapter,
-    Check,
-    EngineSpec,
-    HubSource,
-    Model,
-    Registry,
-    Version,
-)
+from toolkit.domain.registry.model import Adapter, HubSource, Model, Registry, Version
+from toolkit.domain.registry.release_parts import Check, EngineSpec
 from toolkit.domain.registry.upstream import Upstream
 from toolkit.planning.upkeep.adapter_currency import adapter_models, adapters_to_schedule
 from toolkit.planning.upkeep.currency import State, judge

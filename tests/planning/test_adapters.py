@@ -19,7 +19,8 @@ from toolkit.domain.deployment.release import (
 )
 from toolkit.domain.hosts.facts import ProcessState
 from toolkit.domain.hosts.fleet import Host
-from toolkit.domain.registry.model import Check, Lora
+from toolkit.domain.registry.model import Lora
+from toolkit.domain.registry.release_parts import Check
 from toolkit.hostside import routes_file
 from toolkit.planning.change.adapters import adapter_changes, internal_name
 from toolkit.planning.change.deploy import Wanted, plan_deploy

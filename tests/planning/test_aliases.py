@@ -11,7 +11,7 @@ from tests.planning.facts import release
 from tests.planning.rendered import render_files
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.files.capabilities import Capabilities
-from toolkit.domain.gates.golden import Kind
+from toolkit.domain.gates.kind import Kind
 from toolkit.errors import InputError
 from toolkit.planning.routing.edits import told, with_model, with_weights, without_model
 from toolkit.planning.routing.routes import Route, Routes, Target

@@ -19,11 +19,10 @@ from toolkit.domain.engines.engine import EngineLock
 from toolkit.domain.engines.requirements import LockedPackage
 from toolkit.domain.files.capabilities import ModelFacts
 from toolkit.domain.files.snapshot import FileDigest, Snapshot
-from toolkit.domain.gates.golden import Kind
-from toolkit.domain.gates.guard import Figure, GateRecord, GateResult, Verdict
+from toolkit.domain.gates.kind import Kind
+from toolkit.domain.gates.verdict import Figure, GateRecord, GateResult, Verdict
 from toolkit.domain.registry.model import (
     Adapter,
-    EngineSpec,
     HubSource,
     LocalSource,
     Openness,
@@ -31,6 +30,7 @@ from toolkit.domain.registry.model import (
     Resources,
     Version,
 )
+from toolkit.domain.registry.release_parts import EngineSpec
 from toolkit.planning.evidence.bom import (
     _SPDX,
     BomFacts,

@@ -16,8 +16,9 @@ from tests.planning.families import FAMILIES, HERMES, Family
 from toolkit.config.registry.reading import load_registry
 from toolkit.domain.files.capabilities import Capabilities, ModelFacts
 from toolkit.domain.files.snapshot import Snapshot
-from toolkit.domain.gates.golden import Kind
-from toolkit.domain.registry.model import Check, EngineSpec, ServingValue
+from toolkit.domain.gates.kind import Kind
+from toolkit.domain.registry.model import ServingValue
+from toolkit.domain.registry.release_parts import Check, EngineSpec
 from toolkit.planning.engines import engine_named, vllm_parsers, vllm_table
 from toolkit.planning.release.build import checks_of
 from toolkit.planning.release.capabilities import capabilities, unread, with_defaults

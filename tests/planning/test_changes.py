@@ -18,7 +18,7 @@ from toolkit.domain.files.capabilities import Capabilities
 from toolkit.domain.hosts.facts import FENCES, RouterFacts
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.quantity import parse_size, written_size
-from toolkit.domain.registry.model import Check
+from toolkit.domain.registry.release_parts import Check
 from toolkit.planning.change.difference import release_changes, shown_pair
 from toolkit.planning.change.settings import settings_changes
 

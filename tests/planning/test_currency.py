@@ -8,7 +8,6 @@ import pytest
 
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.registry.model import (
-    EngineSpec,
     HubSource,
     LocalSource,
     Model,
@@ -18,6 +17,7 @@ from toolkit.domain.registry.model import (
     Source,
     Version,
 )
+from toolkit.domain.registry.release_parts import EngineSpec
 from toolkit.domain.registry.upstream import Sighting, Upstream
 from toolkit.planning.upkeep.currency import (
     EngineCurrency,

@@ -16,7 +16,8 @@ from toolkit.domain.files.capabilities import Capabilities, ModelFacts
 from toolkit.domain.files.snapshot import FileDigest, Snapshot
 from toolkit.domain.hosts.facts import Device
 from toolkit.domain.quantity import parse_size
-from toolkit.domain.registry.model import Adapter, Check, HubSource, Lora, Permission
+from toolkit.domain.registry.model import Adapter, HubSource, Lora, Permission
+from toolkit.domain.registry.release_parts import Check
 from toolkit.errors import NothingSuitableError
 from toolkit.planning.engines import engine_named
 from toolkit.planning.release.build import build_release

@@ -11,7 +11,7 @@ from toolkit.domain.engines.requirements import (
     format_requirements,
     parse_requirements,
 )
-from toolkit.domain.registry.model import EngineSpec
+from toolkit.domain.registry.release_parts import EngineSpec
 from toolkit.errors import InputError, NothingSuitableError
 from toolkit.planning.release.engine_choice import (
     PackageChange,

@@ -11,7 +11,8 @@ import pytest
 from tests.planning.facts import GB, gpu, host, release, version
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engines.engine import ENGINES, EngineLock, engine_spec
-from toolkit.domain.registry.model import EngineSpec, Permission
+from toolkit.domain.registry.model import Permission
+from toolkit.domain.registry.release_parts import EngineSpec
 from toolkit.errors import InputError
 from toolkit.planning.engines import engine_named, engine_of
 from toolkit.planning.engines.port import EngineOptions, Seat

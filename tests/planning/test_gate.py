@@ -10,8 +10,8 @@ import pytest
 
 from tests.planning.facts import release
 from toolkit.domain.files.capabilities import Capabilities
-from toolkit.domain.gates.golden import Kind
-from toolkit.domain.registry.model import Check
+from toolkit.domain.gates.kind import Kind
+from toolkit.domain.registry.release_parts import Check
 from toolkit.domain.replicas.probe import Completion
 from toolkit.planning.change.gate import IMAGE, gate_fault, gate_payload, gate_ways, way_fault
 

@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 
 from tests.planning.facts import release
 from toolkit.domain.deployment.release import Release
-from toolkit.domain.gates.golden import Expectation, Fit, GoldenPrompt, Kind, Range, ToolCall
-from toolkit.domain.gates.guard import Answers, Figure, GateResult, Verdict
-from toolkit.domain.registry.model import Check
-from toolkit.domain.replicas.probe import Answer
+from toolkit.domain.gates.golden import Expectation, Fit, GoldenPrompt, Range, ToolCall
+from toolkit.domain.gates.guard import Answers
+from toolkit.domain.gates.kind import Kind
+from toolkit.domain.gates.verdict import Figure, GateResult, Verdict
+from toolkit.domain.registry.release_parts import Check
+from toolkit.domain.replicas.answers import Answer
 from toolkit.planning.guard.answers import PromptPair, chance_of, judge_answers
 from toolkit.planning.guard.checks import check_fault, check_payload
 from toolkit.planning.guard.expectations import fault_of

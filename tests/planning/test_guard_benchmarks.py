@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from toolkit.domain.gates.guard import Benchmarks, Score, Verdict
+from toolkit.domain.gates.guard import Benchmarks, Score
+from toolkit.domain.gates.verdict import Verdict
 from toolkit.planning.guard.benchmarks import judge
 
 ASKED = Benchmarks(("sums.yaml",), lose_at_most=0.02)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from tests.planning.facts import release
-from toolkit.domain.gates.guard import GateResult, Tolerance, Verdict
-from toolkit.domain.replicas.probe import Vitals
+from toolkit.domain.gates.guard import Tolerance
+from toolkit.domain.gates.verdict import GateResult, Verdict
+from toolkit.domain.replicas.answers import Vitals
 from toolkit.planning.guard.health import Watched, judge
 
 GIB = 2**30

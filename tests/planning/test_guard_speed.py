@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from tests.planning.facts import release
-from toolkit.domain.gates.guard import Speed, Tolerance, Verdict
-from toolkit.domain.replicas.probe import Pair, Times
+from toolkit.domain.gates.guard import Speed, Tolerance
+from toolkit.domain.gates.verdict import Verdict
+from toolkit.domain.replicas.answers import Pair, Times
 from toolkit.planning.guard.speed import Judged, judge, wanted
 
 REFUSED = Times(None, None, None, 0.01, 0, 1, 1, "ConnectionRefusedError: refused")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.planning.facts import release
-from toolkit.domain.gates.golden import Expectation, GoldenPrompt, Kind
+from toolkit.domain.gates.golden import Expectation, GoldenPrompt
 from toolkit.domain.gates.guard import (
     Answers,
     Benchmarks,
@@ -16,9 +16,10 @@ from toolkit.domain.gates.guard import (
     Shape,
     ShareStep,
     Speed,
-    Unsure,
 )
-from toolkit.domain.registry.model import Check
+from toolkit.domain.gates.kind import Kind
+from toolkit.domain.gates.verdict import Unsure
+from toolkit.domain.registry.release_parts import Check
 from toolkit.planning.change.judged import golden_probes, guard_order
 from toolkit.planning.guard.words import guard_words
 

@@ -9,7 +9,7 @@ import pytest
 from tests.planning.facts import release, version
 from tests.planning.test_rollback import FAILED, LIVE, OPEN, UNDONE, Entry, fleet, told
 from toolkit.domain.deployment.release import Outcome
-from toolkit.domain.gates.guard import GateResult, GuardPhase, Verdict
+from toolkit.domain.gates.verdict import GateResult, GuardPhase, Verdict
 from toolkit.domain.hosts.facts import FleetFacts, GuardFacts
 from toolkit.domain.registry.model import Model
 from toolkit.planning.upkeep.left_candidate import left_candidate, with_outcomes

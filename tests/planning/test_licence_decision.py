@@ -9,15 +9,8 @@ import pytest
 
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.deployment.release import Release, ReleaseAdapter
-from toolkit.domain.registry.model import (
-    Adapter,
-    EngineSpec,
-    HubSource,
-    Openness,
-    Policy,
-    Resources,
-    Version,
-)
+from toolkit.domain.registry.model import Adapter, HubSource, Openness, Policy, Resources, Version
+from toolkit.domain.registry.release_parts import EngineSpec
 from toolkit.planning.evidence.decision import Decision, decide
 
 BASE, SQL, NEWER = "a" * 40, "b" * 40, "c" * 40

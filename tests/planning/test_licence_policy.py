@@ -9,7 +9,6 @@ import pytest
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.files.snapshot import FileDigest, Snapshot
 from toolkit.domain.registry.model import (
-    EngineSpec,
     HubSource,
     Openness,
     Permission,
@@ -17,6 +16,7 @@ from toolkit.domain.registry.model import (
     Resources,
     Version,
 )
+from toolkit.domain.registry.release_parts import EngineSpec
 from toolkit.planning.release.licence_policy import Verdict, licence_verdict, permission_verdict
 
 POLICY = Policy(

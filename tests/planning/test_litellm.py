@@ -9,7 +9,7 @@ import pytest
 
 from tests.planning.facts import release, version
 from toolkit.domain.files.capabilities import Capabilities
-from toolkit.domain.gates.golden import Kind
+from toolkit.domain.gates.kind import Kind
 from toolkit.domain.registry.model import Model
 from toolkit.errors import InputError
 from toolkit.planning.gateway.litellm import Served, litellm_config, served_names, with_owners

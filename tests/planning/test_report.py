@@ -9,7 +9,7 @@ import pytest
 
 from toolkit.domain.clients.use import PROBE, UseRow
 from toolkit.domain.deployment.release import Deployment, Outcome
-from toolkit.domain.gates.guard import Figure, GateRecord, GateResult, Verdict
+from toolkit.domain.gates.verdict import Figure, GateRecord, GateResult, Verdict
 from toolkit.planning.report.changes import Ending, GateSummary, Reign, changes, reigns
 from toolkit.planning.report.latency import leading, measured
 from toolkit.planning.report.use import columns, sums, total

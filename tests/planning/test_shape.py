@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from tests.planning.facts import release
-from toolkit.domain.gates.golden import Expectation, GoldenPrompt, Kind
-from toolkit.domain.gates.guard import Shape, Verdict
-from toolkit.domain.registry.model import Check
-from toolkit.domain.replicas.probe import Answer
+from toolkit.domain.gates.golden import Expectation, GoldenPrompt
+from toolkit.domain.gates.guard import Shape
+from toolkit.domain.gates.kind import Kind
+from toolkit.domain.gates.verdict import Verdict
+from toolkit.domain.registry.release_parts import Check
+from toolkit.domain.replicas.answers import Answer
 from toolkit.planning.guard.shape import judge_shape, keys_of, questions_of
 
 

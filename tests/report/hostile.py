@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from tests.report.made_up import NOW
 from toolkit.domain.clients.tally import Tally
-from toolkit.domain.gates.guard import Verdict
+from toolkit.domain.gates.verdict import Verdict
 from toolkit.domain.hosts.facts import FleetFacts, HostFacts, ProcessState, RouterFacts, SlotFacts
 from toolkit.domain.registry.objective import Objective, Promise
 from toolkit.errors import HostError

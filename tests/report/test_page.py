@@ -26,7 +26,7 @@ from toolkit.cli.views.report.charts import (
 from toolkit.cli.views.report.html import joined, tag
 from toolkit.cli.views.report.page import MOST, page
 from toolkit.domain.clients.tally import Tally
-from toolkit.domain.gates.guard import Verdict
+from toolkit.domain.gates.verdict import Verdict
 from toolkit.domain.hosts.facts import FleetFacts
 from toolkit.planning.economics.summary import Summary
 from toolkit.planning.report.findings import Cost, Findings, Upstream

@@ -12,14 +12,8 @@ from toolkit.adapters.store.hashing import digest_file
 from toolkit.adapters.store.store import Store
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.files.snapshot import FileDigest, Snapshot
-from toolkit.domain.registry.model import (
-    EngineSpec,
-    HubSource,
-    Openness,
-    Policy,
-    Resources,
-    Version,
-)
+from toolkit.domain.registry.model import HubSource, Openness, Policy, Resources, Version
+from toolkit.domain.registry.release_parts import EngineSpec
 from toolkit.workflows.files.pull import Pulled, pull
 
 REPO = "acme/tiny"

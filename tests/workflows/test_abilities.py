@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from toolkit.cli.main import cli
 from toolkit.config.registry.lock_file import lock_path
 from toolkit.domain.files.capabilities import Capabilities
-from toolkit.domain.gates.golden import Kind
+from toolkit.domain.gates.kind import Kind
 from toolkit.planning.guard.kinds import PATHS
 from toolkit.planning.release.capabilities import answers
 from toolkit.workflows.registry.check import Finding, check_registry

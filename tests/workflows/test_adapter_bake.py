@@ -12,16 +12,9 @@ from tests.workflows.test_adapter_gates import RIGHT, WRONG, answering, verdicts
 from tests.workflows.test_adapters import ALL, LAW, SQL, SQL_2, base, engines, loaded, names
 from tests.workflows.world import Killed, World
 from toolkit.adapters.fakes.guard import FakeGuards
-from toolkit.domain.gates.guard import (
-    Answers,
-    GateResult,
-    Guard,
-    GuardOrder,
-    Tolerance,
-    Unsure,
-    Verdict,
-)
-from toolkit.domain.registry.model import Check
+from toolkit.domain.gates.guard import Answers, Guard, GuardOrder, Tolerance
+from toolkit.domain.gates.verdict import GateResult, Unsure, Verdict
+from toolkit.domain.registry.release_parts import Check
 from toolkit.errors import ReleaseFailedError
 from toolkit.planning.change.adapters import adapter_changes, adapters_guard
 

@@ -15,18 +15,12 @@ from tests.workflows.world import TIMING, Killed, World
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.deployment.release import Release
-from toolkit.domain.gates.guard import Answers, Benchmarks, Guard, Score, Speed, Tolerance, Verdict
+from toolkit.domain.gates.guard import Answers, Benchmarks, Guard, Score, Speed, Tolerance
+from toolkit.domain.gates.verdict import Verdict
 from toolkit.domain.hosts.facts import HostFacts
-from toolkit.domain.registry.model import (
-    Adapter,
-    Check,
-    EngineSpec,
-    HubSource,
-    Openness,
-    Resources,
-    Version,
-)
-from toolkit.domain.replicas.probe import Answer
+from toolkit.domain.registry.model import Adapter, HubSource, Openness, Resources, Version
+from toolkit.domain.registry.release_parts import Check, EngineSpec
+from toolkit.domain.replicas.answers import Answer
 from toolkit.errors import RefusedError, ReleaseFailedError
 from toolkit.planning.change.deploy import Wanted
 from toolkit.workflows.change.gating import Gated, GatePlan, gate_version

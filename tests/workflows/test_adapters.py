@@ -12,8 +12,9 @@ import pytest
 from tests.planning.rendered import render_files
 from tests.workflows.world import Killed, World, release
 from toolkit.domain.deployment.release import Release, ReleaseAdapter
-from toolkit.domain.gates.guard import Guard, Verdict
-from toolkit.domain.registry.model import Check
+from toolkit.domain.gates.guard import Guard
+from toolkit.domain.gates.verdict import Verdict
+from toolkit.domain.registry.release_parts import Check
 from toolkit.errors import ToolkitError
 from toolkit.planning.change.rollout import Limits
 

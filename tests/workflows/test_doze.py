@@ -14,7 +14,8 @@ from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.adapters.fakes.host import FakeHost, gpu
 from toolkit.cli.views.slot import state_words
 from toolkit.domain.deployment.release import Release
-from toolkit.domain.gates.guard import Guard, Verdict
+from toolkit.domain.gates.guard import Guard
+from toolkit.domain.gates.verdict import Verdict
 from toolkit.domain.hosts.facts import ProcessState, SlotFacts
 from toolkit.errors import NothingSuitableError, RefusedError, ReleaseFailedError
 from toolkit.planning.change.deploy import Wanted

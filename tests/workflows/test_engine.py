@@ -12,7 +12,7 @@ from tests.workflows.world import FakeSupplies, World
 from toolkit.config.engine_locks import SHIPPED, read_locks
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.hosts.facts import Device, HostFacts
-from toolkit.domain.registry.model import EngineSpec
+from toolkit.domain.registry.release_parts import EngineSpec
 from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import (
     BusyError,

@@ -18,7 +18,7 @@ from toolkit.adapters.matching.matching import matching
 from toolkit.config.golden.draft import read_requests
 from toolkit.config.golden.reading import read_golden
 from toolkit.domain.gates.golden import Expectation, GoldenPrompt, Range, ToolCall
-from toolkit.domain.replicas.probe import Answer
+from toolkit.domain.replicas.answers import Answer
 from toolkit.errors import HostError, InputError, ToolkitError
 from toolkit.planning.guard.drafts import drafts
 from toolkit.planning.guard.kinds import Said

@@ -14,9 +14,10 @@ import pytest
 from tests.workflows.world import release
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.matching.matching import matching
-from toolkit.domain.gates.guard import Answers, GateResult, Guard, Unsure, Verdict
+from toolkit.domain.gates.guard import Answers, Guard
+from toolkit.domain.gates.verdict import GateResult, Unsure, Verdict
 from toolkit.domain.hosts.facts import ProcessState, SlotFacts
-from toolkit.domain.replicas.probe import Answer
+from toolkit.domain.replicas.answers import Answer
 from toolkit.errors import InputError
 from toolkit.workflows.guard import gates
 from toolkit.workflows.guard.files import check_files

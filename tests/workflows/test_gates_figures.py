@@ -11,10 +11,11 @@ import pytest
 from tests.workflows.test_gates import NEW, OLD, host
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.hosts.client import Report
-from toolkit.domain.gates.guard import Benchmarks, GateResult, Guard, Score, Speed, Verdict
+from toolkit.domain.gates.guard import Benchmarks, Guard, Score, Speed
+from toolkit.domain.gates.verdict import GateResult, Verdict
 from toolkit.domain.hosts.facts import ProcessState
-from toolkit.domain.registry.model import Check
-from toolkit.domain.replicas.probe import Answer, Pair, PairsWanted, Times, Vitals
+from toolkit.domain.registry.release_parts import Check
+from toolkit.domain.replicas.answers import Answer, Pair, PairsWanted, Times, Vitals
 from toolkit.errors import SourceError
 from toolkit.workflows.guard.gates import run_gates
 from toolkit.workflows.guard.replicas import Place

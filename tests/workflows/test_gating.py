@@ -13,9 +13,10 @@ import pytest
 from tests.workflows.world import GB, TIMING, Killed, World, release
 from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.domain.deployment.release import Release
-from toolkit.domain.gates.guard import Answers, Guard, Verdict
+from toolkit.domain.gates.guard import Answers, Guard
+from toolkit.domain.gates.verdict import Verdict
 from toolkit.domain.hosts.facts import HostFacts
-from toolkit.domain.registry.model import Check
+from toolkit.domain.registry.release_parts import Check
 from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import BusyError, NothingSuitableError, RefusedError, ReleaseFailedError
 from toolkit.planning.change.deploy import Wanted

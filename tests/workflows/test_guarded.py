@@ -17,15 +17,8 @@ from tests.workflows.world import GB, Killed, World, release
 from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.adapters.fakes.guard import FakeGuards
 from toolkit.adapters.hosts.client import Report
-from toolkit.domain.gates.guard import (
-    Answers,
-    GateResult,
-    Guard,
-    GuardOrder,
-    GuardPhase,
-    Unsure,
-    Verdict,
-)
+from toolkit.domain.gates.guard import Answers, Guard, GuardOrder
+from toolkit.domain.gates.verdict import GateResult, GuardPhase, Unsure, Verdict
 from toolkit.errors import HostError, RefusedError, ReleaseFailedError
 from toolkit.planning.change.rollout import Limits
 from toolkit.workflows.tools import NoTrail

@@ -12,7 +12,8 @@ from tests.workflows.guarding import GUARDED, cut_in_bake, each_serves, gates, g
 from tests.workflows.test_cut_short import elsewhere, kept
 from tests.workflows.world import GB, TIMING, Killed, World, release
 from toolkit.adapters.hosts.client import Report
-from toolkit.domain.gates.guard import GateResult, Guard, Verdict
+from toolkit.domain.gates.guard import Guard
+from toolkit.domain.gates.verdict import GateResult, Verdict
 from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import BusyError, ReleaseFailedError
 from toolkit.planning.change.deploy import Wanted

@@ -14,14 +14,8 @@ from toolkit.adapters.fakes.hub import FakeHub
 from toolkit.adapters.store.store import Store
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.registry.model import (
-    EngineSpec,
-    HubSource,
-    Openness,
-    Policy,
-    Resources,
-    Version,
-)
+from toolkit.domain.registry.model import (HubSource, Openness, Policy, Resources, Version)
+from toolkit.domain.registry.release_parts import EngineSpec
 from toolkit.domain.files.snapshot import Snapshot
 from toolkit.workflows.files.pull import pull
 from tests.silent import Silent

@@ -10,7 +10,7 @@ from tests.workflows.guarding import GUARDED, guarded
 from tests.workflows.test_cut_short import kept
 from tests.workflows.test_guarded_killed import deploy_another
 from tests.workflows.world import GB, Killed, World, die_in_bake, release
-from toolkit.domain.gates.guard import Verdict
+from toolkit.domain.gates.verdict import Verdict
 from toolkit.planning.change.rollout import Limits
 
 __all__ = ["guarded"]

@@ -8,7 +8,8 @@ import pytest
 
 from tests.workflows.pin_desk import FILES, Desk
 from toolkit.config.registry.reading import load_registry
-from toolkit.domain.registry.model import EngineSpec, HubSource, Permission
+from toolkit.domain.registry.model import HubSource, Permission
+from toolkit.domain.registry.release_parts import EngineSpec
 from toolkit.errors import InputError, RefusedError, SourceError
 from toolkit.workflows.registry.update import Local, Updated, accept_version, update_model
 

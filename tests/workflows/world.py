@@ -19,10 +19,12 @@ from toolkit.adapters.history.history import History
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.files.snapshot import FileDigest
-from toolkit.domain.gates.guard import GateResult, Guard, Verdict
+from toolkit.domain.gates.guard import Guard
+from toolkit.domain.gates.verdict import GateResult, Verdict
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.hosts.fleet import Host
-from toolkit.domain.registry.model import Check, Version
+from toolkit.domain.registry.model import Version
+from toolkit.domain.registry.release_parts import Check
 from toolkit.domain.replicas.probe import LockOwner
 from toolkit.planning.change.deploy import Wanted
 from toolkit.planning.change.rollout import Limits, RolloutPlan

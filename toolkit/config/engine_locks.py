@@ -9,7 +9,7 @@ from pathlib import Path
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engines.engine import ENGINES, EngineLock
 from toolkit.domain.engines.requirements import parse_requirements
-from toolkit.domain.registry.model import EngineSpec
+from toolkit.domain.registry.release_parts import EngineSpec
 from toolkit.errors import InputError
 
 SHIPPED = Path(__file__).parent.parent / "engines"

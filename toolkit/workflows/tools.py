@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from toolkit.adapters.store.compiled import CompiledTrees
     from toolkit.domain.deployment.release import Release
     from toolkit.domain.files.snapshot import FileDigest
-    from toolkit.domain.gates.guard import Benchmarks, GateResult, Score
+    from toolkit.domain.gates.guard import Benchmarks, Score
+    from toolkit.domain.gates.verdict import GateResult
     from toolkit.domain.hosts.facts import HostFacts
     from toolkit.domain.registry.model import Version
-    from toolkit.domain.replicas.probe import Answer, LockOwner
+    from toolkit.domain.replicas.answers import Answer
+    from toolkit.domain.replicas.probe import LockOwner
     from toolkit.domain.trail.audit import Head
     from toolkit.planning.routing.routes import Routes
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from toolkit.domain.replicas.probe import Answer
+from toolkit.domain.replicas.answers import Answer
 from toolkit.errors import ToolkitError
 
 # (path, payload) -> the replica's answer

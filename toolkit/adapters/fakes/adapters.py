@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from toolkit.domain.deployment.release import Release
-from toolkit.domain.replicas.probe import Answer
+from toolkit.domain.replicas.answers import Answer
 
 LOAD, UNLOAD = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
 

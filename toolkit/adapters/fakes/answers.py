@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from toolkit.domain.gates.golden import Kind
-from toolkit.domain.replicas.probe import Answer, Completion, PairsWanted, Times
+from toolkit.domain.gates.kind import Kind
+from toolkit.domain.replicas.answers import Answer, PairsWanted, Times
+from toolkit.domain.replicas.probe import Completion
 
 
 def answer_of(completion: Completion, payload: Mapping[str, Any]) -> Answer:

@@ -9,15 +9,8 @@ from typing import Any
 
 from toolkit.adapters.hosts.client import Report
 from toolkit.adapters.hosts.port import Named
-from toolkit.domain.gates.guard import (
-    AdapterReturn,
-    Figure,
-    GateResult,
-    GuardOrder,
-    GuardPhase,
-    Unsure,
-    Verdict,
-)
+from toolkit.domain.gates.guard import AdapterReturn, GuardOrder
+from toolkit.domain.gates.verdict import Figure, GateResult, GuardPhase, Unsure, Verdict
 from toolkit.domain.hosts.facts import GuardFacts, HostFacts
 from toolkit.errors import HostError
 

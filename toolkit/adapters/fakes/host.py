@@ -12,7 +12,8 @@ from toolkit.adapters.fakes.replicas import Replicas
 from toolkit.adapters.fakes.slots import mended
 from toolkit.adapters.fakes.stock import Stocked
 from toolkit.adapters.hosts.facts import own_routes
-from toolkit.domain.gates.guard import AdapterReturn, GateResult, GuardPhase, Verdict
+from toolkit.domain.gates.guard import AdapterReturn
+from toolkit.domain.gates.verdict import GateResult, GuardPhase, Verdict
 from toolkit.domain.hosts.facts import Device, GuardFacts, HostFacts, ProcessState, SlotFacts
 from toolkit.domain.hosts.perimeter import Listener, Perimeter, ReplicaTries, Try
 from toolkit.hostside.guard_names import order_path

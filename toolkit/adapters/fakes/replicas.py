@@ -13,18 +13,11 @@ from toolkit.adapters.fakes.routing import Routed
 from toolkit.adapters.fakes.slots import version_of
 from toolkit.adapters.hosts.client import Report
 from toolkit.domain.costs.energy import EnergyCount
-from toolkit.domain.gates.golden import Kind
+from toolkit.domain.gates.kind import Kind
 from toolkit.domain.hosts.facts import HostFacts, ProcessState, SlotFacts
 from toolkit.domain.hosts.load import HostSample, ReplicaCount, TargetCount
-from toolkit.domain.replicas.probe import (
-    Answer,
-    Call,
-    Completion,
-    Pair,
-    PairsWanted,
-    Vitals,
-    Waited,
-)
+from toolkit.domain.replicas.answers import Answer, Call, Pair, PairsWanted, Vitals
+from toolkit.domain.replicas.probe import Completion, Waited
 
 # The log lines on memory of a replica that is ready.
 MEMORY_SAID = (

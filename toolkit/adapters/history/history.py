@@ -23,7 +23,7 @@ from toolkit.adapters.history.records import (
     step_of,
 )
 from toolkit.domain.deployment.release import Attempt, Deployment, Outcome, Release
-from toolkit.domain.gates.guard import GateRecord, Verdict
+from toolkit.domain.gates.verdict import GateRecord, Verdict
 from toolkit.domain.replicas.start import StartRecord
 from toolkit.errors import BusyError
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from toolkit.adapters.history.database import Row
 from toolkit.domain.clients.use import UseRun
 from toolkit.domain.deployment.release import Deployment, Outcome, Release, StepRecord
-from toolkit.domain.gates.guard import GateRecord, GateResult
+from toolkit.domain.gates.verdict import GateRecord, GateResult
 from toolkit.domain.replicas.start import StartRecord
 
 if TYPE_CHECKING:

@@ -6,17 +6,19 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from toolkit.domain.outside import checked, whole
-from toolkit.domain.replicas.probe import Pair, Times
 
 # A rollback must start at once, so types that few commands need are loaded where they are used.
 if TYPE_CHECKING:
     from toolkit.domain.hosts.leftover import Leftover
     from toolkit.domain.hosts.perimeter import Listener, Perimeter, ReplicaTries, Try
+    from toolkit.domain.replicas.answers import Pair
     from toolkit.domain.trail.audit import KeptHead
 
 
 def pair_of(data: Mapping[str, Any]) -> Pair:
     """Return the times of one paired request."""
+    from toolkit.domain.replicas.answers import Pair, Times
+
     return Pair(Times(**data["new"]), Times(**data["old"]) if data["old"] else None)
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from toolkit.domain.bounds import TEXT
 from toolkit.domain.deployment.release import OpenDeployment, Release
-from toolkit.domain.gates.guard import Figure, GateResult, GuardPhase
+from toolkit.domain.gates.verdict import Figure, GateResult, GuardPhase
 from toolkit.domain.hosts.facts import (
     RECORD,
     Device,

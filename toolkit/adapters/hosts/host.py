@@ -18,25 +18,19 @@ from toolkit.adapters.hosts.facts import (
 )
 from toolkit.adapters.hosts.records import Recorded
 from toolkit.adapters.hosts.stock import Stocked
-from toolkit.domain.gates.guard import GateResult, GuardOrder, GuardPhase
+from toolkit.domain.gates.verdict import GateResult, GuardPhase
 from toolkit.domain.hosts.facts import HostFacts, SlotFacts
 from toolkit.domain.outside import checked
-from toolkit.domain.replicas.probe import (
-    Answer,
-    Call,
-    Completion,
-    Pair,
-    PairsWanted,
-    Vitals,
-    Waited,
-)
+from toolkit.domain.replicas.probe import Completion, Waited
 
 # A rollback must start at once, so types that few commands need are loaded where they are used.
 if TYPE_CHECKING:
     from toolkit.domain.clients.keys import HostKeys, KeyRing
     from toolkit.domain.costs.energy import EnergyCount
+    from toolkit.domain.gates.guard import GuardOrder
     from toolkit.domain.hosts.load import HostSample
     from toolkit.domain.hosts.perimeter import Perimeter
+    from toolkit.domain.replicas.answers import Answer, Call, Pair, PairsWanted, Vitals
 
 
 class RealHost(Stocked, Recorded):
@@ -102,6 +96,8 @@ class RealHost(Stocked, Recorded):
         answer = self._ask("ask", **request)
         with understood(self.name):
             texts, gaps = tuple(answer.pop("events")), tuple(answer.pop("gaps"))
+            from toolkit.domain.replicas.answers import Answer
+
             return checked(Answer(**answer, events=texts, gaps=gaps))
 
     def call_in_turn(
@@ -121,6 +117,8 @@ class RealHost(Stocked, Recorded):
         answer = self._ask("vitals", program=program, port=port, log=log)
         with understood(self.name):
             cache, lines = tuple(answer.pop("cache")), tuple(answer.pop("lines"))
+            from toolkit.domain.replicas.answers import Vitals
+
             return checked(Vitals(**answer, cache=cache, lines=lines))
 
     def sample(self) -> HostSample:

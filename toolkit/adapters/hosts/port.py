@@ -22,22 +22,15 @@ if TYPE_CHECKING:
     from toolkit.domain.costs.energy import EnergyCount
     from toolkit.domain.deployment.release import OpenDeployment
     from toolkit.domain.files.snapshot import FileDigest
-    from toolkit.domain.gates.guard import GateResult, GuardOrder, GuardPhase
+    from toolkit.domain.gates.guard import GuardOrder
+    from toolkit.domain.gates.verdict import GateResult, GuardPhase
     from toolkit.domain.hosts.facts import HostFacts
     from toolkit.domain.hosts.fleet import Host
     from toolkit.domain.hosts.leftover import Leftover
     from toolkit.domain.hosts.load import HostSample
     from toolkit.domain.hosts.perimeter import Perimeter
-    from toolkit.domain.replicas.probe import (
-        Answer,
-        Call,
-        Completion,
-        LockOwner,
-        Pair,
-        PairsWanted,
-        Vitals,
-        Waited,
-    )
+    from toolkit.domain.replicas.answers import Answer, Call, Pair, PairsWanted, Vitals
+    from toolkit.domain.replicas.probe import Completion, LockOwner, Waited
     from toolkit.domain.trail.audit import Head, KeptHead
 
 

@@ -30,7 +30,7 @@ from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engines.engine import ENGINES, EngineLock
 from toolkit.domain.hosts.facts import FleetFacts
 from toolkit.domain.hosts.failures import joined, own_words
-from toolkit.domain.registry.model import EngineSpec
+from toolkit.domain.registry.release_parts import EngineSpec
 from toolkit.errors import InputError
 from toolkit.planning.release.engine_choice import PackageChange
 from toolkit.workflows.change.engine import Installation, install_engine

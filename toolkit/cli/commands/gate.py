@@ -28,7 +28,7 @@ from toolkit.cli.terminal.standard_input import read_input
 from toolkit.cli.views.plan import confirmation, show_gate
 from toolkit.config.text_file import read_text
 from toolkit.domain.bounds import GOLDEN
-from toolkit.domain.gates.guard import GateResult, figure_words
+from toolkit.domain.gates.verdict import GateResult, figure_words
 from toolkit.errors import InputError, ReleaseFailedError
 from toolkit.workflows.change.gating import gate_version
 from toolkit.workflows.change.wanted import Order, Pinned, want_version

@@ -15,7 +15,7 @@ from toolkit.cli.terminal.output import note, print_json, say, say_whole, table
 from toolkit.cli.terminal.streams import output_is_lost
 from toolkit.cli.views.replicas import replicas_json, replicas_of, replicas_words
 from toolkit.domain.deployment.release import Deployment
-from toolkit.domain.gates.guard import GateRecord, Verdict, figure_words
+from toolkit.domain.gates.verdict import GateRecord, Verdict, figure_words
 from toolkit.domain.moment import moment_text
 from toolkit.domain.quantity import format_seconds
 from toolkit.errors import InputError

@@ -14,7 +14,7 @@ from toolkit.cli.opening.trail import changing
 from toolkit.cli.terminal.output import print_json, print_json_line, say, table
 from toolkit.cli.terminal.streams import output_is_lost
 from toolkit.cli.views.guard import COLUMNS, guard_json, guard_lines, guard_row
-from toolkit.domain.gates.guard import GuardPhase, Verdict
+from toolkit.domain.gates.verdict import GuardPhase, Verdict
 from toolkit.domain.hosts.facts import FleetFacts, GuardFacts
 from toolkit.errors import InputError, ReleaseFailedError
 from toolkit.workflows.change.wishes import watched, wish

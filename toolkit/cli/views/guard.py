@@ -6,7 +6,7 @@ from typing import Any
 
 from toolkit.cli.terminal.columns import cut
 from toolkit.domain.deployment.plan import WHOLE
-from toolkit.domain.gates.guard import GuardPhase, figure_words
+from toolkit.domain.gates.verdict import GuardPhase, figure_words
 from toolkit.domain.hosts.facts import GuardFacts
 from toolkit.domain.quantity import format_seconds
 

@@ -16,7 +16,8 @@ from toolkit.config.registry.faults import empty_value_faults, schema_faults
 from toolkit.config.text_file import read_text
 from toolkit.config.yaml_text import Fault, TextRange, YamlText, read_yaml
 from toolkit.domain.bounds import GOLDEN, GOLDEN_PROMPTS
-from toolkit.domain.gates.golden import Fits, GoldenPrompt, Kind
+from toolkit.domain.gates.golden import Fits, GoldenPrompt
+from toolkit.domain.gates.kind import Kind
 from toolkit.domain.outside import parse_json
 from toolkit.errors import InputError
 

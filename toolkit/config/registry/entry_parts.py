@@ -33,8 +33,6 @@ from toolkit.domain.quantity import parse_size
 from toolkit.domain.registry.model import (
     DEFAULT_BRANCH,
     Adapter,
-    Check,
-    EngineSpec,
     HubSource,
     LocalSource,
     Lora,
@@ -42,6 +40,7 @@ from toolkit.domain.registry.model import (
     Resources,
     Source,
 )
+from toolkit.domain.registry.release_parts import Check, EngineSpec
 from toolkit.planning.engines.vllm_reserved import (
     EXAMPLE_PERMITTED,
 )

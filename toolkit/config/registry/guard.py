@@ -20,8 +20,8 @@ from toolkit.domain.gates.guard import (
     ShareStep,
     Speed,
     Tolerance,
-    Unsure,
 )
+from toolkit.domain.gates.verdict import Unsure
 
 # The defaults of the file are those of the domain.
 _GUARD, _TOLERANCE, _SPEED, _BENCHMARKS = Guard(), Tolerance(), Speed(), Benchmarks(())

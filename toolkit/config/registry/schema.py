@@ -33,10 +33,8 @@ from toolkit.config.registry.fields import (
 from toolkit.config.registry.guard import GuardField
 from toolkit.config.registry.objectives import ObjectivesSpec
 from toolkit.config.registry.part import Spec
-from toolkit.domain.registry.model import (
-    DEFAULT_HOLD,
-    Openness,
-)
+from toolkit.domain.registry.model import Openness
+from toolkit.domain.registry.release_parts import DEFAULT_HOLD
 from toolkit.planning.engines.vllm_reserved import (
     EXAMPLE_FLAG,
     EXAMPLE_VARIABLE,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toolkit.domain.deployment.change import Change
 from toolkit.domain.deployment.release import Release
-from toolkit.domain.gates.guard import Guard
+
+if TYPE_CHECKING:
+    from toolkit.domain.gates.guard import Guard
 
 # The parts in which a share of a model's requests is counted.
 WHOLE = 10_000

@@ -9,7 +9,7 @@ from typing import Any
 
 from toolkit.domain.files.capabilities import Capabilities
 from toolkit.domain.quantity import Size, written_size
-from toolkit.domain.registry.model import DEFAULT_HOLD, Check
+from toolkit.domain.registry.release_parts import DEFAULT_HOLD, Check
 
 SLOTS = ("blue", "green")
 PORTS_TO_MEET = 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.registry.model import EngineSpec
+from toolkit.domain.registry.release_parts import EngineSpec
 
 # The names of the engines that there are.
 ENGINES = ("vllm",)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from toolkit.domain.bounds import CONTEXT
-from toolkit.domain.gates.golden import Kind
+from toolkit.domain.gates.kind import Kind
 
 # Pieces of chat templates that tell families apart: how a call of a tool and a thought are written. A pin notes which
 # of them a template has, so a new piece is known of a version only after it is pinned again.

@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
-
-class Kind(StrEnum):
-    """The task of a model, from which its questions follow."""
-
-    CHAT = "chat"
-    COMPLETION = "completion"
-    EMBEDDING = "embedding"
-    RERANK = "rerank"
-    TRANSCRIPTION = "transcription"
-    CLASSIFICATION = "classification"
+from toolkit.domain.gates.kind import Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from toolkit.domain.accelerator import MAKERS, Accelerator
 from toolkit.domain.deployment.release import OpenDeployment, Release
-from toolkit.domain.gates.guard import Figure, GateResult, GuardPhase
+from toolkit.domain.gates.verdict import Figure, GateResult, GuardPhase
 from toolkit.domain.hosts.failures import joined, reasons
 from toolkit.domain.hosts.fleet import endpoint_of, is_loopback
 from toolkit.domain.replicas.probe import LockOwner

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
 
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.gates.guard import Guard
 from toolkit.domain.registry.objective import Objectives
+from toolkit.domain.registry.release_parts import DEFAULT_HOLD, Check, EngineSpec
 from toolkit.errors import InputError
 
 # The branch that the Hub gives every repository.
@@ -55,14 +55,6 @@ Source = HubSource | LocalSource
 
 
 @dataclass(frozen=True, slots=True)
-class EngineSpec:
-    """An engine at a pinned version: `vllm` `0.32.0`."""
-
-    name: str
-    version: str
-
-
-@dataclass(frozen=True, slots=True)
 class Resources:
     """The needs of one replica. `memory` is in bytes: device memory on CUDA, system memory on CPU.
 
@@ -73,35 +65,6 @@ class Resources:
     memory: int
     devices: int = 1
     hosts: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One answer that a replica must give before it takes traffic; `kind` is what is asked, see `golden.Kind`.
-
-    In a registry `kind` may be empty: then it is that of the model.
-
-    An empty answer fails. `contains`, where given, must occur in the answer.
-    """
-
-    prompt: str
-    contains: str = ""
-    max_tokens: int = 32
-    timeout: float = 60.0
-    kind: str = "chat"
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the JSON form in a release. A chat is not named: releases of an older toolkit are as they were."""
-        # `asdict` takes ten times as long, and each comparison of two releases asks for their checks.
-        data = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        if self.kind in ("", "chat"):
-            del data["kind"]
-        return data
-
-    @staticmethod
-    def from_json(data: Mapping[str, Any]) -> Check:
-        """Return the check that stands in the JSON form of a release."""
-        return Check(**{name: data[name] for name in Check.__dataclass_fields__ if name in data})
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +118,6 @@ class Adapter:
         return f"{self.name}@{self.revision[:12]}"
 
 
-# Seconds that requests wait in a swap. Clients of OpenAI's library give up after 600 s.
-DEFAULT_HOLD = 120.0
-
-
 @dataclass(frozen=True, slots=True)
 class Version:
     """A pinned entry under a model. `revision` is a full 40-hex commit (or content id of a directory).
@@ -166,7 +125,7 @@ class Version:
     A `candidate` is deployed by its name alone: it is no model's newest version. Where its replica starts in place of
     the only one that serves, requests wait for up to `hold` seconds. `lora` is what a replica reserves for its
     `adapters`. `adapter_of` names the model of an adapter that stands here as a version, see `parts`. `kind` is what
-    the model answers, see `golden.Kind`, empty where its files tell. `aliases` are its other names for clients.
+    the model answers, see `gates.kind`, empty where its files tell. `aliases` are its other names for clients.
     """
 
     model: str

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from toolkit.domain.deployment.plan import Step, StepKind
 from toolkit.domain.deployment.release import Deployment, Release, ReleaseAdapter
-from toolkit.domain.gates.guard import Guard, Tolerance, Unsure
+from toolkit.domain.gates.verdict import Unsure
 from toolkit.domain.hosts.facts import SlotFacts
+
+if TYPE_CHECKING:
+    from toolkit.domain.gates.guard import Guard
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,8 @@ def adapters_guard(changes: AdapterChanges, guards: Mapping[str, Guard]) -> Guar
         for name in ("slower", "errors", "growth")
     }
     goes_on = all(each.unsure is Unsure.GO_ON for each in watched)
+    from toolkit.domain.gates.guard import Guard, Tolerance
+
     return Guard(
         bake=max(each.bake or 0.0 for each in watched),
         patience=min(each.patience for each in watched),

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
+from typing import TYPE_CHECKING
 
 from toolkit.domain.deployment.plan import WHOLE, Plan, Step, StepKind
 from toolkit.domain.deployment.release import Release
-from toolkit.domain.gates.guard import Guard
 from toolkit.domain.hosts.facts import HostFacts, SlotFacts
 from toolkit.domain.quantity import format_seconds
+
+if TYPE_CHECKING:
+    from toolkit.domain.gates.guard import Guard
 
 BAKE_SECONDS = 10.0
 

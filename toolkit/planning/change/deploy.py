@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from toolkit.domain.deployment.change import Change
 from toolkit.domain.deployment.plan import Plan, Step, StepKind, Strategy
 from toolkit.domain.deployment.release import SLOTS, Release
-from toolkit.domain.gates.guard import Guard
 from toolkit.domain.hosts.facts import HostFacts, ProcessState, SlotFacts
 from toolkit.domain.quantity import format_seconds, format_size
-from toolkit.domain.registry.model import DEFAULT_HOLD
+from toolkit.domain.registry.release_parts import DEFAULT_HOLD
 from toolkit.errors import NothingSuitableError
 from toolkit.planning.change.adapters import (
     adapt_step,
@@ -33,6 +33,9 @@ from toolkit.planning.change.doze import (
 )
 from toolkit.planning.change.preflight import reason_to_provision
 from toolkit.planning.change.room import Room, find_room
+
+if TYPE_CHECKING:
+    from toolkit.domain.gates.guard import Guard
 
 SWAP_NOTE = "both replicas do not fit at once: the old one stops before the new one starts"
 HOLD_NOTE = "requests wait at the router meanwhile, each for"

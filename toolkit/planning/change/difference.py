@@ -11,7 +11,7 @@ from toolkit.domain.deployment.change import Change
 from toolkit.domain.deployment.release import Release, ReleaseAdapter
 from toolkit.domain.excerpt import excerpts, marked
 from toolkit.domain.quantity import written_size
-from toolkit.domain.registry.model import Check
+from toolkit.domain.registry.release_parts import Check
 
 # A variable or an option that is named like this may hold a secret, and is shown by its digest.
 _SECRET = re.compile(r"(^|[-_])(token|secret|password|passwd|key)$", re.IGNORECASE)

@@ -12,8 +12,8 @@ from typing import Any
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.engines.engine import engine_spec
-from toolkit.domain.gates.golden import Kind
-from toolkit.domain.registry.model import Check
+from toolkit.domain.gates.kind import Kind
+from toolkit.domain.registry.release_parts import Check
 from toolkit.domain.replicas.probe import Completion
 from toolkit.planning.engines import engine_named
 from toolkit.planning.guard.checks import TEXTS

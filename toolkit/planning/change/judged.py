@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from toolkit.domain.deployment.release import Deployment, Release, ReleaseAdapter
-from toolkit.domain.gates.golden import GoldenPrompt, Kind
-from toolkit.domain.gates.guard import (
-    AdapterReturn,
-    Guard,
-    GuardOrder,
-    GuardPhase,
-    PairedProbe,
-    Unsure,
-    Verdict,
-)
+from toolkit.domain.gates.kind import Kind
+from toolkit.domain.gates.verdict import GuardPhase, Unsure, Verdict
 from toolkit.domain.hosts.facts import GuardFacts, HostFacts
-from toolkit.domain.registry.model import Check
+from toolkit.domain.registry.release_parts import Check
 from toolkit.hostside.guard_names import order_path
 from toolkit.planning.change.gate import gate_payload
 from toolkit.planning.guard.checks import TEXTS, check_payload
 from toolkit.planning.guard.kinds import PATHS
+
+# Loaded where a guard is given its order: a rollback has none, and must start at once.
+if TYPE_CHECKING:
+    from toolkit.domain.gates.golden import GoldenPrompt
+    from toolkit.domain.gates.guard import AdapterReturn, Guard, GuardOrder, PairedProbe
 
 # Golden prompts among the probes, and the tokens of such an answer: each pair must be quick.
 _MOST, _TOKENS = 8, 64
@@ -63,6 +61,8 @@ def _bare_order(
     guard: Guard, rollout: str, release: Release, slot: str, beside: str = ""
 ) -> GuardOrder:
     """Return an order without probes, before its first phase."""
+    from toolkit.domain.gates.guard import GuardOrder
+
     return GuardOrder(
         rollout=rollout,
         model=release.model,
@@ -159,6 +159,8 @@ def _probe(release: Release, check: Check, same: bool) -> PairedProbe:
     kind = Kind(check.kind)
     if kind not in TEXTS:
         return check_probe(release, check, same=same)
+    from toolkit.domain.gates.guard import PairedProbe
+
     return PairedProbe(PATHS[kind], gate_payload(release, check), check.contains, same)
 
 
@@ -175,10 +177,14 @@ def golden_probes(
 def check_probe(release: Release, check: Check, *, same: bool) -> PairedProbe:
     """Return a check of `release` that asks for no text as a probe."""
     payload = check_payload(release.model, check)
+    from toolkit.domain.gates.guard import PairedProbe
+
     return PairedProbe(PATHS[Kind(check.kind)], payload, "", same)
 
 
 def _golden(release: Release, prompts: Iterable[GoldenPrompt], same: bool) -> Iterator[PairedProbe]:
+    from toolkit.domain.gates.guard import PairedProbe
+
     for prompt in prompts:
         expect = prompt.expect
         texts = [each for each in (expect.exact, *expect.contains) if each]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from toolkit.domain.deployment.plan import BEGINS, Step, StepKind
 from toolkit.domain.deployment.release import Deployment, Outcome, Release
 from toolkit.domain.hosts.facts import HostFacts, SlotFacts
-from toolkit.domain.registry.model import DEFAULT_HOLD
+from toolkit.domain.registry.release_parts import DEFAULT_HOLD
 from toolkit.planning.change.adapters import was_adapted
 from toolkit.planning.change.doze import is_cold, made_way, wake_step
 from toolkit.planning.change.judged import guard_of

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from toolkit.domain.engines.engine import EngineLock
     from toolkit.domain.engines.fit import Actual
     from toolkit.domain.files.capabilities import ModelFacts
-    from toolkit.domain.gates.golden import Kind
+    from toolkit.domain.gates.kind import Kind
     from toolkit.domain.hosts.facts import HostFacts
     from toolkit.domain.registry.model import ServingValue, Version
     from toolkit.planning.engines.figures import Figures

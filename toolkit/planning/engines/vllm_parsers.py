@@ -15,7 +15,7 @@ from typing import Any
 
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.files.capabilities import ModelFacts
-from toolkit.domain.gates.golden import Kind
+from toolkit.domain.gates.kind import Kind
 from toolkit.domain.outside import parse_mapping
 from toolkit.domain.registry.model import ServingValue
 

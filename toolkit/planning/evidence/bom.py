@@ -16,8 +16,8 @@ from toolkit.domain.deployment.release import Release
 from toolkit.domain.engines.engine import EngineLock
 from toolkit.domain.engines.requirements import LockedPackage
 from toolkit.domain.files.snapshot import FileDigest, Snapshot
-from toolkit.domain.gates.golden import Kind
-from toolkit.domain.gates.guard import GateRecord
+from toolkit.domain.gates.kind import Kind
+from toolkit.domain.gates.verdict import GateRecord
 from toolkit.domain.registry.model import HubSource, Version
 from toolkit.planning.release.licence_policy import Verdict
 

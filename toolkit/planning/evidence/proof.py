@@ -14,7 +14,7 @@ from typing import Any
 
 from toolkit.domain.clients.evidence import Answered, Claim
 from toolkit.domain.deployment.release import Release
-from toolkit.domain.gates.guard import GateRecord
+from toolkit.domain.gates.verdict import GateRecord
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.trail.audit import Line, release_digest

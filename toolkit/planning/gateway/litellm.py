@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.domain.deployment.release import Release
-from toolkit.domain.gates.golden import Kind
+from toolkit.domain.gates.kind import Kind
 from toolkit.domain.registry.model import Model
 from toolkit.errors import InputError
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from math import comb
 
 from toolkit.domain.gates.golden import GoldenPrompt
-from toolkit.domain.gates.guard import Answers, Figure, GateResult, Verdict
+from toolkit.domain.gates.guard import Answers
+from toolkit.domain.gates.verdict import Figure, GateResult, Verdict
 
 GATE = "answers"
 _NAMED = 3

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from toolkit.domain.gates.guard import Benchmarks, Figure, GateResult, Score, Verdict
+from toolkit.domain.gates.guard import Benchmarks, Score
+from toolkit.domain.gates.verdict import Figure, GateResult, Verdict
 from toolkit.planning.guard.answers import chance_of
 
 GATE = "benchmarks"

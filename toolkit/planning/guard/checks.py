@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from toolkit.domain.gates.golden import Kind
-from toolkit.domain.registry.model import Check
-from toolkit.domain.replicas.probe import Answer
+from toolkit.domain.gates.kind import Kind
+from toolkit.domain.registry.release_parts import Check
 from toolkit.planning.guard.kinds import SILENCE, fault_of_answer, norm, said_in
+
+if TYPE_CHECKING:
+    from toolkit.domain.replicas.answers import Answer
 
 # The kinds whose answer is a text, which a completion judges; see `change.gate`.
 TEXTS = (Kind.CHAT, Kind.COMPLETION)

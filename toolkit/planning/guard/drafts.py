@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from toolkit.domain.gates.golden import Expectation, Kind
+from toolkit.domain.gates.golden import Expectation
+from toolkit.domain.gates.kind import Kind
 from toolkit.planning.guard.expectations import fault_of
 from toolkit.planning.guard.kinds import Said
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 from toolkit.domain.excerpt import brief
-from toolkit.domain.gates.golden import Expectation, Fit, Fits, Kind, ToolCall
+from toolkit.domain.gates.golden import Expectation, Fit, Fits, ToolCall
+from toolkit.domain.gates.kind import Kind
 from toolkit.planning.guard.kinds import Said, cosine, norm
 
 # Models decline in English at the beginning of the first or the second sentence, after words of politeness. Other

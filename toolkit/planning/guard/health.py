@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from toolkit.domain.deployment.release import Release
-from toolkit.domain.gates.guard import Figure, GateResult, Tolerance, Verdict
-from toolkit.domain.replicas.probe import Vitals
+from toolkit.domain.gates.guard import Tolerance
+from toolkit.domain.gates.verdict import Figure, GateResult, Verdict
+from toolkit.domain.replicas.answers import Vitals
 from toolkit.planning.engines import engine_of
 
 GATE = "health"

@@ -8,12 +8,15 @@ import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toolkit.domain.bounds import ANSWER
-from toolkit.domain.gates.golden import Kind, ToolCall
+from toolkit.domain.gates.kind import Kind
 from toolkit.domain.outside import parse_mapping, shown
-from toolkit.domain.replicas.probe import Answer
+
+if TYPE_CHECKING:
+    from toolkit.domain.gates.golden import ToolCall
+    from toolkit.domain.replicas.answers import Answer
 
 # The OpenAI API, and for the order of documents the form of Jina's and Cohere's API, which engines share.
 PATHS: Mapping[Kind, str] = {
@@ -104,6 +107,8 @@ def _call(function: Mapping[str, Any]) -> ToolCall:
         arguments = json.loads(function.get("arguments") or "{}")
     except (ValueError, RecursionError):
         arguments = None
+    from toolkit.domain.gates.golden import ToolCall
+
     return ToolCall(_text(function["name"]), arguments if isinstance(arguments, dict) else {})
 
 

@@ -8,10 +8,12 @@ from typing import Any
 
 from toolkit.domain.bounds import ANSWER
 from toolkit.domain.deployment.release import Release
-from toolkit.domain.gates.golden import GoldenPrompt, Kind
-from toolkit.domain.gates.guard import Figure, GateResult, Shape, Verdict
+from toolkit.domain.gates.golden import GoldenPrompt
+from toolkit.domain.gates.guard import Shape
+from toolkit.domain.gates.kind import Kind
+from toolkit.domain.gates.verdict import Figure, GateResult, Verdict
 from toolkit.domain.outside import parse_mapping
-from toolkit.domain.replicas.probe import Answer
+from toolkit.domain.replicas.answers import Answer
 from toolkit.planning.guard.kinds import SILENCE
 
 GATE = "shape"

@@ -8,9 +8,10 @@ from statistics import median
 from typing import Any
 
 from toolkit.domain.deployment.release import Release
-from toolkit.domain.gates.golden import Kind
-from toolkit.domain.gates.guard import Figure, GateResult, Speed, Tolerance, Verdict
-from toolkit.domain.replicas.probe import Pair, PairsWanted, Times
+from toolkit.domain.gates.guard import Speed, Tolerance
+from toolkit.domain.gates.kind import Kind
+from toolkit.domain.gates.verdict import Figure, GateResult, Verdict
+from toolkit.domain.replicas.answers import Pair, PairsWanted, Times
 from toolkit.hostside.sequential import ErrorTest, RatioTest
 from toolkit.planning.engines import engine_of
 from toolkit.planning.guard.kinds import PATHS, SILENCE

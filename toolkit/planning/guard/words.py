@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from toolkit.domain.gates.guard import Guard, Unsure
+from toolkit.domain.gates.guard import Guard
+from toolkit.domain.gates.verdict import Unsure
 from toolkit.domain.quantity import format_seconds
 
 

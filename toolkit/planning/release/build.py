@@ -8,9 +8,10 @@ from toolkit.domain.deployment.release import Release, ReleaseAdapter, Span
 from toolkit.domain.engines.engine import EngineLock
 from toolkit.domain.files.capabilities import Capabilities
 from toolkit.domain.files.snapshot import Snapshot
-from toolkit.domain.gates.golden import Kind
+from toolkit.domain.gates.kind import Kind
 from toolkit.domain.hosts.facts import HostFacts
-from toolkit.domain.registry.model import Adapter, Check, Version
+from toolkit.domain.registry.model import Adapter, Version
+from toolkit.domain.registry.release_parts import Check
 from toolkit.errors import NothingSuitableError
 from toolkit.planning.engines import engine_named
 from toolkit.planning.release.capabilities import (

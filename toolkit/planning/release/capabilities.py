@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from toolkit.domain.files.capabilities import Capabilities, ModelFacts
-from toolkit.domain.gates.golden import Kind
+from toolkit.domain.gates.kind import Kind
 from toolkit.domain.registry.model import Version
 from toolkit.planning.engines import engine_named
 

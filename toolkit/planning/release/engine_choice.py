@@ -10,7 +10,8 @@ from toolkit.domain.engines.engine import EngineLock
 from toolkit.domain.engines.requirements import LockedPackage
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.quantity import format_size, stated_size
-from toolkit.domain.registry.model import EngineSpec, Version
+from toolkit.domain.registry.model import Version
+from toolkit.domain.registry.release_parts import EngineSpec
 from toolkit.errors import InputError, NothingSuitableError
 
 

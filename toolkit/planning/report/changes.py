@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from toolkit.domain.deployment.release import Deployment, Outcome
-from toolkit.domain.gates.guard import UNDER_TRAFFIC, GateRecord, Verdict
+from toolkit.domain.gates.verdict import UNDER_TRAFFIC, GateRecord, Verdict
 
 _WORST = {Verdict.FAILED: 2, Verdict.UNKNOWN: 1, Verdict.PASSED: 0}
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.files.capabilities import Capabilities
-from toolkit.domain.gates.golden import Kind
+from toolkit.domain.gates.kind import Kind
 from toolkit.errors import InputError
 from toolkit.planning.routing.names import claimed
 from toolkit.planning.routing.routes import LEAST, Alternate, Route, Routes, Sleep, Target

@@ -9,7 +9,7 @@ from typing import Any
 from toolkit.domain.bounds import ANSWER
 from toolkit.domain.clients.tally import ASLEEP
 from toolkit.domain.excerpt import brief
-from toolkit.domain.gates.golden import Kind
+from toolkit.domain.gates.kind import Kind
 from toolkit.domain.outside import parse_mapping
 from toolkit.errors import BusyError, HostError, InputError, RefusedError, ToolkitError
 from toolkit.planning.guard.kinds import PATHS

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from toolkit.adapters.distribution.port import Tree
 from toolkit.domain.deployment.plan import ENDS, Step, StepKind
 from toolkit.domain.deployment.release import Outcome, Release
-from toolkit.domain.gates.guard import GateResult, GuardPhase, Verdict
+from toolkit.domain.gates.verdict import GateResult, GuardPhase, Verdict
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.errors import ReleaseFailedError

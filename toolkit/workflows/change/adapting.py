@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit.domain.deployment.release import Release, ReleaseAdapter
 from toolkit.domain.gates.guard import AdapterReturn, Guard, PairedProbe
-from toolkit.domain.replicas.probe import Call
+from toolkit.domain.replicas.answers import Call
 from toolkit.errors import ReleaseFailedError
 from toolkit.planning.change.adapters import adapter_changes, internal_name
 from toolkit.planning.change.judged import adapter_probes

@@ -8,7 +8,7 @@ from typing import Any
 
 from toolkit.domain.engines.engine import EngineLock
 from toolkit.domain.hosts.facts import HostFacts
-from toolkit.domain.registry.model import EngineSpec
+from toolkit.domain.registry.release_parts import EngineSpec
 from toolkit.errors import InterruptionError, NothingSuitableError, ToolkitError
 from toolkit.planning.release.engine_choice import choose_lock, find_locks
 from toolkit.workflows.change.send import bring_engine

@@ -12,7 +12,7 @@ from toolkit.config.engine_locks import local_directory, lock_file_name, read_lo
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engines.engine import EngineLock
 from toolkit.domain.engines.requirements import LockedPackage, parse_requirements
-from toolkit.domain.registry.model import EngineSpec
+from toolkit.domain.registry.release_parts import EngineSpec
 from toolkit.errors import RefusedError, SourceError
 from toolkit.planning.engines import engine_named
 from toolkit.planning.engines.port import Missing

@@ -9,7 +9,8 @@ from typing import Any
 
 from toolkit.domain.deployment.plan import Plan, StepKind
 from toolkit.domain.deployment.release import Outcome, Release
-from toolkit.domain.gates.guard import GateResult, Guard
+from toolkit.domain.gates.guard import Guard
+from toolkit.domain.gates.verdict import GateResult
 from toolkit.domain.hosts.facts import HostFacts, SlotFacts
 from toolkit.errors import InputError, RefusedError, ReleaseFailedError, ToolkitError
 from toolkit.planning.change.adapters import adapter_changes

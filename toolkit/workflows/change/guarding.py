@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toolkit.domain.deployment.plan import Step
 from toolkit.domain.deployment.release import Deployment, Release
-from toolkit.domain.gates.guard import (
-    AdapterReturn,
+from toolkit.domain.gates.verdict import (
     GateRecord,
     GateResult,
-    Guard,
     GuardPhase,
-    PairedProbe,
     Unsure,
     Verdict,
     figure_words,
@@ -25,6 +22,9 @@ from toolkit.errors import HostError, ReleaseFailedError
 from toolkit.planning.change.judged import adapter_order, guard_of, guard_order
 from toolkit.workflows.guard.files import passed_prompts
 from toolkit.workflows.tools import Tools
+
+if TYPE_CHECKING:
+    from toolkit.domain.gates.guard import AdapterReturn, Guard, PairedProbe
 
 # Seconds between two lines of progress.
 _EACH = 10

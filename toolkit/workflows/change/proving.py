@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from toolkit.domain.deployment.release import Release, ReleaseAdapter
-from toolkit.domain.gates.guard import GateResult, Guard
+from toolkit.domain.gates.guard import Guard
+from toolkit.domain.gates.verdict import GateResult
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.registry.model import Version
 from toolkit.errors import ReleaseFailedError

@@ -16,7 +16,7 @@ from toolkit.domain.deployment.release import (
 )
 from toolkit.domain.hosts.facts import RECORD, FleetFacts, HostFacts, left_record
 from toolkit.domain.hosts.fleet import Host
-from toolkit.domain.registry.model import DEFAULT_HOLD
+from toolkit.domain.registry.release_parts import DEFAULT_HOLD
 from toolkit.planning.change.judged import baking, guard_of, is_unjudged
 from toolkit.planning.change.keeping import undone_in_turn
 from toolkit.planning.change.recovery import Recovery, plan_recovery, until_returned

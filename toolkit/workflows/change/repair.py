@@ -9,7 +9,7 @@ from typing import Any
 
 from toolkit.adapters.hosts.ways import REPAIR
 from toolkit.domain.clients.keys import KeyRing
-from toolkit.domain.gates.guard import GateResult, Verdict
+from toolkit.domain.gates.verdict import GateResult, Verdict
 from toolkit.domain.hosts.facts import FleetFacts, HostFacts
 from toolkit.domain.hosts.failures import joined
 from toolkit.errors import HostError, ToolkitError

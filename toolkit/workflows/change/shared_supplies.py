@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toolkit.adapters.distribution.port import Report, Tree
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.files.snapshot import FileDigest
 from toolkit.domain.hosts.fleet import Host
-from toolkit.domain.registry.model import Version
 from toolkit.errors import ToolkitError
 from toolkit.workflows.change.rendezvous import Rendezvous
 from toolkit.workflows.tools import Say, SnapshotFiles, Tools
+
+if TYPE_CHECKING:
+    from toolkit.domain.registry.model import Version
 
 
 class SharedSupplies:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from toolkit.domain.deployment.release import Release
-from toolkit.domain.gates.guard import Guard
-from toolkit.domain.registry.model import Version
 from toolkit.workflows.tools import Timing
+
+if TYPE_CHECKING:
+    from toolkit.domain.gates.guard import Guard
+    from toolkit.domain.registry.model import Version
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from toolkit.domain.gates.golden import Kind
+from toolkit.domain.gates.kind import Kind
 from toolkit.errors import InputError
 from toolkit.planning.change.deploy import Wanted
 from toolkit.planning.change.rollback import Past, former_releases

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.gates.guard import GateRecord, GuardPhase
+from toolkit.domain.gates.verdict import GateRecord, GuardPhase
 from toolkit.domain.hosts.facts import FleetFacts, GuardFacts, HostFacts
 from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import BusyError, HostError, InputError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.gates.golden import Kind
+from toolkit.domain.gates.kind import Kind
 from toolkit.domain.hosts.facts import FleetFacts, SlotFacts
 from toolkit.errors import InputError
 from toolkit.planning.guard.kinds import fault_of_answer

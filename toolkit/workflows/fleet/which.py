@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from toolkit.adapters.door.door import Door
 from toolkit.domain.gates.golden import Fits, GoldenPrompt
-from toolkit.domain.replicas.probe import Answer
+from toolkit.domain.replicas.answers import Answer
 from toolkit.errors import HostError
 from toolkit.planning.economics.which import PromptResults
 from toolkit.planning.guard.expectations import fault_of

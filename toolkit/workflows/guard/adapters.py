@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from toolkit.domain.deployment.release import Release, ReleaseAdapter
-from toolkit.domain.gates.guard import GateResult, Guard
+from toolkit.domain.gates.guard import Guard
+from toolkit.domain.gates.verdict import GateResult
 from toolkit.workflows.guard.gates import run_gates
 from toolkit.workflows.guard.replicas import Place
 from toolkit.workflows.tools import Tools

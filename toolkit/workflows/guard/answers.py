@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from toolkit.domain.gates.golden import GoldenPrompt
-from toolkit.domain.gates.guard import Answers, GateResult, Verdict
+from toolkit.domain.gates.guard import Answers
+from toolkit.domain.gates.verdict import GateResult, Verdict
 from toolkit.planning.guard.answers import GATE, PromptPair, judge_answers
 from toolkit.planning.guard.expectations import fault_of
 from toolkit.planning.guard.kinds import Said, fault_of_answer, said_in

@@ -7,9 +7,10 @@ from functools import partial
 from typing import Any
 
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.gates.golden import Kind
-from toolkit.domain.gates.guard import Benchmarks, GateResult, Score, Verdict
-from toolkit.domain.replicas.probe import Answer
+from toolkit.domain.gates.guard import Benchmarks, Score
+from toolkit.domain.gates.kind import Kind
+from toolkit.domain.gates.verdict import GateResult, Verdict
+from toolkit.domain.replicas.answers import Answer
 from toolkit.errors import InputError, SourceError
 from toolkit.planning.guard.benchmarks import GATE, judge
 from toolkit.workflows.guard.replicas import Gating, Place

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.deployment.release import Release, ReleaseAdapter
-from toolkit.domain.gates.golden import Kind
-from toolkit.domain.registry.model import Check
+from toolkit.domain.gates.kind import Kind
+from toolkit.domain.registry.release_parts import Check
 from toolkit.planning.change.gate import gate_fault, gate_payload
 from toolkit.planning.guard.checks import TEXTS, check_fault, check_payload
 from toolkit.planning.guard.kinds import PATHS

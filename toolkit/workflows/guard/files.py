@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from toolkit.domain.gates.golden import Fits, GoldenPrompt
-from toolkit.domain.gates.guard import Guard
 from toolkit.errors import InputError
+
+if TYPE_CHECKING:
+    from toolkit.domain.gates.golden import Fits, GoldenPrompt
+    from toolkit.domain.gates.guard import Guard
 
 
 def check_files(guard: Guard) -> None:

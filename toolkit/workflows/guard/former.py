@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.gates.golden import GoldenPrompt, Kind
+from toolkit.domain.gates.golden import GoldenPrompt
 from toolkit.domain.gates.guard import Guard
-from toolkit.domain.replicas.probe import Answer
+from toolkit.domain.gates.kind import Kind
+from toolkit.domain.replicas.answers import Answer
 from toolkit.planning.guard.shape import questions_of
 from toolkit.workflows.guard.files import prompts_of
 from toolkit.workflows.guard.replicas import Place, ask, question_key

@@ -8,7 +8,8 @@ from dataclasses import replace
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.adapters.matching.matching import matching
 from toolkit.domain.excerpt import brief
-from toolkit.domain.gates.guard import GateResult, Guard, Unsure, Verdict
+from toolkit.domain.gates.guard import Guard
+from toolkit.domain.gates.verdict import GateResult, Unsure, Verdict
 from toolkit.workflows.guard.answers import answers_gate
 from toolkit.workflows.guard.benchmarks import benchmarks_gate
 from toolkit.workflows.guard.files import read_prompts

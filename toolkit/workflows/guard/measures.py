@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.gates.guard import GateResult
-from toolkit.domain.replicas.probe import Pair, Vitals
+from toolkit.domain.gates.verdict import GateResult
+from toolkit.domain.replicas.answers import Pair, Vitals
 from toolkit.planning.guard import speed
 from toolkit.planning.guard.health import Watched, judge
 from toolkit.workflows.guard.replicas import Gating, Place

@@ -10,9 +10,10 @@ from typing import Any
 
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.deployment.release import Release
-from toolkit.domain.gates.golden import Fits, GoldenPrompt, Kind
+from toolkit.domain.gates.golden import Fits, GoldenPrompt
 from toolkit.domain.gates.guard import Guard
-from toolkit.domain.replicas.probe import Answer, Vitals
+from toolkit.domain.gates.kind import Kind
+from toolkit.domain.replicas.answers import Answer, Vitals
 from toolkit.errors import HostError, InputError
 from toolkit.planning.guard.kinds import PATHS
 from toolkit.workflows.tools import Say, Scores

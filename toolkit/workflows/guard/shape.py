@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.gates.guard import GateResult, Verdict
+from toolkit.domain.gates.verdict import GateResult, Verdict
 from toolkit.planning.guard.kinds import fault_of_answer
 from toolkit.planning.guard.shape import GATE, Question, judge_shape, keys_of, questions_of
 from toolkit.workflows.guard.replicas import Gating, Place, ask

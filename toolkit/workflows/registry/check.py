@@ -16,8 +16,8 @@ from toolkit.config.registry.reading import (
 )
 from toolkit.config.yaml_text import Where
 from toolkit.domain.files.snapshot import content_revision
-from toolkit.domain.gates.golden import Kind
 from toolkit.domain.gates.guard import Guard
+from toolkit.domain.gates.kind import Kind
 from toolkit.domain.registry.model import LocalSource, Policy, Registry, Version, parts_of
 from toolkit.errors import InputError, SourceError
 from toolkit.planning.guard.checks import TEXTS

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from toolkit.adapters.audit.log import AuditLog
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.gates.guard import GateResult, Verdict
+from toolkit.domain.gates.verdict import GateResult, Verdict
 from toolkit.domain.trail.audit import Event, Head, plan_digest, release_digest
 from toolkit.domain.trail.discretion import without_secrets
 from toolkit.domain.trail.notice import Notice

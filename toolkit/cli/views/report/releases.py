@@ -19,7 +19,7 @@ from toolkit.cli.views.report.parts import (
     section,
     when,
 )
-from toolkit.domain.gates.guard import Verdict
+from toolkit.domain.gates.verdict import Verdict
 from toolkit.domain.quantity import format_seconds
 from toolkit.planning.report.changes import Change, Ending, GateSummary
 from toolkit.planning.report.findings import Findings
