@@ -196,7 +196,8 @@ def test_a_change_that_was_cut_short_is_ended_in_its_slot(case: str) -> None:
 def test_a_replica_that_crashed_meanwhile_is_replaced_as_after_any_failure() -> None:
     facts = host(slot("blue", NEW, weight=100, well=False, process=ProcessState.FAILED))
     found = plan_recovery(open_change("adapt"), OLD, facts, may_complete=False)
-    assert kinds(found.steps) == ["stop blue", "start green", "gate green", "shift green"]
+    wanted = ["hold blue", "stop blue", "start green", "gate green", "shift green"]
+    assert kinds(found.steps) == wanted
 
 
 def test_files_of_an_adapter_that_are_gone_are_drift() -> None:
