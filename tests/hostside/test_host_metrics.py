@@ -83,6 +83,16 @@ def test_slots_and_their_releases(root: Path) -> None:
     assert len([name for name in found if name.startswith("toolkit_slot_weight")]) == 2
 
 
+def test_a_slot_whose_engine_is_another_hosts_is_told(root: Path) -> None:
+    follows = 'toolkit_slot_follows{model="tiny",slot="blue"}'
+    span = root / "slots" / "tiny-blue" / "span.json"
+    assert follows not in told(root)
+    span.write_text('{"rank": 0}')
+    assert follows not in told(root)
+    span.write_text('{"rank": 1}')
+    assert told(root)[follows] == 1
+
+
 def test_the_slots_of_a_model_that_sleeps_on_this_host(root: Path) -> None:
     """The other host has it awake: models that share devices in turn sleep on some hosts only."""
     targets = (Target("blue", 8100, 0, *ALPHA, asleep="serving"), Target("blue", 8100, 100, *BETA))

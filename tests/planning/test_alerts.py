@@ -217,6 +217,13 @@ CASES: dict[str, tuple[Series, float, set[tuple[str, str]]]] = {
         {host("model_standbys", 'model="tiny"'): "0x90", host("slot_weight", BLUE): "100x90"},
         80, {("ToolkitNoStandby", TICKET)},
     ),
+    "nothing stands by for a replica over two hosts": (
+        {
+            host("model_standbys", 'model="tiny"'): "0x90", host("slot_weight", BLUE): "100x90",
+            host("slot_weight", BLUE, "beta"): "100x90", host("slot_follows", BLUE, "beta"): "1x90",
+        },
+        80, {("ToolkitNoStandby", TICKET)},
+    ),
     "another host serves as well": (
         {
             host("model_standbys", 'model="tiny"'): "0x90", host("slot_weight", BLUE): "100x90",

@@ -39,6 +39,7 @@ _NAMES = {
     "toolkit_host_written_timestamp_seconds": "When the watch wrote these figures.",
     "toolkit_slot_info": "The release in a slot of this host.",
     "toolkit_slot_weight": "The weight of a slot of this host in its model's traffic.",
+    "toolkit_slot_follows": "Whether another host that runs a slot's replica together with this one has its engine.",
     "toolkit_slot_share": "The part of a model's requests that a canary gets.",
     "toolkit_slot_standby": "Whether a slot of this host stands by.",
     "toolkit_slot_asleep": "Whether a slot of this host sleeps or wakes.",
@@ -132,6 +133,8 @@ def _slots(root: str) -> Iterator[_Sample]:
             "version": str(release.get("version", "")),
         }
         yield "toolkit_slot_info", {**labels, **told}, 1.0
+        if not slot_manifest.leads(root, program):
+            yield "toolkit_slot_follows", labels, 1.0
         at = hang.recorded(root, program).get("at")
         if isinstance(at, (int, float)):
             yield "toolkit_slot_hung_timestamp_seconds", labels, float(at)

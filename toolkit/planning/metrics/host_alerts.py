@@ -81,7 +81,8 @@ def _standbys() -> list[Alert]:
         Alert(
             "ToolkitNoStandby",
             "max by (model) (toolkit_model_standbys) == 0"
-            " and on (model) count by (model) (toolkit_slot_weight > 0) == 1",
+            # The hosts that run one replica together are one.
+            f" and on (model) count by (model) ((toolkit_slot_weight > 0) unless {_SLOT} toolkit_slot_follows) == 1",
             "1h",
             TICKET,
             "{{ $labels.model }} has one replica and no standby: nothing takes over",
