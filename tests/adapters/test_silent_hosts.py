@@ -93,3 +93,14 @@ def test_an_interruption_does_not_wait_for_the_placing_of_the_hosts_side(
         host.ask("observe", label="gpu1")
     assert time.monotonic() - began < 30
     timer.join()
+
+
+@pytest.mark.timeout(60)
+def test_a_host_that_takes_the_archive_slowly_gets_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "RUN_SECONDS", 60.0)
+    text = f'#!/bin/sh\ncase "$*" in *mktemp*) sleep 1; exec cat >{tmp_path}/got;; esac\nexit 1\n'
+    host = client_of(text, tmp_path, monkeypatch)
+    host._way.place(time.sleep)
+    assert (tmp_path / "got").read_bytes() == ssh._archive()

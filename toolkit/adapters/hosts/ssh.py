@@ -10,6 +10,7 @@ import hashlib
 import io
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -166,21 +167,23 @@ def _run_once(
     argv: Sequence[str], text: bytes, sleep: Callable[[float], None]
 ) -> subprocess.CompletedProcess[bytes]:
     until, pipe = time.monotonic() + RUN_SECONDS, subprocess.PIPE
-    with subprocess.Popen(
-        argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
-    ) as process:
-        try:
-            while True:
-                try:
-                    out, words = process.communicate(text, _TICK_SECONDS)
-                    return subprocess.CompletedProcess(argv, process.returncode, out, words)
-                except subprocess.TimeoutExpired:
-                    if time.monotonic() > until:
-                        words = f"it did not answer within {RUN_SECONDS:.0f} s".encode()
-                        return subprocess.CompletedProcess(argv, _NO_CONNECTION, b"", words)
-                    sleep(0)
-        finally:
-            process.kill()
+    process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
+    said: list[tuple[bytes, bytes]] = []
+    # In a thread: the library's own time limit loses the rest of what is to be sent.
+    talk = threading.Thread(target=lambda: said.append(process.communicate(text)), daemon=True)
+    talk.start()
+    try:
+        while True:
+            talk.join(_TICK_SECONDS)
+            if said:
+                return subprocess.CompletedProcess(argv, process.returncode, *said[0])
+            if time.monotonic() > until:
+                words = f"it did not answer within {RUN_SECONDS:.0f} s".encode()
+                return subprocess.CompletedProcess(argv, _NO_CONNECTION, b"", words)
+            sleep(0)
+    finally:
+        process.kill()
+        talk.join(_TICK_SECONDS)
 
 
 @functools.cache
