@@ -49,7 +49,13 @@ def run(command: list[str], environment: dict[str, str] | None = None) -> None:
     done = subprocess.run(
         command,
         # The machine's certificates, as pip has them: an index may be a mirror with a certificate of its own.
-        env={**os.environ, "UV_SYSTEM_CERTS": "true", **(environment or {})},
+        # Modules that no command loads need not be compiled.
+        env={
+            **os.environ,
+            "UV_SYSTEM_CERTS": "true",
+            "PIP_COMPILE": "0",
+            **(environment or {}),
+        },
         capture_output=True,
         text=True,
         timeout=240,
