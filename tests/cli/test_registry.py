@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -104,6 +106,29 @@ def test_init_writes_the_registry_that_other_commands_read(
     assert desk("list").code == 0
     assert (desk.place / "mine.yaml").read_text() == shipped_text(REGISTRY)
     assert not desk.file.exists()
+
+
+@pytest.mark.parametrize("name", [REGISTRY, SCHEMA])
+@pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_an_init_that_is_cut_short_leaves_nothing_that_the_next_one_would_not_overwrite(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, fault: BaseException, name: str
+) -> None:
+    def broken(path: Path, *given: Any, **more: Any) -> Any:
+        if given != ("x",) or path.name != name:
+            return whole(path, *given, **more)
+        path.touch()
+        file = MagicMock()
+        file.__enter__().write.side_effect = fault
+        file.__exit__.return_value = False
+        return file
+
+    whole = Path.open
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", broken)
+        assert desk("init").code in (2, 130)
+    assert not desk.file.exists()
+    assert not (desk.place / SCHEMA).exists()
+    assert desk("init").code == 0
 
 
 def test_no_hint_about_an_empty_registry_leads_back_to_the_same_error(desk: Desk) -> None:

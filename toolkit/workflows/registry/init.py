@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
 
@@ -13,7 +14,7 @@ def write_shipped(path: Path) -> tuple[Path, ...]:
     """Write the shipped registry as `path` and its JSON Schema beside it; return the paths that were written.
 
     A schema that is there already with the same text stays. Raises InputError where the registry or another schema is
-    there, and then writes neither, and where a file cannot be written.
+    there, and where a file cannot be written; then it leaves neither, also where it is interrupted.
     """
     texts = {path: shipped_text(REGISTRY), path.with_name(SCHEMA): shipped_text(SCHEMA)}
     if _is_there(path):
@@ -29,9 +30,23 @@ def write_shipped(path: Path) -> tuple[Path, ...]:
                 hint=f"move it away, then {of_registry('toolkit registry init', path)}",
             )
         del texts[schema]
+    made: list[Path] = []
+    try:
+        _write(texts, made)
+    except BaseException:
+        # A part of a registry would be taken for one, and the next try would not overwrite it.
+        for each in made:
+            each.unlink(missing_ok=True)
+        raise
+    return tuple(texts)
+
+
+def _write(texts: Mapping[Path, str], made: list[Path]) -> None:
+    """Write new files; `made` gets each as soon as it is there."""
     for each, text in texts.items():
         try:
             with each.open("x", encoding="utf-8") as file:
+                made.append(each)
                 file.write(text)
         except FileNotFoundError:
             raise InputError(
@@ -43,7 +58,6 @@ def write_shipped(path: Path) -> tuple[Path, ...]:
                 f"{each} cannot be written: {error.strerror}",
                 hint="check the directory's permissions",
             ) from None
-    return tuple(texts)
 
 
 def _is_there(path: Path) -> bool:
