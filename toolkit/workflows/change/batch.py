@@ -105,6 +105,7 @@ class Rollout:
             self._change((), more=False)
         except (ToolkitError, KeyboardInterrupt):
             self._give_up(unreached)
+            self._complete(list(self._late))
             self._end_passed()
             raise
         self._give_up(unreached)
@@ -172,6 +173,7 @@ class Rollout:
         if not batch and not late:
             return
         meeting = one_change_of_routes(next(iter(self._tools.values())).routers, len(batch))
+        later: dict[str, tuple[Act, list[Step]]] = {}
 
         def change(name: str) -> None:
             tools = replace(self._tools[name], routers=RendezvousRouters(meeting))
@@ -180,7 +182,8 @@ class Rollout:
             act = self._act(name, tools)
             try:
                 act.perform(steps[:count], steps[count:])
-                self._late[name] = (act, steps[count:])
+                if left := steps[count:]:
+                    later[name] = (act, left)
             finally:
                 meeting.leave()
 
@@ -202,13 +205,20 @@ class Rollout:
         # Their release has passed, whoever interrupts the next batch.
         cut = [name for name in late if isinstance(failed.get(name), InterruptionError)]
         failed = {name: error for name, error in failed.items() if name not in cut}
-        self._judge(batch, [name for name in late if name not in cut], failed)
+        self._judge(batch, [name for name in late if name not in cut], failed, later)
         self._complete(cut)
 
     def _judge(
-        self, batch: Sequence[str], late: Sequence[str], failed: Mapping[str, ToolkitError]
+        self,
+        batch: Sequence[str],
+        late: Sequence[str],
+        failed: Mapping[str, ToolkitError],
+        later: Mapping[str, tuple[Act, list[Step]]],
     ) -> None:
-        """Undo the hosts that `failed`, and their whole batch where too many did; end those that have no step left."""
+        """Undo the hosts that `failed`, and their whole batch where too many did; end those that have no step left.
+
+        Hosts of the batch take the steps in `later` beside the next one.
+        """
         causes = {name: e for name, e in failed.items() if not isinstance(e, CalledOffError)}
         self._failures.update(causes)
         whole_batch = bool(failed) and len(self._failures) > self._allowed
@@ -216,7 +226,7 @@ class Rollout:
         live = [name for name in batch if name not in undone]
         for name in live:
             self._keeping.joined(name)
-        self._late = {name: self._late[name] for name in live if self._late[name][1]}
+        self._late = {name: later[name] for name in live if name in later}
         done = [n for n in (*late, *live) if n not in undone and n not in self._late]
         # A release that proves no good on a later host has proven it for the earlier ones, too.
         proving = [name for name in done if is_declared(self._plan.plans[name])]
@@ -283,8 +293,13 @@ class Rollout:
         """End the deployments of hosts that had the release already when this command was interrupted."""
         for name in names:
             deployment, release = self._open.pop(name), self._plan.plans[name].release
-            done = complete(self._tools[name], deployment, "interrupted", self._order.timing)
-            words = f"live: {release.title}" if done.completes and release else "restored"
+            try:
+                done = complete(self._tools[name], deployment, "interrupted", self._order.timing)
+            except ToolkitError as error:
+                why = own_words(name, error.message)
+                words = f"not ended: {why}; the next command completes or undoes it"
+            else:
+                words = f"live: {release.title}" if done.completes and release else "restored"
             self._states[name] = HostState(words, deployment)
 
     def _end_passed(self) -> None:
