@@ -31,7 +31,9 @@ os.environ.pop("COLUMNS", None)
 
 # The files of a group share what exists once at a time or takes long to make: one worker runs them all.
 GROUPS = (
-    # the host that is this machine with its engines, in the main job's order: `prune` finds no former engine in use
+    # Real vLLM: its processes ask for the processor all the time, so that replicas of two files at once, on two
+    # processors, came to a token in seconds. First the host that is this machine, in the main job's order: `prune`
+    # finds no former engine in use.
     (
         "tests/system/test_main_job.py",
         "tests/system/test_main_job_clients.py",
@@ -40,9 +42,6 @@ GROUPS = (
         "tests/system/test_use_former.py",
         "tests/system/test_main_job_prune.py",
         "tests/system/test_kinds.py",
-    ),
-    # several replicas of real vLLM, which take gigabytes
-    (
         "tests/system/test_fleet_vllm.py",
         "tests/system/test_fleet_vllm_span.py",
         "tests/system/test_use.py",
@@ -64,11 +63,10 @@ GROUPS = (
 # What takes longest comes first, so that no worker begins with it when the others have nothing left.
 FIRST = (
     *GROUPS[0],
-    *GROUPS[1],
     "tests/system/test_fleet_job.py",
     "tests/walk/test_fleet.py",
     "tests/system/test_fleet_adapters.py",
-    *GROUPS[2],
+    *GROUPS[1],
     "tests/system/test_fleet_span.py",
     "tests/walk/test_operations.py",
     "tests/walk/test_readme.py",
