@@ -56,6 +56,11 @@ class Said(NamedTuple):
     out: str
     err: str
 
+    @property
+    def remarks(self) -> str:
+        """Standard error before it was folded to the terminal's width: what goes on in a further line stands deeper."""
+        return self.err.replace("\n    ", " ")
+
     def json(self) -> Any:
         return json.loads(self.out)
 

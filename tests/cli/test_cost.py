@@ -271,7 +271,7 @@ def test_readings_that_count_for_nothing_are_named(office: Prompt) -> None:
     (office.place / "meter.csv").write_text("at,host,kwh\n" + "".join(lines))
     said = office("cost", "--no-hosts", *days, "--readings", "meter.csv")
     assert said.code == 0
-    assert [line for line in said.err.splitlines() if "readings" in line] == [
+    assert [line for line in said.remarks.splitlines() if "readings" in line] == [
         "gpu2 has readings, and is not `metered` in the file of costs: they count for nothing",
         "gpu9 has readings, and no price in the file of costs: they count for nothing",
     ]

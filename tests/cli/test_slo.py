@@ -251,7 +251,7 @@ def test_a_prometheus_without_figures_leaves_those_of_the_hosts(
     assert said.code == 0
     assert "99.7 %" in said.out and "figures from the hosts" in said.out
     words = {"away": "does not answer", "empty": "has counts of no host in the last 7 days"}[why]
-    assert words in said.err
+    assert words in said.remarks
     assert words in json.loads(fleet.prompt("slo", "--json").out)["why_not_prometheus"]
 
 

@@ -183,8 +183,8 @@ def test_a_host_that_is_away_is_named_and_fails_nothing(fleet: Fleet) -> None:
     fleet.world.hosts["gpu2"].use = away  # type: ignore[method-assign]
     said = fleet.prompt("usage")
     assert said.code == 0
-    assert " ".join(said.err.split()) == (
-        "gpu2: not reached, so its newest use is not in here: gpu2 does not answer on port 22"
+    assert said.remarks == (
+        "gpu2: not reached, so its newest use is not in here: gpu2 does not answer on port 22\n"
     )
     assert fleet("usage").json()["unreachable"] == {"gpu2": "gpu2 does not answer on port 22"}
 

@@ -138,7 +138,7 @@ def test_a_release_that_failed_and_has_nothing_beside_it_is_not_live(
     said = fleet.prompt("watch", "tiny")
     assert said.code == 8
     words = "tiny #2 (v2) failed on gpu1, and no other replica can take its traffic: it is slow"
-    assert words in " ".join(said.err.split())
+    assert words in said.remarks
     # The next change restores what served before.
     fleet.world.deploy(release(1, memory=15 * GB))
     assert each_serves(fleet.world) == {"v1"}

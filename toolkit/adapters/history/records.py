@@ -7,15 +7,15 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from toolkit.adapters.history.database import Row
-from toolkit.domain.clients.use import UseRun
 from toolkit.domain.deployment.release import Deployment, Outcome, Release, StepRecord
 from toolkit.domain.gates.verdict import GateRecord, GateResult
 from toolkit.domain.replicas.start import StartRecord
 
 if TYPE_CHECKING:
+    from toolkit.domain.clients.use import UseRun
     from toolkit.domain.engines.fit import FitRecord
 
-Record = TypeVar("Record", Deployment, StepRecord, "FitRecord", GateRecord, StartRecord, UseRun)
+Record = TypeVar("Record", Deployment, StepRecord, "FitRecord", GateRecord, StartRecord, "UseRun")
 
 
 def step_of(row: Row) -> StepRecord:
