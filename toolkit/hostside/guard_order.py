@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from math import isfinite
 
 import deployment_lock
 import processes
@@ -24,6 +23,7 @@ import router_files
 from directory import Directory, make_own, read_text
 from documents import mapping
 from guard_names import COPY, FOUND, GUARD, ORDER, WISH, name_of
+from guard_state import is_number
 from wire import Document
 
 SHARE, BAKE = "share", "bake"
@@ -339,14 +339,10 @@ def _is_of_kinds(order: Document) -> bool:
     tolerance, probes = order.get("tolerance", {}), order.get("probes", [])
     return (
         all(isinstance(order.get(name, ""), str) for name in _MORE_WORDS)
-        and all(_is_number(order.get(name, 0)) for name in _NUMBERS)
+        and all(is_number(order.get(name, 0)) for name in _NUMBERS)
         and isinstance(tolerance, dict)
-        and all(map(_is_number, tolerance.values()))
+        and all(map(is_number, tolerance.values()))
         and isinstance(probes, list)
         and all(isinstance(each, dict) for each in probes)
         and isinstance(order.get("adapters") or {}, dict)
     )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)

@@ -1,4 +1,4 @@
-"""Whether a guard can go on from the state in its file, which an editor or another toolkit may have written."""
+"""Whether a guard can go on from the values in its files, which an editor or another toolkit may have written."""
 
 from __future__ import annotations
 
@@ -34,4 +34,9 @@ def is_like(found: Any, made: Any) -> bool:
         return isinstance(found, type(made))
     if found is None:
         return made is None
-    return isinstance(found, (int, float)) and not isinstance(found, bool) and isfinite(found)
+    return is_number(found)
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a number that can be computed with: no truth value, not infinite, not NaN."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
