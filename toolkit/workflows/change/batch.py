@@ -32,7 +32,7 @@ from toolkit.workflows.change.recover import complete, undo
 from toolkit.workflows.change.rendezvous import RendezvousRouters, one_change_of_routes
 from toolkit.workflows.change.retire import retire
 from toolkit.workflows.change.routers import missed
-from toolkit.workflows.change.send import travels
+from toolkit.workflows.change.send import coming
 from toolkit.workflows.change.shared_supplies import SharedSupplies
 from toolkit.workflows.change.subject import Change
 from toolkit.workflows.change.wanted import Order
@@ -137,7 +137,13 @@ class Rollout:
         busy = [name for name in names if steps[name]]
         if not busy:
             return
-        supplies = SharedSupplies(self._tools[busy[0]], {name: self._coming(name) for name in busy})
+        supplies = SharedSupplies(
+            self._tools[busy[0]],
+            {
+                name: coming(self._tools[name].host.host, self._plan.plans[name], self._facts[name])
+                for name in busy
+            },
+        )
 
         def prepare(name: str) -> None:
             tools = replace(
@@ -376,20 +382,6 @@ class Rollout:
             for tools, plan in plans
             if plan.release and any(step.kind is StepKind.START for step in plan.steps)
         ]
-
-    def _coming(self, name: str) -> list[tuple[str, str]]:
-        """Return kind and name of the trees that must be sent to the host."""
-        plan, host = self._plan.plans[name], self._tools[name].host.host
-        kinds = {step.kind for step in plan.steps}
-        release, found = plan.release, []
-        if release is None or not travels(host):
-            return []
-        if StepKind.INSTALL_ENGINE in kinds and release.engine not in self._facts[name].engines:
-            found.append(("wheelhouse", release.engine))
-        if StepKind.DISTRIBUTE in kinds:
-            lacking = [p for p in release.parts if p.snapshot not in self._facts[name].snapshots]
-            found += [("snapshots", part.snapshot) for part in lacking]
-        return found
 
 
 def _steps(plan: Plan, *, preparing: bool) -> list[Step]:

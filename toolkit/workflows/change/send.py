@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from toolkit.adapters.distribution.port import Progress, Tree
+from toolkit.domain.deployment.plan import Plan, StepKind
+from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.quantity import format_size
 from toolkit.errors import HostError, IntegrityError, InterruptionError, ToolkitError
@@ -74,6 +76,20 @@ def installing(tools: Tools, engine: str) -> Iterator[None]:
 def travels(host: Host) -> bool:
     """Whether files for the host cross a network."""
     return host.connection != "local"
+
+
+def coming(host: Host, plan: Plan, facts: HostFacts) -> list[tuple[str, str]]:
+    """Return kind and name of the trees that a plan needs sent to its host."""
+    kinds = {step.kind for step in plan.steps}
+    release, found = plan.release, []
+    if release is None or not travels(host):
+        return []
+    if StepKind.INSTALL_ENGINE in kinds and release.engine not in facts.engines:
+        found.append(("wheelhouse", release.engine))
+    if StepKind.DISTRIBUTE in kinds:
+        lacking = [part for part in release.parts if part.snapshot not in facts.snapshots]
+        found += [("snapshots", part.snapshot) for part in lacking]
+    return found
 
 
 def progress(say: Say, clock: Callable[[], float]) -> Callable[[Progress], None]:
