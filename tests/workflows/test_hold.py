@@ -69,6 +69,14 @@ def test_a_plan_promises_no_wait_while_a_host_that_does_not_answer_has_traffic(
     world.history.close()
 
 
+def swapping(tmp_path: Path, count: int) -> World:
+    """Return a fleet that serves version 1, whose hosts change at once and have room for one replica each."""
+    world = World(tmp_path, count)
+    world.limits = Limits(serial=count, keep=0)
+    world.deploy(release(1, memory=LARGE))
+    return world
+
+
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize(
     ("moment", "serves"),
@@ -82,9 +90,7 @@ def test_a_plan_promises_no_wait_while_a_host_that_does_not_answer_has_traffic(
 def test_a_former_replica_that_still_runs_serves_again(
     tmp_path: Path, count: int, moment: str, serves: bool
 ) -> None:
-    world = World(tmp_path, count)
-    world.limits = Limits(serial=count, keep=0)
-    world.deploy(release(1, memory=LARGE))
+    world = swapping(tmp_path, count)
     world.raise_at(moment, Killed)
     with pytest.raises(Killed):
         world.deploy(release(2, memory=LARGE))
@@ -107,9 +113,7 @@ def test_a_former_replica_that_still_runs_serves_again(
 def test_requests_wait_while_the_former_release_of_a_failed_swap_starts_again(
     tmp_path: Path, count: int, cut: bool
 ) -> None:
-    world = World(tmp_path, count)
-    world.limits = Limits(serial=count, keep=0)
-    world.deploy(release(1, memory=LARGE))
+    world = swapping(tmp_path, count)
     new = replace(release(2, memory=LARGE), hold=300.0)
     seen: list[tuple[int, bool]] = []
 
@@ -147,9 +151,7 @@ def test_requests_wait_while_the_former_release_of_a_failed_swap_starts_again(
 def test_requests_wait_again_once_a_later_command_starts_what_a_killed_swap_had_stopped(
     tmp_path: Path, count: int
 ) -> None:
-    world = World(tmp_path, count)
-    world.limits = Limits(serial=count, keep=0)
-    world.deploy(release(1, memory=LARGE))
+    world = swapping(tmp_path, count)
     world.raise_at("wait tiny-green", Killed)
     with pytest.raises(Killed):
         world.deploy(release(2, memory=LARGE))
@@ -174,9 +176,7 @@ def test_requests_wait_again_once_a_later_command_starts_what_a_killed_swap_had_
 def test_requests_wait_in_a_rollback_for_as_long_as_they_did_in_the_upgrade(
     tmp_path: Path, count: int
 ) -> None:
-    world = World(tmp_path, count)
-    world.limits = Limits(serial=count, keep=0)
-    world.deploy(release(1, memory=LARGE))
+    world = swapping(tmp_path, count)
     world.deploy(replace(release(2, memory=LARGE), hold=300.0))
     held: list[int] = []
 
