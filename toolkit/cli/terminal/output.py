@@ -21,7 +21,7 @@ def require_one_form(*, csv: bool, json: bool) -> None:
 
 def say(text: str = "") -> None:
     """Print lines of the result to standard output, folded between words where the terminal is narrower."""
-    say_whole(folded(text, terminal_width()))
+    say_whole(folded_text(text, terminal_width()))
 
 
 def say_whole(text: str) -> None:
@@ -38,10 +38,10 @@ def say_file(text: str) -> None:
 
 def note(text: str) -> None:
     """Print a remark or progress to standard error, which leaves results clean for pipes; folded as by `say`."""
-    click.echo(folded(text, terminal_width(errors=True)), err=True)
+    click.echo(folded_text(text, terminal_width(errors=True)), err=True)
 
 
-def folded(text: str, width: int) -> str:
+def folded_text(text: str, width: int) -> str:
     """Return lines folded between words, so that none has more than `width` columns."""
     return "\n".join(part for line in text.split("\n") for part in folded_line(line, width))
 

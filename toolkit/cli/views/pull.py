@@ -11,7 +11,7 @@ from typing import TextIO
 import click
 
 from toolkit.cli.terminal.columns import columns, cut
-from toolkit.cli.terminal.output import folded
+from toolkit.cli.terminal.output import folded_text
 from toolkit.cli.terminal.table import terminal_width
 from toolkit.domain.quantity import format_seconds, format_size
 
@@ -92,7 +92,7 @@ class PullProgress:
 
     def _print(self, text: str) -> None:
         self._clear()
-        click.echo(folded(text, terminal_width(errors=True)), file=self._stream)
+        click.echo(folded_text(text, terminal_width(errors=True)), file=self._stream)
 
     def _clear(self) -> None:
         if self._line:
