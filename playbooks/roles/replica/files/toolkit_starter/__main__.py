@@ -21,6 +21,7 @@ def serve(counts: Sequence[int], program: str) -> None:
     """Run the program as Python would run it by its name; in a forked process, be what its server wants."""
     reserved = ahead.reserve()
     engine.load()
+    engine.permit_tiles()
     # A fork copies the calling thread alone: what another thread holds at that moment would be held for ever.
     if threads := len(os.listdir("/proc/self/task")) - 1:
         say(f"no process is begun ahead, because the engine's modules run threads: {threads}")
