@@ -49,8 +49,9 @@ def load() -> None:
 def permit_tiles() -> None:
     """Have the kernel permit the processor's tile registers (AMX) to this process and its forks, where it has them.
 
-    vLLM's attention on the CPU uses them by what the processor says, and relies on oneDNN for the permission. oneDNN asks
-    for it at the first large product. So a first request that is short, to a small model, ended the worker by SIGILL.
+    vLLM's attention on the CPU uses them by what the processor says, and relies on oneDNN for the permission. oneDNN
+    asks for it at the first large product. So a first request that is short, to a small model, ended the worker by
+    SIGILL.
     """
     with contextlib.suppress(ImportError, AttributeError):
         importlib.import_module("torch.cpu")._init_amx()
