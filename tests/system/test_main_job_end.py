@@ -90,6 +90,8 @@ def test_on_cuda_no_kernel_is_compiled_and_no_version_anew(served: Served) -> No
     assert said["released"] == {"sampler": False, "multiplication": False, "other": False}
     # Left alone, vLLM needs CUDA's compiler for both.
     assert said["bare"] == {"sampler": True, "multiplication": True}
+    # Neither does a lock on CUDA have Humming, which vLLM would take on Hopper.
+    assert said["experts"] == ["MARLIN", "HUMMING"]
     # Versions with the same configuration share their compiled graphs, because no digest is in the model's path.
     (first, first_by_path), (second, second_by_path) = said["keys"]
     assert first == second

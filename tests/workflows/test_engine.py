@@ -146,7 +146,7 @@ def test_packages_that_do_not_fit_together_are_refused_and_said(tmp_path: Path) 
         )
 
     assert (anew(shipped).written, anew(shipped).unfit) == (False, ())
-    assert asked[0] == ("vllm==0.32.0", "cuda-toolkit[nvcc,cccl]")
+    assert asked[0] == ("vllm==0.32.0", "cuda-toolkit[nvcc,cccl]", "cuda-python>=12.8")
     words = (
         "nvidia-cuda-nvcc 13.5.37 compiles nothing with the headers of nvidia-cuda-runtime 13.0.96"
     )

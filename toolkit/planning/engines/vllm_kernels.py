@@ -13,14 +13,17 @@ from toolkit.domain.accelerator import Accelerator
 from toolkit.planning.engines.vllm_names import Variables
 
 # Asked for beside vLLM. Its packages want some version of the compiler and get the newest one, while torch pins the
-# headers. CUDA's own package, pinned by torch too, brings compiler and headers of one version.
+# headers. CUDA's own package, pinned by torch too, brings compiler and headers of one version. Up to 12.6 cuda-python
+# brings modules of cuda-bindings itself, and asks for no version of that: so it is what a resolver falls back to.
 COMPANIONS: Mapping[Accelerator, tuple[str, ...]] = {
-    Accelerator.CUDA: ("cuda-toolkit[nvcc,cccl]",),
+    Accelerator.CUDA: ("cuda-toolkit[nvcc,cccl]", "cuda-python>=12.8"),
 }
 _HEADERS = "nvidia-cuda-runtime"
 _COMPILERS = ("nvidia-cuda-nvcc", "nvidia-cuda-crt", "nvidia-nvvm", "nvidia-cuda-nvrtc")
 # NVIDIA names the packages of some versions of CUDA with a suffix.
 _SUFFIXES = ("", "-cu12", "-cu13")
+_BINDINGS = ("cuda-python", "cuda-bindings")
+_HUMMING = "humming-kernels"
 _FLASHINFER = "flashinfer-python"
 _READY_BUILT = ("flashinfer-cubin", "flashinfer-jit-cache")
 
@@ -41,6 +44,8 @@ def unfit_packages(accelerator: Accelerator, packages: Mapping[str, str]) -> tup
     """Return what in a lock does not fit together, in words; `packages` are its names and versions."""
     return (
         *_compilers(packages),
+        *_bindings(packages),
+        *_humming(packages),
         *_ready_built(packages),
         *_driver(accelerator, packages),
     )
@@ -60,6 +65,29 @@ def _compilers(packages: Mapping[str, str]) -> Iterator[str]:
                     f"{name} {packages[name]} compiles nothing with the headers of "
                     f"{_HEADERS}{suffix} {headers}"
                 )
+
+
+def _bindings(packages: Mapping[str, str]) -> Iterator[str]:
+    """Both bring the modules `cuda.bindings`: the older one whole, the newer one by the other, of its own version.
+
+    Of two versions, each module is of the package that was installed last, and asks for the libraries of its CUDA.
+    """
+    whole, split = (packages.get(name) for name in _BINDINGS)
+    if whole and split and _minor(whole) != _minor(split):
+        yield f"{_BINDINGS[0]} {whole} has other modules `cuda.bindings` than {_BINDINGS[1]} {split}"
+
+
+def _humming(packages: Mapping[str, str]) -> Iterator[str]:
+    """vLLM 0.32, layers/quantization/utils/humming/priority.py: on Hopper, Humming comes before Marlin.
+
+    It compiles its kernels by a program that opens NVRTC by its path (humming/utils/nvrtc.py). NVRTC looks for its own
+    second library where the system's libraries are.
+    """
+    if _HUMMING in packages:
+        yield (
+            f"{_HUMMING} {packages[_HUMMING]} compiles kernels at the start, with an NVRTC that does not find its "
+            "libraries"
+        )
 
 
 def _ready_built(packages: Mapping[str, str]) -> Iterator[str]:
