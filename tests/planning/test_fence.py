@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from tests.planning.facts import host, release, slot
 from toolkit.domain.deployment.plan import Plan, Step, StepKind, Strategy
-from toolkit.domain.hosts.facts import FENCES, ProcessState
+from toolkit.domain.hosts.facts import FENCES, ProcessState, RouterFacts
 from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import RefusedError
 from toolkit.planning.change.fence import fence_remarks, fenced, left_open, open_binds
@@ -112,3 +114,46 @@ def test_a_start_behind_a_door_to_the_network_needs_a_fence_or_consent() -> None
         fenced({"box": plan(*FIRST)}, [target], {"box": replace(host(), fences=OWN)})
     assert refused.value.message == f"box: {OPEN}; and its router would listen at *:8080"
     assert "toolkit_accept_unfenced: true" in refused.value.hint
+
+
+INSIDE = {"router_bind": "127.0.0.1:8080", "relay": ""}
+OUTSIDE = {"router_bind": "*:8080", "relay": ""}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "seen", "refused"),
+    [
+        ({}, {}, True),
+        ({"accept_unfenced": True}, {}, False),
+        ({"router_bind": "127.0.0.1:9000"}, {}, False),
+        ({}, {"fences": FENCES}, False),
+        # nothing runs there yet, or it was open before
+        ({}, {"slots": ()}, False),
+        ({}, {"converged": ""}, False),
+        ({}, {"settings": OUTSIDE}, False),
+        # a second host is there now
+        ({"router_bind": "127.0.0.1:8080", "relay_address": "10.0.0.1", "peers": ("10.0.0.2",)}, {}, True),
+        # an older toolkit kept no settings: its router is compared, and its relay counts as one that was there
+        ({}, {"settings": None}, True),
+        ({}, {"settings": None, "router": RouterFacts(True, "*:8080")}, False),
+        ({"relay_address": "10.0.0.1", "peers": ("10.0.0.2",)}, {"settings": None}, False),
+    ],
+)  # fmt: skip
+def test_the_door_of_replicas_without_a_fence_opens_with_consent_alone(
+    wanted: dict[str, Any], seen: dict[str, Any], refused: bool
+) -> None:
+    target = Host("box", **{"router_bind": "*:8080", **wanted})
+    found = replace(
+        host(),
+        **{
+            "fences": OWN,
+            "converged": "former",
+            "settings": INSIDE,
+            "router": RouterFacts(True, "127.0.0.1:8080"),
+            "slots": (slot("blue", release(1)),),
+            **seen,
+        },
+    )
+    opening = plan(StepKind.PROVISION, StepKind.SHIFT)
+    with pytest.raises(RefusedError, match="its router would listen") if refused else nullcontext():
+        fenced({"box": opening}, [target], {"box": found})

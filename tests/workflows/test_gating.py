@@ -245,3 +245,24 @@ def test_without_a_yes_nothing_is_started(world: World, guard: Guard) -> None:
         with pytest.raises(RefusedError, match="nothing was changed"):
             gate_version(world.command(), order, guard, lambda _: False)
         assert world.host.events == []
+
+
+def test_a_start_for_its_gates_alone_needs_a_fence_or_consent_as_any_other(
+    world: World, guard: Guard
+) -> None:
+    for each in world.hosts.values():
+        each.host = replace(each.host, accept_unfenced=True, router_bind="*:8080")
+    world.deploy(release(1))
+    world.see(fences=("user", "rights"))
+    plans: list[GatePlan] = []
+    gate(world, release(2), Guard(), plans)
+    words = "it cannot fence replicas entirely: they can read what all users of the host may read"
+    assert any(note.startswith(words) for note in plans[0].plan.notes)
+    before = world.table()
+    for each in world.hosts.values():
+        each.host = replace(each.host, accept_unfenced=False)
+    with pytest.raises(RefusedError, match=f"gpu1: {words}.*; and its router would listen at"):
+        gate(world, release(3), guard)
+    assert world.table() == before
+    # One that runs is asked as it is.
+    assert not gate(world, release(1), Guard()).started

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.planning.facts import release, slot
 from toolkit.adapters.ansible.converge import Progress
 from toolkit.adapters.fakes.converge import FakeConverge
 from toolkit.adapters.fakes.host import FakeHost
@@ -291,3 +292,26 @@ def test_the_fleet_is_looked_at_whole_even_where_a_host_is_silent() -> None:
         "ping",
     )
     assert looks[0].as_json()["router"]["running"] is True
+
+
+def test_a_door_to_the_network_is_not_opened_before_replicas_without_a_fence() -> None:
+    box = machine(
+        "box",
+        fences=("user", "rights"),
+        converged="base-0",
+        settings={"router_bind": "127.0.0.1:8080", "relay": ""},
+        slots=(slot("blue", release(1)),),
+    )
+    box.host = replace(box.host, router_bind="*:8080")
+    other = ready("other")
+    other.facts = replace(other.facts, converged="base-0")
+    first, second = Fleet([box, other]).provision()
+    assert (first.result, second.result) == (Result.FAILED, Result.CONVERGED)
+    assert first.fault is not None
+    assert first.fault.message.startswith("box: it cannot fence replicas entirely: they can read")
+    assert first.fault.message.endswith("; and its router would listen at *:8080")
+    assert "toolkit_accept_unfenced: true" in first.fault.hint
+    assert box.events == []
+    box.host = replace(box.host, accept_unfenced=True)
+    (outcome,) = Fleet([box]).provision()
+    assert outcome.result is Result.CONVERGED

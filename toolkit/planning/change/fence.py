@@ -63,18 +63,34 @@ def require_fenced(host: Host, facts: HostFacts) -> None:
         )
 
 
+def require_fenced_to_open(host: Host, facts: HostFacts) -> None:
+    """Raise RefusedError where provisioning would let other machines reach unfenced replicas for the first time.
+
+    A host that other machines reach already, or that has no replicas yet, is provisioned as it is. One that an older
+    toolkit provisioned has not kept its settings: its relay counts as one that was there.
+    """
+    before = facts.settings or {"router_bind": facts.router.bind, "relay": host.relay_bind}
+    reached = _outward(str(before.get(name) or "") for name in ("router_bind", "relay"))
+    if facts.converged and facts.slots and not reached:
+        require_fenced(host, facts)
+
+
 def fenced(
     plans: Mapping[str, Plan], hosts: Iterable[Host], facts: Mapping[str, HostFacts]
 ) -> dict[str, Plan]:
     """Return the plans, with a note in those that start a replica which the host cannot fence entirely.
 
-    Raises RefusedError as `require_fenced` does for them. A plan that starts nothing, such as a switch to a standby,
-    leaves things as they are.
+    Raises RefusedError as `require_fenced` does for them, and as `require_fenced_to_open` for those that provision.
+    A plan that does neither, such as a switch to a standby, leaves things as they are.
     """
     found = dict(plans)
     for host in hosts:
         plan = plans.get(host.name)
-        if plan is None or not any(step.kind is StepKind.START for step in plan.steps):
+        if plan is None:
+            continue
+        if plan.has(StepKind.PROVISION):
+            require_fenced_to_open(host, facts[host.name])
+        if not plan.has(StepKind.START):
             continue
         require_fenced(host, facts[host.name])
         if words := unfenced_host(facts[host.name]):
@@ -84,7 +100,11 @@ def fenced(
 
 def open_binds(host: Host) -> tuple[str, ...]:
     """Return the addresses beyond loopback at which the host's router takes requests."""
-    return tuple(each for each in _binds(host) if not is_loopback(each.rpartition(":")[0]))
+    return _outward(_binds(host))
+
+
+def _outward(binds: Iterable[str]) -> tuple[str, ...]:
+    return tuple(each for each in binds if each and not is_loopback(each.rpartition(":")[0]))
 
 
 def _binds(host: Host) -> Iterable[str]:

@@ -15,6 +15,7 @@ from toolkit.domain.hosts.facts import HostFacts, SlotFacts
 from toolkit.errors import InputError, RefusedError, ReleaseFailedError, ToolkitError
 from toolkit.planning.change.adapters import adapter_changes
 from toolkit.planning.change.deploy import Wanted
+from toolkit.planning.change.fence import fenced
 from toolkit.planning.change.gating import plan_asking, plan_gating, slot_running
 from toolkit.planning.change.placement import having
 from toolkit.planning.change.rollout import numbered
@@ -79,7 +80,7 @@ def gate_version(
     tools, wanted, facts = _chosen(members, order)
     there = slot_running(wanted.release, facts)
     starts = there is None
-    plan = plan_asking(there, facts) if there else plan_gating(wanted, facts)
+    plan = plan_asking(there, facts) if there else _plan(tools, wanted, facts)
     require_yes(GatePlan(tools.host.name, plan), confirm)
     # Also where nothing is started: a change of the release that is asked would look like its failure.
     with lock_all([tools.host], tools.owner, tools.patience):
@@ -94,7 +95,7 @@ def gate_version(
             raise RefusedError(
                 f"{wanted.release.title} does not run any more", hint="toolkit status"
             )
-        plan = plan_gating(wanted, facts)
+        plan = _plan(tools, wanted, facts)
         if any(step.kind is StepKind.ADAPT for step in plan.steps):
             return _tried(tools, order, plan, facts)
         return _started(tools, order, guard, plan, facts)
@@ -130,6 +131,12 @@ def _chosen(members: Sequence[Tools], order: Order) -> tuple[Tools, Wanted, Host
     known = [each for each, _ in tools.history.releases(order.model)]
     name = tools.host.name
     return tools, numbered({name: wanted}, known, facts.values())[name], here
+
+
+def _plan(tools: Tools, wanted: Wanted, facts: HostFacts) -> Plan:
+    """Return the plan of a release that does not run; raises RefusedError where the host would not fence it."""
+    host = tools.host.host
+    return fenced({host.name: plan_gating(wanted, facts)}, [host], {host.name: facts})[host.name]
 
 
 def _check(tools: Tools, slot: SlotFacts) -> None:

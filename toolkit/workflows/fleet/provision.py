@@ -19,8 +19,8 @@ from toolkit.domain.clients.keys import KeyRing
 from toolkit.domain.deployment.change import Change
 from toolkit.domain.hosts.facts import FleetFacts, HostFacts
 from toolkit.domain.replicas.probe import LockOwner
-from toolkit.errors import HostError, ToolkitError
-from toolkit.planning.change.fence import fence_remarks
+from toolkit.errors import HostError, RefusedError, ToolkitError
+from toolkit.planning.change.fence import fence_remarks, require_fenced_to_open
 from toolkit.planning.change.preflight import preflight, reason_to_provision, remarks
 from toolkit.planning.change.settings import settings_changes
 from toolkit.workflows.fleet.at_once import at_once
@@ -191,11 +191,17 @@ def _intend(target: ProvisionTarget, how: Provisioning, seen: FleetFacts) -> Int
     if faults:
         words = "; ".join(each.words for each in faults)
         return Intent(target, fault=HostError(f"{target.name}: {words}", hint=faults[0].hint))
-    reason = _reason(facts, target, how)
+    reason, fault = _reason(facts, target, how), None
+    if reason:
+        try:
+            require_fenced_to_open(target.host.host, facts)
+        except RefusedError as error:
+            fault = error
     return Intent(
         target,
         reason,
         facts.init,
+        fault,
         remarks=(*remarks(facts), *fence_remarks(facts)),
         changes=settings_changes(facts, target.settings) if reason and target.settings else (),
     )
