@@ -47,7 +47,7 @@ DEMO: dict[str, Any] = {
 # GiB and tokens. The 7B has the shape of Qwen2.5-7B and `--gpu-memory-utilization 0.25`, the demo's model has 0.1; what
 # was taken is by `nvidia-smi`, once the engine answered.
 MEASURED: dict[str, dict[str, float]] = {
-    "7B": {"budget": 19.79, "weights": 14.29, "peak": 1.13, "graphs": 0.89, "reserve": 2.24,
+    "7B": {"budget": 19.79, "weights": 14.29, "peak": 1.13, "workspaces": 0.22, "graphs": 0.89, "reserve": 2.24,
            "cache": 4.16, "budgeted cache": 3.27,
            "tokens": 77_792, "tokens beside two replicas": 78_528, "budgeted tokens": 61_200, "taken": 21.68},
     "demo": {"budget": 7.92, "graphs": 0.11, "tokens": 15_941_408, "taken": 8.52},
@@ -76,6 +76,9 @@ def predicted(model: str) -> dict[str, float]:
         "budget": said.budget,
         "weights": said.weights,
         "peak": peak_step(arch, options, limits),
+        "workspaces": said.reserve
+        - peak_step(arch, options, limits)
+        - budgeted_graphs(arch, options, limits),
         "graphs": graphs(arch, options, limits),
         "reserve": said.reserve,
         "cache": unbudgeted,
