@@ -105,7 +105,7 @@ def test_a_person_ends_a_bake_either_way(fleet: Fleet) -> None:
 def test_an_abort_returns_the_release_and_watch_says_so(fleet: Fleet) -> None:
     cut_in_bake(fleet.world)
     assert fleet.prompt("abort", "tiny", "--reason", "it is ugly").out.splitlines()[0] == (
-        f"{fleet.world.host.name}: tiny gives its traffic back"
+        f"{fleet.world.host.name}: tiny gives its traffic back where another replica can take it"
     )
     said = fleet.prompt("watch", "tiny")
     assert said.code == 8

@@ -82,7 +82,9 @@ def _wish(wanted: str, model: str, fleet: str | None, home: str | None, as_json:
     if as_json:
         print_json({"model": model, "wish": wanted, "hosts": taken})
         return
-    done = "gets all traffic" if wanted == "promote" else "gives its traffic back"
+    # The guard knows better: a release that serves alone keeps its traffic until another replica is up.
+    returned = "gives its traffic back where another replica can take it"
+    done = "gets all traffic" if wanted == "promote" else returned
     for name, heard in taken.items():
         say(f"{name}: {model} {done if heard else 'is not watched any more'}")
 
