@@ -180,6 +180,7 @@ def test_a_start_from_the_files_is_what_was_there(site: Site) -> None:
 def test_observing_where_there_is_no_router_at_all(tmp_path: Path) -> None:
     assert router_view.observe(str(tmp_path)) == {
         "running": False,
+        "silent": False,
         "bind": "",
         "version": "",
         "workers": 0,

@@ -116,6 +116,16 @@ def test_what_sleeps_stands_by_for_nobody(asleep: str, rests: bool, words: str) 
             [("fail", "router", "does not run")],
         ),
         (
+            host(router=RouterFacts(locked=True, keys=1, silent=True)),
+            [
+                (
+                    "fail",
+                    "router",
+                    "runs and does not answer: nothing is known of its requests, and no change reaches it",
+                )
+            ],
+        ),
+        (
             host(router=RouterFacts(True, "*:8080", "2.6", 1)),
             [
                 (

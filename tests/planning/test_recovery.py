@@ -9,7 +9,7 @@ import pytest
 
 from tests.planning.facts import PORTS, host, kinds, release, slot
 from toolkit.domain.deployment.release import Deployment, Outcome, Release, StepRecord
-from toolkit.domain.hosts.facts import HostFacts, ProcessState, SlotFacts
+from toolkit.domain.hosts.facts import HostFacts, ProcessState, RouterFacts, SlotFacts
 from toolkit.planning.change.recovery import plan_recovery, stop_steps
 from toolkit.planning.routing.edits import with_hold, with_model
 from toolkit.planning.routing.routes import Routes, Target
@@ -228,6 +228,9 @@ def test_the_end_of_an_open_deployment(name: str) -> None:
     [
         (UPGRADE, host(OLD_AT_REST, NEW), ["shift blue", "stop green"]),
         (UPGRADE, host(OLD_AT_REST, replace(NEW, sessions=3)),
+         ["shift blue", "drain green", "stop green"]),
+        # a router that does not answer tells of no requests
+        (UPGRADE, replace(host(OLD_AT_REST, NEW), router=RouterFacts(silent=True)),
          ["shift blue", "drain green", "stop green"]),
         (UPGRADE, host(NEW), ["hold green", "stop green", "start blue", *AGAIN]),
         # a standby that serves goes on until the former release does

@@ -35,6 +35,8 @@ import watch
 from directory import read_text
 from wire import Document
 
+_OF_ROUTER = ("running", "silent", "bind", "version", "workers", "drift")
+
 
 def observe(root: str, label: str = "") -> Document:
     """Return the facts as a JSON document; missing parts are empty and no error.
@@ -79,7 +81,7 @@ def observe(root: str, label: str = "") -> Document:
         "slots": [_slot(root, each, routing, label, users) for each in manifests],
         "routes": routing["routes"],
         "router": {
-            **{key: routing.get(key) for key in ("running", "bind", "version", "workers", "drift")},
+            **{key: routing.get(key) for key in _OF_ROUTER},
             **router_keys.door(root),
         },
         "changed": seals.changed(root),

@@ -258,7 +258,8 @@ def _asked(directory: str, command: str) -> str:
             connection.sendall(command.encode() + b"\n")
             connection.shutdown(socket.SHUT_WR)
             return _answer(connection)
-        except socket.timeout:
+        except (socket.timeout, BlockingIOError):
+            # A master that takes no connections has its queue full, after which the kernel refuses at once.
             raise RouterError(
                 f"the router did not answer {command!r} within {TIMEOUT:.0f} s"
             ) from None

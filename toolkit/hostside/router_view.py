@@ -15,17 +15,18 @@ from wire import Document, Servers
 
 
 def observe(root: str) -> Document:
-    """Return {"running", "bind", "version", "workers", "servers", "routes", "drift"}, also of a router that is down.
+    """Return {"running", "silent", "bind", "version", "workers", "servers", "routes", "drift"}, also where none runs.
 
     `servers` is {model: {slot: {"weight", "status", "up", "sessions"}}}. Weight, status and `up` (whether the last
     checks passed) are the newest worker's, and sessions are summed over all workers. Without a router the weights are
     the files', the status is "" and `up` is absent. `drift` lists each `model/slot` whose weight in the newest worker
-    is not the files'.
+    is not the files'. A `silent` router runs and does not answer in time: nothing is known of it either.
     """
     directory = os.path.join(root, "router")
     routes = router_files.routes(directory)
     found = {
         "running": False,
+        "silent": False,
         "bind": _bind(directory),
         "version": "",
         "workers": 0,
@@ -43,8 +44,10 @@ def observe(root: str) -> Document:
         processes = router_socket.processes(directory)
         current = servers(directory, processes["current"])
         views = current + servers(directory, processes["old"])
-    except RouterError:
+    except RouterDown:
         return found
+    except RouterError:
+        return {**found, "silent": True}
     found.update(running=bool(processes["current"]), version=processes["version"])
     found["workers"] = len(views)
     found["servers"] = _merged(views)

@@ -68,6 +68,7 @@ def _facts(name: str, data: Mapping[str, Any]) -> HostFacts:
             RouterFacts,
             router,
             running=bool(router["running"]),
+            silent=bool(router["silent"]),
             bind=router["bind"] or "",
             version=router["version"] or "",
             workers=router["workers"] or 0,

@@ -151,7 +151,7 @@ def _row(look: HostLook) -> tuple[object, ...]:
         ", ".join(facts.engines) or "-",
         len(facts.snapshots) or "-",
         f"{serving} of {len(facts.slots)} serve" if facts.slots else "-",
-        f"HAProxy {facts.router.version}" if facts.router.running else "does not run",
+        facts.router.fault or f"HAProxy {facts.router.version}",
     )
 
 

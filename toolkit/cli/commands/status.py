@@ -211,6 +211,8 @@ def _show_host(facts: HostFacts, *, several: bool) -> None:
     if router.running:
         alone = "; from there alone" if router.inward else ""
         say(f"endpoint: {router.endpoint}  ({facts.name}, HAProxy {router.version}{alone})")
+    elif facts.slots and router.silent:
+        say(f"the router of {facts.name} runs and does not answer; see: toolkit doctor")
     elif facts.slots:
         say(f"the router of {facts.name} does not run; start it with: toolkit deploy MODEL")
     if owner := facts.held_by:

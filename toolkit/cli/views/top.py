@@ -133,7 +133,8 @@ def _host_rows(frame: Frame) -> list[tuple[str, ...]]:
     for name in frame.fleet.labels:
         if facts := frame.fleet.facts.get(name):
             load = frame.host(name)
-            state = "up" if facts.router.running or not facts.slots else "router down"
+            down = "router silent" if facts.router.silent else "router down"
+            state = "up" if facts.router.running or not facts.slots else down
             memory = f"{format_size(facts.memory_available)} of {format_size(facts.memory)}"
             opened = "-" if load.open is None else str(load.open)
             rows.append((name, state, _rate(load.requests), opened, memory, _devices(facts)))

@@ -113,6 +113,7 @@ class SlotFacts:
 class RouterFacts:
     """The router of the host. `workers` counts the processes that still have clients.
 
+    One that is `silent` runs and does not answer the toolkit's questions in time, so nothing else of it is known.
     `drift` names targets whose weight in the running router is not that of its files, as `model/slot`.
     `keys` counts the valid keys; where the router is not `locked`, requests need none. Hosts with the same keys have
     the same `ring_digest`. `address` is the host's, for clients of a router that listens at all addresses.
@@ -128,6 +129,14 @@ class RouterFacts:
     locked: bool = False
     ring_digest: str = ""
     address: str = ""
+    silent: bool = False
+
+    @property
+    def fault(self) -> str:
+        """Why nobody can ask it, in words; empty where it answers."""
+        if self.running:
+            return ""
+        return "does not answer" if self.silent else "does not run"
 
     @property
     def endpoint(self) -> str:

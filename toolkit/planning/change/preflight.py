@@ -66,7 +66,7 @@ def reason_to_provision(facts: HostFacts, digest: str) -> str:
         return "it was never provisioned"
     if facts.converged != digest:
         return "its roles or settings changed"
-    return "" if facts.router.running else "its router does not run"
+    return f"its router {facts.router.fault}" if facts.router.fault else ""
 
 
 def driver_branch(driver: str) -> int:

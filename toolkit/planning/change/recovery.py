@@ -51,6 +51,9 @@ def plan_recovery(
     if deployment.action == "stop":
         return Recovery(True, "a stop goes on", stop_steps(deployment.model, facts), "", "")
     new = slots.get(deployment.slot)
+    if new and facts.router.silent:
+        # It does not tell what is under way there.
+        new = replace(new, sessions=max(1, new.sessions))
     old = _slot_of(previous, slots, deployment.slot)
     guard = guard_of(facts, deployment.rollout)
     withdrawn = bool(guard and guard.withdrawn)

@@ -169,6 +169,13 @@ def _router(facts: HostFacts) -> Finding:
         return Finding(Level.OK, "router", f"HAProxy {router.version} on {router.bind}")
     if not facts.converged:
         return Finding(Level.WARN, "router", "not there yet")
+    if router.silent:
+        words = (
+            "runs and does not answer: nothing is known of its requests, and no change reaches it"
+        )
+        there = "systemctl restart toolkit-router" if facts.init == "systemd" else "end its process"
+        hint = f"toolkit doctor in a minute; where it stays so, on {facts.name}: {there}"
+        return Finding(Level.FAIL, "router", words, hint)
     return Finding(Level.FAIL, "router", "does not run", "toolkit deploy MODEL starts it")
 
 

@@ -96,8 +96,9 @@ def _host(name: str, found: Findings) -> tuple[object, ...]:
         words = found.fleet.unreachable.get(name, "")
         away = (chip("✕ unreachable", "bad"), tag("span", words, class_="why"))
         return (name, away, "-", "-", "-", "-")
-    down = facts.slots and not facts.router.running
-    state = chip("✕ router down", "bad") if down else chip("✓ up", "good")
+    down = "silent" if facts.router.silent else "down"
+    bad = facts.slots and not facts.router.running
+    state = chip(f"✕ router {down}", "bad") if bad else chip("✓ up", "good")
     return (
         name,
         state,
