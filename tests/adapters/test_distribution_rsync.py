@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from toolkit.adapters.distribution import rsync
 from toolkit.adapters.distribution.delivery import Delivery, Need, Throttle
 from toolkit.adapters.distribution.port import Progress, Tree
 from toolkit.adapters.distribution.rsync import can_rsync, send_by_rsync
@@ -105,6 +107,21 @@ def test_its_failure_is_the_hosts(called: Called) -> None:
     with pytest.raises(HostError, match="gpu1: ssh: it has said no"):
         called.send(code=12)
     assert called.heard[-1].words == ""
+
+
+@pytest.mark.timeout(60)
+def test_a_host_that_says_nothing_is_given_up(
+    called: Called, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rsync itself ends, here the real one over an ssh that hangs."""
+    if shutil.which("rsync", path="/usr/bin:/bin") is None:
+        pytest.skip("no rsync on this machine")
+    monkeypatch.setattr(rsync, "SILENT_SECONDS", 1.0)
+    hangs = called.path / "ssh"
+    hangs.write_text("#!/bin/sh\nexec sleep 600\n")
+    hangs.chmod(0o755)
+    with pytest.raises(HostError, match=r"gpu1: .*timeout"):
+        send_by_rsync(called.delivery, called.need, 0)
 
 
 def test_it_takes_both_ends(called: Called, monkeypatch: pytest.MonkeyPatch) -> None:

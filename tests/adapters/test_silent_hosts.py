@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from toolkit.adapters.hosts import client, ssh
+from toolkit.adapters.hosts import dialog as dialog_of
 from toolkit.adapters.hosts.client import HostClient
+from toolkit.adapters.hosts.dialog import Dialog, running
 from toolkit.adapters.hosts.ways import NO_HOSTSIDE, OverSsh
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import HostError
+from toolkit.hostside.commands import COMMANDS
 
 # Logged in, the host's disk hangs: at once, or where the host's side is to be placed.
 HANGS = "#!/bin/sh\nexec sleep 600\n"
+# Logged in, every other process works: the one of the command itself says nothing.
+HANGS_AT_WORK = '#!/bin/sh\ncase "$*" in *hostside-*\\ *) exec sleep 600;; esac\nexit 0\n'
 HANGS_LATER = f'#!/bin/sh\ncase "$*" in *converse*) exit {NO_HOSTSIDE};; esac\nexec sleep 600\n'
 
 
 @pytest.fixture(autouse=True)
 def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "BRIEF_SECONDS", 1.0)
+    monkeypatch.setattr(client, "SILENT_SECONDS", 1.0)
+    monkeypatch.setattr(dialog_of, "_TICK_SECONDS", 0.1)
     monkeypatch.setattr(ssh, "RUN_SECONDS", 1.0)
     # This ssh listens nowhere, so the path may be long.
     monkeypatch.setattr("toolkit.adapters.disk._SOCKET_DIRECTORY", 1000)
@@ -104,3 +112,71 @@ def test_a_host_that_takes_the_archive_slowly_gets_all_of_it(
     host = client_of(text, tmp_path, monkeypatch)
     host._way.place(time.sleep)
     assert (tmp_path / "got").read_bytes() == ssh._archive()
+
+
+@pytest.mark.timeout(60)
+def test_no_command_waits_for_a_host_that_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = client_of(HANGS_AT_WORK, tmp_path, monkeypatch)
+    names = [each for each, command in COMMANDS.items() if not command.brief]
+
+    def words(name: str) -> str:
+        with pytest.raises(HostError) as caught:
+            host.ask(name)
+        return caught.value.message
+
+    with ThreadPoolExecutor(len(names)) as threads:
+        assert set(threads.map(words, names)) == {"gpu1: it said nothing for 1 s"}
+
+
+@pytest.mark.timeout(60)
+def test_a_host_that_takes_no_request_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a pipe does not hold waits for it."""
+    host = client_of(HANGS_AT_WORK, tmp_path, monkeypatch)
+    with pytest.raises(HostError, match="gpu1: it said nothing for 1 s"):
+        host.ask("tree-survey", files=["x" * 2**20])
+
+
+class Looks(threading.Event):
+    """The end of a watch that looks once for each of `states`, which sets a dialog before each look."""
+
+    def __init__(self, dialog: Dialog, states: str) -> None:
+        super().__init__()
+        self._dialog, self._states = dialog, iter(states)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        state = next(self._states, "")
+        self._dialog._waits, self._dialog._sends = state in "wh", state == "s"
+        self._dialog._heard += state == "h"
+        return not state
+
+
+@pytest.mark.parametrize(
+    ("states", "given_up"),
+    [
+        # w: an answer is waited for, h: and a line came, s: a document is sent, -: the caller does something else
+        ("w" * 7, True),
+        ("ssssss", True),
+        ("wwwwwhwwwww", False),
+        ("wwwww-wwwww", False),
+        ("----------", False),
+    ],
+)
+def test_only_a_silence_that_somebody_waits_through_counts(
+    tmp_path: Path, states: str, given_up: bool
+) -> None:
+    with running(["sleep", "600"], None) as dialog:
+        dialog._bound(0.5, Looks(dialog, states))
+        assert bool(dialog._silent) is given_up
+        dialog.kill()
+
+
+def test_signs_of_life_are_no_answers() -> None:
+    text = (
+        """printf '{"event": {}}\\n{"event": {"line": "a"}}\\n{"event": {}}\\n{"result": 1}\\n'"""
+    )
+    with running(["sh", "-c", text], None) as dialog, dialog.bounded(600.0):
+        assert list(dialog.answers()) == [{"event": {"line": "a"}}, {"result": 1}]

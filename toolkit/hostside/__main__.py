@@ -3,10 +3,11 @@
     python3 -I toolkit/hostside COMMAND      (a directory, run from the ops machine's own copy or over SSH)
 
 It reads one JSON document, the request, as the first line of standard input and writes JSON documents, one a
-line: any number of `{"event": ...}` and at the end one `{"result": ...}` or `{"error": "..."}`. `commands.py` lists the
-commands. `converse` is the exception: it reads one request after the other, each with its `command`, and answers each
-in the same way. `watch-host ROOT HANG STALL` runs for ever, see `watch.py`. `check-start ROOT PROGRAM` is for process
-supervisors, see `start_check.py`; `carry-use ROOT PROGRAM` for the end of a replica, see `use_carry.py`.
+line: any number of `{"event": ...}`, empty ones as signs of life (see `life.py`), and at the end one `{"result": ...}`
+or `{"error": "..."}`. `commands.py` lists the commands. `converse` is the exception: it reads one request after the
+other, each with its `command`, and answers each in the same way. `watch-host ROOT HANG STALL` runs for ever, see
+`watch.py`. `check-start ROOT PROGRAM` is for process supervisors, see `start_check.py`; `carry-use ROOT PROGRAM` for
+the end of a replica, see `use_carry.py`.
 
 It needs nothing but Python >= 3.9 and leaves a host's configuration to Ansible. It ends with its standard input, so
 that nothing outlives a killed ops machine.
@@ -23,6 +24,8 @@ import threading
 
 from commands import COMMANDS
 from wire import Document
+
+_writing = threading.Lock()
 
 
 def main() -> int:
@@ -46,9 +49,13 @@ def main() -> int:
         import use_carry
 
         return use_carry.main(sys.argv[2:])
+    command = COMMANDS.get(name)
+    if command and not command.quiet:
+        import life
+
+        threading.Thread(target=life.send, args=(show_life,), daemon=True).start()
     # As bytes: what follows the first line may be a file, and text mode would read ahead into it.
     request = json.loads(sys.stdin.buffer.readline() or b"{}")
-    command = COMMANDS.get(name)
     if command and not (command.carried_through or command.streams):
         threading.Thread(target=end_with_parent, daemon=True).start()
     return carry_out(name, request)
@@ -93,8 +100,16 @@ def _hint(error: Exception) -> str:
 
 def emit(document: Document) -> None:
     """Write one JSON line."""
-    sys.stdout.write(json.dumps(document) + "\n")
-    sys.stdout.flush()
+    with _writing:
+        sys.stdout.write(json.dumps(document) + "\n")
+        sys.stdout.flush()
+
+
+def show_life() -> None:
+    """Write an empty event; raises OSError where nobody reads."""
+    with _writing:
+        # Not by `sys.stdout`, whose lock Python needs at its end while this thread may hold it.
+        os.write(1, b'{"event": {}}\n')
 
 
 def end_with_parent() -> None:

@@ -22,6 +22,8 @@ class Command(NamedTuple):
     carried_through: bool = False
     # Its standard input carries more than the request.
     streams: bool = False
+    # It sends no signs of life, see `life`: it must begin without a thread, or answers those of the ops machine.
+    quiet: bool = False
     # It needs the standard library alone, and to look for other packages takes a part of its start that counts.
     alone: bool = False
 
@@ -49,6 +51,7 @@ COMMANDS = {
         ("request", "report", "stream"),
         carried_through=True,
         streams=True,
+        quiet=True,
         alone=True,
     ),
     "keep-deployment": Command(
@@ -92,7 +95,7 @@ COMMANDS = {
     "find-use": Command("use_find", "find", ("root", "ids", "since"), brief=True),
     # Its processes must begin without a thread, such as the one that waits for the end of standard input. It has a
     # bound of its own.
-    "perimeter": Command("perimeter", "check", ("root",), carried_through=True),
+    "perimeter": Command("perimeter", "check", ("root",), carried_through=True, quiet=True),
     "sums-of-use": Command("use_sums", "read", ("root",), brief=True),
     "tell-use": Command("use_sums", "take", ("root", "told"), brief=True, carried_through=True),
     "wait-ready": Command("replica", "wait_ready"),

@@ -11,14 +11,16 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from toolkit.adapters.ansible.announced import Announced
 from toolkit.adapters.ansible.certificate import certificate_digest, provisioned_settings
-from toolkit.adapters.ansible.standing import Standing
-from toolkit.adapters.hosts.ssh import HOSTSIDE, master_options
+from toolkit.adapters.ansible.silence import Silence
+from toolkit.adapters.ansible.standing import Run, Standing
+from toolkit.adapters.hosts.ssh import HOSTSIDE, master_options, require_answer
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import HostError
@@ -47,7 +49,7 @@ class RealConverge:
     each run builds its own.
 
     With `check` a run changes nothing and returns the tasks that would change the host (Ansible's check mode). An
-    interruption ends a playbook between or within its tasks.
+    interruption ends a playbook between or within its tasks, and so does a host that no longer answers.
     """
 
     def __init__(
@@ -101,9 +103,10 @@ class RealConverge:
         }
         failure, ended, stats = "", "", None
         changed: list[str] = []
-        shown = Announced(progress)
+        shown, silence = Announced(progress), Silence()
         with closing(shown):
-            for event in _events(self._standing, request, private, self._interruption):
+            for event in self._events(host, request, private, silence):
+                silence.heard()
                 kind, data = event.get("event"), event.get("event_data", {})
                 shown.take(kind, data)
                 if kind in ("runner_on_failed", "runner_on_unreachable"):
@@ -115,6 +118,8 @@ class RealConverge:
                     stats = data
                 elif kind == "ended":
                     ended = str(data.get("failure", ""))
+        if silence.fault:
+            raise silence.fault
         # The statistics do not count a failed task that was rescued.
         if ended or _failed(stats or {}, host.name):
             words = failure or ended or "it failed without a word"
@@ -125,6 +130,30 @@ class RealConverge:
                 f"{host.name}: {playbook}: Ansible did not process the host", hint="toolkit doctor"
             )
         return tuple(changed)
+
+    def _events(
+        self, host: Host, request: Mapping[str, Any], private: Path, silence: Silence
+    ) -> Iterator[dict[str, Any]]:
+        standing = self._standing
+        with (private / "child.log").open("w+") as log, standing.run(log.fileno()) as run:
+            run.ask(request)
+            ended = False
+            with self._interruption.ending(run.hang_up), self._watched(host, silence, run):
+                for event in run.events():
+                    ended = ended or event.get("event") == "ended"
+                    yield event
+            self._interruption.check()
+            if not ended:
+                log.seek(0)
+                words = log.read().strip().splitlines() or [standing.last_words()]
+                failure = words[-1] or "it ended without a word"
+                yield {"event": "ended", "event_data": {"failure": failure}}
+
+    def _watched(self, host: Host, silence: Silence, run: Run) -> AbstractContextManager[None]:
+        """Return a context in which a host that no longer answers ends the run."""
+        if host.connection != "ssh":
+            return nullcontext()
+        return silence.watched(partial(require_answer, host, self._scratch), run.hang_up)
 
 
 def _failed(stats: Mapping[str, Any], host: str) -> bool:
@@ -157,24 +186,6 @@ def host_variables(host: Host, scratch: Path) -> dict[str, Any]:
         "router_require_keys": host.router_require_keys,
         "provision_settings": provisioned_settings(host),
     }
-
-
-def _events(
-    standing: Standing, request: Mapping[str, Any], private: Path, interruption: Interruption
-) -> Iterator[dict[str, Any]]:
-    with (private / "child.log").open("w+") as log, standing.run(log.fileno()) as run:
-        run.ask(request)
-        ended = False
-        with interruption.ending(run.hang_up):
-            for event in run.events():
-                ended = ended or event.get("event") == "ended"
-                yield event
-        interruption.check()
-        if not ended:
-            log.seek(0)
-            words = log.read().strip().splitlines() or [standing.last_words()]
-            failure = words[-1] or "it ended without a word"
-            yield {"event": "ended", "event_data": {"failure": failure}}
 
 
 def _words(result: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from typing import IO
 from toolkit.adapters.distribution.delivery import Delivery, Need
 from toolkit.adapters.distribution.port import Progress
 from toolkit.adapters.hosts.become import as_root
+from toolkit.adapters.hosts.client import SILENT_SECONDS
 from toolkit.adapters.hosts.dialog import running
 from toolkit.adapters.hosts.ssh import master_options
 from toolkit.adapters.hosts.ssh_faults import host_error
@@ -61,6 +62,7 @@ def _command(delivery: Delivery, need: Need, limit: int) -> list[str]:
         # Dates prove nothing about a file whose digest is not checked yet.
         "--ignore-times", "--inplace", "--copy-links",
         "--info=progress2", "--no-human-readable", "--outbuf=L", "--no-inc-recursive",
+        f"--timeout={SILENT_SECONDS:.0f}",
         *([f"--bwlimit={max(1, limit // 1024)}"] if limit else []),
         "--rsh", shlex.join(["ssh", *master_options(host, delivery.clients.scratch)]),
         "--rsync-path", as_root(host, ["rsync"]),

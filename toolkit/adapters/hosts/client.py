@@ -26,6 +26,8 @@ AT_ONCE = 32
 # Seconds for a brief request beside the time that it names itself. A busy host takes seconds, and one whose disk
 # hangs may take for ever, while its sshd goes on answering.
 BRIEF_SECONDS = 180.0
+# Seconds of silence for any other request: its process gives a sign of life each ten, see `life.py` of the host's side.
+SILENT_SECONDS = 180.0
 
 
 _KILLED = -9
@@ -94,7 +96,8 @@ class HostClient:
         argv = self._way.command([self.host.python, *flags, self._way.hostside, name])
         interruption = None if COMMANDS[name].carried_through else self._interruption
         title = f"{self.host.name}: {name}"
-        with running(argv, interruption, self._failure, title, self._way.first) as dialog:
+        started = running(argv, interruption, self._failure, title, self._way.first)
+        with started as dialog, dialog.bounded(SILENT_SECONDS):
             dialog.send({"root": self.host.root, **request})
             yield dialog
 

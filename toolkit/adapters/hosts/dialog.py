@@ -16,6 +16,8 @@ from toolkit.domain.outside import parse_json
 from toolkit.errors import HostError
 
 _END_SECONDS = 5
+# The seconds between two looks at a process that must not be silent for long.
+_TICK_SECONDS = 1.0
 # The bytes of a process's standard error that are kept.
 _SAID = 2**16
 
@@ -49,6 +51,9 @@ class Dialog:
         assert self.process.stdin and self.process.stdout and self.process.stderr
         self.input, self.output = self.process.stdin, self.process.stdout
         self.errors = self.process.stderr
+        # Whether an answer is waited for, whether a document is sent, how many lines have come, and in words a silence
+        # that was too long.
+        self._waits, self._sends, self._heard, self._silent = False, False, 0, ""
         # Read as it comes: a process that writes more than a pipe holds would wait for ever.
         self._said = b""
         self._listening = threading.Thread(target=self._listen, daemon=True)
@@ -57,7 +62,11 @@ class Dialog:
 
     def send(self, document: Mapping[str, Any]) -> None:
         """Write one JSON line. A process that has ended ignores it; its answers say why it ended."""
-        self.write(json.dumps(dict(document)).encode() + b"\n")
+        self._sends = True
+        try:
+            self.write(json.dumps(dict(document)).encode() + b"\n")
+        finally:
+            self._sends = False
 
     def write(self, data: bytes | memoryview) -> bool:
         """Write bytes; return false where the process or the connection has ended."""
@@ -71,9 +80,10 @@ class Dialog:
     def answers(self) -> Iterator[dict[str, Any]]:
         """Yield the answers to a request: any number of events, then a result or an error.
 
-        Raises HostError where the process ends before or prints what is no answer.
+        An empty event is a sign of life, and is not yielded. Raises HostError where the process ends before or prints
+        what is no answer.
         """
-        while line := self.output.readline(LINE + 1):
+        while line := self._line():
             try:
                 answer = parse_answer(line)
             except ValueError as error:
@@ -81,10 +91,27 @@ class Dialog:
                     f"{self._title or 'a host'} gives an answer that is none: {error}",
                     hint="look at what prints there at a login: ssh HOST true",
                 ) from None
+            if answer.get("event") == {}:
+                continue
             yield answer
             if "event" not in answer:
                 return
-        raise self._failure(self.process.wait(), self.words())
+        raise self._failure(self.process.wait(), self._silent or self.words())
+
+    @contextmanager
+    def bounded(self, seconds: float) -> Iterator[None]:
+        """Kill the process where it says nothing for `seconds`, within this context, while a line is waited for.
+
+        It takes a document that is sent, too, within that time; data by `write` has none.
+        """
+        over = threading.Event()
+        watch = threading.Thread(target=self._bound, args=(seconds, over), daemon=True)
+        watch.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watch.join()
 
     def words(self) -> str:
         """Return the last words on the standard error of a process that has ended."""
@@ -99,6 +126,25 @@ class Dialog:
                 words = f"{self._title}: {answer['error']}"
                 raise HostError(words, hint=answer.get("hint", ""))
             yield answer.get("event", answer)
+
+    def _line(self) -> bytes:
+        self._waits = True
+        try:
+            return self.output.readline(LINE + 1)
+        finally:
+            self._waits = False
+            self._heard += 1
+
+    def _bound(self, seconds: float, over: threading.Event) -> None:
+        # Looks are counted, not a clock's seconds: while a person has stopped the command, nobody listens.
+        silent, heard = 0, self._heard
+        while not over.wait(_TICK_SECONDS):
+            silent = silent + 1 if (self._waits or self._sends) and heard == self._heard else 0
+            heard = self._heard
+            if silent * _TICK_SECONDS > seconds:
+                self._silent = f"it said nothing for {seconds:.0f} s"
+                self.kill()
+                return
 
     def _listen(self) -> None:
         """Read the standard error to its end; its last part is what a failure says."""

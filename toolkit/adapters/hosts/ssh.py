@@ -112,6 +112,13 @@ def renew_hostside(
         raise _refused(host, done)
 
 
+def require_answer(host: Host, scratch: Path, sleep: Callable[[float], None]) -> None:
+    """Raise HostError where `host` does not run a command that does nothing, within RUN_SECONDS."""
+    done = _run(root_command(host, scratch, ["true"]), sudo_input(host), sleep)
+    if done.returncode:
+        raise _refused(host, done)
+
+
 def hostside_path(host: Host) -> str:
     """Return the directory of the host's side of this toolkit on `host`, whether it exists or not."""
     return f"{host.root}/bin/hostside-{_digest()}"
