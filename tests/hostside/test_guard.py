@@ -177,6 +177,42 @@ def test_what_no_other_replica_can_take_is_withdrawn_once_one_is_up(quick: Guard
     assert quick.weights() == BACK
 
 
+@pytest.mark.parametrize("why", ["abort", "lease"])
+def test_what_ends_on_all_hosts_at_once_is_withdrawn_in_turn(
+    quick: Guarded, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    monkeypatch.setattr(guard.withdraw, "ahead", lambda *_: 1)
+    monkeypatch.setattr(guard, "TURN", 3600.0)
+    quick.begin(phase="share" if why == "lease" else "bake")
+    until(lambda: quick.found()["looked_at"])
+    if why == "abort":
+        guard_order.wish(quick.root, "tiny", "abort", "ann@ops")
+    else:
+        quick.held.update(held=False, owner=None)
+    quick.verdict()
+    words = "tiny-green keeps its traffic until other hosts have withdrawn theirs"
+    until(lambda: words in quick.said, 60)
+    looks = quick.looks
+    until(lambda: quick.looks > looks + 5, 60)
+    assert (quick.found()["withdrawn"], quick.weights()) == ("", STAYS)
+    monkeypatch.setattr(guard, "TURN", 0.0)
+    until(lambda: quick.found()["withdrawn"], 60)
+    assert quick.weights() == BACK
+
+
+def test_what_a_guard_has_seen_itself_is_withdrawn_before_any_turn(
+    quick: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard.withdraw, "ahead", lambda *_: 1)
+    monkeypatch.setattr(guard, "TURN", 3600.0)
+    quick.begin()
+    until(lambda: quick.found()["looked_at"])
+    quick.fault("500")
+    assert quick.verdict()["verdict"] == "failed"
+    until(lambda: quick.found()["withdrawn"], 60)
+    assert quick.weights() == BACK
+
+
 def test_a_watch_that_starts_again_goes_on_and_sees_what_ended_meanwhile(quick: Guarded) -> None:
     quick.begin()
     until(lambda: quick.found()["watched"] > 0)

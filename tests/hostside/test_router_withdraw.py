@@ -294,6 +294,25 @@ def test_a_withdrawn_target_without_a_slot_beside_it_leaves_its_part_to_other_ho
     assert set(clients.stop()) == {"short"}
 
 
+def test_of_hosts_that_serve_alone_one_withdraws_after_the_other_and_the_last_one_keeps_its_target(
+    fleet: Pair,
+) -> None:
+    weights = {"a.blue": 0, "a.green": 100, "b.blue": 0, "b.green": 100}
+    fleet.apply(with_weights(fleet.routes, "tiny", weights))
+    a, b = (str(fleet.routers[name].root) for name in "ab")
+    assert (withdraw.ahead(a, "tiny", "green"), withdraw.ahead(b, "tiny", "green")) == (0, 1)
+    assert withdraw.withdraw(a, "tiny", "green")["withdrawn"]
+    until(lambda: withdraw.ahead(b, "tiny", "green") == 0)
+    assert withdraw.withdraw(b, "tiny", "green")["why"] == "no other replica of tiny is up"
+    assert _all_that_answer(fleet.routers["a"].port, 1) == {"b.green"}
+
+
+def test_a_host_with_a_standby_beside_its_target_waits_for_no_other_host(fleet: Pair) -> None:
+    fleet.apply(shifted(fleet.routes))
+    roots = [str(lab.root) for lab in fleet.routers.values()]
+    assert [withdraw.ahead(root, "tiny", "green") for root in roots] == [0, 0]
+
+
 def test_a_command_that_holds_the_lock_changes_the_routes_itself(
     fleet: Pair, watches: dict[str, watch.Watch], monkeypatch: pytest.MonkeyPatch
 ) -> None:

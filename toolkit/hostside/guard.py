@@ -28,6 +28,8 @@ SELDOM = 5.0
 READY = 900.0
 # A standby that took over by so many seconds after the release was ready again was the earlier one of the two.
 BOOTED_SECONDS = 10.0
+# The checks of the other routers find within half a second what a host has withdrawn, and guards look each second.
+TURN = 2.0
 # These fields and the model tell the phases of all orders apart.
 PHASE = ("model", "rollout", "number", "since")
 TAKEN_OVER = "the router found it down, and its standby has taken over"
@@ -68,6 +70,7 @@ class Guard:
         self._judge: Judge | None = None
         self._pairs: Pairs | None = None
         self._seldom, self._since = 0.0, time.monotonic()
+        self._concluded = self._since
         self._adapters = guard_adapters.names_of(order)
         done = bool(kept.get("withdrawn")) or not (self._verdict and self._must_go)
         self._over = bool(kept.get("settled")) and self._is_last and done
@@ -220,6 +223,7 @@ class Guard:
 
     def _conclude(self, verdict: str, reason: str) -> list[str]:
         """Come to a verdict, and withdraw the target where it must not stay. Return what was done, in words."""
+        self._concluded = time.monotonic()
         gate, model = guard_follow.gate(self.order), self.order["model"]
         figures = self._judge.figures() if self._judge else []
         self._kept["verdict"] = {
@@ -260,6 +264,12 @@ class Guard:
         return guard_order.must_go(self.order, self._kept)
 
     @property
+    def _is_of_all(self) -> bool:
+        """Whether the guards of other hosts may come to the verdict at the same moment: it is not of what was seen."""
+        wish = guard_order.wished(self.root, self.order).get("wish")
+        return self._verdict == UNKNOWN or wish == "abort"
+
+    @property
     def _is_last(self) -> bool:
         """Whether the verdict ends the watch. A share that has passed is watched until its next phase."""
         bakes = self.order["phase"] == guard_order.BAKE
@@ -268,7 +278,10 @@ class Guard:
     def _withdraw(self) -> list[str]:
         if self._adapters:
             return self._give_back()
-        found = withdraw.withdraw(self.root, self.order["model"], self.order["slot"])
+        at = (self.root, self.order["model"], self.order["slot"])
+        if self._is_of_all and time.monotonic() - self._concluded < TURN * withdraw.ahead(*at):
+            return [f"{self._program} keeps its traffic until other hosts have withdrawn theirs"]
+        found = withdraw.withdraw(*at)
         if not found["withdrawn"]:
             return [f"{self._program} keeps its traffic: {found['why']}"]
         reason = self._kept["verdict"]["reason"]

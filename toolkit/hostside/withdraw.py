@@ -59,6 +59,23 @@ def withdraw(root: str, model: str, slot: str) -> Document:
     return {"withdrawn": True, "to": after[beside]["slot"] if beside else "", "why": ""}
 
 
+def ahead(root: str, model: str, slot: str) -> int:
+    """Return how many hosts come before this one where several withdraw their target at once; 0 where it need not wait.
+
+    Where nothing on this host takes the part of the target, other hosts do. If their guards end at the same moment,
+    each would see the others up, and nothing would be left. So they withdraw in the order of their names, and the last
+    one sees that no other replica is up.
+    """
+    routes = router_files.routes(os.path.join(root, "router"))
+    name = routes_file.name_of({"host": routes.get("at", ""), "slot": slot})
+    after = routes_file.targets_of(withdrawn(routes, model, name), model)
+    up = takeover.seen_up(root).get(model, {})
+    heirs = [other for other, each in after.items() if each["weight"] and up.get(other)]
+    if any(after[other].get("host", "") == routes.get("at", "") for other in heirs):
+        return 0
+    return sum(other < name for other in heirs)
+
+
 def withdrawn(routes: Document, model: str, name: str) -> Document:
     """Return the routes in which the model's target `name` gets nothing, and the standby beside it has its weight."""
     target = routes_file.targets_of(routes, model).get(name)
