@@ -236,6 +236,16 @@ def test_what_proves_nothing_is_no_breach(looks: Iterator[Look], phase: str) -> 
     assert judged(looks, judge)[0] == "passed"
 
 
+def test_a_client_whose_requests_are_refused_by_both_may_stay_with_the_new_release() -> None:
+    """With `routing: prefix` all of them go to one release: that which their conversation has drawn."""
+    looks = [*seconds(lambda at: traffic(int(at % 5 == 0), 5, refused=int(at % 5 == 0)))]
+    assert judged(iter(looks), Judge({**ORDER, "seconds": 240.0}))[0] == "failed"
+    sticky = Judge({**ORDER, "seconds": 240.0}, sticky=True)
+    assert judged(iter(looks), sticky) == ("passed", 240.0, "")
+    (refused,) = (each for each in sticky.figures() if each["name"] == "refused")
+    assert (refused["new"], refused["old"]) == (100.0, 0.0)
+
+
 RECORDED = REPO / "tests/bench/recorded_pairs.csv"
 
 

@@ -17,6 +17,7 @@ from tests.hostside.router_lab import REPO
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
 import deployment_lock
+import guard
 import guard_follow
 import guard_order
 
@@ -154,6 +155,18 @@ def test_an_order_that_cannot_be_read_is_no_guard_and_goes_with_the_next_end(roo
     guard_order.end(root, "tiny", "any")
     assert not path.exists()
     assert not copy.exists()
+
+
+@pytest.mark.parametrize("routing", ["", "prefix"])
+def test_a_guard_knows_whether_conversations_stay_with_a_release(root: str, routing: str) -> None:
+    route = {"model": "tiny", "created": 1, "targets": [], "routing": routing}
+    (Path(root) / "router").mkdir()
+    (Path(root) / "router/routes.json").write_text(json.dumps({"routes": [route]}))
+    guard_order.begin(root, ORDER, "t1")
+    order = guard_order.read(root, "tiny")
+    assert order is not None
+    made = guard.Guard(root, order, (3.0, 600.0), (None, 0.0))
+    assert made._new_judge()._sticky is bool(routing)
 
 
 def test_a_wish_is_one_of_two(root: str) -> None:

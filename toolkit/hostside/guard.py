@@ -18,7 +18,7 @@ from guard_judge import Judge, Look, Side
 from guard_order import EMPTIED, LEASE
 from guard_probes import Pairs
 from guard_replica import Replica
-from guard_traffic import Traffic
+from guard_traffic import Traffic, is_sticky
 from trial import FAILED, PASSED, UNKNOWN
 from wire import Document
 
@@ -182,7 +182,8 @@ class Guard:
         # From phase to phase the former release shows better what is usual; in the end it has no requests any more.
         if self._usual[0] is not None or "usual" not in self._state:
             self._state["usual"] = self._usual
-        judge = Judge(self.order, planned, self._state["usual"])
+        sticky = is_sticky(self.root, self.order["model"])
+        judge = Judge(self.order, planned, self._state["usual"], sticky=sticky)
         state: Document = self._state.get("judge", {})
         if not guard_state.is_like(state, judge.as_json()):
             # None yet, or that of another toolkit, which differs: the phase begins anew.

@@ -70,14 +70,19 @@ class Judge:
     """The verdict on one phase of an order. What it has learned of a release goes with it from phase to phase."""
 
     def __init__(
-        self, order: Document, planned: int = 0, usual: tuple[float | None, float] = (None, 0.0)
+        self,
+        order: Document,
+        planned: int = 0,
+        usual: tuple[float | None, float] = (None, 0.0),
+        *,
+        sticky: bool = False,
     ) -> None:
         """`planned` are the bytes of memory that the release is planned with.
 
         `usual` is how the former release did while it had all requests: mean milliseconds until an answer began, and
-        the share of requests that failed.
+        the share of requests that failed. With `sticky` a conversation stays with the release that it has drawn.
         """
-        self.order, self.planned, self.usual = order, planned, usual
+        self.order, self.planned, self.usual, self._sticky = order, planned, usual, sticky
         # An adapter's former version answers in the same replica, under another name.
         beside = order["former"] or any(each.get("former") for each in order.get("probes", ()))
         allowed, alone = order["tolerance"], not beside
@@ -170,10 +175,11 @@ class Judge:
             for place, more in enumerate((each.total, each.failed, each.refused)):
                 counts[place] += more
         failed, total = float(old.failed), old.total
-        if self.order["phase"] == "share":
-            # Their share in a look counts as one request, because most of them come in rows of one client.
+        if self.order["phase"] == "share" and not self._sticky:
+            # Their share in a look counts as one request, because most of them come in rows of one client. Where
+            # conversations stay with a release, all of a row go to one of the two, and say nothing of it.
             self.tests["refused"].see(*_as_one(new), *_as_one(old))  # type: ignore[arg-type]
-        elif total < new.total:
+        if self.order["phase"] == "bake" and total < new.total:
             # The new release has the requests that the former one had: think of them as failing as often as before.
             failed, total = failed + self.usual[1] * (new.total - total), new.total
         # A probe that both fail says nothing of the difference (McNemar).

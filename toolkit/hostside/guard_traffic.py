@@ -103,6 +103,12 @@ class Meter:
         return failed / total if total >= _ENOUGH else None
 
 
+def is_sticky(root: str, model: str) -> bool:
+    """Whether a conversation stays with the release that it has drawn while a share stands."""
+    routes = router_files.routes(os.path.join(root, "router")).get("routes", ())
+    return any(each.get("routing") == "prefix" for each in routes if each["model"] == model)
+
+
 def slot_of(backend: str, server: str, at: str) -> tuple[str, str] | None:
     """Return model and slot of a server of the router of the host `at`; None for one of another host."""
     if routes_file.PREFIX not in backend:
