@@ -36,6 +36,7 @@ SECTIONS = {
     "bench_spread.py": ("spread",),
     "bench_report.py": ("report",),
     "bench_router.py": ("router-withdrawal", "router-breach", "router-hold"),
+    "bench_swap.py": ("swap",),
     "bench_cost.py": ("cost",),
     "bench_events.py": ("router-events",),
     "bench_guard.py": ("guard-alarms", "guard-power"),
