@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import http.client
 import http.server
+import json
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -48,6 +49,25 @@ def test_everybody_reads_the_page_and_the_description(opened: Lab, path: str, ki
         assert (answer.status, answer.read()) == (200, b"")
     with _connection(opened, "POST", path) as answer:
         assert answer.status == 401
+
+
+@pytest.mark.parametrize("path", ["/", "/page.css", "/openapi.json"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+def test_another_method_than_get_is_refused_for_the_page_as_for_the_list_of_models(
+    closed: Lab, path: str, method: str
+) -> None:
+    with _connection(closed, method, path) as answer:
+        assert (answer.status, answer.headers["Allow"]) == (405, "GET")
+        assert json.loads(answer.read())["error"]["code"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/openapi.json/"), ("POST", "/m/tiny/openapi.json"), ("POST", "/m/tiny/")],
+)
+def test_what_only_ends_like_the_page_is_no_endpoint(closed: Lab, method: str, path: str) -> None:
+    with _connection(closed, method, path) as answer:
+        assert answer.status == 404
 
 
 @contextmanager
