@@ -231,6 +231,24 @@ def test_a_page_lists_the_models_and_says_how_to_get_them(serving: Serving) -> N
     assert "<script" not in odd
 
 
+def test_the_page_of_a_repository_has_its_versions_and_files(serving: Serving) -> None:
+    assert f'<a href="/{REPO}">{REPO}</a>' in serving.get("/").text
+    answer = serving.get(f"/{REPO}")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    for words in (f"hf download {REPO}", "mit", "v1", serving.old, serving.new, *FILES):
+        assert words in answer.text
+    assert "<script" not in serving.get(f"/{REPO}", Host='x"><script>alert(1)</script>').text
+    assert httpx2.head(f"{serving.endpoint}/{REPO}", timeout=60).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/acme/none", "/none", "/api/whoami-v2", "/favicon.ico"])
+def test_what_is_no_repository_has_the_error_that_clients_know(serving: Serving, path: str) -> None:
+    answer = serving.get(path)
+    assert (answer.status_code, answer.headers["X-Error-Code"]) == (404, "RepoNotFound")
+
+
 def test_the_pointer_of_a_large_file_has_its_git_id(serving: Serving) -> None:
     (entry,) = serving.api.get_paths_info(REPO, ["other.bin"])
     digest = hashlib.sha256(BIG).hexdigest()

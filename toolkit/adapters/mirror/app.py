@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from toolkit.adapters.mirror.file import FileRange, requested_range
 from toolkit.adapters.mirror.listing import FilterError, listing
-from toolkit.adapters.mirror.page import git_refusal, page
+from toolkit.adapters.mirror.page import git_refusal, page, page_of
 from toolkit.adapters.mirror.source import (
     MirrorSource,
     commits,
@@ -54,12 +54,13 @@ def mirror_app(source: MirrorSource) -> ASGIApp:
             Route(f"/{repo}/resolve/{{revision}}/{{path:path}}", answers.resolve, methods=READ),
             Route(api, answers.model, methods=READ),
             Route(f"/{repo}/info/refs", answers.clone, methods=READ),
+            Route(f"/{repo}", answers.page_of, methods=READ),
         ]
     routes += [
         Route("/", answers.page, methods=READ),
         Route("/api/models", answers.models, methods=READ),
     ]
-    # Specific routes first: NAME/refs also matches OWNER/NAME.
+    # Specific routes first: NAME/refs also matches OWNER/NAME, and /api/models a repository's page.
     routes.sort(key=lambda route: route.path.endswith("{name}"))
     app = Starlette(
         routes=routes,
@@ -132,6 +133,13 @@ class Answers:
     async def page(self, request: Request) -> Response:
         """Show a person what is here."""
         return page(str(request.base_url).rstrip("/"), await self._all())
+
+    async def page_of(self, request: Request) -> Response:
+        """Show a person a repository, at its address on the Hub."""
+        revisions = await self._revisions(request)
+        if not revisions:
+            return _no_repo()
+        return page_of(str(request.base_url).rstrip("/"), _repo(request), revisions)
 
     async def clone(self, request: Request) -> Response:
         """Refuse `git clone` in words that git shows."""
