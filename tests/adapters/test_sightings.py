@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -37,11 +38,15 @@ def test_the_gating_that_a_person_takes_over_counts_for_all_revisions_and_keeps_
 ) -> None:
     old, new = "a" * 40, "b" * 40
     seen = {"acme/tiny": {old: Sighting(1.0, False), new: Sighting(2.0, False)}}
-    sightings = Sightings(tmp_path)
-    assert not sightings.take_over("acme/tiny", gated=True)
+    sightings, begun = Sightings(tmp_path), list[int]()
+    take_over = partial(
+        sightings.take_over, "acme/tiny", gated=True, begin=lambda: begun.append(len(begun))
+    )
+    assert not take_over()
     sightings.see(seen)
-    assert sightings.take_over("acme/tiny", gated=True)
-    assert not sightings.take_over("acme/tiny", gated=True)
+    assert take_over()
+    assert not take_over()
+    assert begun == [0]
     assert sightings.see(seen) == {
         "acme/tiny": {old: Sighting(1.0, True), new: Sighting(2.0, True)}
     }

@@ -145,6 +145,18 @@ def test_what_can_be_agreed_to_or_tried_dry_takes_a_reason() -> None:
     assert {path for path in changing if "reason" not in options[path]} == UNRECORDED
 
 
+def test_the_page_on_the_audit_log_names_every_command_that_is_recorded() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "audit.md").read_text()
+    named = page.partition("These commands are recorded")[2].partition(" A dry run is")[0]
+    quoted = {" ".join(each.split()) for each in named.split("`")[1::2]} - {"--reason"}
+    recorded = {
+        each.command_path.partition(" ")[2]
+        for each in contexts()
+        if "reason" in {one.name for one in each.command.params}
+    }
+    assert quoted == (recorded - {"verify"}) | {"verify --repair"}
+
+
 def test_no_secret_reaches_the_log(fleet: Fleet) -> None:
     key, token = "tk-" + "A" * 43, "hf_" + "b" * 34
     fleet("deploy tiny@v1 --yes --reason " + token)

@@ -12,6 +12,7 @@ from toolkit.adapters.fakes.hub import FakeHub
 from toolkit.config.registry.lock_file import lock_path
 from toolkit.domain.files.snapshot import FileDigest
 from toolkit.workflows.registry.pin import Pinned, lock_versions, pin_version
+from toolkit.workflows.tools import unrecorded
 
 FILES = {
     "config.json": b'{"model_type": "qwen3"}',
@@ -55,7 +56,7 @@ class Desk:
             name=name,
             open_hub=lambda: self.hub,
             report=lambda words: self.report(words),
-            dry_run=dry_run,
+            begin=None if dry_run else unrecorded,
         )
 
     def lock(self, spec: str = "tiny") -> tuple[Pinned, ...]:

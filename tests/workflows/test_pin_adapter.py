@@ -119,7 +119,7 @@ def test_pinning_again_changes_nothing_until_the_branch_moves(desk: Desk) -> Non
 def test_a_dry_run_writes_nothing(desk: Desk) -> None:
     desk.publish(files())
     before = desk.texts()
-    pinned = pin_named(desk.path, "sql", dry_run=True, **desk.how)
+    pinned = pin_named(desk.path, "sql", begin=None, **desk.how)
     assert pinned.changed
     assert desk.texts() == before
 
@@ -335,7 +335,7 @@ class TestUpdate:
     def test_a_name_and_a_dry_run(self, desk: Desk) -> None:
         desk.publish({**files(), "adapter_model.safetensors": b"better" * 100})
         text = desk.path.read_text()
-        _, candidate = self.update(desk, name="reports-2", dry_run=True)
+        _, candidate = self.update(desk, name="reports-2", begin=None)
         assert (candidate, desk.path.read_text()) == ("tiny@reports-2", text)
         with pytest.raises(InputError, match="tiny@v1 exists"):
             self.update(desk, name="v1")

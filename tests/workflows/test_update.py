@@ -12,6 +12,7 @@ from toolkit.domain.registry.model import HubSource, Permission
 from toolkit.domain.registry.release_parts import EngineSpec
 from toolkit.errors import InputError, RefusedError, SourceError
 from toolkit.workflows.registry.update import Local, Updated, accept_version, update_model
+from toolkit.workflows.tools import unrecorded
 
 NEXT = {**FILES, "config.json": b'{"model_type": "qwen3", "hidden_size": 8}'}
 
@@ -29,7 +30,7 @@ def update(desk: Desk, name: str = "", *, dry_run: bool = False) -> Updated:
         open_hub=lambda: desk.hub,
         report=desk.said.append,
         local=Local(find=lambda _: None, need=lambda *_: None),
-        dry_run=dry_run,
+        begin=None if dry_run else unrecorded,
     )
 
 

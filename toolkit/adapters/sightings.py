@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -48,13 +48,15 @@ class Sightings:
             self._write(data)
         return found
 
-    def take_over(self, repo: str, *, gated: bool) -> bool:
+    def take_over(self, repo: str, *, gated: bool, begin: Callable[[], None]) -> bool:
         """Let `gated` count as what every known revision of `repo` was first seen with; return whether that is new.
 
-        A person knows of it then. Raises OSError where the file cannot be written.
+        A person knows of it then; `begin` is called before it is written. Raises OSError where the file cannot be
+        written.
         """
         if all(each.gated == gated for each in self._read().get(repo, {}).values()):
             return False
+        begin()
         with self._locked():
             data = self._read()
             entries = data.get(repo, {})

@@ -75,14 +75,16 @@ class SystemdUnits:
                     hint="toolkit schedule install --to DIR writes them unasked",
                 )
 
-    def write(self, texts: Mapping[str, str], timer: str) -> bool:
+    def write(self, texts: Mapping[str, str], timer: str, begin: Callable[[], None]) -> bool:
         """Write all units, in their order, and start the timer; return whether anything changed.
 
-        Where any of that fails or is interrupted, all is as before. Raises ToolkitError.
+        `begin` is called before the first change. Where any of that fails or is interrupted, all is as before. Raises
+        ToolkitError.
         """
         before = {name: self.read(name) for name in texts}
         if before == dict(texts) and self._active(timer):
             return False
+        begin()
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             for name, text in texts.items():

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from toolkit.planning.routing.routes import Routes
 
 Say = Callable[[str], None]
+# Called before the first change of a command that may find nothing to change, and perhaps before later ones. Where the
+# audit log takes nothing it raises RefusedError, and nothing is changed.
+Begin = Callable[[], None]
 Plan = TypeVar("Plan")
 
 
@@ -99,6 +102,10 @@ class Trail(Protocol):
 
     def judged(self, host: str, result: GateResult) -> None:
         """Note the verdict of a gate, of a canary or of a bake on a host."""
+
+
+def unrecorded() -> None:
+    """Record nothing of a change: the caller has a record of its own, or needs none."""
 
 
 class NoTrail:

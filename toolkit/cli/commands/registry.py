@@ -18,7 +18,7 @@ from toolkit.cli.arguments.options import (
 )
 from toolkit.cli.opening.context import home_directory, open_hub
 from toolkit.cli.opening.sightings import take_over_gating
-from toolkit.cli.opening.trail import changing
+from toolkit.cli.opening.trail import changing, trail_now
 from toolkit.cli.terminal.output import note, print_json, say, table
 from toolkit.cli.views.pin import accept_owner, pin_json, say_pin
 from toolkit.cli.views.version import (
@@ -147,7 +147,7 @@ def _check_failure(registry_path: str, faults: Sequence[Finding]) -> InputError 
 
 
 @registry.command()
-@changing(at_once=True)
+@changing()
 @click.argument("model")
 @click.argument("ref", default="")
 @click.option("--as", "name", default="", metavar="NAME", help="The name of the new version.")
@@ -184,7 +184,8 @@ def pin(
         )
 
     how: dict[str, Any] = {
-        "open_hub": open_hub, "report": note, "accept": accept_owner(options["source"]), "dry_run": dry_run,
+        "open_hub": open_hub, "report": note, "accept": accept_owner(options["source"]),
+        "begin": None if dry_run else trail_now().begin_once,
     }  # fmt: skip
     pins = (
         lock_named(path, model, **how)
@@ -201,7 +202,7 @@ def pin(
 
 
 @registry.command()
-@changing(at_once=True)
+@changing()
 @click.argument("version", metavar="MODEL@VERSION")
 @registry_option()
 @home_option()
@@ -210,7 +211,7 @@ def accept(version: str, registry_path: str, as_json: bool, **_: Any) -> None:
     """Make a candidate a version like any other, without deploying it."""
     from toolkit.workflows.registry.update import accept_version
 
-    changed = accept_version(Path(registry_path), version)
+    changed = accept_version(Path(registry_path), version, trail_now().begin_once)
     if as_json:
         print_json({"version": version, "changed": changed})
         return

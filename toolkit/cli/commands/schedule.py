@@ -26,7 +26,7 @@ from toolkit.cli.arguments.options import (
 )
 from toolkit.cli.opening.context import home_directory, open_history, read_registry
 from toolkit.cli.opening.ops_figures import keep_ops_current
-from toolkit.cli.opening.trail import changing
+from toolkit.cli.opening.trail import changing, trail_now
 from toolkit.cli.terminal.output import note, print_json, say, say_whole, table
 from toolkit.cli.views.schedule import (
     WIDTH,
@@ -244,7 +244,7 @@ def run(
 
 
 @schedule.command()
-@changing(at_once=True)
+@changing()
 @to_option()
 @dry_run_option("Print the files; write nothing.")
 @schedule_option()
@@ -280,7 +280,7 @@ def install(
         for name, text in texts.items():
             say_whole(f"# {name}\n{text}")
         return
-    done = install_timer(found, command, target)
+    done = install_timer(found, command, target, trail_now().begin_once)
     record = ScheduleRecord(place)
     # A run that is at work counts from its own beginning.
     with suppress(BusyError), record.locked():
@@ -295,7 +295,7 @@ def install(
 
 
 @schedule.command()
-@changing(at_once=True)
+@changing()
 @to_option()
 @home_option()
 @json_option()
@@ -303,7 +303,7 @@ def remove(directory: str | None, as_json: bool, **_: Any) -> None:
     """Remove the timer from this machine; schedule and record stay."""
     from toolkit.workflows.schedule.install import remove_timer
 
-    done = remove_timer(_target(directory))
+    done = remove_timer(_target(directory), trail_now().begin_once)
     if as_json:
         print_json({"place": done.place, "files": list(done.files), "changed": done.changed})
         return

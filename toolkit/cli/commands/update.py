@@ -17,7 +17,7 @@ from toolkit.cli.arguments.options import (
 )
 from toolkit.cli.opening.context import home_directory, open_hub, open_store, read_pins
 from toolkit.cli.opening.sightings import take_over_gating
-from toolkit.cli.opening.trail import changing
+from toolkit.cli.opening.trail import changing, trail_now
 from toolkit.cli.terminal.output import note, print_json, say
 from toolkit.cli.views.pin import accept_owner, pin_json, say_pin
 from toolkit.domain.files.snapshot import Snapshot
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@changing(at_once=True)
+@changing()
 @click.argument("model")
 @click.option("--as", "name", default="", metavar="NAME", help="The name of the candidate.")
 @source_option()
@@ -64,7 +64,7 @@ def update(
         "report": note,
         "local": Local(partial(find_files, place), partial(least_memory, registry_path, place)),
         "accept": accept_owner(source),
-        "dry_run": dry_run,
+        "begin": None if dry_run else trail_now().begin_once,
     }
     if is_adapter(Path(registry_path), model):
         done, candidate = update_adapter(Path(registry_path), model, **how)

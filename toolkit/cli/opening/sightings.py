@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from toolkit.cli.opening.trail import trail_now
 from toolkit.cli.terminal.output import note
 
 if TYPE_CHECKING:
@@ -24,5 +25,5 @@ def take_over_gating(home: Path, pinned: Pinned, *other_names: str) -> None:
     for repo in dict.fromkeys([*other_names, pinned.version.source.key]):
         # Where the home cannot be written, the next look tells it again.
         with suppress(OSError):
-            if Sightings(home).take_over(repo, gated=pinned.gated):
+            if Sightings(home).take_over(repo, gated=pinned.gated, begin=trail_now().begin_once):
                 note(f"note: {repo} is gated {'now' if pinned.gated else 'no more'}")

@@ -37,12 +37,16 @@ class Unrecorded(NoTrail):
     def begin(self, plan: Mapping[str, Any] | None = None) -> None:
         """Record nothing."""
 
+    def begin_once(self) -> None:
+        """Record nothing."""
+
 
 def changing(*, at_once: bool = False, goes_on: bool = False) -> Decorator:
     """Have a command recorded, and give it the option `--reason`.
 
     The intent is recorded when the plan is agreed to, see `views.plan.go_ahead`; with `at_once` before the command's
-    function, for a command that asks nothing. A command that `goes_on` is a way to safety: it goes on where the log
+    function, for a command that asks nothing. One that asks nothing and may find nothing to do gives `begin_once` of
+    its trail to what it calls. A command that `goes_on` is a way to safety: it goes on where the log
     cannot be written. Without a change nothing is recorded, except a refusal.
     """
 

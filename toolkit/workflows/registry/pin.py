@@ -33,7 +33,8 @@ from toolkit.planning.upkeep.adapter_currency import same_company
 from toolkit.workflows.registry.directory import hash_directory, start_of
 from toolkit.workflows.registry.found import Found, named_gone
 from toolkit.workflows.registry.pin_names import FULL, bare, default_name, waiting_version
-from toolkit.workflows.registry.pin_reading import RepositoryReading
+from toolkit.workflows.registry.pin_reading import RepositoryReading, code_note
+from toolkit.workflows.tools import Begin, unrecorded
 
 Report = Callable[[str], None]
 # The repository that was asked for, and the Hub's name for it, of another owner -> whether that one is meant.
@@ -70,18 +71,19 @@ def pin_version(
     open_hub: OpenHub,
     report: Report,
     accept: Accept | None = None,
-    dry_run: bool = False,
+    begin: Begin | None = unrecorded,
 ) -> Pinned:
     """Pin what `ref` means today (default: what the source tracks) as the last version of `model`, and return it.
 
     The version is recorded under the Hub's own name of the repository; `accept` is asked where its owner differs.
     Where a version's revision in the file still is that branch or tag, the commit replaces it.
-    The registry is written last, so that a version never stands in it without its digests.
+    `begin` is called before a file is written; without it the pin is a dry run. The registry is written last, so that a
+    version never stands in it without its digests.
     Raises InputError for faults in files and arguments, RefusedError where policy forbids the
     licence or a file or another owner is not accepted, SourceError and IntegrityError for answers of the Hub.
     """
     file = read_registry(registry_path, unpinned=True)
-    pinning = Pinning(file, read_lock(registry_path), open_hub, report, accept, dry_run)
+    pinning = Pinning(file, read_lock(registry_path), open_hub, report, accept, begin)
     return _pin(registry_path, pinning, model, ref, name)
 
 
@@ -93,7 +95,7 @@ def pin_candidate(
     open_hub: OpenHub,
     report: Report,
     accept: Accept | None = None,
-    dry_run: bool = False,
+    begin: Begin | None = unrecorded,
 ) -> Pinned:
     """Pin what the source of `model` tracks as its last version, a candidate; like `pin_version` in all else.
 
@@ -101,7 +103,7 @@ def pin_candidate(
     of the same revision with another engine or adapters counts as none, since it would bring back older ones.
     """
     file = read_registry(registry_path, unpinned=True)
-    pinning = Pinning(file, read_lock(registry_path), open_hub, report, accept, dry_run)
+    pinning = Pinning(file, read_lock(registry_path), open_hub, report, accept, begin)
     return _pin(registry_path, pinning, model, "", name, candidate=True)
 
 
@@ -133,7 +135,8 @@ def _pin(
     after = with_revision(*where) if waiting else with_version(*where, candidate=candidate)
     version = after.registry.model(registry_model.name).version(title)
     pinned = pinning.lock(version, found)
-    if not pinning.dry_run:
+    if pinning.begin:
+        pinning.begin()
         write_registry(registry_path, file, after)
     return replace(pinned, registry_changed=True)
 
@@ -156,7 +159,7 @@ def lock_versions(
     open_hub: OpenHub,
     report: Report,
     accept: Accept | None = None,
-    dry_run: bool = False,
+    begin: Begin | None = unrecorded,
 ) -> tuple[Pinned, ...]:
     """Write the digests of `MODEL@VERSION`, or of all versions of `MODEL`, into the lock.
 
@@ -177,7 +180,7 @@ def lock_versions(
                 hint=f"toolkit registry pin {model.name} {version.revision}",
             )
         lock = read_lock(registry_path)
-        pinning = Pinning(file, lock, open_hub, report, accept, dry_run)
+        pinning = Pinning(file, lock, open_hub, report, accept, begin)
         read = lock.has(version) and lock.snapshot_of(version).facts is not None
         if read and "@" not in spec:
             done.append(Pinned(version, lock.snapshot_of(version), {}, (), False, False))
@@ -196,14 +199,14 @@ def lock_versions(
 
 @dataclass(frozen=True, slots=True)
 class Pinning:
-    """Pins versions of one registry; `pins` is its lock."""
+    """Pins versions of one registry; `pins` is its lock. Without `begin` it is a dry run, and writes nothing."""
 
     file: RegistryFile
     pins: Lock
     open_hub: OpenHub
     report: Report
     accept: Accept | None = None
-    dry_run: bool = False
+    begin: Begin | None = unrecorded
 
     def observe(self, version: Version, ref: str) -> Found:
         """Return the commit that `ref` means today, or the present files of a directory.
@@ -279,7 +282,8 @@ class Pinning:
         changed = not self.pins.has(version) or _differs(
             version, self.pins.snapshot_of(version), snapshot
         )
-        if changed and not self.dry_run:
+        if changed and self.begin:
+            self.begin()
             self._write(version, snapshot)
         return Pinned(version, snapshot, choice.left_out, tuple(notes), False, changed, found.gated)
 
@@ -316,7 +320,7 @@ class Pinning:
         if version.adapter_of:
             self._require_fit(version, reading.read(config_file(version)))
         if CONFIG in choice.kept and not version.permission.trust_remote_code:
-            notes.extend(_code_note(reading.read(CONFIG)))
+            notes.extend(code_note(reading.read(CONFIG)))
         if fault := reading.weights_fault(choice.kept):
             raise unreliable(repo, fault)
         if version.adapter_of:
@@ -380,13 +384,3 @@ def _differs(version: Version, pinned: Snapshot, found: Snapshot) -> bool:
             )
     same = digests == {file.path: file.sha256 for file in found.files}
     return not same or pinned.facts != found.facts
-
-
-def _code_note(config: bytes) -> list[str]:
-    try:
-        names_code = "auto_map" in parse_mapping(config, CONFIG_BYTES)
-    except ValueError:
-        return ["config.json is no JSON; the engine will not load it"]
-    if not names_code:
-        return []
-    return ["config.json names code of the repository; without permission the engine uses its own"]

@@ -96,7 +96,8 @@ def _pin(
     pinned = pinning.lock(part, found)
     if revision == found.revision:
         return pinned
-    if not pinning.dry_run:
+    if pinning.begin:
+        pinning.begin()
         write_registry(path, file, after)
     return replace(pinned, registry_changed=True)
 

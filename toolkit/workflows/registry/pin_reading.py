@@ -8,9 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from toolkit.adapters.hub.port import Hub, HubFile
 from toolkit.adapters.sources.model_files import CONFIG, weights_fault
+from toolkit.domain.bounds import CONFIG as CONFIG_BYTES
 from toolkit.domain.files.snapshot import FileDigest
 from toolkit.domain.files.tensors import is_pointer, may_be_pointer
 from toolkit.domain.files.weight_files import PICKLE_INDEX, SAFETENSORS_INDEX
+from toolkit.domain.outside import parse_mapping
 from toolkit.errors import IntegrityError
 from toolkit.planning.release.file_choice import unreliable
 
@@ -93,3 +95,14 @@ class RepositoryReading:
 
 def _blob(data: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+
+
+def code_note(config: bytes) -> list[str]:
+    """Return the remark about a `config.json` that names code of its repository, or is no JSON."""
+    try:
+        names_code = "auto_map" in parse_mapping(config, CONFIG_BYTES)
+    except ValueError:
+        return ["config.json is no JSON; the engine will not load it"]
+    if not names_code:
+        return []
+    return ["config.json names code of the repository; without permission the engine uses its own"]

@@ -16,6 +16,7 @@ from toolkit.domain.registry.model import HubSource, Version
 from toolkit.errors import InputError, SourceError
 from toolkit.planning.upkeep.difference import Difference, compare, compared_files
 from toolkit.workflows.registry.pin import Accept, Pinned, Report, pin_candidate
+from toolkit.workflows.tools import Begin, unrecorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +57,13 @@ def update_model(
     report: Report,
     local: Local,
     accept: Accept | None = None,
-    dry_run: bool = False,
+    begin: Begin | None = unrecorded,
 ) -> Updated:
     """Pin what the source of the newest version of `model` holds now as a candidate, and return what differs.
 
-    Writes nothing where that revision is pinned already. Raises InputError where the model has no version yet, and what
-    `pin_candidate` raises: for a licence that is not the registry's, a repository of another owner, files that policy
-    forbids, a branch that vanished.
+    Writes nothing where that revision is pinned already, and without `begin`; see `pin_version`. Raises InputError
+    where the model has no version yet, and what `pin_candidate` raises: for a licence that is not the registry's, a
+    repository of another owner, files that policy forbids, a branch that vanished.
     """
     file = read_registry(registry_path, unpinned=True)
     base = _base(file, model)
@@ -73,7 +74,7 @@ def update_model(
         open_hub=open_hub,
         report=report,
         accept=accept,
-        dry_run=dry_run,
+        begin=begin,
     )
     if pinned.version.name == base.name:
         return Updated(pinned, base, None)
@@ -87,7 +88,7 @@ def update_model(
     return Updated(pinned, base, compare(before, after, texts, memory))
 
 
-def accept_version(registry_path: Path, spec: str) -> bool:
+def accept_version(registry_path: Path, spec: str, begin: Begin = unrecorded) -> bool:
     """Make the candidate `MODEL@VERSION` a version like any other; return whether the file changed.
 
     Reads the file anew, so that edits made meanwhile are kept. Raises InputError where the line cannot be removed.
@@ -99,7 +100,9 @@ def accept_version(registry_path: Path, spec: str) -> bool:
     version = file.registry.model(model).version(name)
     if not version.candidate:
         return False
-    write_registry(registry_path, file, accepted(file, model, name))
+    after = accepted(file, model, name)
+    begin()
+    write_registry(registry_path, file, after)
     return True
 
 

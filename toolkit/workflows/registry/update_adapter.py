@@ -21,6 +21,7 @@ from toolkit.planning.upkeep.difference import compare
 from toolkit.workflows.registry.found import Found
 from toolkit.workflows.registry.pin import Accept, Pinning, Report
 from toolkit.workflows.registry.update import Local, Updated, both_texts
+from toolkit.workflows.tools import Begin, unrecorded
 
 _LONGEST = 63
 
@@ -40,17 +41,17 @@ def update_adapter(
     report: Report,
     local: Local,
     accept: Accept | None = None,
-    dry_run: bool = False,
+    begin: Begin | None = unrecorded,
 ) -> tuple[Updated, str]:
     """Pin the newest revision of `adapter` within a candidate of its model; return what differs, and the candidate.
 
     The candidate is the model's newest version with that adapter, so that it is upgraded to like any other, and no
     replica starts anew for it. The title is empty where the adapter is current. Writes nothing where such a candidate
-    is there already. Raises what `update_model` raises.
+    is there already, and without `begin`. Raises what `update_model` raises.
     """
     file = read_registry(registry_path, unpinned=True)
     base, known = _newest(file, adapter)
-    pinning = Pinning(file, read_lock(registry_path), open_hub, report, accept, dry_run)
+    pinning = Pinning(file, read_lock(registry_path), open_hub, report, accept, begin)
     part = base.part(known)
     found = pinning.observe(part, "")
     if found.revision == known.revision:
@@ -60,7 +61,8 @@ def update_adapter(
     pinned = pinning.lock(
         new.part(next(each for each in new.adapters if each.name == adapter)), found
     )
-    if after is not file and not dry_run:
+    if after is not file and begin:
+        begin()
         write_registry(registry_path, file, after)
     pinned = replace(pinned, registry_changed=after is not file)
     lock = read_lock(registry_path)

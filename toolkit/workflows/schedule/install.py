@@ -21,6 +21,7 @@ from toolkit.planning.upkeep.timer_units import (
 )
 from toolkit.planning.upkeep.turns import clashes
 from toolkit.planning.upkeep.windows import never_opens
+from toolkit.workflows.tools import Begin, unrecorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,12 @@ def checked(file: ScheduleFile, now: float) -> Schedule:
 
 
 def install_timer(
-    schedule: Schedule, command: Command, target: SystemdUnits | Crontab
+    schedule: Schedule,
+    command: Command,
+    target: SystemdUnits | Crontab,
+    begin: Begin = unrecorded,
 ) -> Installed:
-    """Install the timer; the same again changes nothing.
+    """Install the timer; the same again changes nothing. `begin` is called before the first change.
 
     Raises InputError where another schedule's is there, and ToolkitError where nothing was installed.
     """
@@ -82,26 +86,30 @@ def install_timer(
         _require_own(before, schedule, "the crontab")
         after = crontab(before, schedule, command.words, command.directory)
         if after != before:
+            begin()
             target.write(after)
         return Installed("the crontab", (), after != before)
     texts = units(schedule, command.words, command.directory, command.environment)
     _require_own(target.read(TIMER), schedule, str(target.directory / TIMER))
     lines = [line for window in schedule.windows.values() for line in calendar(window)]
     target.check(texts, tuple(lines))
-    changed = target.write(texts, TIMER)
+    changed = target.write(texts, TIMER, begin)
     return Installed(str(target.directory), tuple(texts), changed)
 
 
-def remove_timer(target: SystemdUnits | Crontab) -> Installed:
-    """Remove the timer, whichever schedule it was for."""
+def remove_timer(target: SystemdUnits | Crontab, begin: Begin = unrecorded) -> Installed:
+    """Remove the timer, whichever schedule it was for; `begin` is called before the first change."""
     if isinstance(target, Crontab):
         before = target.read()
         after = without_crontab(before)
         if after != before:
+            begin()
             target.write(after)
         return Installed("the crontab", (), after != before)
     names = (SERVICE, TIMER)
     there = tuple(name for name in names if of_schedule(target.read(name)))
+    if there:
+        begin()
     return Installed(str(target.directory), there, target.remove(there, TIMER))
 
 

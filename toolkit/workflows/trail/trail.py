@@ -95,6 +95,11 @@ class CommandTrail:
         if not self.spoken.goes_on:
             self.desk.ask_before(self._intent(), self._plan)
 
+    def begin_once(self) -> None:
+        """Record the intent where it is not recorded yet; see `begin`."""
+        if not self._begun:
+            self.begin()
+
     def finish(self, error: BaseException | None = None) -> None:
         """Record how the command ended, give the head to the hosts that took part, and tell people.
 
