@@ -102,7 +102,7 @@ CASES = {
     ),
     "settings that are none": (
         {"config.json": b"\xff"}, ("config.json",), False,
-        ["config.json: not comparable, it is no JSON mapping"],
+        ["config.json: its fields are not compared: one of both texts is gone, or no JSON mapping"],
     ),
 }  # fmt: skip
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.workflows.pin_desk import FILES, Desk
+from tests.workflows.test_pin_directory import House
 from toolkit.config.registry.reading import load_registry
 from toolkit.domain.registry.model import HubSource, Permission
 from toolkit.domain.registry.release_parts import EngineSpec
@@ -48,6 +49,26 @@ def test_an_update_pins_a_candidate_and_says_what_differs(desk: Desk) -> None:
     assert desk.texts()[0] == before + (
         f"      v2:\n        revision: {revision}\n        candidate: true\n"
     )
+
+
+def test_the_former_texts_of_a_directory_are_not_those_that_it_has_now(tmp_path: Path) -> None:
+    desk = House(tmp_path)
+    desk.pin(name="v1")
+    (desk.house / "config.json").write_bytes(NEXT["config.json"])
+    (desk.house / "chat_template.jinja").write_bytes(b"{{ messages }}")
+    done = update_model(
+        desk.path,
+        "tiny",
+        name="v2",
+        open_hub=lambda: desk.hub,
+        report=desk.said.append,
+        local=Local(find=lambda _: desk.house, need=lambda *_: None),
+    )
+    assert done.difference is not None
+    assert (done.difference.fields, done.difference.unread) == ((), ("config.json",))
+    assert done.difference.behaviour == ("chat_template.jinja", "config.json")
+    assert done.difference.template
+    assert "one of both texts is gone" in "\n".join(done.difference.lines)
 
 
 def test_a_candidate_is_deployed_by_its_name_alone(desk: Desk) -> None:

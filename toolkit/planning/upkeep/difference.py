@@ -67,7 +67,7 @@ class Difference:
 
     `behaviour` names the files whose change alters answers, the template's home among them; `template` whether the chat
     template differs. Sizes are bytes of all files. `memory` is the least memory of one device for one longest request,
-    in bytes, None where it is not known. `unread` names settings files that could not be read as such.
+    in bytes, None where it is not known. `unread` names settings files of which one text is gone, or is none.
     """
 
     files: tuple[FileChange, ...]
@@ -229,7 +229,7 @@ def _lines(found: Difference) -> Iterator[str]:
     for field in found.fields:
         yield f"  {field.file}: {field.name}: {field.before or 'absent'} -> {field.after or 'absent'}"
     for path in found.unread:
-        yield f"  {path}: not comparable, it is no JSON mapping"
+        yield f"  {path}: its fields are not compared: one of both texts is gone, or no JSON mapping"
     if found.template:
         yield "the chat template differs: the model sees another prompt"
     if found.behaviour:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -136,14 +137,17 @@ def _texts(
 ) -> Mapping[str, bytes]:
     """Return the small files of `version` that `other` has with other bytes, or lacks; from `place`, else its Hub.
 
-    A file that can no longer be read is empty: the former commit may be gone upstream, and the digests still compare.
+    A file that can no longer be read is empty: the former commit may be gone upstream, and a directory has other bytes
+    by now. The digests still compare.
     """
+    digests = {file.path: file.sha256 for file in snapshot.files}
     found = {}
     for path in compared_files(snapshot, other):
-        found[path] = b""
+        text = b""
         with suppress(SourceError, OSError):
             if place is not None:
-                found[path] = (place / path).read_bytes()
+                text = (place / path).read_bytes()
             elif isinstance(version.source, HubSource):
-                found[path] = open_hub().read_small(version.source.repo, version.revision, path)
+                text = open_hub().read_small(version.source.repo, version.revision, path)
+        found[path] = text if hashlib.sha256(text).hexdigest() == digests[path] else b""
     return found
