@@ -93,6 +93,10 @@ def test_slack_and_mattermost_get_text_in_which_nothing_is_a_command(
             302, "https://evil.example/x?token=abc",
             "it answered 302 and leads to evil.example; redirects are not followed", False,
         ),
+        (
+            302, "https://[evil/x",
+            "it answered 302 and leads to another place; redirects are not followed", False,
+        ),
     ],
 )  # fmt: skip
 def test_a_webhook_that_refuses_or_leads_elsewhere_is_named_without_its_secrets(

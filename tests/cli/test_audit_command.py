@@ -13,6 +13,7 @@ from tests.cli.shell import Prompt
 from tests.cli.test_json import Fleet
 from toolkit.adapters.audit.log import AuditLog
 from toolkit.adapters.fakes.behaviour import Behaviour
+from toolkit.domain.trail.channel import RECORDED_COMMANDS
 from toolkit.errors import HostError, ToolkitError
 
 
@@ -155,6 +156,7 @@ def test_the_page_on_the_audit_log_names_every_command_that_is_recorded() -> Non
         if "reason" in {one.name for one in each.command.params}
     }
     assert quoted == (recorded - {"verify"}) | {"verify --repair"}
+    assert recorded == RECORDED_COMMANDS
 
 
 def test_no_secret_reaches_the_log(fleet: Fleet) -> None:

@@ -92,6 +92,13 @@ ONE = "channels:\n  - name: ops\n    webhook: https://ops.example/hook\n"
         (ONE + "    when: [sometimes]\n", "4:12", "'sometimes' is none of them"),
         (ONE + "    when: done\n", "4:11", "must be a list of texts"),
         (ONE + "    commands: [Deploy!]\n", "4:16", "'Deploy!' is none of them"),
+        # A channel that nothing ever reaches.
+        (ONE + "    commands: [deploy, upgarde]\n", "4:24", "'upgarde' is none of them"),
+        ("channels:\n  - name: ops\n    webhook: https://ops.example:99999/\n", "3:14", "no URL: Port out of range"),
+        ("channels:\n  - name: ops\n    webhook: https://[::1/hook\n", "3:14", "no URL"),
+        ("channels:\n  - name: ops\n    webhook: https://:80/hook\n", "3:14", "names no host"),
+        ("channels:\n  - name: m\n    mail: {to: [a@b], from: a@b, server: 'h:70000'}\n", "3:42", "no port 70000"),
+        ("channels:\n  - name: m\n    mail: {to: [a@b], from: a@b, server: h, user: }\n", "3:45", "a user's name"),
         ("channels:\n  - name: m\n    mail: {to: [x], from: a@b, server: h}\n", "3:17", "must be an address"),
         ("channels:\n  - name: m\n    mail: {to: [], from: a@b, server: h}\n", "3:16", "who gets the mail"),
         (

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from toolkit.config.text_file import read_text
 from toolkit.config.yaml_text import Where, YamlText, parse_yaml
 from toolkit.domain.trail.channel import (
+    RECORDED_COMMANDS,
     TOLD_COMMANDS,
     Channel,
     Hook,
@@ -30,7 +33,6 @@ _ADDRESS = re.compile(r"[^\s@<>,]+@[^\s@<>,]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SERVER = re.compile(r"([A-Za-z0-9.-]+)(?::([0-9]{1,5}))?")
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
-_COMMAND = re.compile(r"[a-z]+( [a-z]+)?")
 _EXAMPLE = "channels: [{name: ops, webhook: https://ops.example/hook}]"
 
 
@@ -77,12 +79,16 @@ class _Reader:
         }
         when = self._words((*where, "when"), fields.get("when", ["done", "failed"]))
         commands = self._words((*where, "commands"), fields.get("commands", list(TOLD_COMMANDS)))
-        for name, words, form in (
-            ("when", when, re.compile("done|failed")), ("commands", commands, _COMMAND),
+        for name, words, known in (
+            ("when", when, {"done", "failed"}), ("commands", commands, RECORDED_COMMANDS),
         ):  # fmt: skip
             for index, each in enumerate(words):
-                if not form.fullmatch(each):
-                    raise self._fault((*where, name, index), f"{each!r} is none of them")
+                if each not in known:
+                    near = difflib.get_close_matches(each, known, n=1)
+                    hint = (
+                        f"did you mean {near[0]}?" if near else "docs/audit.md names the commands"
+                    )
+                    raise self._fault((*where, name, index), f"{each!r} is none of them", hint)
         return Channel(
             self._text((*where, "name"), fields.get("name"), _NAME, "a short name"),
             readers[ways[0]](where, fields),
@@ -98,12 +104,30 @@ class _Reader:
             raise self._fault((*where, "form"), "must be json, or text for Slack and Mattermost")
         key = fields.get("key")
         return Webhook(
-            self._secret(at, url)
-            if isinstance(url, dict)
-            else self._text(at, url, _URL, "an http(s) URL without a password"),
+            self._secret(at, url) if isinstance(url, dict) else self._url(at, url),
             form == "text",
             self._secret((*where, "key"), key) if key is not None else None,
         )
+
+    def _url(self, where: Where, data: Any) -> str:
+        url = self._text(where, data, _URL, "an http(s) URL without a password")
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise self._fault(where, f"is no URL: {error}") from None
+        if not parts.hostname or port == 0:
+            raise self._fault(where, "names no host and port")
+        return url
+
+    def _user(self, where: Where, data: Any) -> str:
+        if not isinstance(data, (str, int)) or isinstance(data, bool):
+            raise self._fault(where, "must be a user's name")
+        return str(data)
+
+    def _port(self, where: Where, port: str) -> None:
+        if port and not 0 < int(port) < 2**16:
+            raise self._fault(where, f"has no port {port}: there are 1 to {2**16 - 1}")
 
     def _mail(self, where: Where, fields: Mapping[str, Any]) -> Mail:
         at = (*where, "mail")
@@ -119,6 +143,7 @@ class _Reader:
             raise self._fault((*at, "tls"), "must be starttls, tls or none")
         server = self._text((*at, "server"), data.get("server"), _SERVER, "HOST or HOST:PORT")
         host, _, port = server.partition(":")
+        self._port((*at, "server"), port)
         password = data.get("password")
         if password is not None and tls == "none":
             raise self._fault(
@@ -130,7 +155,7 @@ class _Reader:
             host,
             int(port or _PORTS[tls]),
             tls,
-            str(data.get("user", "")),
+            self._user((*at, "user"), data.get("user", "")),
             self._secret((*at, "password"), password) if password is not None else None,
         )
 

@@ -63,10 +63,17 @@ def _post(way: Webhook, notice: Notice, now: float, environment: Mapping[str, st
         words = without_secrets(str(error).replace(url, "***"), 200)
         raise NotDelivered(f"{type(error).__name__}: {words}", again=True) from None
     if 300 <= status < 400:
-        host = urlsplit(leads_to).hostname or "another place"
+        host = _host(leads_to) or "another place"
         raise NotDelivered(f"it answered {status} and leads to {host}; redirects are not followed")
     if not 200 <= status < 300:
         raise NotDelivered(f"it answered {status}", again=status in _NOW_AND_THEN)
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _slack(notice: Notice) -> dict[str, str]:

@@ -8,6 +8,15 @@ from toolkit.domain.trail.notice import Notice
 
 # The commands whose outcome a channel tells unless its settings name others.
 TOLD_COMMANDS = ("deploy", "upgrade", "rollback", "stop", "promote", "abort", "schedule run")
+# All commands that have an outcome to tell: those that the audit log records.
+RECORDED_COMMANDS = frozenset(
+    (
+        *TOLD_COMMANDS, "bundle load", "engine install", "engine lock", "gate run", "hosts drain", "hosts forget",
+        "keys add", "keys open", "keys revoke", "keys sync", "metrics setup", "perimeter check", "prove", "provision",
+        "prune", "registry accept", "registry pin", "repair", "schedule install", "schedule remove", "sleep", "update",
+        "verify", "wake",
+    )
+)  # fmt: skip
 # The commands around which hooks are called.
 HOOK_COMMANDS = ("deploy", "upgrade", "rollback", "stop", "promote", "abort")
 
