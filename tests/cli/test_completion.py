@@ -164,7 +164,7 @@ def test_the_table_of_names_is_that_of_the_commands() -> None:
         if option.metavar in KINDS:
             assert (kind, path) == (KINDS[option.metavar], path), option.opts
     named = {path for path, name in first.items() if name in ("model", "models", "host", "hosts")}
-    others = {"registry accept", "bundle load", "bundle show", "metrics setup", "keys revoke"}
+    others = {"bundle load", "bundle show", "metrics setup", "keys revoke"}
     assert named | others == set(ARGUMENTS)
 
 

@@ -93,3 +93,11 @@ def test_a_person_who_takes_over_that_a_repository_is_gated_is_recorded(site: Si
     assert site.outdated().code == 9
     assert "gated now" in site.shell("update", "tiny").err
     assert [each["event"] for each in recorded(site)[before:]] == ["begin", "end"]
+
+
+def test_the_log_knows_the_model_of_every_change_of_the_registry(site: Site) -> None:
+    site.publish()
+    assert site.shell("update", "tiny", "--as", "v2").code == 0
+    assert site.shell("registry", "accept", "tiny@v2").code == 0
+    found = site.shell("audit", "list", "--model", "tiny", "--json").json()["entries"]
+    assert [each["command"] for each in found] == ["registry pin", "update", "registry accept"]

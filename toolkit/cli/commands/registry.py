@@ -203,19 +203,19 @@ def pin(
 
 @registry.command()
 @changing()
-@click.argument("version", metavar="MODEL@VERSION")
+@click.argument("model", metavar="MODEL@VERSION")
 @registry_option()
 @home_option()
 @json_option()
-def accept(version: str, registry_path: str, as_json: bool, **_: Any) -> None:
+def accept(model: str, registry_path: str, as_json: bool, **_: Any) -> None:
     """Make a candidate a version like any other, without deploying it."""
     from toolkit.workflows.registry.update import accept_version
 
-    changed = accept_version(Path(registry_path), version, trail_now().begin_once)
+    changed = accept_version(Path(registry_path), model, trail_now().begin_once)
     if as_json:
-        print_json({"version": version, "changed": changed})
+        print_json({"version": model, "changed": changed})
         return
-    say(f"{version} is accepted" if changed else f"{version} is no candidate; nothing was changed")
+    say(f"{model} is accepted" if changed else f"{model} is no candidate; nothing was changed")
 
 
 @registry.command()
