@@ -86,3 +86,14 @@ def test_where_no_replica_is_on_a_device_nobody_is_asked(
     assert slot["device_memory"] is None
     assert slot["memory"] > 0
     assert "compute-apps" not in log.read_text()
+
+
+def test_the_processes_of_the_host_are_read_once_for_each_slot(
+    observe: ModuleType, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, children = [], observe.processes.children
+    monkeypatch.setattr(observe.processes, "children", lambda: read.append(1) or children())
+    slots = observe.observe(root(tmp_path, [0], [0]))["slots"]
+    assert [each["memory"] > 0 for each in slots] == [True, True]
+    # A host may have thousands of them.
+    assert len(read) == len(slots)

@@ -24,6 +24,7 @@ from toolkit.planning.routing.routes import Route, Routes, Target
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
+import processes
 import takeover
 import watch
 
@@ -55,6 +56,26 @@ def test_a_slot_that_cannot_be_read_hides_no_other(watched: watch.Watch) -> None
         (slots / program).mkdir()
         (slots / program / "manifest.json").write_text(text)
     assert watched.look() == []
+
+
+def test_one_reading_of_the_processes_serves_all_replicas(
+    watched: watch.Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, children, programs = [], processes.children, ("tiny-blue", "tiny-green")
+    for program in programs:
+        slot = Path(watched.root) / "slots" / program
+        slot.mkdir()
+        manifest = {"model": "tiny", "slot": program[5:], "port": 1}
+        (slot / "manifest.json").write_text(json.dumps(manifest))
+    loads = {("tiny", "blue"): (1, 0), ("tiny", "green"): (1, 0)}
+    monkeypatch.setattr(watch.router_view, "loads", lambda _: loads)
+    monkeypatch.setattr(processes, "state", lambda *_: {"state": "running", "pid": os.getpid()})
+    monkeypatch.setattr(processes, "children", lambda: read.append(1) or children())
+    watched.look()
+    # A host may have thousands of them, and the watch looks twice a second.
+    assert len(read) == 1
+    watched.look()
+    assert len(read) == 2
 
 
 def test_a_standby_that_took_over_serves_and_the_dead_one_stands_by_when_it_is_back(

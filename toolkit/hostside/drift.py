@@ -12,17 +12,22 @@ from documents import parsed
 from wire import Document
 
 
-def drift(root: str, manifest: Document, pid: int) -> list[str]:
+def drift(
+    root: str,
+    manifest: Document,
+    pid: int,
+    family: processes.Family | None = None,
+) -> list[str]:
     """Return each difference in words; none for a replica that is as it was deployed.
 
     Compares its run script and its unit with the digests beside them, and the arguments of the process `pid` (0: none
-    runs) with the release.
+    runs) with the release. `family` is as for `processes.tree`.
     """
     directory = os.path.join(root, "slots", f"{manifest['model']}-{manifest['slot']}")
     release = manifest["release"]
     found = _changed_files(os.path.join(directory, "files.json"))
     snapshot = os.path.join(root, "snapshots", release["snapshot"])
-    if pid and not _runs_with(pid, snapshot, signs.signs(manifest)):
+    if pid and not _runs_with(processes.tree(pid, family), snapshot, signs.signs(manifest)):
         found.append("its process has other arguments than the release")
     return found
 
@@ -48,13 +53,13 @@ def _changed_files(listing: str) -> list[str]:
     return found
 
 
-def _runs_with(pid: int, snapshot: str, shown: Document) -> bool:
-    """Whether the process or a descendant serves `snapshot` with a command line that ends as `shown` says.
+def _runs_with(tree: list[int], snapshot: str, shown: Document) -> bool:
+    """Whether one of the processes serves `snapshot` with a command line that ends as `shown` says.
 
     A process that hides its command line behind a title passes.
     """
     wanted = shown["ending"]
-    lines = {each: processes.command_line(each) for each in processes.tree(pid)}
+    lines = {each: processes.command_line(each) for each in tree}
     serving = {each: line for each, line in lines.items() if shown["server"] in line}
     return not serving or any(
         _serves(each, line, snapshot) and line[-len(wanted) :] == wanted

@@ -56,12 +56,15 @@ def of_host(root: str) -> list[str]:
     return [each for each in FENCES if each in found]
 
 
-def of_process(root: str, pid: int) -> list[str]:
-    """Return the fences around the process `pid` and its descendants; all of them where there is no replica yet."""
+def of_process(root: str, pid: int, family: processes.Family | None = None) -> list[str]:
+    """Return the fences around the process `pid` and its descendants; all of them where there is no replica yet.
+
+    `family` is as for `processes.tree`.
+    """
     # Without systemd, root waits in the place of a replica that sleeps. A replica's own words could say the same.
     if processes.waits(pid) and _user(pid) == 0:
         return list(FENCES)
-    tree = processes.tree(pid)
+    tree = processes.tree(pid, family)
     # Without systemd, root looks at the files and waits for the device before there is a replica to fence.
     if any(_CHECK in processes.command_line(each) and _user(each) == 0 for each in tree):
         return list(FENCES)

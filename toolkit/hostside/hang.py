@@ -112,10 +112,11 @@ class Watched:
         self._marks: object = None
         self._run_times: tuple[dict[int, float], float] = ({}, 0.0)
 
-    def look(self, requests: int, carried: int) -> str:
+    def look(self, requests: int, carried: int, family: processes.Family | None = None) -> str:
         """Return why it hangs, empty where it does not.
 
-        `requests` are open in the router, which has carried `carried` bytes of its answers.
+        `requests` are open in the router, which has carried `carried` bytes of its answers; `family` is as for
+        `processes.tree`.
         """
         now = time.monotonic()
         if requests:
@@ -124,9 +125,9 @@ class Watched:
             self._probe = None
             return self._judge.verdict(Look(now, 0))
         else:
-            why = self._look(now, 1, carried)
+            why = self._look(now, 1, carried, family)
             return f"it was idle and answered no request of one token: {why}" if why else ""
-        return self._look(now, requests, carried)
+        return self._look(now, requests, carried, family)
 
     def _asked_while_idle(self, now: float) -> bool:
         """Whether an idle replica owes the answer to a probe, which is sent where it is due."""
@@ -140,7 +141,13 @@ class Watched:
         self.ask()
         return True
 
-    def _look(self, now: float, requests: int, carried: int) -> str:
+    def _look(
+        self,
+        now: float,
+        requests: int,
+        carried: int,
+        family: processes.Family | None,
+    ) -> str:
         figures = completion.figures(self.port, self._signs) if carried == self._carried else {}
         self._carried = carried
         if figures is not None:
@@ -149,7 +156,7 @@ class Watched:
             now,
             requests,
             None if figures is None else self._marks,
-            self._effort(now, alone=figures is None),
+            self._effort(now, family, alone=figures is None),
             int(sum((figures or {}).get(name, 0) for name in self._signs["load"])),
             self._probe.state if self._probe else "",
         )
@@ -186,12 +193,12 @@ class Watched:
         self._probe = None
         end(self.root, self.program)
 
-    def _effort(self, now: float, *, alone: bool) -> float:
+    def _effort(self, now: float, family: processes.Family | None, *, alone: bool) -> float:
         """Return the effort of the busiest process; `alone` where the server does not answer, so it counts too."""
         if not self._pid or not os.path.exists(f"/proc/{self._pid}"):
             self._pid = processes.state(self.root, self.program)["pid"]
         before, then = self._run_times
-        times = processes.run_times(self._pid, self._signs["core"], alone=alone)
+        times = processes.run_times(self._pid, self._signs["core"], alone=alone, family=family)
         self._run_times = times, now
         gained = [each - before[pid] for pid, each in times.items() if pid in before]
         return max(gained, default=0.0) / max(now - then, 0.001)

@@ -101,8 +101,6 @@ def _slot(
 ) -> Document:
     model, slot, port = manifest["model"], manifest["slot"], manifest["port"]
     process, path = processes.state(root, f"{model}-{slot}"), signs.signs(manifest)["health"]
-    mine = processes.tree(process["pid"]) if users else []
-    taken = [users[each] for each in mine if each in users]
     servers = routing.get("servers", {}).get(model, {})
     # The router may still know the slot under the name from before the fleet grew or shrank.
     at = routing["routes"].get("at", "")
@@ -115,6 +113,11 @@ def _slot(
         and not dozing
         and (server.get("up") or completion.healthy(port, path))
     )
+    # Read after its state, and right before the fences: what starts a replica becomes another process soon.
+    family, pid = processes.Family(), process["pid"]
+    fences = fence.of_process(root, pid, family)
+    mine = processes.tree(pid, family) if users else []
+    taken = [users[each] for each in mine if each in users]
     return {
         "model": model,
         "slot": slot,
@@ -126,13 +129,13 @@ def _slot(
         "healthy": healthy,
         "weight": server.get("weight", 0),
         "sessions": server.get("sessions", 0),
-        "memory": processes.resident(process["pid"]),
+        "memory": processes.resident(pid, family),
         "device_memory": sum(taken) if taken else None,
         "drift": [
-            *drift.drift(root, manifest, process["pid"]),
+            *drift.drift(root, manifest, pid, family),
             *(_adapter_drift(root, manifest) if healthy else ()),
         ],
-        "fences": fence.of_process(root, process["pid"]),
+        "fences": fences,
         "hung": hang.recorded(root, f"{model}-{slot}"),
         "rests": warmth.rests(root, f"{model}-{slot}"),
         "can_rest": warmth.can_rest(root, f"{model}-{slot}"),

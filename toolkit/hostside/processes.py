@@ -6,6 +6,7 @@ import functools
 import os
 import subprocess
 import time
+from collections.abc import Iterable
 
 from directory import read_text
 from wire import Document
@@ -75,34 +76,59 @@ def _fields(pid: int) -> list[str]:
         return []
 
 
-def resident(pid: int) -> int:
-    """Return the bytes of memory that the process and its descendants use (PSS)."""
-    return sum(_memory(each) for each in tree(pid))
+class Family:
+    """The children of each process of this host, as they are at the first question: one look at the host asks often."""
+
+    def __init__(self) -> None:
+        self._children: dict[int, list[int]] | None = None
+
+    def children(self, pid: int) -> Iterable[int]:
+        """Return the pids of the children of a process."""
+        if self._children is None:
+            self._children = children()
+        return self._children.get(pid, ())
 
 
-def tree(pid: int) -> list[int]:
-    """Return the pids of the process and its descendants."""
-    children: dict[int, list[int]] = {}
+def children() -> dict[int, list[int]]:
+    """Return {pid: pids of its children} of all processes of this host."""
+    found: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
-            fields = _fields(int(name))
-            if len(fields) > 1:
-                children.setdefault(int(fields[1]), []).append(int(name))
+            # Without a buffer and the other fields, because there may be thousands of them.
+            try:
+                with open(f"/proc/{name}/stat", "rb", buffering=0) as file:
+                    parent = int(file.read().rpartition(b")")[2].split(None, 2)[1])
+            except (OSError, IndexError):
+                continue
+            found.setdefault(parent, []).append(int(name))
+    return found
+
+
+def resident(pid: int, family: Family | None = None) -> int:
+    """Return the bytes of memory that the process and its descendants use (PSS)."""
+    return sum(_memory(each) for each in tree(pid, family))
+
+
+def tree(pid: int, family: Family | None = None) -> list[int]:
+    """Return the pids of the process and its descendants; `family` are those of the same look, else as they are now."""
+    family = family or Family()
     found, rest = [], [pid] if pid else []
     while rest:
         each = rest.pop()
         found.append(each)
-        rest.extend(children.get(each, ()))
+        rest.extend(family.children(each))
     return found
 
 
-def run_times(pid: int, core: str, *, alone: bool) -> dict[int, float]:
+def run_times(
+    pid: int, core: str, *, alone: bool, family: Family | None = None
+) -> dict[int, float]:
     """Return, for each computing process below `pid`, the seconds for which it has run or waited for a processor.
 
     They have `core` in their command line; without such a process, all descendants count. With `alone` the process
-    `pid` counts too, as it does where it has no descendant.
+    `pid` counts too, as it does where it has no descendant. `family` is as for `tree`.
     """
-    below = tree(pid)[1:]
+    below = tree(pid, family)[1:]
     found = [each for each in below if core and core in " ".join(command_line(each))] or below
     return {each: _run_time(each) for each in (found if found and not alone else [pid, *found])}
 

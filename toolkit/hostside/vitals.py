@@ -24,15 +24,15 @@ def vitals(root: str, program: str, port: int, log: str) -> Document:
     (None where its engine does not answer), "cache" (lines of metrics), "log", "lines"}.
     """
     process, known = processes.state(root, program), signs.of_slot(root, program)
-    taken = accelerators.users()
-    mine = [taken[each] for each in processes.tree(process["pid"]) if each in taken]
+    taken, family = accelerators.users(), processes.Family()
+    mine = [taken[each] for each in processes.tree(process["pid"], family) if each in taken]
     counted = completion.counters(port, known["metrics"], [known["preemptions"]])
     file = logs.path(root, program)
     return {
         "state": process["state"],
         "pid": process["pid"],
         "started_at": process["started_at"],
-        "memory": processes.resident(process["pid"]),
+        "memory": processes.resident(process["pid"], family),
         "device_memory": sum(mine) if mine else None,
         "preemptions": None if counted is None else counted.get(known["preemptions"], 0.0),
         "cache": completion.cache_info(port, known),

@@ -17,6 +17,7 @@ import time
 import deployment_lock
 import hang as hang_of
 import hold_lease
+import processes
 import reweigh
 import router_files
 import router_releases
@@ -86,19 +87,19 @@ class Watch:
 
     def _end_hanging(self) -> list[str]:
         done = []
-        load = router_view.loads(self.root)
+        load, family = router_view.loads(self.root), processes.Family()
         for program, (changed, manifest) in _slots(self.root).items():
-            known = self._replicas.get(program)
-            if known is None or known[0] != changed:
+            kept = self._replicas.get(program)
+            if kept is None or kept[0] != changed:
                 port, idle = manifest["port"], hang_of.idle_seconds(self.root)
                 watched = hang_of.Watched(self.root, program, port, *self.limits, idle)
-                self._replicas[program] = known = (changed, watched)
+                self._replicas[program] = kept = (changed, watched)
             opened, carried = load.get((manifest["model"], manifest["slot"]), (0, 0))
-            if why := known[1].look(opened, carried):
+            if why := kept[1].look(opened, carried, family):
                 # First, because the replica may be up again before this process goes on.
                 hang_of.record(self.root, program, why)
                 router_releases.tell_hang(self.root)
-                known[1].restart()
+                kept[1].restart()
                 del self._replicas[program]
                 done.append(f"{program} hangs and is restarted: {why}")
         return done
