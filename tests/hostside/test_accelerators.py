@@ -233,3 +233,27 @@ def test_without_devices_the_accelerator_is_the_cpu(
 def test_every_accelerator_with_devices_has_a_collector(accelerators: ModuleType) -> None:
     collected = {name: maker for name, maker, _ in accelerators.COLLECTORS}
     assert collected == {str(each): maker for maker, each in MAKERS.items()}
+
+
+@pytest.mark.parametrize(
+    ("makers", "loaded", "absent"),
+    [
+        (["nvidia"], True, False),
+        (["nvidia"], False, True),
+        (["amd"], False, None),
+        ([], True, None),
+    ],
+)
+def test_a_driver_can_be_absent_where_devices_need_one(
+    accelerators: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    makers: list[str],
+    loaded: bool,
+    absent: bool | None,
+) -> None:
+    monkeypatch.setattr(accelerators, "makers", lambda: makers)
+    if loaded:
+        (tmp_path / "driver/nvidia").mkdir(parents=True)
+        (tmp_path / "driver/nvidia/version").write_text("NVRM version: 590.1\n")
+    assert accelerators.driver_absent(str(tmp_path)) is absent

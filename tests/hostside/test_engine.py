@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
+import accelerators
+import engine
 import pytest
 
 from toolkit.domain.accelerator import Accelerator
-
-REPOSITORY = Path(__file__).parents[2]
-
-
-def load() -> ModuleType:
-    source = REPOSITORY / "toolkit" / "hostside" / "engine.py"
-    spec = importlib.util.spec_from_file_location("hostside_engine", source)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-engine = load()
 
 
 def test_only_stamped_engines_count(tmp_path: Path) -> None:
@@ -50,12 +36,12 @@ def test_only_stamped_engines_count(tmp_path: Path) -> None:
 def test_what_is_missing_is_named_with_its_cure(
     monkeypatch: pytest.MonkeyPatch, name: str, package: str, missing: list[str]
 ) -> None:
-    monkeypatch.setitem(engine.NEEDED, "cpu", {name: package})
+    monkeypatch.setitem(accelerators.NEEDED, "cpu", {name: package})
     assert engine.missing_libraries("cpu") == missing
 
 
 @pytest.mark.parametrize("accelerator", list(Accelerator))
 def test_the_role_installs_what_the_host_looks_for(accelerator: Accelerator) -> None:
     installed = Accelerator(accelerator).traits.libraries
-    assert {each.looked_for: each.package for each in installed} == engine.NEEDED[accelerator]
+    assert {each.looked_for: each.package for each in installed} == accelerators.NEEDED[accelerator]
     assert all(each.path.startswith("/usr/") for each in installed if each.package)

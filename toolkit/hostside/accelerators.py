@@ -21,6 +21,21 @@ _HEALTH = (
     "remapped_rows.failure",
 )
 _AMD_MEMORY = 8 * 2**30
+# Files of a loaded driver below /proc: its version, and one for each device.
+_DRIVER = "driver/nvidia"
+# File or program that engines need -> the Debian package that brings it, empty for a driver, which no other task may
+# install.
+NEEDED = {
+    "cpu": {"libnuma.so.1": "libnuma1"},
+    "cuda": {
+        "libcuda.so.1": "",
+        "cc": "gcc",
+        "stdlib.h": "libc6-dev",
+        "Python.h": "python3-dev",
+    },
+}
+# The name of what brings the libraries without a package.
+DRIVER = "NVIDIA driver"
 
 
 def makers(bus: str = _BUS) -> list[str]:
@@ -67,6 +82,25 @@ def nvidia(expected: bool) -> tuple[list[Document], str]:
     found = [_device(row) for row in rows[: bounds.DEVICES]]
     devices = [device for device in found if device is not None]
     return devices, fault if expected and not devices else ""
+
+
+def driver_absent(proc: str = "/proc") -> Optional[bool]:
+    """Return whether no driver for the devices on the bus is loaded; None where engines know no such device."""
+    if "nvidia" not in makers():
+        return None
+    return not os.path.exists(os.path.join(proc, _DRIVER, "version"))
+
+
+def driver_and_models(proc: str = "/proc") -> tuple[str, list[str]]:
+    """Return what the loaded driver says of itself, and the models of its devices; both empty without a driver.
+
+    The driver's own tool takes up to a second; its files say the same.
+    """
+    top, models = os.path.join(proc, _DRIVER), set()
+    for each in _listing(os.path.join(top, "gpus")):
+        text = _text(top, "gpus", each, "information")
+        models |= {line for line in text.splitlines() if line.startswith("Model:")}
+    return _text(top, "version"), sorted(models)
 
 
 def users() -> dict[int, int]:
@@ -144,9 +178,13 @@ def _listing(path: str) -> list[str]:
 
 
 def _read(*path: str) -> str:
+    return _text(*path).strip()
+
+
+def _text(*path: str) -> str:
     try:
-        with open(os.path.join(*path)) as file:
-            return file.read().strip()
+        with open(os.path.join(*path), errors="replace") as file:
+            return file.read(2**20)
     except OSError:
         return ""
 

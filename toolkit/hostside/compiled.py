@@ -27,6 +27,7 @@ import stat
 import sys
 from typing import Optional
 
+import accelerators
 import seals
 import slot_manifest
 import tree_check
@@ -198,18 +199,13 @@ def machine(proc: str = "/proc", release: str = "/etc/os-release") -> Document:
     lines = [
         each for each in _read(release).splitlines() if each.startswith(("ID=", "VERSION_ID="))
     ]
-    # The driver's own tool takes up to a second; its files say the same.
-    devices = set()
-    with contextlib.suppress(OSError):
-        for each in os.listdir(f"{proc}/driver/nvidia/gpus"):
-            text = _read(f"{proc}/driver/nvidia/gpus/{each}/information")
-            devices |= {line for line in text.splitlines() if line.startswith("Model:")}
+    driver, devices = accelerators.driver_and_models(proc)
     return {
         "architecture": os.uname().machine,
         "cpu": {name: cpu[name] for name in wanted if name in cpu},
         "system": sorted(lines),
-        "driver": _read(f"{proc}/driver/nvidia/version"),
-        "devices": sorted(devices),
+        "driver": driver,
+        "devices": devices,
     }
 
 

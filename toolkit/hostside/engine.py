@@ -7,16 +7,7 @@ import os
 import shutil
 import sys
 
-# File or program -> the Debian package that brings it, empty for a driver, which no other task may install.
-NEEDED = {
-    "cpu": {"libnuma.so.1": "libnuma1"},
-    "cuda": {
-        "libcuda.so.1": "",
-        "cc": "gcc",
-        "stdlib.h": "libc6-dev",
-        "Python.h": "python3-dev",
-    },
-}
+import accelerators
 
 
 def engines(root: str) -> list[str]:
@@ -37,9 +28,9 @@ def missing_libraries(accelerator: str) -> list[str]:
     This takes milliseconds. An engine notices half a minute into its start, often without clear words.
     """
     missing = []
-    for name, package in NEEDED[accelerator].items():
+    for name, package in accelerators.NEEDED[accelerator].items():
         if not _is_there(name):
-            missing.append("%s (%s)" % (name, package or "NVIDIA driver"))
+            missing.append("%s (%s)" % (name, package or accelerators.DRIVER))
     return missing
 
 

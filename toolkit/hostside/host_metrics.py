@@ -34,7 +34,6 @@ FILE = "host.prom"
 SECONDS = 10.0
 # Comparing files with what was written reads them all.
 SECONDS_OF_DRIFT = 60.0
-_DRIVER = "/proc/driver/nvidia/version"
 _NAMES = {
     "toolkit_host_written_timestamp_seconds": "When the watch wrote these figures.",
     "toolkit_slot_info": "The release in a slot of this host.",
@@ -118,8 +117,9 @@ def figures(root: str) -> Iterator[_Sample]:
     ends = certificate_end(root)
     if ends is not None:
         yield "toolkit_certificate_end_timestamp_seconds", {}, ends
-    if "nvidia" in accelerators.makers():
-        yield "toolkit_driver_absent", {}, float(not os.path.exists(_DRIVER))
+    absent = accelerators.driver_absent()
+    if absent is not None:
+        yield "toolkit_driver_absent", {}, float(absent)
     yield "toolkit_deployment_open", {}, float(bool(open_deployment.every(root)))
     yield "toolkit_deployment_runs", {}, float(bool(deployment_lock.read(root)["held"]))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from toolkit.domain.accelerator import TRAITS
 from toolkit.domain.files.bundle import LICENCES, SUMS, UV, Manifest
 from toolkit.domain.quantity import format_size
 from toolkit.domain.registry.model import HubSource, Openness, Version
@@ -70,7 +71,7 @@ Engines:
 - An ops machine with toolkit {manifest.toolkit} or newer, and the disk space named above. The toolkit
   itself is not in the bundle.
 - Hosts on x86-64 with one of the Pythons named above (`python3 --version`) and glibc 2.31 or newer;
-  for `cuda` an NVIDIA driver, 580 or newer.
+  {_drivers()}.
 - The hosts' system packages (HAProxy, libnuma1, a C compiler for `cuda`) from the site's own package
   source, or installed already. They are not in the bundle.
 
@@ -98,6 +99,15 @@ Who uses a model accepts its licence: read {LICENCES} and the texts in `licences
 Weights are named by their digest, because versions share files; `manifest.json` and the lock in `registry/`
 say which is which. `{UV}` is there for whoever wants to install the wheels without the toolkit.
 """
+
+
+def _drivers() -> str:
+    """Return `for `cuda` an NVIDIA driver, 580 or newer`."""
+    drivers = {name: row.driver for name, row in TRAITS.items() if row.driver}
+    return "; ".join(
+        f"for `{name}` an {driver.name}, {driver.oldest} or newer"
+        for name, driver in drivers.items()
+    )
 
 
 def _indented(text: str) -> str:
