@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import pytest
 
 from tests.cli.shell import Shell, start
-from toolkit.adapters.door.door import Door as TheDoor
+from toolkit.adapters.endpoint.endpoint import Endpoint
 from toolkit.cli.opening.context import open_fleet
 from toolkit.domain.secret import Secret
 
@@ -27,7 +27,7 @@ EVENTS = [
 ]
 
 
-class Door(http.server.BaseHTTPRequestHandler):
+class StubRouter(http.server.BaseHTTPRequestHandler):
     """A router that lets the key `tk-right` in."""
 
     asked: ClassVar[list[Any]] = []
@@ -68,9 +68,9 @@ class Door(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def door(shell: Shell, tmp_path: Path) -> Iterator[Shell]:
-    Door.asked.clear()
-    Door.left.clear()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Door) as server:
+    StubRouter.asked.clear()
+    StubRouter.left.clear()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), StubRouter) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         fleet = tmp_path / "door.yaml"
@@ -89,7 +89,7 @@ def test_the_answer_alone_is_on_standard_output(door: Shell) -> None:
     said = door("ask", "tiny", "hello", "--system", "be brief")
     assert (said.code, said.out) == (0, "Hello\n")
     assert said.err.startswith("tiny (v2) in green, ")
-    assert [each["role"] for each in Door.asked[0]["messages"]] == ["system", "user"]
+    assert [each["role"] for each in StubRouter.asked[0]["messages"]] == ["system", "user"]
 
 
 def test_the_document_has_the_whole_answer(door: Shell) -> None:
@@ -120,7 +120,7 @@ def test_a_disk_that_takes_no_answer_is_not_told_as_the_routers_fault(door: Shel
         "error: the result could not be written to standard output: No space left on device"
     )
     assert "router" not in err
-    assert Door.left.wait(60)
+    assert StubRouter.left.wait(60)
 
 
 def test_a_reader_that_leaves_ends_the_answer_without_an_error(door: Shell) -> None:
@@ -128,7 +128,7 @@ def test_a_reader_that_leaves_ends_the_answer_without_an_error(door: Shell) -> N
     assert child.stdout and child.stderr
     assert child.stdout.read(3) == "Hel"
     child.stdout.close()
-    assert Door.left.wait(60)
+    assert StubRouter.left.wait(60)
     assert child.wait(60) == 0
     assert "error" not in child.stderr.read()
     child.stderr.close()
@@ -139,7 +139,7 @@ def test_an_error_of_the_caller_is_no_error_of_the_router(door: Shell) -> None:
     payload = {"messages": [{"role": "user", "content": "hi"}]}
     with (
         pytest.raises(BrokenPipeError),
-        TheDoor(there, key=Secret("tk-right")).ask("/v1/chat/completions", payload) as opened,
+        Endpoint(there, key=Secret("tk-right")).ask("/v1/chat/completions", payload) as opened,
     ):
         assert next(opened.texts)
         raise BrokenPipeError
@@ -158,4 +158,4 @@ def test_an_error_of_the_caller_is_no_error_of_the_router(door: Shell) -> None:
 )
 def test_wrong_input_ends_with_2(door: Shell, words: tuple[str, ...]) -> None:
     assert door(*words).code == 2
-    assert Door.asked == []
+    assert StubRouter.asked == []

@@ -1,4 +1,4 @@
-"""A person asks a model: through the door as a client does, or a replica alone, and reads why it is refused."""
+"""A person asks a model: through a router as a client does, or a replica alone, and reads why it is refused."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import pytest
 
 from tests.hostside.test_router_tls import certificate
 from tests.workflows.world import World, release
-from toolkit.adapters.door.door import Door
+from toolkit.adapters.endpoint.endpoint import Endpoint
 from toolkit.domain.secret import Secret
 from toolkit.errors import BusyError, HostError, InputError, ToolkitError
 from toolkit.planning.upkeep.question import Question
-from toolkit.workflows.fleet.ask import Answered, ask_door
+from toolkit.workflows.fleet.ask import Answered, ask_endpoint
 from toolkit.workflows.fleet.ask_replica import ask_replica
 
 HELLO = Question("tiny", "hello", system="be brief", most_tokens=5)
@@ -85,14 +85,16 @@ def through(
 ) -> tuple[Answered, list[str]]:
     scheme = "https" if options else "http"
     said: list[str] = []
-    door = Door(f"{scheme}://127.0.0.1:{server.server_port}/v1", key=Secret("tk-1"), **options)
+    endpoint = Endpoint(
+        f"{scheme}://127.0.0.1:{server.server_port}/v1", key=Secret("tk-1"), **options
+    )
     ticks = iter(range(100))
 
     def say(text: str) -> bool:
         said.append(text)
         return True
 
-    return ask_door(door, question, lambda: float(next(ticks)), say), said
+    return ask_endpoint(endpoint, question, lambda: float(next(ticks)), say), said
 
 
 def test_an_answer_comes_part_by_part_with_who_gave_it(router: Any) -> None:
@@ -204,9 +206,9 @@ def test_a_stream_that_breaks_off_is_an_error(router: Any, body: bytes) -> None:
 
 
 def test_a_router_that_is_not_there_is_named() -> None:
-    door = Door("http://127.0.0.1:1/v1")
+    endpoint = Endpoint("http://127.0.0.1:1/v1")
     with pytest.raises(HostError, match=r"the router at http://127\.0\.0\.1:1/v1"):
-        ask_door(door, HELLO, lambda: 0.0, lambda _: True)
+        ask_endpoint(endpoint, HELLO, lambda: 0.0, lambda _: True)
 
 
 def test_only_the_operators_certificate_gets_the_key(router: Any, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`toolkit ask`: a question to a model, through the door as a client asks it."""
+"""`toolkit ask`: a question to a model, through a router as a client asks it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.secret import Secret
 from toolkit.errors import InputError
 from toolkit.planning.upkeep.question import Question
-from toolkit.workflows.fleet.ask import Answered, ask_door
+from toolkit.workflows.fleet.ask import Answered, ask_endpoint
 
 KEY = "TOOLKIT_KEY"
 # Bytes.
@@ -67,12 +67,12 @@ def ask(
         ports = open_ports(hosts, home_directory(home))
         _show(ask_replica(ports, question, version=version or "", slot=slot or ""), model, as_json)
         return
-    from toolkit.adapters.door.door import Door
+    from toolkit.adapters.endpoint.endpoint import Endpoint
 
     host = reachable(hosts, model)
-    door = Door(host.endpoint, host.router_tls_certificate, read_key(key_file))
+    endpoint = Endpoint(host.endpoint, host.router_tls_certificate, read_key(key_file))
     said = (lambda text: True) if as_json else _say
-    _show(ask_door(door, question, time.monotonic, said), model, as_json, streamed=True)
+    _show(ask_endpoint(endpoint, question, time.monotonic, said), model, as_json, streamed=True)
 
 
 def _prompt(prompt: str) -> str:
@@ -87,7 +87,7 @@ def _prompt(prompt: str) -> str:
 
 
 def read_key(path: str | None, variable: str = KEY) -> Secret | None:
-    """Return the key of a file or of the environment; None where neither is given, since a door may be open."""
+    """Return the key of a file or of the environment; None where neither is given, since a router may need none."""
     if path is None:
         key = os.environ.get(variable, "")
     else:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from toolkit.adapters.door.door import Door
+from toolkit.adapters.endpoint.endpoint import Endpoint
 from toolkit.adapters.matching.matching import matching
 from toolkit.cli.arguments.numbers import Decimal
 from toolkit.cli.arguments.options import (
@@ -195,31 +195,32 @@ def _ask_prompts(
         prompts = read_golden(
             Path(options["prompts"]), fits, hint="write the file, or leave --prompts out"
         )
-        there_door = _closed(options, prompts)
+        beside = _closed(options, prompts)
         host = reachable(open_fleet(options["fleet"]).hosts, model)
         silence = max(each.timeout for each in prompts)
-        door = Door(host.endpoint, host.router_tls_certificate, read_key(None), silence=silence)
-        here, why = try_prompts(door, model, prompts, fits)
+        endpoint = Endpoint(
+            host.endpoint, host.router_tls_certificate, read_key(None), silence=silence
+        )
+        here, why = try_prompts(endpoint, model, prompts, fits)
         faults["inside"] = list(why)
         there = None
-        if there_door is not None:
+        if beside is not None:
             name = bill.beside[0].quote.api.partition("/")[2].removesuffix(":batch")
-            there, why = try_prompts(there_door, name, prompts, fits)
+            there, why = try_prompts(beside, name, prompts, fits)
             faults["api"] = list(why)
     return here, there, faults
 
 
-def _closed(options: dict[str, Any], prompts: tuple[GoldenPrompt, ...]) -> Door | None:
-
-    endpoint, variable = options["endpoint"], options["key_variable"]
-    if endpoint is None:
+def _closed(options: dict[str, Any], prompts: tuple[GoldenPrompt, ...]) -> Endpoint | None:
+    url, variable = options["endpoint"], options["key_variable"]
+    if url is None:
         return None
-    address = urlsplit(endpoint)
+    address = urlsplit(url)
     if not address.hostname or not (
         address.scheme == "https" or (address.scheme == "http" and is_loopback(address.hostname))
     ):
-        raise InputError(f"{endpoint} is no https address", hint="https://api.example.com/v1")
+        raise InputError(f"{url} is no https address", hint="https://api.example.com/v1")
     if not os.environ.get(variable, "").strip():
         raise InputError(f"{variable} is not set", hint=f"export {variable}=…")
     silence = max(each.timeout for each in prompts)
-    return Door(endpoint.rstrip("/"), "", read_key(None, variable), silence=silence)
+    return Endpoint(url.rstrip("/"), "", read_key(None, variable), silence=silence)

@@ -1,4 +1,4 @@
-"""Ask a model a question through the door, like a client."""
+"""Ask a model a question through a router, like a client."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from toolkit.adapters.door.door import Door
+from toolkit.adapters.endpoint.endpoint import Endpoint
 from toolkit.planning.upkeep.question import Question, kind_told, piece_of, refusal
 
 DONE = "[DONE]"
@@ -29,22 +29,22 @@ class Answered:
     usage: Mapping[str, Any] = field(default_factory=dict)
 
 
-def ask_door(
-    door: Door, question: Question, clock: Callable[[], float], say: Callable[[str], bool]
+def ask_endpoint(
+    endpoint: Endpoint, question: Question, clock: Callable[[], float], say: Callable[[str], bool]
 ) -> Answered:
-    """Ask through the door and tell each part of the answer to `say` as it comes; that says whether somebody listens.
+    """Ask, and tell each part of the answer to `say` as it comes; that says whether somebody listens.
 
     Without a listener the connection ends, and with it the engine's work.
 
     Raises HostError where the router cannot be reached or breaks off, InputError and BusyError where it refuses.
     """
-    path, payload = question.request(kind_told(door.describe(question.model)), stream=True)
+    path, payload = question.request(kind_told(endpoint.describe(question.model)), stream=True)
     begun = clock()
     first: float | None = None
     usage: dict[str, Any] = {}
     texts: list[str] = []
     thoughts: list[str] = []
-    with door.ask(path, payload) as opened:
+    with endpoint.ask(path, payload) as opened:
         if opened.status != 200:
             raise refusal(question, opened.status, "".join(opened.texts))
         for event in opened.texts:

@@ -1,4 +1,4 @@
-"""Ask one replica a question by its host: a standby too, which the door leads nobody to."""
+"""Ask one replica a question by its host: a standby too, to which the router leads nobody."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _replica(
 ) -> tuple[HostPort, SlotFacts]:
     known = []
     for host in hosts:
-        facts = seen.facts.get(host.host.name)
+        facts = seen.facts.get(host.name)
         for each in facts.slots_of(model) if facts else ():
             its = each.release.version if each.release else ""
             known.append(f"{its} in {each.slot}")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
-from toolkit.adapters.door.door import Door
+from toolkit.adapters.endpoint.endpoint import Endpoint
 from toolkit.domain.gates.golden import Fits, GoldenPrompt
 from toolkit.domain.replicas.answers import Answer
 from toolkit.errors import HostError
@@ -16,26 +16,26 @@ from toolkit.planning.guard.kinds import PATHS, fault_of_answer, said_in
 
 
 def try_prompts(
-    door: Door,
+    endpoint: Endpoint,
     model: str,
     prompts: Sequence[GoldenPrompt],
     fits: Fits,
     *,
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[PromptResults, tuple[str, ...]]:
-    """Return how the prompts went at a door, each asked once, and why they failed.
+    """Return how the prompts went at an endpoint, each asked once, and why they failed.
 
     A prompt that gets no answer has failed. Prompts and answers are kept nowhere.
     """
     passed = failed = unknown = 0
     seconds, faults = [], []
-    base = urlsplit(door.endpoint).path.rstrip("/")
+    base = urlsplit(endpoint.url).path.rstrip("/")
     for prompt in prompts:
         path = PATHS[prompt.kind]
         if base and base != "/v1":
             path = base + path.removeprefix("/v1")
         began = clock()
-        answer = _asked(door, path, {"model": model, **prompt.payload})
+        answer = _asked(endpoint, path, {"model": model, **prompt.payload})
         took = clock() - began
         why = fault_of_answer(answer) or _fault(prompt, answer, fits)
         if answer.status == 200:
@@ -50,9 +50,9 @@ def try_prompts(
     return PromptResults(passed, failed, unknown, tuple(seconds)), tuple(faults)
 
 
-def _asked(door: Door, path: str, payload: dict[str, object]) -> Answer:
+def _asked(endpoint: Endpoint, path: str, payload: dict[str, object]) -> Answer:
     try:
-        with door.ask(path, payload) as opened:
+        with endpoint.ask(path, payload) as opened:
             text = "".join(opened.texts)
             if opened.status == 200:
                 return Answer(200, text)

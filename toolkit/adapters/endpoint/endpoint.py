@@ -1,4 +1,4 @@
-"""Ask a router as its clients do: over TLS where it has a certificate, with a key, event by event."""
+"""Ask an endpoint as its clients do: over TLS where it has a certificate, with a key, event by event."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Opened:
     texts: Iterator[str]
 
 
-class Door:
-    """A router at `endpoint`, the URL that clients are given.
+class Endpoint:
+    """A router, or a closed API, at the URL that its clients are given.
 
     With a `certificate`, the path of the operator's own on this machine, the router must show exactly that one. A key
     is sent as a bearer token. `silence` are the seconds without a word after which it counts as lost.
@@ -43,13 +43,13 @@ class Door:
 
     def __init__(
         self,
-        endpoint: str,
+        url: str,
         certificate: str = "",
         key: Secret | None = None,
         *,
         silence: float = SILENCE,
     ) -> None:
-        self.endpoint, self._silence = endpoint, silence
+        self.url, self._silence = url, silence
         self._certificate, self._key = certificate, key
 
     def describe(self, model: str) -> Mapping[str, Any]:
@@ -94,7 +94,7 @@ class Door:
             yield
         except (OSError, http.client.HTTPException) as error:
             raise HostError(
-                f"the router at {self.endpoint} broke off or did not answer: {error}",
+                f"the router at {self.url} broke off or did not answer: {error}",
                 hint="toolkit status",
             ) from error
 
@@ -103,7 +103,7 @@ class Door:
             yield from texts
 
     def _connection(self) -> http.client.HTTPConnection:
-        address = urlsplit(self.endpoint)
+        address = urlsplit(self.url)
         host = address.hostname or ""
         if address.scheme != "https":
             return http.client.HTTPConnection(host, address.port, timeout=self._silence)
@@ -123,7 +123,7 @@ class Door:
             shown = connection.sock.getpeercert(binary_form=True)
             if shown != _first_certificate(Path(self._certificate)):
                 raise HostError(
-                    f"the router at {self.endpoint} shows another certificate than {self._certificate}",
+                    f"the router at {self.url} shows another certificate than {self._certificate}",
                     hint="toolkit provision",
                 )
 

@@ -1,1 +1,0 @@
-"""The door of a fleet: its routers, as a client reaches them."""
