@@ -28,7 +28,7 @@ from toolkit.planning.evidence.decision import Decision
 from toolkit.planning.evidence.proof import evidence_text
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.routes import Routes, Target
-from toolkit.workflows.evidence.prove import Desk, Wish, prove
+from toolkit.workflows.evidence.prove import Desk, ProofRequest, prove
 
 ID = "answer-1.of-tiny"
 # The name of a snapshot with one file, `behaviour`, in which stands how the replica does.
@@ -124,7 +124,7 @@ def test_an_answer_of_a_real_router_is_proved(lab: HostLab, tmp_path: Path) -> N
             clock=time.time,
             say=lambda _: None,
         )
-        proved = prove(Wish(Claim(request_id=ID), ""), [lab.host], desk)
+        proved = prove(ProofRequest(Claim(request_id=ID), ""), [lab.host], desk)
     assert proved.release.engine == ENGINE
     assert proved.release.snapshot == DIGEST
     assert proved.release.number == release(Behaviour.GOOD).number

@@ -143,7 +143,7 @@ def test_each_host_is_followed_at_its_own_pace(
     assert time.monotonic() < ends
 
 
-def _has_rates(sight: following.Sight | None) -> bool:
+def _has_rates(sight: following.HostView | None) -> bool:
     return sight is not None and sight.seconds > 0
 
 

@@ -89,7 +89,7 @@ def outdated(
     if isinstance(asked["engines"], ToolkitError):
         raise asked["engines"]
     engines: tuple[EngineCurrency, ...] = asked["engines"]
-    silent, serving = _serving(asked["fleet"], [host.host.name for host in hosts])
+    silent, serving = _serving(asked["fleet"], [host.name for host in hosts])
     failure = _failure(found, engines)
     if as_json:
         now = time.time()

@@ -71,10 +71,10 @@ def prove(
     The answer is named by its id or its headers; MODEL alone stands for what serves now. Others check the file with
     `check_evidence.py`, without the toolkit, and with a head of the audit log that they trust.
     """
-    from toolkit.workflows.evidence.prove import Desk, Wish, prove
+    from toolkit.workflows.evidence.prove import Desk, ProofRequest, prove
 
-    wish = Wish(_claim(request_id, answer_headers), model)
-    if not (model or wish.claim.request_id):
+    request = ProofRequest(_claim(request_id, answer_headers), model)
+    if not (model or request.claim.request_id):
         raise InputError(
             "name a model, or an answer",
             hint="toolkit prove MODEL, or --request-id ID, or --answer-headers FILE",
@@ -103,7 +103,7 @@ def prove(
         clock=time.time,
         say=note,
     )
-    proved = prove(wish, hosts, desk)
+    proved = prove(request, hosts, desk)
     text = evidence_text(proved.document)
     write_result(Path(output), text)
     if checker:

@@ -23,7 +23,7 @@ from toolkit.cli.views.top import Frame, Row, frame_json, frame_lines, summary
 from toolkit.domain.moment import moment_text
 from toolkit.planning.upkeep.load import NO_LOAD
 from toolkit.workflows.change.wishes import watched
-from toolkit.workflows.fleet.top import Follower, Sight, fleet_facts, see_once
+from toolkit.workflows.fleet.top import Follower, HostView, fleet_facts, see_once
 
 # Seconds between two looks at a host, and between two frames.
 _LOOKS, _FRAMES = 2.0, 1.0
@@ -74,7 +74,9 @@ def _follow(hosts: Sequence[HostPort], history: History, stop: Callable[[], None
                 return
 
 
-def _frame(hosts: Sequence[HostPort], seen: Mapping[str, Sight | None], history: History) -> Frame:
+def _frame(
+    hosts: Sequence[HostPort], seen: Mapping[str, HostView | None], history: History
+) -> Frame:
     fleet = fleet_facts(hosts, seen)
     now = time.time()
     rows = [

@@ -34,7 +34,7 @@ Record = Callable[[Mapping[str, Any]], Head]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ProofRequest:
     """To prove: an answer by its `claim`, or what serves of a `model`, which is empty where the log tells it."""
 
     claim: Claim
@@ -69,7 +69,7 @@ class Proved:
     answered: Answered | None
 
 
-def prove(wish: Wish, hosts: Sequence[HostPort], desk: Desk) -> Proved:
+def prove(request: ProofRequest, hosts: Sequence[HostPort], desk: Desk) -> Proved:
     """Return the evidence; the hosts that hashed files keep the head of its last line.
 
     Raises InputError where the answer's release cannot be told, IntegrityError
@@ -78,25 +78,25 @@ def prove(wish: Wish, hosts: Sequence[HostPort], desk: Desk) -> Proved:
     log, say = desk.log, desk.say
     _require_whole(log)
     seen = look(hosts)
-    answered = _logged(wish, hosts, _adapters(wish.model, seen, desk.history), say)
-    model = wish.model or (answered.model if answered else "")
-    _require_known(wish.claim, answered, model)
+    answered = _logged(request, hosts, _adapters(request.model, seen, desk.history), say)
+    model = request.model or (answered.model if answered else "")
+    _require_known(request.claim, answered, model)
     for words in seen.unreachable.values():
         say(f"warning: {words}")
     release = chosen_release(
         seen.facts.values(),
         _recorded(desk.history, model),
         model,
-        answered.release if answered else wish.claim.release,
+        answered.release if answered else request.claim.release,
         asked=answered.model if answered else model,
-        version=answered.version if answered else wish.claim.version,
+        version=answered.version if answered else request.claim.version,
     )
     fleet = [each.host for each in hosts]
-    names = hosts_of(release, fleet, seen.facts, wish.claim, answered)
+    names = hosts_of(release, fleet, seen.facts, request.claim, answered)
     chosen = [each for each in hosts if each.name in names]
     facts = ProofFacts(
         release=release,
-        claim=wish.claim,
+        claim=request.claim,
         answered=answered,
         decision=desk.decide(release),
         gates=tuple(desk.history.gates(release.model, release.number)),
@@ -150,20 +150,20 @@ def _adapters(model: str, seen: FleetFacts, history: History) -> set[str]:
 
 
 def _logged(
-    wish: Wish, hosts: Sequence[HostPort], adapters: Collection[str], say: Say
+    request: ProofRequest, hosts: Sequence[HostPort], adapters: Collection[str], say: Say
 ) -> Answered | None:
-    if not wish.claim.request_id:
+    if not request.claim.request_id:
         return None
 
     def ask(host: HostPort) -> tuple[Answered, ...]:
         try:
-            return host.answered(wish.claim.request_id)
+            return host.answered(request.claim.request_id)
         except HostError as error:
             say(f"warning: {error.message}")
             return ()
 
     lines = [each for of_host in each_at_once(hosts, ask) for each in of_host]
-    return agreed(wish.claim, lines, wish.model, adapters)
+    return agreed(request.claim, lines, request.model, adapters)
 
 
 def _recorded(history: History, model: str) -> list[Release]:

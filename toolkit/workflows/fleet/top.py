@@ -19,7 +19,7 @@ _END_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class HostView:
     """The result of one look at a host: facts and the load of its replicas by model and slot, or why it did not answer.
 
     `seconds` is the time over which the rates are; 0 where there are none yet. `at` is the caller's clock.
@@ -34,16 +34,16 @@ class Sight:
 
 def see_once(
     hosts: Sequence[HostPort], rest: Callable[[float], None], clock: Callable[[], float]
-) -> dict[str, Sight]:
-    """Return one sight of each host, over `BETWEEN` seconds."""
+) -> dict[str, HostView]:
+    """Return one view of each host, over `BETWEEN` seconds."""
 
-    def see(host: HostPort) -> Sight:
+    def see(host: HostPort) -> HostView:
         try:
             before = host.sample()
             rest(BETWEEN)
             return _sight(host, before, clock)[0]
         except HostError as error:
-            return Sight(clock(), error=error)
+            return HostView(clock(), error=error)
 
     return dict(zip([each.name for each in hosts], each_at_once(hosts, see), strict=True))
 
@@ -63,7 +63,7 @@ class Follower:
     ) -> None:
         self._pause, self._clock, self._stop = pause, clock, stop
         self._over = threading.Event()
-        self._seen: dict[str, Sight] = {}
+        self._seen: dict[str, HostView] = {}
         self._threads = [
             threading.Thread(target=self._follow, args=(host,), daemon=True) for host in hosts
         ]
@@ -80,7 +80,7 @@ class Follower:
         for each in self._threads:
             each.join(_END_SECONDS)
 
-    def seen(self) -> dict[str, Sight | None]:
+    def seen(self) -> dict[str, HostView | None]:
         """Return the newest sight of each host, None of one that has not answered yet."""
         return {name: self._seen.get(name) for name in self._names}
 
@@ -93,11 +93,11 @@ class Follower:
                 # The first failure tells since when the host is away.
                 known = self._seen.get(host.name)
                 since = known.at if known and known.error else self._clock()
-                self._seen[host.name], before = Sight(since, error=error), None
+                self._seen[host.name], before = HostView(since, error=error), None
             self._over.wait(self._pause if before else self._pause / 2)
 
 
-def fleet_facts(hosts: Sequence[HostPort], seen: Mapping[str, Sight | None]) -> FleetFacts:
+def fleet_facts(hosts: Sequence[HostPort], seen: Mapping[str, HostView | None]) -> FleetFacts:
     """Return the facts of all hosts seen, and the errors of the others."""
     return FleetFacts(
         {name: each.facts for name, each in seen.items() if each and each.facts},
@@ -108,9 +108,9 @@ def fleet_facts(hosts: Sequence[HostPort], seen: Mapping[str, Sight | None]) -> 
 
 def _sight(
     host: HostPort, before: HostSample | None, clock: Callable[[], float]
-) -> tuple[Sight, HostSample]:
+) -> tuple[HostView, HostSample]:
     now = host.sample()
     facts = host.observe()
     same = before is not None and before.boot == now.boot
     seconds = max(0.0, now.clock - before.clock) if before and same else 0.0
-    return Sight(clock(), facts, loads(before, now), seconds), now
+    return HostView(clock(), facts, loads(before, now), seconds), now
