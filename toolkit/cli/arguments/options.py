@@ -98,6 +98,11 @@ def fleet_option() -> Decorator:
     )
 
 
+def site_options() -> Decorator:
+    """`--fleet` and `--home`, which lead to hosts and their history, and `--json`; they stand last."""
+    return together(fleet_option(), home_option(), json_option())
+
+
 def _ask_option(name: str, variable: str, what: str) -> Decorator:
     return click.option(
         name,

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from toolkit.cli.arguments.numbers import Decimal, Whole
-from toolkit.cli.arguments.options import fleet_option, home_option, json_option
+from toolkit.cli.arguments.options import site_options
 from toolkit.cli.opening.context import home_directory, open_fleet, open_ports
 from toolkit.cli.terminal.output import note, print_json
 from toolkit.cli.terminal.standard_input import read_input
@@ -38,9 +38,7 @@ _MOST_KEY = 4096
 @click.option("--host", "named", metavar="HOST", help="The host whose router is asked.")
 @click.option("--version", help="Ask the replica of this version, also a standby.")
 @click.option("--slot", help="Ask the replica in this slot, also a standby.")
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def ask(
     model: str,
     prompt: str,

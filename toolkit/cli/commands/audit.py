@@ -15,7 +15,7 @@ from toolkit.adapters.audit.log import AuditLog, machine_of
 from toolkit.adapters.audit.who import actor
 from toolkit.cli.arguments import times
 from toolkit.cli.arguments.numbers import Whole
-from toolkit.cli.arguments.options import fleet_option, home_option, json_option, together
+from toolkit.cli.arguments.options import home_option, json_option, site_options, together
 from toolkit.cli.opening.context import home_directory, open_hosts
 from toolkit.cli.terminal.output import note, print_json, say, table
 from toolkit.config.completion.glance import models_in
@@ -144,9 +144,7 @@ def show(id: str, home: str | None, as_json: bool) -> None:
 
 
 @audit.command()
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def verify(fleet: str | None, home: str | None, as_json: bool) -> None:
     """Compare the log with itself and with what the hosts have seen of it."""
     place = home_directory(home)

@@ -15,10 +15,10 @@ from toolkit.adapters.engines.wheelhouse import Wheelhouse
 from toolkit.adapters.store.compiled import CompiledTrees
 from toolkit.cli.arguments.options import (
     dry_run_option,
-    fleet_option,
     home_option,
     json_option,
     registry_option,
+    site_options,
     yes_option,
 )
 from toolkit.cli.opening.context import home_directory, open_hosts, open_hub, open_store
@@ -63,9 +63,7 @@ def bundle() -> None:
 )
 @dry_run_option("Show what it would take and stop.")
 @registry_option()
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def create(dry_run: bool, as_json: bool, **options: Any) -> None:
     """Write all that a site without network needs as one directory."""
     from toolkit.workflows.files.bundle import create_bundle, outlook

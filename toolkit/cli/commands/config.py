@@ -14,10 +14,8 @@ from toolkit.adapters.prometheus import checked_address
 from toolkit.cli.arguments.options import (
     DEFAULT_COSTS,
     DEFAULT_SCHEDULE,
-    fleet_option,
-    home_option,
-    json_option,
     registry_option,
+    site_options,
 )
 from toolkit.cli.opening.context import PROMETHEUS, PROMETHEUS_CREDENTIALS, open_fleet
 from toolkit.cli.opening.trail import notify_path
@@ -48,9 +46,7 @@ class Setting:
 
 @click.command()
 @registry_option()
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def config(registry_path: str, fleet: str | None, home: str | None, as_json: bool) -> None:
     """Show the files, home and history in use, and where each value comes from."""
     place = absolute(home) if home else Path.home() / ".toolkit"

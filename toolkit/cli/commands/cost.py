@@ -11,11 +11,9 @@ import click
 from toolkit.cli.arguments.numbers import Whole
 from toolkit.cli.arguments.options import (
     costs_option,
-    fleet_option,
-    home_option,
-    json_option,
     no_hosts_option,
     readings_option,
+    site_options,
     stated_traffic_options,
 )
 from toolkit.cli.arguments.times import first_and_last
@@ -72,9 +70,7 @@ from toolkit.workflows.fleet.cost import bills
 )
 @no_hosts_option()
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV instead of text.")
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def cost(
     costs_path: str,
     no_hosts: bool,

@@ -10,7 +10,7 @@ import click
 
 from toolkit.adapters.history.history import History
 from toolkit.cli.arguments.numbers import Whole
-from toolkit.cli.arguments.options import fleet_option, home_option, json_option, registry_option
+from toolkit.cli.arguments.options import registry_option, site_options
 from toolkit.cli.changing.change import (
     ChangeOptions,
     change_options,
@@ -42,9 +42,7 @@ from toolkit.workflows.fleet.look import look
 )
 @change_options
 @registry_option()
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def deploy(model: str, registry_path: str, replicas: int | None, **options: Any) -> None:
     """Make a version serve; does nothing where it already does."""
     _make_live("deploy", model, registry_path, ChangeOptions(**options), replicas)
@@ -57,9 +55,7 @@ def deploy(model: str, registry_path: str, replicas: int | None, **options: Any)
 @click.option("--to", "version", default=None, help="Version to upgrade to.  [default: the newest]")
 @change_options
 @registry_option()
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def upgrade(model: str, version: str | None, registry_path: str, **options: Any) -> None:
     """Replace the serving version of a model by a newer one under traffic."""
     if "@" in model:

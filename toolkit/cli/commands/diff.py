@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import click
 
-from toolkit.cli.arguments.options import (
-    fleet_option,
-    home_option,
-    host_option,
-    json_option,
-    registry_option,
-)
+from toolkit.cli.arguments.options import host_option, registry_option, site_options
 from toolkit.cli.changing.members import open_members
 from toolkit.cli.opening.context import connect, home_directory, open_fleet, read_pins
 from toolkit.cli.terminal.output import note, print_json, say
@@ -20,9 +14,7 @@ from toolkit.cli.terminal.output import note, print_json, say
 @click.argument("model", metavar="MODEL[@VERSION]")
 @host_option("Only this host of the fleet; may be given again.")
 @registry_option()
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def diff(
     model: str,
     named: tuple[str, ...],

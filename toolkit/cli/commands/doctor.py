@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from toolkit.adapters.ansible.playbooks import provision_digest
-from toolkit.cli.arguments.options import fleet_option, home_option, json_option, registry_option
+from toolkit.cli.arguments.options import registry_option, site_options
 from toolkit.cli.opening.context import (
     home_directory,
     open_history,
@@ -25,9 +25,7 @@ from toolkit.workflows.fleet.doctor import examine
 
 @click.command()
 @registry_option()
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def doctor(registry_path: str, fleet: str | None, home: str | None, as_json: bool) -> None:
     """Check this machine, the host and what runs on it."""
     place = home_directory(home)

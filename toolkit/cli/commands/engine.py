@@ -12,10 +12,10 @@ from toolkit.adapters.engines.packages import resolve
 from toolkit.adapters.engines.wheel import read_sources
 from toolkit.cli.arguments.options import (
     dry_run_option,
-    fleet_option,
     home_option,
     host_option,
     json_option,
+    site_options,
     yes_option,
 )
 from toolkit.cli.arguments.waiting import wait_option
@@ -44,9 +44,7 @@ def engine() -> None:
 
 
 @engine.command(name="list")
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def list_engines(fleet: str | None, home: str | None, as_json: bool) -> None:
     """List the engine locks and the hosts that have them installed."""
     place = home_directory(home)
@@ -156,9 +154,7 @@ def lock(
 @yes_option()
 @wait_option()
 @dry_run_option()
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def install(
     wanted: str,
     named: tuple[str, ...],

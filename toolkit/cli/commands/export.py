@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.cli.arguments.options import fleet_option, home_option, json_option, registry_option
+from toolkit.cli.arguments.options import registry_option, site_options
 from toolkit.cli.opening.context import home_directory, open_fleet, open_ports, read_pins
 from toolkit.cli.terminal.output import note, print_json, say, say_file
 from toolkit.cli.terminal.result_file import require_place, write_result
@@ -45,9 +45,7 @@ def export() -> None:
 @click.option("--key", "key_name", metavar="KEY", help="The key's name that the gateway will use.")
 @click.option("--output", type=click.Path(), help="The file to write.  [default: standard output]")
 @registry_option()
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def litellm(
     named: tuple[str, ...],
     inside: bool,

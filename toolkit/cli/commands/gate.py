@@ -11,12 +11,10 @@ import click
 
 from toolkit.cli.arguments.options import (
     dry_run_option,
-    fleet_option,
-    home_option,
     host_option,
-    json_option,
     ready_timeout_option,
     registry_option,
+    site_options,
     yes_option,
 )
 from toolkit.cli.arguments.waiting import wait_option
@@ -78,9 +76,7 @@ def gate() -> None:
 @ready_timeout_option()
 @host_option("On this host of the fleet.  [default: the first that serves the model]")
 @registry_option()
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def run(
     model: str,
     yes: bool,
@@ -145,9 +141,7 @@ def run(
 )
 @click.option("--output", required=True, metavar="FILE", help="The new file of golden prompts.")
 @host_option("Ask this host of the fleet.  [default: the first that serves the model]")
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def record(
     model: str,
     prompts: str,

@@ -10,14 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toolkit.adapters.ansible.playbooks import provision_digest
-from toolkit.cli.arguments.options import (
-    drain_option,
-    dry_run_option,
-    fleet_option,
-    home_option,
-    json_option,
-    yes_option,
-)
+from toolkit.cli.arguments.options import drain_option, dry_run_option, site_options, yes_option
 from toolkit.cli.arguments.waiting import wait_option
 from toolkit.cli.changing.members import open_members
 from toolkit.cli.opening.context import home_directory, open_fleet, open_hosts
@@ -34,9 +27,7 @@ if TYPE_CHECKING:
 
 
 @click.group(invoke_without_command=True)
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 @click.pass_context
 def hosts(context: click.Context, fleet: str | None, home: str | None, as_json: bool) -> None:
     """Show the fleet's hosts: devices, driver, disk, engines, replicas, drift; drain or forget one."""
@@ -51,9 +42,7 @@ def hosts(context: click.Context, fleet: str | None, home: str | None, as_json: 
 @wait_option()
 @dry_run_option("Show what would be done and stop.")
 @drain_option()
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def drain(
     host: str,
     yes: bool,
@@ -87,9 +76,7 @@ def drain(
 @yes_option()
 @wait_option()
 @dry_run_option("Show what would be done and stop.")
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def forget(
     host: str, yes: bool, dry_run: bool, fleet: str | None, home: str | None, as_json: bool
 ) -> None:

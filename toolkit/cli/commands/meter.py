@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from toolkit.cli.arguments.options import fleet_option, home_option, json_option
+from toolkit.cli.arguments.options import site_options
 from toolkit.cli.opening.context import home_directory, open_hosts
 from toolkit.cli.terminal.output import note, print_json, table
 from toolkit.config.costs.meter import append_readings, reading_line
@@ -23,9 +23,7 @@ from toolkit.workflows.fleet.meter import read_counters
     metavar="FILE",
     help="The file that gets the readings, CSV with at,host,kwh,devices.",
 )
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def meter(readings: str, fleet: str | None, home: str | None, as_json: bool) -> None:
     """Add a reading of the energy counters of each host's devices to a file.
 

@@ -11,7 +11,7 @@ import click
 from toolkit.adapters.engines.packages import newest
 from toolkit.adapters.sightings import Sightings
 from toolkit.cli.arguments.numbers import Decimal
-from toolkit.cli.arguments.options import fleet_option, home_option, json_option, registry_option
+from toolkit.cli.arguments.options import registry_option, site_options
 from toolkit.cli.opening.context import home_directory, open_hosts, open_hub, read_pins
 from toolkit.cli.terminal.output import note, print_json, say, table
 from toolkit.domain.quantity import format_age
@@ -47,9 +47,7 @@ Serving = Mapping[str, Mapping[str, Sequence[str]]]
     help="Seconds after which a source that has not answered counts as unknown.",
 )
 @registry_option()
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def outdated(
     models: tuple[str, ...],
     no_engines: bool,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.cli.arguments.options import fleet_option, home_option, host_option, json_option
+from toolkit.cli.arguments.options import host_option, site_options
 from toolkit.cli.opening.context import home_directory, open_fleet, open_ports
 from toolkit.cli.opening.trail import changing, trail_now
 from toolkit.cli.terminal.output import note, print_json, say, table
@@ -29,9 +29,7 @@ def perimeter() -> None:
 @perimeter.command()
 @changing()
 @host_option("Only this host of the fleet.")
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def check(named: tuple[str, ...], fleet: str | None, home: str | None, as_json: bool) -> None:
     """Check all hosts' perimeters, and record the result in the audit log.
 

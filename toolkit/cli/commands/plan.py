@@ -5,13 +5,11 @@ from __future__ import annotations
 import click
 
 from toolkit.cli.arguments.options import (
-    fleet_option,
-    home_option,
-    json_option,
     keep_option,
     registry_option,
     schedule_option,
     serial_option,
+    site_options,
 )
 from toolkit.cli.opening.context import (
     connect,
@@ -35,9 +33,7 @@ from toolkit.planning.change.batch_sizes import BatchSize
 @keep_option()
 @registry_option()
 @schedule_option()
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def plan(
     model: str,
     serial: tuple[BatchSize, ...],

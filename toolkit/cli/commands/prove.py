@@ -12,7 +12,7 @@ import click
 
 from toolkit import __version__
 from toolkit.adapters.audit.log import AuditLog
-from toolkit.cli.arguments.options import fleet_option, home_option, json_option, registry_option
+from toolkit.cli.arguments.options import registry_option, site_options
 from toolkit.cli.opening.context import home_directory, open_history, open_hosts, read_pins
 from toolkit.cli.opening.trail import changing, trail_now
 from toolkit.cli.terminal.output import note, print_json, say, say_whole
@@ -53,9 +53,7 @@ _MOST_HEADERS = 2**20
     "--checker", default="", metavar="FILE", help="Write the script that checks it there, too."
 )
 @registry_option()
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def prove(
     model: str,
     request_id: str,

@@ -11,13 +11,7 @@ import click
 
 from toolkit.adapters.ansible.certificate import provisioned_settings
 from toolkit.adapters.ansible.playbooks import provision_digest
-from toolkit.cli.arguments.options import (
-    dry_run_option,
-    fleet_option,
-    home_option,
-    json_option,
-    yes_option,
-)
+from toolkit.cli.arguments.options import dry_run_option, site_options, yes_option
 from toolkit.cli.arguments.waiting import patience_now, until_set, wait_option
 from toolkit.cli.opening.context import (
     home_directory,
@@ -50,9 +44,7 @@ from toolkit.workflows.fleet.provision import provision as provision_hosts
 @wait_option()
 @turn_off_option()
 @dry_run_option()
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def provision(
     hosts: tuple[str, ...],
     check: bool,

@@ -8,14 +8,7 @@ from typing import Any
 import click
 
 from toolkit.cli.arguments.numbers import Whole
-from toolkit.cli.arguments.options import (
-    dry_run_option,
-    fleet_option,
-    home_option,
-    json_option,
-    registry_option,
-    yes_option,
-)
+from toolkit.cli.arguments.options import dry_run_option, registry_option, site_options, yes_option
 from toolkit.cli.arguments.waiting import wait_option
 from toolkit.cli.changing.members import open_members
 from toolkit.cli.opening.context import (
@@ -47,9 +40,7 @@ from toolkit.workflows.fleet.prune import prune as prune_host
 @wait_option()
 @dry_run_option("Show what would be removed and stop.")
 @registry_option()
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def prune(
     keep: int,
     yes: bool,

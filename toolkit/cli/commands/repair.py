@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import click
 
-from toolkit.cli.arguments.options import (
-    dry_run_option,
-    fleet_option,
-    home_option,
-    json_option,
-    yes_option,
-)
+from toolkit.cli.arguments.options import dry_run_option, site_options, yes_option
 from toolkit.cli.arguments.waiting import wait_option
 from toolkit.cli.changing.members import open_members
 from toolkit.cli.opening.context import home_directory, open_fleet
@@ -25,9 +19,7 @@ from toolkit.workflows.change.repair import Repair, repair
 @yes_option()
 @wait_option()
 @dry_run_option("Show what is damaged and stop.")
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def repair_files(
     yes: bool, dry_run: bool, fleet: str | None, home: str | None, as_json: bool
 ) -> None:

@@ -16,11 +16,9 @@ from toolkit.adapters.sightings import Sightings
 from toolkit.cli.arguments import times
 from toolkit.cli.arguments.options import (
     costs_option,
-    fleet_option,
-    home_option,
-    json_option,
     readings_option,
     registry_option,
+    site_options,
     without_costs,
 )
 from toolkit.cli.opening.context import (
@@ -77,9 +75,7 @@ _SOURCES = 15.0
 @costs_option()
 @readings_option()
 @registry_option()
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def report(
     since: str,
     output: Path,

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from toolkit.cli.arguments.numbers import Whole
-from toolkit.cli.arguments.options import fleet_option, home_option, json_option
+from toolkit.cli.arguments.options import site_options
 from toolkit.cli.completion.unknown_model import require_known
 from toolkit.cli.opening.context import home_directory, open_fleet, open_ports
 from toolkit.cli.terminal.output import note, print_json, print_json_line, say
@@ -35,9 +35,7 @@ from toolkit.workflows.fleet.requests import Clock, RequestReader
     help="Requests to begin with.",
 )
 @click.option("--host", "named", metavar="HOST", help="Only those that came in at this host.")
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def requests(
     model: str,
     follow: bool,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.cli.arguments.options import fleet_option, home_option, json_option
+from toolkit.cli.arguments.options import site_options
 from toolkit.cli.changing.change import ChangeOptions, change_options, change_release, connecting
 from toolkit.cli.opening.trail import changing
 from toolkit.errors import InputError, RefusedError
@@ -39,9 +39,7 @@ _RELEASE = re.compile(r"#?(0|[1-9][0-9]{0,11})")
     help="Go back to this repository, also where its owner is another than that of what serves.",
 )
 @change_options
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def rollback(model: str, target: str | None, source: str, **options: Any) -> None:
     """Go back to the release that was live before, or to any other."""
     chosen = ChangeOptions(**options)

@@ -18,11 +18,11 @@ from toolkit.cli.arguments.numbers import Whole
 from toolkit.cli.arguments.options import (
     Decorator,
     dry_run_option,
-    fleet_option,
     home_option,
     json_option,
     registry_option,
     schedule_option,
+    site_options,
 )
 from toolkit.cli.opening.context import home_directory, open_history, read_registry
 from toolkit.cli.opening.ops_figures import keep_ops_current
@@ -197,9 +197,7 @@ def next_openings(count: int, schedule_path: str, registry_path: str, as_json: b
 @dry_run_option("Say what a run would decide now, also outside of windows.")
 @schedule_option()
 @registry_option()
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def run(
     by_timer: bool,
     dry_run: bool,
@@ -249,9 +247,7 @@ def run(
 @dry_run_option("Print the files; write nothing.")
 @schedule_option()
 @registry_option()
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def install(
     directory: str | None,
     dry_run: bool,

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from toolkit.cli.arguments.numbers import Whole
-from toolkit.cli.arguments.options import fleet_option, home_option, json_option
+from toolkit.cli.arguments.options import site_options
 from toolkit.cli.opening.context import home_directory, open_fleet, open_history, open_ports
 from toolkit.cli.terminal.output import note, print_json, say, say_whole, table
 from toolkit.cli.terminal.streams import output_is_lost
@@ -34,9 +34,7 @@ from toolkit.workflows.fleet.status import log_host, log_slot
     is_flag=True,
     help="Ask the hosts, too: show where each release serves, stands by or dozes.",
 )
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def releases(
     model: str,
     limit: int,
@@ -153,9 +151,7 @@ def _show_gates(gates: Sequence[GateRecord]) -> None:
     metavar="HOST",
     help="On which host of the fleet.  [default: the first that has the model]",
 )
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def logs(
     model: str,
     named: str | None,

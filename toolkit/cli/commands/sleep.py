@@ -11,10 +11,8 @@ from click.core import ParameterSource
 from toolkit.cli.arguments.options import (
     drain_option,
     dry_run_option,
-    fleet_option,
-    home_option,
-    json_option,
     schedule_option,
+    site_options,
     yes_option,
 )
 from toolkit.cli.arguments.waiting import wait_option
@@ -62,9 +60,7 @@ from toolkit.workflows.tools import Timing
 @dry_run_option()
 @drain_option()
 @schedule_option()
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def sleep(
     model: str,
     policy: str,
@@ -104,9 +100,7 @@ def sleep(
 @changing()
 @click.argument("model")
 @wait_option()
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def wake(model: str, fleet: str | None, home: str | None, as_json: bool) -> None:
     """Start the replicas of a model that sleeps; returns once it serves."""
     members = open_members(

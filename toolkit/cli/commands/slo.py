@@ -8,13 +8,7 @@ from contextlib import suppress
 import click
 
 from toolkit.cli.arguments.numbers import Whole
-from toolkit.cli.arguments.options import (
-    fleet_option,
-    home_option,
-    json_option,
-    no_hosts_option,
-    registry_option,
-)
+from toolkit.cli.arguments.options import no_hosts_option, registry_option, site_options
 from toolkit.cli.opening.context import (
     home_directory,
     open_fleet,
@@ -46,9 +40,7 @@ from toolkit.workflows.use.collect import Collected, collect
     help="Take the figures from the hosts, also where a Prometheus is set.",
 )
 @registry_option()
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def slo(
     model: str,
     days: int | None,

@@ -7,10 +7,8 @@ import click
 from toolkit.cli.arguments.options import (
     drain_option,
     dry_run_option,
-    fleet_option,
-    home_option,
     host_option,
-    json_option,
+    site_options,
     yes_option,
 )
 from toolkit.cli.arguments.waiting import wait_option
@@ -31,9 +29,7 @@ from toolkit.workflows.tools import Timing
 @dry_run_option()
 @drain_option()
 @host_option("Only on this host of the fleet; may be given again.")
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def stop(
     model: str,
     yes: bool,

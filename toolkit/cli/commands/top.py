@@ -13,7 +13,7 @@ from toolkit.adapters.disk import scratch_of
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.client import Clients
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.cli.arguments.options import fleet_option, home_option, json_option
+from toolkit.cli.arguments.options import site_options
 from toolkit.cli.opening.context import home_directory, open_fleet, open_history, open_ports
 from toolkit.cli.terminal.output import print_json, say_whole
 from toolkit.cli.terminal.screen import Screen
@@ -31,9 +31,7 @@ _LOOKS, _FRAMES = 2.0, 1.0
 
 @click.command()
 @click.option("--once", is_flag=True, help="Show one frame and end, as without a terminal.")
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def top(once: bool, fleet: str | None, home: str | None, as_json: bool) -> None:
     """Show the load of hosts, models and replicas as it is now; q ends it."""
     place = home_directory(home)

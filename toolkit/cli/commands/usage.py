@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from toolkit.adapters.history.history import History
-from toolkit.cli.arguments.options import fleet_option, home_option, json_option, no_hosts_option
+from toolkit.cli.arguments.options import no_hosts_option, site_options
 from toolkit.cli.arguments.times import first_and_last
 from toolkit.cli.completion.unknown_model import require_known
 from toolkit.cli.opening.context import home_directory, open_history, open_hosts
@@ -61,9 +61,7 @@ from toolkit.workflows.use.collect import Collected, collect, tell
 @click.option("--key", default=None, metavar="NAME", help="Only this key.")
 @no_hosts_option()
 @click.option("--csv", "as_csv", is_flag=True, help="Print the rows as CSV with a header.")
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def usage(
     no_hosts: bool, as_csv: bool, fleet: str | None, home: str | None, as_json: bool, **wanted: Any
 ) -> None:

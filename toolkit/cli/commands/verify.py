@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.cli.arguments.options import fleet_option, home_option, json_option, registry_option
+from toolkit.cli.arguments.options import registry_option, site_options
 from toolkit.cli.arguments.waiting import patience_now, wait_option
 from toolkit.cli.changing.members import open_members
 from toolkit.cli.opening.context import (
@@ -52,9 +52,7 @@ if TYPE_CHECKING:
 )
 @wait_option()
 @registry_option()
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def verify(
     repair: bool, registry_path: str, fleet: str | None, home: str | None, as_json: bool
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.cli.arguments.options import fleet_option, home_option, json_option
+from toolkit.cli.arguments.options import site_options
 from toolkit.cli.opening.context import home_directory, lock_owner, open_hosts
 from toolkit.cli.opening.trail import changing
 from toolkit.cli.terminal.output import print_json, print_json_line, say, table
@@ -27,9 +27,7 @@ _EACH = 1.0
 @click.command()
 @click.argument("model")
 @click.option("--once", is_flag=True, help="Show how it stands now, and end.")
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def watch(model: str, once: bool, fleet: str | None, home: str | None, as_json: bool) -> None:
     """Follow a release in its canary and its bake; exit code 8 where it is returned."""
     hosts = open_hosts(fleet, home_directory(home))
@@ -57,9 +55,7 @@ def watch(model: str, once: bool, fleet: str | None, home: str | None, as_json: 
 @click.command()
 @changing(at_once=True)
 @click.argument("model")
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def promote(model: str, **options: Any) -> None:
     """End the watch of a release at once: a canary gets all traffic, a bake is over."""
     _wish("promote", model, **options)
@@ -68,9 +64,7 @@ def promote(model: str, **options: Any) -> None:
 @click.command()
 @changing(at_once=True, goes_on=True)
 @click.argument("model")
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def abort(model: str, **options: Any) -> None:
     """Give all traffic back to the release before, and mark the watched one as failed."""
     _wish("abort", model, **options)

@@ -16,12 +16,10 @@ from toolkit.adapters.matching.matching import matching
 from toolkit.cli.arguments.numbers import Decimal
 from toolkit.cli.arguments.options import (
     costs_option,
-    fleet_option,
-    home_option,
-    json_option,
     no_hosts_option,
     readings_option,
     registry_option,
+    site_options,
     stated_traffic_options,
 )
 from toolkit.cli.arguments.times import first_and_last
@@ -71,9 +69,7 @@ _SIDES = {"inside": "inside", "api": "the closed API", "": "-"}
 @no_hosts_option()
 @costs_option()
 @registry_option()
-@fleet_option()
-@home_option()
-@json_option()
+@site_options()
 def which(model: str, as_json: bool, **options: Any) -> None:
     """Show what speaks for MODEL inside and what for a closed API, for one workload.
 
