@@ -9,7 +9,7 @@ import pytest
 from toolkit.domain.clients.use import Counted, LedgerSums, UseRow, UseRun
 from toolkit.planning.use.elsewhere import MOST_LEDGERS, joined
 from toolkit.planning.use.reconciled import Reconciled, reconciled
-from toolkit.planning.use.totals import columns, total, totals
+from toolkit.planning.use.totals import columns, total
 
 ROW = UseRow(
     "2026-11-27", "gpu-1", "ann", "tiny", "v1", 3, 2, 30, 10, 7, 1, 0, "tiny", "whole", 1.5
@@ -24,38 +24,12 @@ NEXT_MONTH = LedgerSums("a" * 16, "2026-12-01", "2026-12", {})
 ROWS = (
     ROW,
     replace(ROW, key="bob", tokens_in=5),
-    replace(ROW, day="2026-11-28", ended="left", unknown=1),
-    replace(ROW, key="probe"),
-    replace(ROW, model="poet"),
 )
-
-
-def test_rows_are_summed_up_by_what_is_asked_for() -> None:
-    found = totals(ROWS, ("key",))
-    assert [(each.key, each.requests, each.tokens_in, each.unknown) for each in found] == [
-        ("ann", 6, 90, 1),
-        ("bob", 2, 5, 0),
-    ]
-    assert {(each.day, each.host, each.model, each.release) for each in found} == {("", "", "", 0)}
-    assert [(each.model, each.requests) for each in totals(ROWS, ("model",))] == [
-        ("poet", 2),
-        ("tiny", 6),
-    ]
-    assert totals((), ("key",)) == ()
-
-
-def test_days_bound_the_sum_and_both_belong_to_it() -> None:
-    def days(since: str | None, until: str | None) -> list[str]:
-        return [each.day for each in totals(ROWS, ("day",), since, until)]
-
-    assert days(None, None) == ["2026-11-27", "2026-11-28"]
-    assert days("2026-11-28", None) == ["2026-11-28"]
-    assert days(None, "2026-11-27") == ["2026-11-27"]
 
 
 def test_the_groups_of_a_person_are_columns() -> None:
     assert columns(("release", "key")) == ("version", "release", "base", "key")
-    assert total(ROWS[:2]).tokens_in == 35
+    assert total(ROWS).tokens_in == 35
     assert total(()).requests == 0
 
 

@@ -251,9 +251,9 @@ class History(OpenHistory):
         Of numbers that are not among `sums` rows have none. Without `by` and `sums` it is all kinds and all numbers.
         """
         from toolkit.adapters.history import use
-        from toolkit.domain.clients.use import KINDS
+        from toolkit.domain.clients.use import KINDS, SUMS
 
-        by, sums = KINDS if by is None else by, use.SUMS if sums is None else sums
+        by, sums = KINDS if by is None else by, SUMS if sums is None else sums
         with self._lock:
             wanted = use.UseQuery(since, until, by, model, key, probes, sums)
             return tuple(use.rows(self._db, wanted))

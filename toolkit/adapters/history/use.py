@@ -15,6 +15,7 @@ from toolkit.adapters.history.records import record_of
 from toolkit.domain.clients.use import (
     KINDS,
     PROBE,
+    SUMS,
     Counted,
     Place,
     UseChunk,
@@ -24,15 +25,6 @@ from toolkit.domain.clients.use import (
 )
 from toolkit.errors import UndoneError
 
-SUMS = (
-    "requests",
-    "tokens_in",
-    "cached",
-    "tokens_out",
-    "reasoning",
-    "unknown",
-    "audio_seconds",
-)
 # Tables of the same sums without a kind, which have a part of the rows. The second one has no probes.
 WITHOUT_HOST, WITHOUT_KEY = "use_of_keys", "use_at_hosts"
 # `release` and `end` are words of SQL.

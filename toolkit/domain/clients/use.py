@@ -42,6 +42,8 @@ class UseRow:
 
 # The columns by which rows differ, in the order of a sorted list.
 KINDS = ("day", "host", "key", "model", "version", "release", "base", "ended")
+# The columns that are summed up over rows of one kind.
+SUMS = ("requests", "tokens_in", "cached", "tokens_out", "reasoning", "unknown", "audio_seconds")
 
 
 @dataclass(frozen=True, slots=True)

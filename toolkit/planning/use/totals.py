@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from operator import attrgetter
 
-from toolkit.domain.clients.use import KINDS, PROBE, UseRow
+from toolkit.domain.clients.use import SUMS, UseRow
 
 # A choice of `--by`, and the columns by which rows then differ.
 GROUPS = {
@@ -16,7 +15,6 @@ GROUPS = {
     "day": ("day",),
     "host": ("host",),
 }
-_SUMS = ("requests", "tokens_in", "cached", "tokens_out", "reasoning", "unknown", "audio_seconds")
 _EMPTY = UseRow("", "", "", "", "", 0, 0, 0, 0, 0, 0, 0)
 
 
@@ -25,35 +23,9 @@ def columns(groups: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(column for each in groups for column in GROUPS[each]))
 
 
-def totals(
-    rows: Iterable[UseRow],
-    by: Sequence[str],
-    since: str | None = None,
-    until: str | None = None,
-) -> tuple[UseRow, ...]:
-    """Return the sums of `rows` for each kind, in their order: by the columns `by`, such as `("key", "day")`.
-
-    Only days from `since` to `until` count, both included. Probes are nobody's use and are left out. A history does the
-    same by itself, see `History.use`; this is for rows that are there already.
-    """
-    sums: dict[tuple[object, ...], UseRow] = {}
-    for row in rows:
-        if row.key == PROBE or (since and row.day < since) or (until and row.day > until):
-            continue
-        kind = {each: getattr(row, each) for each in KINDS if each in by}
-        key = tuple(kind.values())
-        known = sums.get(key) or replace(_EMPTY, **kind)
-        sums[key] = _plus(known, row)
-    return tuple(sorted(sums.values(), key=attrgetter(*KINDS)))
-
-
 def total(rows: Iterable[UseRow]) -> UseRow:
     """Return the sum of all rows."""
     found = _EMPTY
     for row in rows:
-        found = _plus(found, row)
+        found = replace(found, **{each: getattr(found, each) + getattr(row, each) for each in SUMS})
     return found
-
-
-def _plus(one: UseRow, other: UseRow) -> UseRow:
-    return replace(one, **{each: getattr(one, each) + getattr(other, each) for each in _SUMS})
