@@ -61,7 +61,7 @@ def in_turn(path: Path) -> Iterator[None]:
             Path(os.path.realpath(path)).parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
         )
     except (OSError, ValueError):
-        # Whoever writes the file gets the reason.
+        # The writer of the file gets the reason.
         yield
         return
     try:

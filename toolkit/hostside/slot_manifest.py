@@ -10,7 +10,7 @@ from documents import mapping
 from wire import Document
 
 NAME = "manifest.json"
-# What the program that holds the hosts of a replica together is told, see the role `replica`.
+# The file for the span supervisor of a replica over several hosts, see the role `replica`.
 SPAN = "span.json"
 _FIELDS = {"model": str, "slot": str, "port": int, "release": dict}
 _OF_RELEASE = {"model": str, "version": str, "number": int, "snapshot": str, "engine": str}

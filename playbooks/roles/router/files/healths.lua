@@ -46,7 +46,7 @@ local function find_own()
   return found
 end
 
--- What `/health` answers for a slot of this host, see the frontend `relay`.
+-- The answer of `/health` for a slot of this host, see the frontend `relay`.
 local function status_of(txn, each)
   local instead = relays:lookup('instead:' .. each.key)
   local relay = relays:lookup(instead and instead .. '/' .. each.model or each.key)
