@@ -238,3 +238,18 @@ def test_prune_frees_what_a_full_disk_holds(
 def _members(full: FullHome, home: Path, *, history_needed: bool = True) -> tuple[Tools, ...]:
     history = open_history(home, needed=history_needed)
     return tuple(replace(each, history=history) for each in full.world.command())
+
+
+@pytest.mark.parametrize("how", ["files", "bytes", "damaged"])
+def test_a_rollback_works_while_nothing_can_be_recorded(full: FullHome, how: str) -> None:
+    full.world.deploy(release(1))
+    full.world.deploy(release(2))
+    full.home.mkdir()
+    if how == "damaged":
+        (full.home / "history.db").write_bytes(b"no database" * 1000)
+    else:
+        full.take_all_files() if how == "files" else full.take_all_bytes()
+    said = full("rollback", "tiny", "--yes")
+    assert said.code == 0
+    assert "this command goes on without it and records nothing more" in said.err
+    assert list(full.world.serving().values()) == ["v1"]
