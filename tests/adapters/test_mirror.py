@@ -26,6 +26,7 @@ from huggingface_hub.errors import (
 )
 
 from tests.adapters.hub_server import Misbehaving, PublishedFiles
+from tests.pace import Pace
 from toolkit.adapters.mirror.app import mirror_app
 from toolkit.adapters.mirror.server import serve_on_thread
 
@@ -348,6 +349,24 @@ def test_nothing_can_be_written(serving: Serving, method: str, path: str) -> Non
     answer = httpx2.request(method, f"{serving.endpoint}{path}", content=b"{}", timeout=60)
     assert answer.status_code == 405
     assert answer.headers["Allow"] == "GET, HEAD"
+
+
+def test_a_range_of_more_digits_than_a_size_has_is_answered_whole(serving: Serving) -> None:
+    for asked in (f"bytes=0-{'9' * 5000}", f"bytes=-{'9' * 5000}", f"bytes={'9' * 5000}-"):
+        answer = serving.get(f"/{REPO}/resolve/main/config.json", Range=asked)
+        assert (answer.status_code, answer.content) == (200, FILES["config.json"])
+
+
+def test_many_names_of_files_are_looked_up_at_once(serving: Serving, pace: Pace) -> None:
+    """A search through all files for each name would hold up everybody else for minutes."""
+    many = {f"part/{number}": b"" for number in range(2000)}
+    serving.published.publish("acme/many", many, licence="mit")
+    url = f"{serving.endpoint}/api/models/acme/many/paths-info/main"
+    names = [*(f"x{number}" for number in range(100_000)), "part/1999"]
+    begun = pace()
+    answer = httpx2.post(url, json={"paths": names}, timeout=600)
+    assert [each["path"] for each in answer.json()] == ["part/1999"]
+    assert pace() - begun < 3
 
 
 @pytest.mark.parametrize("body", [b"", b"other=1", b"{", b'{"paths": 3}', b"x" * (2**20 + 1)])

@@ -102,8 +102,8 @@ class Answers:
         paths = await _named_paths(request)
         if paths is None:
             return _error(400, "BadRequest", "paths are missing")
-        found = [entry(file) for path in paths if (file := served.snapshot.file(path)) is not None]
-        return JSONResponse(found)
+        files = {file.path: file for file in served.snapshot.files}
+        return JSONResponse([entry(files[path]) for path in paths if path in files])
 
     async def model(self, request: Request) -> Response:
         """Describe a repository at a revision, by default its newest."""
