@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -10,9 +13,18 @@ import pytest
 
 from tests.fuzz.of_hosts import FACTS, complete
 from toolkit.adapters.hosts import dialog as dialogs
+from toolkit.adapters.hosts.client import HostClient
 from toolkit.adapters.hosts.dialog import Dialog, Ended
 from toolkit.adapters.hosts.facts import facts_from_json, owner_from_json
+from toolkit.adapters.hosts.host import RealHost
+from toolkit.adapters.hosts.ways import Here
+from toolkit.domain.clients.keys import KeyRing
+from toolkit.domain.clients.use import Place
+from toolkit.domain.deployment.release import OpenDeployment
+from toolkit.domain.hosts.fleet import Host
+from toolkit.domain.replicas.answers import PairsWanted
 from toolkit.domain.replicas.probe import LockOwner
+from toolkit.domain.trail.audit import Head
 from toolkit.errors import HostError
 
 
@@ -104,3 +116,129 @@ def test_an_odd_owner_of_a_lock_is_an_unknown_one(odd: dict[str, Any]) -> None:
     assert owner_from_json(owner) == LockOwner("a@b", "deploy", 5, 1000.5)
     assert owner_from_json({**owner, **odd}) == LockOwner("a@b", "deploy", 0)
     assert owner_from_json({"since": 1e300}).since < 1e12
+
+
+class Liar(HostClient):
+    """A client whose host gives each command the same answer."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__(Here(Host("gpu1"), "/nowhere"))
+        self._answer = answer
+
+    @contextmanager
+    def _answers(self, name: str, request: dict[str, Any]) -> Iterator[Iterator[dict[str, Any]]]:
+        yield iter([{"result": self._answer}])
+
+
+OPENED = OpenDeployment("r", "deploy", "tiny", "blue", "ann", None, None, False, 1.0)
+# The requests of a host whose answers say something, each by its method.
+ASKING: dict[str, Callable[[RealHost], Any]] = {
+    "observe": lambda host: host.observe(),
+    "perimeter": lambda host: host.perimeter(),
+    "keys": lambda host: host.keys(),
+    "apply_keys": lambda host: host.apply_keys(KeyRing()),
+    "repair_keys": lambda host: host.repair_keys(KeyRing()),
+    "wait_ready": lambda host: host.wait_ready("p", 1, 1, print),
+    "complete": lambda host: host.complete(1, {}, 1),
+    "ask": lambda host: host.ask(1, "/", {}, 1),
+    "call_in_turn": lambda host: host.call_in_turn(1, (), 1, 1),
+    "pairs": lambda host: host.pairs(PairsWanted(1, 0, "/", {}), print),
+    "vitals": lambda host: host.vitals("p", 1),
+    "sample": lambda host: host.sample(),
+    "energy": lambda host: host.energy(),
+    "watch": lambda host: host.watch("p", 1, 1, print),
+    "probe": lambda host: host.probe("p", 1),
+    "doze": lambda host: host.doze("p", 1, 1),
+    "rouse": lambda host: host.rouse("p", 1, 1),
+    "guard_follow": lambda host: host.guard_follow("m", print),
+    "guard_wish": lambda host: host.guard_wish("m", "return", "ann"),
+    "repair_guards": lambda host: host.repair_guards(),
+    "drain": lambda host: host.drain("m", "blue", 1, 1, print),
+    "hash_files": lambda host: host.hash_files("d", print),
+    "check_snapshot": lambda host: host.check_snapshot("d", print),
+    "keep_compiled": lambda host: host.keep_compiled("p"),
+    "find_compiled": lambda host: host.find_compiled({}, "d"),
+    "hand_out_compiled": lambda host: host.hand_out_compiled("n"),
+    "check_engine": lambda host: host.check_engine("e", print),
+    "remove": lambda host: host.remove("snapshots", "d"),
+    "leftovers": lambda host: host.leftovers(),
+    "remove_leftovers": lambda host: host.remove_leftovers(()),
+    "keep_deployment": lambda host: host.keep_deployment(OPENED),
+    "keep_head": lambda host: host.keep_head(Head("l", "m", 1, "d")),
+    "audit_heads": lambda host: host.audit_heads(),
+    "answered": lambda host: host.answered("r"),
+    "read_requests": lambda host: host.read_requests("m", 1),
+    "find_use": lambda host: host.find_use((), 0),
+    "use": lambda host: host.use(Place("")),
+    "sums_of_use": lambda host: host.sums_of_use(),
+}
+# Those whose answers say nothing, or come line by line.
+TOLD = {
+    *("hold_wakes", "apply_routes", "guard_begin", "guard_phase", "guard_end", "logs", "place"),
+    *("place_compiled", "seal_engine", "swap_engine", "renew_program", "drop_deployment"),
+    *("tell_use", "lock", "require_lock"),
+}
+
+
+def test_the_table_has_each_request_of_a_host() -> None:
+    found = {
+        name
+        for name, each in inspect.getmembers(RealHost, inspect.isfunction)
+        if not name.startswith("_")
+    }
+    assert found == ASKING.keys() | TOLD
+
+
+class Odd(dict[str, Any]):
+    """A mapping that has each name, with one odd value."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__()
+        self._value = value
+
+    def __missing__(self, name: str) -> Any:
+        return self._value
+
+
+@pytest.mark.parametrize("ask", ASKING.values(), ids=ASKING)
+def test_an_answer_that_lacks_what_was_asked_is_an_error_of_that_host(
+    ask: Callable[[RealHost], Any],
+) -> None:
+    empty = () if ask in (ASKING["apply_keys"], ASKING["repair_keys"]) else ({},)
+    for answer in (*empty, [], None, "x", 5):
+        with pytest.raises(HostError, match=r"^gpu1: its answer is not understood"):
+            ask(RealHost(Liar(answer)))
+
+
+@pytest.mark.parametrize("ask", ASKING.values(), ids=ASKING)
+def test_an_odd_answer_breaks_no_command(
+    ask: Callable[[RealHost], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for value in (None, [None], {"a": None}, {"a": {"size": "x"}}, "x", -1, 1e300, [[1]]):
+        host = RealHost(Liar({}))
+        monkeypatch.setattr(host, "_ask", lambda *_, value=value, **__: Odd(value))
+        try:
+            ask(host)
+        except HostError as error:
+            assert error.message.startswith("gpu1: its answer is not understood")
+
+
+@pytest.mark.parametrize("answer", [{}, 5, {"held": False, "owner": 5}])
+def test_an_odd_answer_about_the_lock_is_an_error_of_that_host(
+    answer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Said:
+        def events(self) -> Iterator[Any]:
+            yield answer
+
+    @contextmanager
+    def opened(*_: Any, **__: Any) -> Iterator[Said]:
+        yield Said()
+
+    host = RealHost(Liar({}))
+    monkeypatch.setattr(host._client, "open", opened)
+    with (
+        pytest.raises(HostError, match=r"^gpu1: its answer is not understood"),
+        host.lock(LockOwner("a", "b", 1)),
+    ):
+        pass

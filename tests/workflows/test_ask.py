@@ -32,12 +32,13 @@ class Router(http.server.BaseHTTPRequestHandler):
     body: ClassVar[bytes] = b""
     kind: ClassVar[str] = "text/event-stream"
     described: ClassVar[dict[str, Any]] = {}
+    # In place of a description.
+    page: ClassVar[bytes] = b""
     asked: ClassVar[list[tuple[str, Any, str]]] = []
 
     def do_GET(self) -> None:
-        self._say(
-            200 if self.described else 404, json.dumps(self.described).encode(), "application/json"
-        )
+        told = self.page or json.dumps(self.described).encode()
+        self._say(200 if self.page or self.described else 404, told, "application/json")
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -203,6 +204,41 @@ def test_a_stream_that_breaks_off_is_an_error(router: Any, body: bytes) -> None:
     own.body = body
     with pytest.raises(HostError):
         through(server)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"choices": ["x"]},
+        {"choices": [5]},
+        {"choices": [{"delta": [1]}]},
+        {"choices": {}},
+        {"choices": [{"delta": {"content": 5}}], "usage": 3},
+    ],
+    ids=str,
+)
+def test_an_odd_part_of_an_answer_says_nothing(router: Any, odd: Any) -> None:
+    own, server = router
+    own.body = events(odd, delta(content="Hello"), "[DONE]")
+    assert through(server)[0].text == "Hello"
+
+
+@pytest.mark.parametrize("release", ["\u00b2", "9" * 5000, "-1", ""], ids=ascii)
+def test_an_odd_number_of_a_release_is_none(
+    router: Any, monkeypatch: pytest.MonkeyPatch, release: str
+) -> None:
+    own, server = router
+    own.body = events(delta(content="Hello"), "[DONE]")
+    monkeypatch.setitem(LABELS, "X-Toolkit-Release", release)
+    assert through(server)[0].release is None
+
+
+def test_what_is_no_router_is_named_and_gets_no_question(router: Any) -> None:
+    own, server = router
+    own.page = b"<html>Welcome!</html>"
+    with pytest.raises(HostError, match="answers as no router does: '<html>Welcome!</html>'"):
+        through(server)
+    assert own.asked == []
 
 
 def test_a_router_that_is_not_there_is_named() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from toolkit.domain.bounds import ANSWER
+from toolkit.domain.excerpt import brief
 from toolkit.domain.outside import parse_mapping
 from toolkit.domain.secret import Secret
 from toolkit.errors import HostError, InputError
@@ -53,10 +54,19 @@ class Endpoint:
         self._certificate, self._key = certificate, key
 
     def describe(self, model: str) -> Mapping[str, Any]:
-        """Return what the router tells of a model, empty where it does not tell; raises HostError without an answer."""
+        """Return what the router tells of a model, empty where it does not tell.
+
+        Raises HostError without an answer, and for one that no router gives.
+        """
         with self._asked("GET", f"/v1/models/{quote(model)}") as opened:
             text = "".join(opened.texts)
+        try:
             return parse_mapping(text, ANSWER) if opened.status == 200 else {}
+        except ValueError as error:
+            raise HostError(
+                f"{self.endpoint} answers as no router does: {brief(text, 80)!r}",
+                hint="router_bind in the fleet file names the router's address",
+            ) from error
 
     @contextmanager
     def ask(self, path: str, payload: Mapping[str, Any]) -> Iterator[Opened]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from toolkit.adapters.hosts import heartbeat
 from toolkit.adapters.hosts.client import HostClient
-from toolkit.adapters.hosts.facts import owner_from_json
+from toolkit.adapters.hosts.facts import owner_from_json, understood
 from toolkit.adapters.hosts.heartbeat import Heartbeat, beating
 from toolkit.adapters.hosts.port import Named
 from toolkit.domain.replicas.probe import LockOwner
@@ -34,9 +34,11 @@ class Held(Named):
         named = {**asdict(owner), "token": token}
         with self._client.open("lock", owner=named, silence=silence) as dialog:
             first = next(dialog.events())
-            held = first.get("result", first)
-            if not held["held"]:
-                raise busy(self.name, held.get("owner") or {})
+            with understood(self.name):
+                told = first.get("result", first)
+                held, other = bool(told["held"]), dict(told.get("owner") or {})
+            if not held:
+                raise busy(self.name, other)
             with beating(dialog, silence) as beat:
                 self._held = (token, beat)
                 try:

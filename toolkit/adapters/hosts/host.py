@@ -80,7 +80,9 @@ class RealHost(Stocked, Recorded):
             return checked(type(ring).from_json(answer))
 
     def repair_keys(self, ring: KeyRing) -> KeyRing:
-        return type(ring).from_json(self._ask("repair-keys", ring=ring.as_json()))
+        answer = self._ask("repair-keys", ring=ring.as_json())
+        with understood(self.name):
+            return checked(type(ring).from_json(answer))
 
     def wait_ready(self, program: str, port: int, timeout: float, report: Report) -> Waited:
         answer = self._ask("wait-ready", report, program=program, port=port, timeout=timeout)
@@ -165,7 +167,9 @@ class RealHost(Stocked, Recorded):
             return checked(GateResult.from_json(answer))
 
     def guard_wish(self, model: str, wish: str, actor: str) -> bool:
-        return bool(self._ask("guard-wish", model=model, wish=wish, actor=actor)["taken"])
+        answer = self._ask("guard-wish", model=model, wish=wish, actor=actor)
+        with understood(self.name):
+            return bool(answer["taken"])
 
     def guard_end(self, model: str, rollout: str) -> None:
         self._ask("guard-end", model=model, rollout=rollout)

@@ -26,10 +26,14 @@ class Recorded(Held):
     def keep_deployment(self, opened: OpenDeployment, head: Head | None = None) -> bool:
         self.require_lock()
         request = {"deployment": opened.as_json(), "head": head.as_json() if head else None}
-        return bool(self._ask("keep-deployment", **request)["kept"])
+        answer = self._ask("keep-deployment", **request)
+        with understood(self.name):
+            return bool(answer["kept"])
 
     def keep_head(self, head: Head) -> bool:
-        return bool(self._ask("keep-head", head=head.as_json())["kept"])
+        answer = self._ask("keep-head", head=head.as_json())
+        with understood(self.name):
+            return bool(answer["kept"])
 
     def audit_heads(self) -> tuple[KeptHead, ...]:
         answer = self._ask("audit-heads")

@@ -11,7 +11,7 @@ from toolkit.adapters.hosts.client import Report
 from toolkit.adapters.hosts.facts import understood
 from toolkit.adapters.hosts.held import Held
 from toolkit.adapters.hosts.port import CheckedEngine, FoundCompiled, KeptCompiled, RemovedLeftovers
-from toolkit.domain.outside import checked, whole
+from toolkit.domain.outside import checked, text_of, whole
 
 # A rollback must start at once, so types that few commands need are loaded where they are used.
 if TYPE_CHECKING:
@@ -27,13 +27,22 @@ class Stocked(Held):
 
     def hash_files(self, digest: str, report: Report) -> dict[str, dict[str, Any]]:
         answer = self._ask("hash", report, digest=digest)
-        found: dict[str, dict[str, Any]] = answer["files"]
-        for path, words in answer["faults"].items():
-            found.setdefault(path, {})["fault"] = words
-        return found
+        with understood(self.name):
+            found: dict[str, dict[str, Any]] = {
+                path: {
+                    "size": whole(each["size"], "size"),
+                    "sha256": text_of(each["sha256"], "a digest"),
+                }
+                for path, each in answer["files"].items()
+            }
+            for path, words in answer["faults"].items():
+                found.setdefault(path, {})["fault"] = text_of(words, "a fault")
+            return found
 
     def check_snapshot(self, digest: str, report: Report) -> tuple[str, ...]:
-        return tuple(self._ask("check-snapshot", report, digest=digest)["faults"])
+        answer = self._ask("check-snapshot", report, digest=digest)
+        with understood(self.name):
+            return tuple(str(each) for each in answer["faults"])
 
     def keep_compiled(self, program: str) -> KeptCompiled:
         answer = self._ask("keep-compiled", program=program)
@@ -78,18 +87,21 @@ class Stocked(Held):
 
     def check_engine(self, engine: str, report: Report) -> CheckedEngine:
         answer = self._ask("check-engine", report, name=engine)
-        return CheckedEngine(
-            sealed=bool(answer["sealed"]),
-            files=int(answer["files"]),
-            size=int(answer["bytes"]),
-            faults=tuple(answer["faults"]),
-        )
+        with understood(self.name):
+            return CheckedEngine(
+                sealed=bool(answer["sealed"]),
+                files=whole(answer["files"], "files"),
+                size=whole(answer["bytes"], "bytes"),
+                faults=tuple(str(each) for each in answer["faults"]),
+            )
 
     def swap_engine(self, engine: str, report: Report) -> None:
         self._ask("swap-engine", report, name=engine)
 
     def remove(self, kind: str, name: str) -> int:
-        return int(self._ask("remove", kind=kind, name=name)["freed"])
+        answer = self._ask("remove", kind=kind, name=name)
+        with understood(self.name):
+            return whole(answer["freed"], "bytes")
 
     def renew_program(self, damaged: Sequence[str]) -> None:
         self._client.renew(damaged)

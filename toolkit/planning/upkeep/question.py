@@ -79,8 +79,8 @@ def piece_of(text: str) -> Piece:
         words = f"the engine broke off: {brief(str(fault.get('message', '')))}"
         raise HostError(words, hint="toolkit logs MODEL")
     choices = data.get("choices")
-    choice = choices[0] if isinstance(choices, list) and choices else {}
-    said = choice.get("delta") or choice.get("message") or choice
+    choice = _mapping(choices[0] if isinstance(choices, list) and choices else None)
+    said = _mapping(choice.get("delta") or choice.get("message") or choice)
     usage = data.get("usage")
     return Piece(
         _text(said, "content", "text"),
@@ -88,6 +88,10 @@ def piece_of(text: str) -> Piece:
         _text(said, "reasoning", "reasoning_content"),
         usage if isinstance(usage, Mapping) else None,
     )
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _text(said: Mapping[str, Any], *names: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,8 @@ from toolkit.adapters.endpoint.endpoint import Endpoint
 from toolkit.planning.upkeep.question import Question, kind_told, piece_of, refusal
 
 DONE = "[DONE]"
+# Python's isdigit takes signs that its int refuses.
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ def ask_endpoint(
         "".join(texts),
         "".join(thoughts),
         told.get("x-toolkit-version", ""),
-        int(release) if release.isdigit() else None,
+        int(release) if _NUMBER.fullmatch(release) else None,
         told.get("x-toolkit-slot", ""),
         clock() - begun,
         first,
