@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflows.world import GB, World, fleet_host, release
+from tests.workflows.world import GB, Killed, World, fleet_host, release
 from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.adapters.store.compiled import CompiledTrees
 from toolkit.domain.deployment.release import Release, Span
+from toolkit.domain.gates.guard import Guard
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.errors import (
     HostError,
@@ -173,3 +174,24 @@ def test_a_host_without_a_part_in_the_release_does_not_start_it() -> None:
         "tiny #1 (v1) runs on the hosts at 10.1.0.1 and 10.1.0.2, and gpu1 is at 10.0.0.1"
     )
     assert caught.value.hint == "toolkit deploy tiny@v1 starts it at today's addresses"
+
+
+def test_a_killed_swap_that_one_host_gave_back_completes_on_none_of_its_hosts(
+    tmp_path: Path,
+) -> None:
+    fleet = World(tmp_path, 3, limits=Limits(keep=0), guard=Guard(bake=30))
+    fleet.deploy(wide(1, memory=14 * GB))
+    fleet.raise_at("guard bake tiny", Killed)
+    with pytest.raises(Killed):
+        fleet.deploy(wide(2, memory=14 * GB))
+    # The lease has ended on both: one has withdrawn its part, and the other has seen that nothing else is left.
+    fleet.leave_alone("gpu1", "gpu3")
+    last = fleet.hosts["gpu2"]
+    last.owner = last.holder = None
+    last.guards.look("tiny", leased=False)
+    parts = [fleet.hosts[name].guards.facts["tiny"] for name in ("gpu1", "gpu2")]
+    assert [bool(each.withdrawn) for each in parts] == [True, False]
+    fleet.deploy(wide(1, memory=14 * GB))
+    assert held(fleet) == {"gpu1": {1}, "gpu2": {1}, "gpu3": set()}
+    assert fleet.serving() == {"gpu1": "v1", "gpu2": "v1"}
+    fleet.history.close()

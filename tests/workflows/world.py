@@ -185,10 +185,11 @@ class World:
         for name in names or self.hosts:
             self.hosts[name].guards.judge = lambda _: GateResult("bake", verdict, reason)
 
-    def leave_alone(self) -> None:
-        """Let the hosts go on without a command: their guards look at what they watch."""
+    def leave_alone(self, *names: str) -> None:
+        """Let hosts, by default all, go on without a command: their guards look at what they watch."""
         self.go_on()
-        for each in self.hosts.values():
+        for name in names or self.hosts:
+            each = self.hosts[name]
             each.owner = each.holder = None
             each.guard_looks()
 

@@ -140,14 +140,26 @@ def model_of_order(facts: HostFacts, path: str) -> str:
 def failed_rollouts(facts: Iterable[HostFacts]) -> frozenset[str]:
     """Return the rollouts whose release a guard on any host has found to be no good, or has returned from its bake.
 
-    A share that went back with its command's lock says nothing of the other hosts.
+    A share that went back with its command's lock says nothing of other hosts, unless they run one replica together.
     """
     return frozenset(
         each.rollout
         for host in facts
         for each in host.guards
         if (each.verdict and each.verdict.verdict is Verdict.FAILED)
-        or (each.must_go and each.withdrawn and each.phase is GuardPhase.BAKE)
+        or (
+            each.must_go
+            and each.withdrawn
+            and (each.phase is GuardPhase.BAKE or _is_part(host, each))
+        )
+    )
+
+
+def _is_part(host: HostFacts, guard: GuardFacts) -> bool:
+    """Whether the host has a part of a replica that runs on several hosts, which is whole or not at all."""
+    return any(
+        each.release is not None and each.release.span is not None and each.slot == guard.slot
+        for each in host.slots_of(guard.model)
     )
 
 
