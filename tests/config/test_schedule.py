@@ -186,6 +186,8 @@ FAULTS = [
     ("2026-11-27,", f"{'2' * 9000},", "9:37", f"'{'2' * 60}' is no date"),
     ("jitter: 20min", "jitter: 2h", "7:13", "the jitter is more than half of the window"),
     ("dates: [2026-12-01]", "dates: [2026-13-01]", "8:25", "'2026-13-01' is no date"),
+    ("dates: [2026-12-01]", "dates: [9999-12-31]", "8:25", "9999-12-31 comes on no clock"),
+    ("dates: [2026-12-01]", "dates: [0001-01-01]", "8:25", "0001-01-01 comes on no clock"),
     ("2026-11-27,", "27.11.2026,", "9:37", "'27.11.2026' is no date"),
     ("2026-12-20..2027-01-06", "2026-12-20..2026-01-06", "9:13", "the blackout 2026-12-20..2026-01-06 ends before it begins"),
     ("policy: auto", "policy: automatic", "11:18", "no policy 'automatic'"),

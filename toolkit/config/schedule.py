@@ -37,6 +37,8 @@ _DURATION = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,2})?)\s*(min|h|d)\Z")
 _UNITS = {"min": 60.0, "h": 3600.0, "d": 86_400.0}
 _SHORTEST, _LONGEST = 900.0, 86_400.0
 _LEAST_IDLE, _MOST_IDLE = 600.0, 30 * 86_400.0
+# The years that systemd's calendar has, and clocks.
+_YEARS = range(1970, 2200)
 _MOST_SOAK = 366 * 86_400.0
 _FIELDS = (
     "time_zone",
@@ -289,7 +291,14 @@ class _Reader:
         return WEEKDAYS.index(short)
 
     def _date(self, where: Where) -> date:
-        return self._day(where, str(self._value(where)))
+        found = self._day(where, str(self._value(where)))
+        if found.year not in _YEARS:
+            raise self.document.fault(
+                where,
+                f"{found} comes on no clock, so the window never opens then",
+                hint=f"write a date from {_YEARS[0]} to {_YEARS[-1]}",
+            )
+        return found
 
     def _day(self, where: Where, text: str) -> date:
         try:
