@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, time
 
@@ -15,6 +16,7 @@ from toolkit.domain.gates.guard import Guard, ShareStep
 from toolkit.errors import (
     RefusedError,
 )
+from toolkit.planning.upkeep.currency import Currency
 from toolkit.planning.upkeep.unattended import UNKNOWN_DURATION, expected_seconds
 from toolkit.workflows.schedule.desk import Ended
 
@@ -46,6 +48,22 @@ def test_an_upgrade_that_would_not_end_within_the_window_is_not_begun(night: Nig
     assert report.decisions["tiny"].words == (
         "1 min 30 s are left of the window, and it takes 1 min 40 s"
     )
+    assert report.failure is None
+
+
+def test_what_the_sources_say_once_the_window_has_ended_is_for_the_next_one(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = night.desk.currencies
+
+    def slowly(models: Sequence[str]) -> Mapping[str, Currency]:
+        night.clock[0] += 3 * 3600
+        return ask(models)
+
+    monkeypatch.setattr(night.desk, "currencies", slowly)
+    report = night.run(schedule(Rule("tiny", Upkeep.PIN_ONLY)))
+    assert night.desk.done == []
+    assert report.decisions["tiny"].words == "the window has ended"
     assert report.failure is None
 
 

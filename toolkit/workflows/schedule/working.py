@@ -73,6 +73,10 @@ class Working:
             # A candidate is one change of the newest version, and that is about to be another one.
             self._wait(decision, f"{currency.base} is upgraded to {due[currency.base]} first")
             return
+        if decision.action is Action.PIN and not self.opening.holds(self.site.now()):
+            # A large directory is hashed for as long as a window may be open.
+            self._wait(decision, "the window has ended")
+            return
         if decision.action is Action.PIN:
             try:
                 name = self.site.desk.pin(rule.model)
