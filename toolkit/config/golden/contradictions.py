@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from toolkit.config.golden.schema import TOKEN
 from toolkit.domain.gates.golden import Expectation, Fit, Fits
@@ -11,6 +12,15 @@ from toolkit.domain.gates.golden import Expectation, Fit, Fits
 # A pattern is tried on repetitions of its own characters. Where it backtracks without end, it does so on one of these.
 _LENGTH = 1000
 _TRIED = 6
+# Of the types of a JSON Schema, the names of their bounds.
+_BOUNDS = {
+    "integer": ("minimum", "maximum"),
+    "number": ("minimum", "maximum"),
+    "string": ("minLength", "maxLength"),
+    "array": ("minItems", "maxItems"),
+    "object": ("minProperties", "maxProperties"),
+}
+_DEPTH = 16
 
 
 def contradiction(expect: Expectation, max_tokens: int, fits: Fits) -> str:
@@ -46,6 +56,37 @@ def _of_sizes(expect: Expectation, max_tokens: int) -> Iterator[str]:
             yield f"an answer of at most {max_tokens} tokens never has {len(text)} characters"
         elif expect.length and expect.length.most is not None and len(text) > expect.length.most:
             yield f"{text[:60]!r} is longer than {expect.length}"
+    if _is_empty(expect.json_schema):
+        yield "no JSON is of the schema"
+
+
+def _is_empty(schema: Any, depth: int = _DEPTH) -> bool:
+    """Return whether no value obeys a JSON Schema, where its bounds or the parts that it requires tell."""
+    if not isinstance(schema, Mapping) or "$ref" in schema or not depth:
+        return schema is False
+    if any(_is_empty(each, depth - 1) for each in schema.get("allOf", ())):
+        return True
+    for choice in (schema[name] for name in ("anyOf", "oneOf") if name in schema):
+        if all(_is_empty(each, depth - 1) for each in choice):
+            return True
+    kind = schema.get("type")
+    if not isinstance(kind, str) or kind not in _BOUNDS:
+        return False
+    least, most = (schema.get(name) for name in _BOUNDS[kind])
+    if least is not None and most is not None and least > most:
+        return True
+    return kind == "object" and _lacks_required(schema, most, depth)
+
+
+def _lacks_required(schema: Mapping[str, Any], most: float | None, depth: int) -> bool:
+    required, parts = schema.get("required", ()), schema.get("properties", {})
+    if not isinstance(required, list):
+        # A flag of a property, in the third draft.
+        return False
+    closed = schema.get("additionalProperties") is False and "patternProperties" not in schema
+    return (most is not None and len(set(required)) > most) or any(
+        _is_empty(parts[name], depth - 1) if name in parts else closed for name in required
+    )
 
 
 def _of_texts(expect: Expectation, fits: Fits) -> Iterator[str]:
