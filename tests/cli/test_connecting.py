@@ -20,6 +20,7 @@ LATER = (
 )
 # Takes as long to load as a host to switch, and a switch to a standby needs none of it.
 NEVER = (
+    "toolkit.adapters.distribution.port",
     "toolkit.adapters.history.tallies",
     "toolkit.adapters.history.use",
     "toolkit.domain.trail.channel",
@@ -30,7 +31,10 @@ NEVER = (
     "toolkit.domain.hosts.load",
     "toolkit.domain.hosts.perimeter",
     "toolkit.domain.clients.use",
+    "toolkit.planning.engines.port",
     "toolkit.planning.engines.vllm",
+    "toolkit.workflows.change.shared_supplies",
+    "toolkit.workflows.change.starting",
     "toolkit.workflows.use.collect",
 )
 CONNECTS = f"""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from toolkit.adapters.distribution.port import Tree
 from toolkit.domain.deployment.plan import ENDS, Step, StepKind
 from toolkit.domain.deployment.release import Outcome, Release
 from toolkit.domain.gates.verdict import GateResult, GuardPhase, Verdict
@@ -23,9 +22,6 @@ from toolkit.workflows.change.dozing import fell_asleep, woke
 from toolkit.workflows.change.failures import failed, logs_of, refused
 from toolkit.workflows.change.guarding import Guarding, keep_result
 from toolkit.workflows.change.routers import Edit
-from toolkit.workflows.change.send import bring_engine, send
-from toolkit.workflows.change.slot_files import require_files, slot_variables
-from toolkit.workflows.change.starting import keep_phases, usual_starting
 from toolkit.workflows.change.subject import Change
 from toolkit.workflows.change.wakes_held import WakesHeld
 from toolkit.workflows.guard.checks import fault_of_checks
@@ -127,6 +123,9 @@ class Act:
         self._play("provision", {"provision_digest": self._tools.provision_digest})
 
     def _install_engine(self, step: Step) -> None:
+        # Here and not above, as in each step that a rollback does not have: it must start at once.
+        from toolkit.workflows.change.send import bring_engine
+
         engine = self._release_of_plan().engine
         play = partial(self._play, "engine")
         bring_engine(self._tools, engine, there=engine in self._engines, play=play)
@@ -136,6 +135,9 @@ class Act:
             self._tools.supplies().verify(part)
 
     def _distribute(self, step: Step) -> None:
+        from toolkit.adapters.distribution.port import Tree
+        from toolkit.workflows.change.send import send
+
         for part in self._lacking():
             stored = self._tools.supplies().snapshot(part)
             send(self._tools, Tree("snapshots", part.snapshot, stored.directory, stored.files))
@@ -146,15 +148,16 @@ class Act:
         return [part for part in parts if part.snapshot not in self._facts.snapshots]
 
     def _start(self, step: Step) -> None:
+        from toolkit.workflows.change.fit_record import FitRecording
+        from toolkit.workflows.change.slot_files import require_files, slot_variables
+        from toolkit.workflows.change.starting import keep_phases, usual_starting
+
         release, port = self._change.releases[step.slot], self._ports[step.slot]
         program = f"{release.model}-{step.slot}"
         require_files(self._tools.host, release)
         facts, host = self._tools.host.observe(), self._tools.host.host
         devices = devices_to_start(release, facts, step.slot)
         self._play("replica", slot_variables(facts, host, release, step.slot, port, devices))
-        # Here and not above: a switch to a standby starts nothing and does not load the reader of weights.
-        from toolkit.workflows.change.fit_record import FitRecording
-
         figures = FitRecording(self._tools, facts, release)
         starting = usual_starting(self._tools, release, host.name)
         waited = self._tools.host.wait_ready(program, port, self._change.timing.ready, starting)
@@ -208,8 +211,8 @@ class Act:
 
     def _adapt(self, step: Step) -> None:
         """Change the adapters of a running replica; see `Adapting`."""
-        # Here and not above: few changes are of adapters alone.
         from toolkit.workflows.change.adapting import Adapting
+        from toolkit.workflows.change.slot_files import require_files, slot_variables
 
         release, port = self._change.releases[step.slot], self._ports[step.slot]
         slot = next(each for each in self._facts.slots_of(release.model) if each.slot == step.slot)

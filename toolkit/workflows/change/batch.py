@@ -32,8 +32,6 @@ from toolkit.workflows.change.recover import complete, undo
 from toolkit.workflows.change.rendezvous import RendezvousRouters, one_change_of_routes
 from toolkit.workflows.change.retire import retire
 from toolkit.workflows.change.routers import missed
-from toolkit.workflows.change.send import coming
-from toolkit.workflows.change.shared_supplies import SharedSupplies
 from toolkit.workflows.change.subject import Change
 from toolkit.workflows.change.wanted import Order
 from toolkit.workflows.fleet.at_once import at_once
@@ -134,9 +132,11 @@ class Rollout:
     def _prepare(self, names: Sequence[str]) -> None:
         """Bring what is needed to all hosts at once: nothing of it touches what serves."""
         steps = {name: _steps(self._plan.plans[name], preparing=True) for name in names}
-        busy = [name for name in names if steps[name]]
-        if not busy:
+        if not (busy := [name for name in names if steps[name]]):
             return
+        from toolkit.workflows.change.send import coming  # a rollback sends nothing
+        from toolkit.workflows.change.shared_supplies import SharedSupplies
+
         supplies = SharedSupplies(
             self._tools[busy[0]],
             {

@@ -6,16 +6,16 @@ A failure here costs a compilation and nothing else, so it is said and ends noth
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from toolkit.adapters.distribution.port import Tree
-from toolkit.adapters.hosts.port import FoundCompiled
-from toolkit.adapters.store.compiled import StoredTree
-from toolkit.domain.deployment.release import Release
-from toolkit.domain.engines.compiled import CompiledTree
 from toolkit.errors import HostError, IntegrityError, SourceError
-from toolkit.planning.change.process import compiles
-from toolkit.workflows.change.send import progress, travels
 from toolkit.workflows.tools import Tools
+
+# A rollback starts nothing and must start at once, so what is sent and how is loaded where something starts.
+if TYPE_CHECKING:
+    from toolkit.adapters.hosts.port import FoundCompiled
+    from toolkit.adapters.store.compiled import StoredTree
+    from toolkit.domain.deployment.release import Release
 
 
 def carry_compiled(members: Sequence[tuple[Tools, Release]]) -> None:
@@ -41,11 +41,16 @@ def collect_compiled(members: Iterable[tuple[Tools, Release]]) -> None:
         with _Saying(tools):
             found = _find(tools, release)
             if found and found.name and tools.compiled.find(found.kind) is None:
+                from toolkit.domain.engines.compiled import CompiledTree
+
                 files, data = tools.host.hand_out_compiled(found.name)
                 tools.compiled.take_in(CompiledTree(found.name, files), release.engine, data)
 
 
 def _send(stored: StoredTree, lacking: Sequence[Tools]) -> None:
+    from toolkit.adapters.distribution.port import Tree
+    from toolkit.workflows.change.send import progress, travels
+
     tree = Tree("compiled", stored.tree.name, str(stored.directory), stored.tree.files)
     by_name = {tools.host.name: tools for tools in lacking}
     first = lacking[0]
@@ -69,6 +74,8 @@ def _find(tools: Tools, release: Release) -> FoundCompiled | None:
     rank = span.rank_of(tools.host.host.relay_address) if span else 0
     if rank is None:
         return None
+    from toolkit.planning.change.process import compiles
+
     question = compiles(release, rank, len(span.hosts) if span else 0)
     return tools.host.find_compiled(question, release.snapshot)
 
