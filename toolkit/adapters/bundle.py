@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.adapters.store.copying import copy_file
-from toolkit.adapters.store.files import entries, locked, open_regular, size_of
+from toolkit.adapters.store.files import entries, locked, open_regular, size_of, sync_directory
 from toolkit.adapters.store.hashing import difference, digest_file
 from toolkit.domain.bounds import BUNDLE
 from toolkit.domain.files.bundle import MANIFEST, SUMS, BundleFile
@@ -84,7 +84,7 @@ def put(
         fresh = target.with_name(f"{target.name}.part")
         sha256 = copy_file(wanted.origin, fresh, advance)
         found = FileDigest(file.path, size_of(fresh), sha256)
-        _sync(fresh)
+        sync_directory(fresh)
         # The file system of a USB stick may have no modes.
         with suppress(OSError):
             fresh.chmod(wanted.origin.stat().st_mode & 0o777)
@@ -118,7 +118,7 @@ def write_text(root: Path, path: str, text: str) -> BundleFile:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
     target.write_bytes(data)
-    _sync(target)
+    sync_directory(target)
     return BundleFile(path, len(data), hashlib.sha256(data).hexdigest())
 
 
@@ -141,7 +141,7 @@ def finish(root: Path, target: Path, keep: set[str]) -> None:
         ) from error
     # Some file systems of USB sticks cannot sync a directory. Its files are on the disk by now.
     with suppress(OSError):
-        _sync(target.parent)
+        sync_directory(target.parent)
 
 
 def room_below(path: Path) -> tuple[int, int]:
@@ -221,14 +221,6 @@ def _linked(origin: Path, target: Path) -> bool:
     except OSError:
         return False
     return True
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 _AGAIN = "bring the bundle over again; to see what differs: sha256sum --quiet -c SHA256SUMS"

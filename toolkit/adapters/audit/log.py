@@ -21,6 +21,7 @@ from typing import Any
 
 from toolkit.adapters.audit.late import claimed, keep_late, late_records
 from toolkit.adapters.disk import FULL, way_out
+from toolkit.adapters.store.files import sync_directory
 from toolkit.domain.trail.audit import MOST_LINE, Event, Head, Line, next_line, parse_line, sound
 from toolkit.errors import ToolkitError
 
@@ -51,7 +52,11 @@ class AuditLog:
                 return line, line.head(first)
         except OSError as error:
             full = error.errno in FULL
-            hint = way_out(self.home) if full else f"let {_user()} write to {self.path.parent}"
+            hint = (
+                way_out(self.home)
+                if full
+                else f"let {getpass.getuser()} write to {self.path.parent}"
+            )
             raise ToolkitError(f"{self.path}: {error.strerror or error}", hint=hint) from error
 
     def catch_up(self) -> None:
@@ -117,7 +122,7 @@ class AuditLog:
         if not tail:
             first = next_line(None, {"at": self._now(), **_genesis(self.home)})
             self._write(file, first)
-            _sync_directory(self.path.parent)
+            sync_directory(self.path.parent)
             return first, first
         head = os.pread(file, MOST_LINE, 0)
         try:
@@ -170,10 +175,6 @@ def _mending(torn: bytes) -> dict[str, Any]:
     }
 
 
-def _user() -> str:
-    return getpass.getuser()
-
-
 def _lock(file: int, path: Path) -> None:
     until = time.monotonic() + LOCK_SECONDS
     while True:
@@ -187,11 +188,3 @@ def _lock(file: int, path: Path) -> None:
             time.sleep(_TICK_SECONDS)
         else:
             return
-
-
-def _sync_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

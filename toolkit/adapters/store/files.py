@@ -73,6 +73,15 @@ def replace_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
         Path(name).unlink(missing_ok=True)
 
 
+def sync_directory(path: Path) -> None:
+    """Bring the entries of a directory to the disk. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def remove_if_abandoned(owner: Path, litter: Path) -> int:
     """Remove `litter` unless a living process has locked the directory `owner`; return 1 if it was removed."""
     with locked(owner) as mine:

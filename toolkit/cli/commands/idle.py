@@ -13,6 +13,7 @@ from toolkit.cli.arguments.times import first_and_last
 from toolkit.cli.opening.context import home_directory, open_history
 from toolkit.cli.opening.warm_hours import KnownHours, known_hours
 from toolkit.cli.terminal.output import note, print_json, say, table
+from toolkit.cli.views.cost import amount_text
 from toolkit.cli.views.cost_json import money
 from toolkit.cli.views.sleep_rule import after_words, sleep_lines
 from toolkit.domain.costs.economics import day_of
@@ -22,8 +23,6 @@ from toolkit.planning.economics.idle import Idleness, idleness
 from toolkit.workflows.fleet.recorded import recorded, window
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     from toolkit.planning.economics.idle import Held
 
 
@@ -86,7 +85,7 @@ def _show(found: Idleness, since: str, hours: KnownHours) -> None:
                 "idle" if each.idle and each.model and each.state == "live" else each.state,
                 f"{each.requests:,}" if each.state == "live" else "-",
                 each.last or "-",
-                _amount(each.a_day),
+                amount_text(each.a_day),
                 *([after_words(hours.of.get(each.model))] if scheduled else ()),
             )
             for each in found.held
@@ -109,8 +108,12 @@ def _show(found: Idleness, since: str, hours: KnownHours) -> None:
     known = [each for each in found.held if each.a_day is not None]
     if known:
         rest = Idleness(found.currency, tuple(known))
-        of = f"Of the other {_amount(rest.a_day)}" if unknown else f"Of {_amount(rest.a_day)}"
-        say(f"{of} a day, {_amount(rest.idle_a_day)} pays for what nobody used.")
+        of = (
+            f"Of the other {amount_text(rest.a_day)}"
+            if unknown
+            else f"Of {amount_text(rest.a_day)}"
+        )
+        say(f"{of} a day, {amount_text(rest.idle_a_day)} pays for what nobody used.")
 
 
 def _document(found: Idleness, hours: KnownHours) -> dict[str, Any]:
@@ -137,7 +140,3 @@ def _held(each: Held, hours: KnownHours) -> dict[str, Any]:
         "idle_after": rule.hours.idle_after if rule.hours else 0.0,
         "in_turn_with": list(rule.alternates),
     }
-
-
-def _amount(value: Decimal | None) -> str:
-    return "?" if value is None else f"{value:,.2f}"

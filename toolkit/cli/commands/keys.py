@@ -117,7 +117,7 @@ def add(
     limits = {name: value or 0 for name, value in asked.items()}
     charge = _charge(costs_path) if budget else None
     if charge is not None:
-        limits["cost_per_month"] = _amount(budget, charge)
+        limits["cost_per_month"] = amount_of(budget, charge.currency)
 
     def edit(ring: KeyRing) -> KeyRing:
         made = with_key(ring, name, key, now=time.time(), inside=inside, **limits)
@@ -275,11 +275,6 @@ def _charge(costs_path: str) -> Charge:
 
     now = time.time()
     return charge_of(load_costs(Path(costs_path), day_of(now)), now)
-
-
-def _amount(text: str, charge: Charge) -> int:
-
-    return amount_of(text, charge.currency)
 
 
 def _show(found: FleetKeys, as_json: bool, words: str, name: str | None = None) -> None:

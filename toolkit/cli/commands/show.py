@@ -65,7 +65,7 @@ def releases(
                     }
                     for release, created in known
                 ],
-                "deployments": [_deployment_json(each) for each in deployments],
+                "deployments": [asdict(each) for each in deployments],
                 "gates": [each.as_json() for each in gates],
             },
             failure,
@@ -221,7 +221,3 @@ def _deployment_row(each: Deployment) -> tuple[str, ...]:
         each.actor,
         each.reason.splitlines()[0][:80] if each.reason else "",
     )
-
-
-def _deployment_json(each: Deployment) -> dict[str, Any]:
-    return asdict(each)

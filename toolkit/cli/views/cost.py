@@ -47,7 +47,7 @@ def show(made: Sequence[Bill], prices: PriceTable, by: str, say: Say, table: Tab
         table(
             ("KEY", "MODEL", "REQUESTS", "IN", "CACHED", "OUT", "COST"),
             [
-                (key, model, *counts, _amount(Decimal(sum_)))
+                (key, model, *counts, amount_text(Decimal(sum_)))
                 for key, model, *counts, sum_ in _rows(bill, by)
             ],
         )
@@ -61,11 +61,11 @@ def _show_hosts(bill: Account, table: Table) -> None:
         (
             each.host,
             f"{each.hours:.0f}",
-            _amount(each.capital),
-            _amount(each.energy),
-            _amount(each.hosting),
-            _amount(each.people),
-            _amount(each.total),
+            amount_text(each.capital),
+            amount_text(each.energy),
+            amount_text(each.hosting),
+            amount_text(each.people),
+            amount_text(each.total),
             each.energy_source,
         )
         for each in bill.hosts
@@ -78,11 +78,11 @@ def _show_models(bill: Account, say: Say, table: Table) -> None:
     rows = [
         (
             each.model,
-            _amount(each.total),
-            _amount(each.working),
-            _amount(each.idle),
-            *([_amount(each.asleep)] if slept else []),
-            _amount(each.standby),
+            amount_text(each.total),
+            amount_text(each.working),
+            amount_text(each.idle),
+            *([amount_text(each.asleep)] if slept else []),
+            amount_text(each.standby),
             _share(each.utilisation),
             f"{each.live_hours:.0f}",
             f"{each.standby_hours:.0f}",
@@ -92,7 +92,7 @@ def _show_models(bill: Account, say: Say, table: Table) -> None:
     if bill.empty:
         rows.append(
             (
-                *("(no model)", _amount(bill.empty), "-", _amount(bill.empty)),
+                *("(no model)", amount_text(bill.empty), "-", amount_text(bill.empty)),
                 *("-" for _ in range(5 if slept else 4)),
             )
         )
@@ -101,7 +101,7 @@ def _show_models(bill: Account, say: Say, table: Table) -> None:
     table(header, rows)
     if bill.unused is not None and bill.total:
         say(
-            f"Of {_amount(bill.total)}, {_amount(bill.unused)} ({_share(bill.unused / bill.total)}) "
+            f"Of {amount_text(bill.total)}, {amount_text(bill.unused)} ({_share(bill.unused / bill.total)}) "
             f"pays for idle, {'asleep, ' if slept else ''}standby and empty time."
         )
     elif bill.total:
@@ -140,8 +140,8 @@ def _show_apis(
             (
                 each.model or WHOLE,
                 each.quote.api,
-                _amount(each.quote.cost),
-                _amount(each.quote.uncached),
+                amount_text(each.quote.cost),
+                amount_text(each.quote.uncached),
                 _even(each),
                 f"{each.quote.read}{' STALE' if each.quote.stale else ''}",
             )
@@ -177,7 +177,10 @@ def _verdict(each: Comparison, currency: str) -> str:
         return f"{name}: the API has no price on some of these days."
     if each.api_is_cheaper is None:
         return f"{name}: nothing was asked, so there is nothing to compare."
-    here, there = f"{currency} {_amount(each.ours)}", f"{currency} {_amount(each.quote.cost)}"
+    here, there = (
+        f"{currency} {amount_text(each.ours)}",
+        f"{currency} {amount_text(each.quote.cost)}",
+    )
     if not each.api_is_cheaper:
         return f"{name}: own hosts are cheaper, {here} against {there}."
     words = f"{name}: the closed API is cheaper, {there} against {here}"
@@ -210,12 +213,12 @@ def _show_scenarios(made: Sequence[Bill], table: Table) -> None:
         rows.append(
             (
                 each.scenario or "as it is",
-                _amount(each.account.total),
-                _amount(each.account.unused),
+                amount_text(each.account.total),
+                amount_text(each.account.unused),
                 _share(worst) + (" TOO MUCH" if worst is not None and worst > 1 else ""),
                 _price(first.actual.input) if first else "-",
                 _price(first.actual.output) if first else "-",
-                _amount(cheapest.quote.cost) if cheapest else "-",
+                amount_text(cheapest.quote.cost) if cheapest else "-",
             )
         )
     table(("WHAT IF", "COST", "UNUSED", "USED", "INPUT", "OUTPUT", "CHEAPEST API"), rows)
@@ -294,7 +297,8 @@ def _hours(begins: int, ends: int) -> str:
     return "-".join(f"{each // 60:02d}:{each % 60:02d}" for each in (begins, ends))
 
 
-def _amount(value: Decimal | None) -> str:
+def amount_text(value: Decimal | None) -> str:
+    """Return an amount of money with two decimals, `?` for one that is not known."""
     return "?" if value is None else f"{value:,.2f}"
 
 

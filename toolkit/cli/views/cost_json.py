@@ -30,17 +30,20 @@ def document(
         "until": day_of(span.ends - 1).isoformat(),
         "days": float(span.seconds / 86_400),
         "currency": made[0].account.currency,
-        "prices": {
-            "source": prices.source,
-            "read": prices.read.isoformat(),
-            "licence": prices.licence,
-            "sha256": prices.sha256,
-            "today": today.isoformat(),
-        },
+        "prices": {**_origin(prices), "today": today.isoformat()},
         **_bill(made[0]),
         "keys": [_key(each) for each in made[0].account.keys],
         "notes": [*notes, *made[0].account.notes],
         "what_if": [{"scenario": each.scenario, **_bill(each)} for each in made[1:]],
+    }
+
+
+def _origin(prices: PriceTable) -> dict[str, str]:
+    return {
+        "source": prices.source,
+        "read": prices.read.isoformat(),
+        "licence": prices.licence,
+        "sha256": prices.sha256,
     }
 
 
@@ -142,10 +145,7 @@ def _comparison(each: Comparison) -> dict[str, Any]:
 def api_document(known: Mapping[str, ApiPrice], prices: PriceTable) -> dict[str, Any]:
     """Return what `toolkit cost --list-apis --json` prints."""
     return {
-        "source": prices.source,
-        "read": prices.read.isoformat(),
-        "licence": prices.licence,
-        "sha256": prices.sha256,
+        **_origin(prices),
         "apis": [
             {
                 "name": name,
