@@ -64,7 +64,7 @@ class Endpoint:
             return parse_mapping(text, ANSWER) if opened.status == 200 else {}
         except ValueError as error:
             raise HostError(
-                f"{self.endpoint} answers as no router does: {brief(text, 80)!r}",
+                f"{self.url} answers as no router does: {brief(text, 80)!r}",
                 hint="router_bind in the fleet file names the router's address",
             ) from error
 
