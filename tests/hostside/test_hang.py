@@ -26,6 +26,7 @@ from toolkit.planning.routing.routes import Routes, Target
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
+import completion
 import hang
 import processes
 import replica
@@ -188,6 +189,44 @@ def test_an_idle_replica_that_hangs_is_known_before_a_client_meets_it(running: R
     found = until(lambda: watched.look(0, 0))
     assert found.startswith("it was idle and answered no request of one token: ")
     assert quiet.look(0, 0) == ""
+
+
+@pytest.fixture
+def deaf_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hang, "DEAF", 0.2)
+    monkeypatch.setattr(hang, "_ASK", 0.01)
+
+
+@pytest.mark.usefixtures("deaf_at_once")
+def test_an_idle_replica_that_answers_not_even_its_health_hangs(running: Running) -> None:
+    """The router sends it nothing any more, so no request would show it."""
+    watched = hang.Watched(str(running.router.root), "tiny-blue", running.port, 0.1, 30.0)
+    until(lambda: watched.look(0, 0) == "" and watched._ready)
+    for each in processes.tree(running.process.pid):
+        os.kill(each, signal.SIGSTOP)
+    assert until(lambda: watched.look(0, 0)).startswith(
+        "it was idle, and neither answered its health nor did anything for "
+    )
+
+
+@pytest.mark.usefixtures("deaf_at_once")
+@pytest.mark.parametrize("why", ["it was never ready", "it dozes", "it works", "it began anew"])
+def test_what_owes_no_answer_is_not_deaf(
+    running: Running, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    watched = hang.Watched(str(running.router.root), "tiny-blue", running.port, 0.1, 30.0)
+    if why != "it was never ready":
+        until(lambda: watched.look(0, 0) == "" and watched._ready)
+    monkeypatch.setattr(completion, "healthy", lambda *_: False)
+    if why == "it dozes":
+        monkeypatch.setattr("doze.dozes", lambda *_: True)
+    if why == "it works":
+        monkeypatch.setattr(watched, "_effort", lambda *_, **__: 1.0)
+    if why == "it began anew":
+        watched._ready += 1
+    for _ in range(50):
+        assert watched.look(0, 0) == ""
+        time.sleep(0.02)
 
 
 def test_a_replica_that_starts_is_not_asked_while_it_is_idle(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ see: the router's open requests, what passes to clients, and the time that the e
 - Probe: a request of one token was answered, so the open requests wait for something else, such as a slow upload.
 
 A replica hangs where none of these shows for `hang` seconds. One that is idle may be asked for a token now and then, so
-that its hang is known before a client meets it.
+that its hang is known before a client meets it. One that was ready and answers not even its health gets no request any
+more, so nothing would show: it hangs after DEAF seconds without an answer and without effort.
 
     <root>/watch/limits.json    {"models": {MODEL: {"hang", "stall"}}, "idle"}: what the fleet file says of models,
                                 and after how many idle seconds a replica is asked; 0 or absent: never
@@ -39,6 +40,8 @@ HANG, STALL = 8.0, 600.0
 EFFORT = 0.5
 # More seconds than the fleet file may name.
 _MOST_SECONDS = 10**9
+# Seconds for which a replica that was ready may be deaf, times in a row that it is found so, and seconds between them.
+DEAF, DEAF_TIMES, _ASK = 60.0, 3, 5.0
 # Seconds between two looks at a replica that owes the answer to a probe.
 _PAUSE = 0.1
 
@@ -111,6 +114,9 @@ class Watched:
         self._pid, self._carried = 0, -1
         self._marks: object = None
         self._run_times: tuple[dict[int, float], float] = ({}, 0.0)
+        # The process that was ready, when it last gave a sign, and how often its health had no answer since.
+        self._ready, self._heard_at, self._missed = 0, 0.0, 0
+        self._asked_at = -_ASK
 
     def look(self, requests: int, carried: int, family: processes.Family | None = None) -> str:
         """Return why it hangs, empty where it does not.
@@ -121,6 +127,8 @@ class Watched:
         now = time.monotonic()
         if requests:
             self._used = now
+        elif why := self._deaf(now):
+            return why
         elif not self._asked_while_idle(now):
             self._probe = None
             return self._judge.verdict(Look(now, 0))
@@ -128,6 +136,30 @@ class Watched:
             why = self._look(now, 1, carried, family)
             return f"it was idle and answered no request of one token: {why}" if why else ""
         return self._look(now, requests, carried, family)
+
+    def _deaf(self, now: float) -> str:
+        """Return why an idle replica that was ready hangs, where it does not answer its health; else nothing."""
+        if now - self._asked_at < _ASK:
+            return ""
+        self._asked_at = now
+        effort = self._effort(now, alone=True)
+        if completion.healthy(self.port, self._signs["health"], 1.0):
+            self._ready, self._heard_at, self._missed = self._pid, now, 0
+            return ""
+        # One that starts or dozes answers nobody, and owes no answer.
+        if not self._pid or self._ready != self._pid or effort > EFFORT or self._dozes():
+            self._heard_at, self._missed = now, 0
+            return ""
+        self._missed += 1
+        silent = now - self._heard_at
+        if self._missed < DEAF_TIMES or silent < max(DEAF, self._judge.hang):
+            return ""
+        return f"it was idle, and neither answered its health nor did anything for {silent:.0f} s"
+
+    def _dozes(self) -> bool:
+        import doze
+
+        return doze.dozes(self.root, self.program)
 
     def _asked_while_idle(self, now: float) -> bool:
         """Whether an idle replica owes the answer to a probe, which is sent where it is due."""
