@@ -313,6 +313,15 @@ def test_a_host_with_a_standby_beside_its_target_waits_for_no_other_host(fleet: 
     assert [withdraw.ahead(root, "tiny", "green") for root in roots] == [0, 0]
 
 
+def test_a_share_goes_back_before_any_turn_also_where_the_replica_beside_it_is_down(
+    fleet: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.apply(with_shares(fleet.routes, "tiny", {"b.green": 5000}))
+    up = {"tiny": {"a.blue": True, "b.blue": False, "b.green": True}}
+    monkeypatch.setattr(withdraw.takeover, "seen_up", lambda _: up)
+    assert withdraw.ahead(str(fleet.routers["b"].root), "tiny", "green") == 0
+
+
 def test_a_command_that_holds_the_lock_changes_the_routes_itself(
     fleet: Pair, watches: dict[str, watch.Watch], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,6 +68,9 @@ def ahead(root: str, model: str, slot: str) -> int:
     """
     routes = router_files.routes(os.path.join(root, "router"))
     name = routes_file.name_of({"host": routes.get("at", ""), "slot": slot})
+    if not routes_file.targets_of(routes, model).get(name, {}).get("weight"):
+        # A share: what serves goes on, and is withdrawn by nobody.
+        return 0
     after = routes_file.targets_of(withdrawn(routes, model, name), model)
     up = takeover.seen_up(root).get(model, {})
     heirs = [other for other, each in after.items() if each["weight"] and up.get(other)]
