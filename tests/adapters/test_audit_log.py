@@ -22,17 +22,6 @@ from toolkit.errors import ToolkitError
 from toolkit.planning.upkeep.audit import entries, examine
 
 ROOT = Path(__file__).parents[2]
-REGISTRY = """\
-policy: {licences: {allowed: [mit]}}
-models:
-  tiny:
-    licence: mit
-    openness: fully-open
-    source: {path: ./model}
-    engine: {name: vllm, version: 0.32.0}
-    resources: {accelerators: [cpu], memory: 1GiB}
-"""
-
 WRITER = """
 import sys
 from pathlib import Path
@@ -91,23 +80,13 @@ def test_a_writer_that_is_killed_leaves_a_log_that_goes_on(log: AuditLog) -> Non
 
 
 def test_a_command_that_is_killed_leaves_its_intent(tmp_path: Path) -> None:
-    """A real command, killed while it hashes a model."""
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "config.json").write_text("{}")
-    with (tmp_path / "model" / "model.safetensors").open("wb") as file:
-        file.truncate(2**36)
-    (tmp_path / "model_registry.yaml").write_text(REGISTRY)
+    """A real command, killed while its hook runs; the hook ends where nobody reads what it says."""
+    (tmp_path / ".toolkit").mkdir()
+    (tmp_path / ".toolkit" / "notify.yaml").write_text(
+        "hooks: {before: {run: [/bin/sh, -c, 'while sleep 0.1; do echo waiting; done'], seconds: 60}}\n"
+    )
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    command = [
-        sys.executable,
-        "-m",
-        "toolkit.cli.main",
-        "registry",
-        "pin",
-        "tiny",
-        "--reason",
-        "why",
-    ]
+    command = [sys.executable, "-m", "toolkit.cli.main", "promote", "tiny", "--reason", "why"]
     log = AuditLog(tmp_path / ".toolkit")
     quiet = subprocess.DEVNULL
     with subprocess.Popen(
