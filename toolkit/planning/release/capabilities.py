@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -44,7 +45,11 @@ ASKED = (
     "a reward model that ends in ForSequenceClassification can be served; where the engine answers this one at another "
     "path, write its `kind` in the registry"
 )
-_ENCODERS = ("Model", "ForMaskedLM", "ColBERT", "ForRetrieval")
+_ENCODERS = ("Model", "ForMaskedLM", "ForRetrieval")
+# Models of late interaction keep a vector of each token, as ColBERT and ColPali do. vLLM compares two texts with them
+# (`score_type` of its SupportsLateInteraction); the vectors themselves it tells at /pooling alone, and it has no
+# /v1/embeddings then.
+_LATE = re.compile(r"(HF_|Ops)?Col(BERT|Pali|Qwen|ModernVBert)|Qwen3VLNemotronEmbedModel\Z")
 
 
 def kind_of(version: Version, facts: ModelFacts | None) -> Kind:
@@ -58,7 +63,7 @@ def kind_of(version: Version, facts: ModelFacts | None) -> Kind:
         return Kind.RERANK if facts.labels == 1 else Kind.CLASSIFICATION
     if any(part in each for each in names for part in _OF_TOKENS):
         return Kind.CLASSIFICATION
-    if any(each.endswith("ForRanking") for each in names):
+    if any(each.endswith("ForRanking") or _LATE.match(each) for each in names):
         return Kind.RERANK
     if facts.pooling or any(_encodes(each) for each in names):
         return Kind.EMBEDDING
