@@ -12,6 +12,7 @@ TOOLKIT = Path(errors.__file__).parent
 NAMES = {name for name, each in vars(errors).items() if isinstance(each, type)}
 # Why an error has no hint of its own.
 WITHOUT = {
+    "adapters/ansible/silence.py": "it ends a question whose answer nobody waits for any more",
     "adapters/interruption.py": "the person has interrupted",
     "cli/arguments/waiting.py": "the person has interrupted",
     "workflows/change/rendezvous.py": "a consequence: its cause has the hint",
