@@ -39,6 +39,7 @@ SECTIONS = {
     "bench_swap.py": ("swap",),
     "bench_cost.py": ("cost",),
     "bench_events.py": ("router-events",),
+    "bench_direct.py": ("direct",),
     "bench_guard.py": ("guard-alarms", "guard-power"),
     "bench_use.py": ("use", "use-year"),
     "bench_use_clients.py": ("use-clients",),
