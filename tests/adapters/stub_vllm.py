@@ -369,9 +369,17 @@ def end(signal_number, frame):
 signal.signal(signal.SIGTERM, end)
 if "--headless" in sys.argv:
     signal.pause()
-server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
-# An engine says nothing of a client that hangs up; a traceback in the log is an error to the gate `health`.
-server.handle_error = lambda request, client: None
+
+
+class Server(http.server.ThreadingHTTPServer):
+    # As many connections as come at once: a router that loses one takes the replica for dead.
+    request_queue_size = 512
+
+    def handle_error(self, request, client_address):
+        """Say nothing, as an engine of a client that hangs up: a traceback in the log is an error to `health`."""
+
+
+server = Server(("127.0.0.1", port), Handler)
 if behaviour == "dies under traffic":
     threading.Timer(1.0, lambda: os._exit(0)).start()
 server.serve_forever()

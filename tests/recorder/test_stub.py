@@ -6,10 +6,12 @@ import http.client
 import json
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +89,16 @@ def test_its_requests_are_records_and_its_counters_their_sum(stub: Stub) -> None
     stub.process.wait(60)
     last = stub.lines()[-1]
     assert (tuple(last["counters"].values()), last["n"], last["open"]) == (sums, 22, 0)
+
+
+def test_clients_that_come_at_once_wait_until_it_takes_them(stub: Stub) -> None:
+    """A router that loses a connection takes the replica for dead, and the test's requests with it."""
+    os.kill(stub.process.pid, signal.SIGSTOP)
+    try:
+        with ExitStack() as clients:
+            for _ in range(64):
+                made = socket.create_connection(("127.0.0.1", stub.port), timeout=60)
+                clients.enter_context(made)
+    finally:
+        os.kill(stub.process.pid, signal.SIGCONT)
+    assert stub.answers()
