@@ -80,7 +80,7 @@ def test_a_replica_gets_starter_and_recorder_and_cannot_change_them(
     lab.ask("blue")
     # The line of a request comes after its answer. Requests of earlier tests may have been broken off.
     lines = until(
-        lambda: [json.loads(line) for line in lab.run(*_all_use(root, program)).splitlines()],
+        lambda: [json.loads(line) for line in _all_use(lab, program)],
         60,
         lambda found: any(line.get("end") == "whole" and line["out"] > 0 for line in found),
     )
@@ -93,8 +93,11 @@ def test_a_replica_gets_starter_and_recorder_and_cannot_change_them(
     assert slot.drift == (f"{python}/toolkit_recorder/book.py was changed",)
 
 
-def _all_use(root: str, program: str) -> tuple[str, ...]:
-    return ("sh", "-c", f"cat {root}/caches/{program}/use/*.jsonl")
+def _all_use(lab: HostLab, program: str) -> list[str]:
+    """Return the lines of a replica's records, without one that is being written."""
+    files = f"{lab.host.host.root}/caches/{program}/use/*.jsonl"
+    # The newest file, which alone may end amid a line, comes last.
+    return lab.run("sh", "-c", f"cat $(ls -tr {files})").rpartition("\n")[0].splitlines()
 
 
 def test_the_watch_restarts_a_replica_that_hangs_and_says_so(lab: HostLab, pace: Pace) -> None:
