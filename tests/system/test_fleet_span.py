@@ -15,6 +15,7 @@ from tests.system.waiting import until
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 WIDE = REGISTRY.replace("memory: 64MiB", "memory: 64MiB, hosts: 2")
 UNIT = "toolkit-tiny-{slot}.service"
+RATE = "generated_tokens_per_second"
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +43,16 @@ def test_it_comes_to_both_hosts(site: StubSite) -> None:
 
 
 def test_its_engine_counts_once_on_the_host_that_leads(site: StubSite) -> None:
-    shown = json.loads(site.lab.toolkit("top", "--json").stdout)
-    tokens = {each["host"]: each["generated_tokens_per_second"] for each in shown["replicas"]}
-    assert tokens["alpha"] is not None and tokens["beta"] is None
-    (model,) = shown["models"]
-    assert model["generated_tokens_per_second"] == tokens["alpha"]
+    def shown() -> tuple[dict[str, float | None], float | None]:
+        frame = json.loads(site.lab.toolkit("top", "--json").stdout)
+        replicas = {each["host"]: each[RATE] for each in frame["replicas"]}
+        (model,) = frame["models"]
+        return replicas, model[RATE]
+
+    # A host waits for a second for the figures of its engine, which a busy machine may take from it once.
+    tokens, of_model = until(shown, 60, lambda found: found[0]["alpha"] is not None)
+    assert tokens["beta"] is None
+    assert of_model == tokens["alpha"]
 
 
 def test_the_same_again_changes_nothing(site: StubSite) -> None:
