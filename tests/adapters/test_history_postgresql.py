@@ -19,7 +19,7 @@ from tests.planning.facts import release
 from toolkit.adapters.history.database import read_address
 from toolkit.adapters.history.history import History
 from toolkit.adapters.history.schema import MIGRATIONS, in_postgresql
-from toolkit.domain.clients.use import Place, UseChunk
+from toolkit.domain.clients.use import LedgerPlace, UseChunk
 from toolkit.errors import InputError, ToolkitError
 
 
@@ -241,9 +241,9 @@ def test_use_of_two_hosts_adds_up_whatever_isolation_the_database_has(
     def collect(host: str, ledger: str) -> None:
         with closing(History(read_address(url), Clock())) as own:
             for number in range(20):
-                start = Place(ledger, 1, number) if number else Place(ledger)
+                start = LedgerPlace(ledger, 1, number) if number else LedgerPlace(ledger)
                 rows = tuple(replace(ROW, host=host, key=f"key-{each}") for each in range(10))
-                assert own.add_use(UseChunk(host, start, Place(ledger, 1, number + 1), rows))
+                assert own.add_use(UseChunk(host, start, LedgerPlace(ledger, 1, number + 1), rows))
 
     faults = at_once(partial(collect, f"gpu-{number}", f"{number:016x}") for number in range(3))
     assert faults == []

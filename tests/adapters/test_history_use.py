@@ -20,7 +20,7 @@ from toolkit.domain.clients.use import (
     KINDS,
     PROBE,
     Counted,
-    Place,
+    LedgerPlace,
     UseChunk,
     UseCursor,
     UseRow,
@@ -64,12 +64,19 @@ RUN = UseRun(
 )
 LEDGER = "ab" * 8
 CHUNK = UseChunk(
-    "gpu-1", Place(LEDGER), Place(LEDGER, 1, 400), (ROW,), (RUN,), refused=1, before=2, more=True
+    "gpu-1",
+    LedgerPlace(LEDGER),
+    LedgerPlace(LEDGER, 1, 400),
+    (ROW,),
+    (RUN,),
+    refused=1,
+    before=2,
+    more=True,
 )
 SECOND = UseChunk(
     "gpu-1",
-    Place(LEDGER, 1, 400),
-    Place(LEDGER, 1, 800),
+    LedgerPlace(LEDGER, 1, 400),
+    LedgerPlace(LEDGER, 1, 800),
     (replace(ROW, requests=1, tokens_in=5, cached=0, tokens_out=2), replace(ROW, key="bob")),
     (
         replace(
@@ -90,7 +97,7 @@ def test_a_chunk_is_stored_with_the_place_where_it_ends(history: History) -> Non
     assert history.use() == (ROW,)
     assert history.use_runs() == (replace(RUN, host="gpu-1"),)
     assert history.use_cursors() == (
-        UseCursor("gpu-1", Place(LEDGER, 1, 400), 101.0, refused=1, lost=2),
+        UseCursor("gpu-1", LedgerPlace(LEDGER, 1, 400), 101.0, refused=1, lost=2),
     )
 
 
@@ -162,7 +169,7 @@ def test_records_that_were_dropped_before_anybody_read_them_are_lost(history: Hi
     history.add_use(replace(SECOND, before=10))
     assert [each.lost for each in history.use_cursors()] == [8]
     end = SECOND.end
-    history.add_use(replace(CHUNK, start=end, end=Place(LEDGER, 5, 10), runs=(), before=20))
+    history.add_use(replace(CHUNK, start=end, end=LedgerPlace(LEDGER, 5, 10), runs=(), before=20))
     assert [each.lost for each in history.use_cursors()] == [16]
 
 
@@ -170,10 +177,10 @@ def test_a_new_ledger_of_a_host_begins_at_its_start(history: History) -> None:
     """A host that was set up anew has another ledger: its runs and places are others."""
     history.add_use(CHUNK)
     other = "cd" * 8
-    assert history.add_use(replace(CHUNK, start=Place(other), end=Place(other, 1, 50)))
+    assert history.add_use(replace(CHUNK, start=LedgerPlace(other), end=LedgerPlace(other, 1, 50)))
     assert [each.place for each in history.use_cursors()] == [
-        Place(LEDGER, 1, 400),
-        Place(other, 1, 50),
+        LedgerPlace(LEDGER, 1, 400),
+        LedgerPlace(other, 1, 50),
     ]
     assert [each.records for each in history.use_runs()] == [2, 2]
 
@@ -201,7 +208,9 @@ def test_of_many_that_collect_at_once_one_stores_each_chunk(
 
     def collect(each: History) -> None:
         for number in range(20):
-            chunk = replace(CHUNK, start=Place(LEDGER, 0, number), end=Place(LEDGER, 0, number + 1))
+            chunk = replace(
+                CHUNK, start=LedgerPlace(LEDGER, 0, number), end=LedgerPlace(LEDGER, 0, number + 1)
+            )
             while not (done := each.add_use(chunk)):
                 if each.use_cursors()[0].place.offset > number:
                     break
@@ -225,8 +234,8 @@ def test_ops_machines_that_read_different_hosts_add_to_the_same_sums_in_one_orde
         with closing(History(history_place, Clock())) as own:
             for number in range(8):
                 rows = tuple(replace(ROW, host=host, key=key, requests=1) for key in orders[host])
-                start = Place(ledger, 1, number) if number else Place(ledger)
-                assert own.add_use(UseChunk(host, start, Place(ledger, 1, number + 1), rows))
+                start = LedgerPlace(ledger, 1, number) if number else LedgerPlace(ledger)
+                assert own.add_use(UseChunk(host, start, LedgerPlace(ledger, 1, number + 1), rows))
 
     faults = at_once(partial(collect, host, f"{number:016x}") for number, host in enumerate(orders))
     assert faults == []
@@ -257,9 +266,9 @@ def add_varied(history: History) -> None:
     """Two hosts with the same use."""
     for number, host in enumerate(("gpu-1", "gpu-2")):
         ledger = f"{number + 7:016x}"
-        end = Place(ledger, 0, 9)
+        end = LedgerPlace(ledger, 0, 9)
         assert history.add_use(
-            replace(CHUNK, host=host, start=Place(ledger), end=end, rows=VARIED, runs=())
+            replace(CHUNK, host=host, start=LedgerPlace(ledger), end=end, rows=VARIED, runs=())
         )
 
 

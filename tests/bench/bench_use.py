@@ -30,7 +30,7 @@ from tests.hostside.use_lab import Replica
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.use import chunk_from_json
-from toolkit.domain.clients.use import Place, UseChunk, UseRow
+from toolkit.domain.clients.use import LedgerPlace, UseChunk, UseRow
 from toolkit.domain.hosts.fleet import Host
 from toolkit.planning.use.reconciled import reconciled
 
@@ -147,7 +147,7 @@ class LedgerHost(FakeHost):
         super().__init__(Host("gpu1"))
         self.root = root
 
-    def use(self, place: Place, last: Mapping[str, int] | None = None) -> UseChunk:
+    def use(self, place: LedgerPlace, last: Mapping[str, int] | None = None) -> UseChunk:
         import use_hand_out
 
         found = json.dumps(use_hand_out.hand_out(self.root, asdict(place)))
@@ -205,7 +205,7 @@ def a_year(place: Path) -> int:
             for model in range(MODELS)
             for ended in ("whole", "left")
         ]
-        history.add_use(UseChunk(name, Place(ledger), Place(ledger, 1, 1), tuple(rows)))
+        history.add_use(UseChunk(name, LedgerPlace(ledger), LedgerPlace(ledger, 1, 1), tuple(rows)))
         count += len(rows)
     history.close()
     return count

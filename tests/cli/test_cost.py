@@ -16,7 +16,7 @@ import pytest
 from tests.cli.shell import REGISTRY, ROOT, Prompt
 from tests.workflows.cost_week import WEEKS, Week
 from toolkit.domain.clients.tally import Tally
-from toolkit.domain.clients.use import Place, UseChunk
+from toolkit.domain.clients.use import LedgerPlace, UseChunk
 
 PAGE = (ROOT / "docs" / "economics.md").read_text("utf-8")
 COSTS, CHARGE, OVERRIDE = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
@@ -296,7 +296,7 @@ def test_what_hours_of_sleep_cost_stands_apart_from_idle_time(office: Prompt) ->
     week = Week("mixed", office.place / "home")
     hour = int(datetime(2026, 11, 10, 8, tzinfo=UTC).timestamp() // 3600)
     slept = Tally(hour, "gpu1", "small", "", 0, {"asleep": 12 * 3600})
-    place = Place("0" * 16)
+    place = LedgerPlace("0" * 16)
     week.history.add_use(
         UseChunk(
             "gpu1", place, replace(place, file=1, offset=9), (), (), before=0, tallies=(slept,)

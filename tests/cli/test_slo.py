@@ -14,7 +14,7 @@ from tests.cli.shell import Prompt
 from tests.cli.test_json import Fleet
 from toolkit.adapters.fakes.prometheus import FakePrometheus
 from toolkit.domain.clients.tally import Tally, Watched
-from toolkit.domain.clients.use import Place, UseChunk
+from toolkit.domain.clients.use import LedgerPlace, UseChunk
 from toolkit.errors import HostError, InputError
 
 HOUR = int(time.time() // 3600)
@@ -62,7 +62,7 @@ def fleet(prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> Fleet:
         )
         host.ledger = [
             UseChunk(
-                name, Place(ledger), Place(ledger, 1, 400), (), (replace(RUN, run=ledger),),
+                name, LedgerPlace(ledger), LedgerPlace(ledger, 1, 400), (), (replace(RUN, run=ledger),),
                 before=0, tallies=tallies, watched=watched,
             )
         ]  # fmt: skip
@@ -101,9 +101,9 @@ def test_the_tables_say_what_is_kept_what_is_left_and_which_release_spent_it(fle
 def test_a_host_that_left_the_fleet_was_counted_until_then(fleet: Fleet) -> None:
     assert fleet("slo").code == 0
     watched = tuple(Watched(hour, "gone", 3600.0) for hour in range(HOUR - 180, HOUR - 100))
-    place = Place("f" * 16)
+    place = LedgerPlace("f" * 16)
     fleet.world.history.add_use(
-        UseChunk("gone", place, Place("f" * 16, 1, 9), (), (), before=0, watched=watched)
+        UseChunk("gone", place, LedgerPlace("f" * 16, 1, 9), (), (), before=0, watched=watched)
     )
     said = fleet.prompt("slo")
     (line,) = [each for each in said.err.splitlines() if "gone" in each]

@@ -14,7 +14,7 @@ import pytest
 from tests.adapters.test_history_use import CHUNK, ROW, RUN
 from tests.cli.shell import Prompt
 from tests.cli.test_json import Fleet
-from toolkit.domain.clients.use import Counted, Place, UseChunk
+from toolkit.domain.clients.use import Counted, LedgerPlace, UseChunk
 from toolkit.errors import HostError
 
 TODAY = datetime.now(UTC).date()
@@ -52,7 +52,9 @@ def fleet(prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> Fleet:
         ledger = f"{number:016x}"
         run = replace(BEGUN, run=ledger, release=3 + number, counted=counted[name])
         host.ledger = [
-            UseChunk(name, Place(ledger), Place(ledger, 1, 400), rows[name], (run,), before=0)
+            UseChunk(
+                name, LedgerPlace(ledger), LedgerPlace(ledger, 1, 400), rows[name], (run,), before=0
+            )
         ]
     return found
 
@@ -80,7 +82,7 @@ def test_a_bill_has_the_newest_use_of_the_hosts_that_answer(fleet: Fleet) -> Non
     hosts = "".join(f"  {name}: {{from: 2020-01-01, hourly: 1}}\n" for name in ("gpu1", "gpu2"))
     (fleet.prompt.place / "costs.yaml").write_text(f"currency: USD\nhosts:\n{hosts}")
 
-    def away(place: Place) -> UseChunk:
+    def away(place: LedgerPlace) -> UseChunk:
         raise HostError("gpu2: no route to host")
 
     fleet.world.hosts["gpu2"].use = away  # type: ignore[method-assign]
@@ -177,7 +179,7 @@ def test_no_spreadsheet_computes_what_a_replica_has_invented(fleet: Fleet, name:
 
 
 def test_a_host_that_is_away_is_named_and_fails_nothing(fleet: Fleet) -> None:
-    def away(_: Place) -> UseChunk:
+    def away(_: LedgerPlace) -> UseChunk:
         raise HostError("gpu2 does not answer on port 22")
 
     fleet.world.hosts["gpu2"].use = away  # type: ignore[method-assign]

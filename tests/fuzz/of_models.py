@@ -18,7 +18,7 @@ from toolkit.domain.engines.fit import ModelFiles
 from toolkit.domain.files.capabilities import ModelFacts
 from toolkit.domain.files.tensors import PREFIX, header_length, parse_header
 from toolkit.planning.engines.port import EngineOptions
-from toolkit.planning.fit.predict import Place, predict
+from toolkit.planning.fit.predict import FitPlace, predict
 from toolkit.planning.release.model_facts import read_facts
 
 SHA1 = "c" * 40
@@ -43,7 +43,7 @@ def told(data: bytes) -> Any:
 
 def predicted(data: bytes) -> Any:
     files = ModelFiles(_config(data), ())
-    place = Place(Accelerator.CUDA, 80 * 10**9)
+    place = FitPlace(Accelerator.CUDA, 80 * 10**9)
     for options in (EngineOptions(), EngineOptions(tensor_parallel=2, pipeline_parallel=2)):
         found = asdict(predict(files, options, place))
     return found

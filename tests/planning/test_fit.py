@@ -23,7 +23,7 @@ from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.fit.architecture import read_architecture
 from toolkit.planning.fit.host_fit import Candidate, Several, fit_host, predict_need
 from toolkit.planning.fit.options import step_limits
-from toolkit.planning.fit.predict import Place, predict
+from toolkit.planning.fit.predict import FitPlace, predict
 from toolkit.planning.fit.reserve import device_reserve
 
 GIB = 2**30
@@ -228,7 +228,7 @@ def test_two_devices_hold_half_each() -> None:
 
 
 def test_heads_that_cannot_be_split_are_said() -> None:
-    said = predict(QWEN, EngineOptions(tensor_parallel=8), Place(Accelerator.CUDA, 24 * GIB))
+    said = predict(QWEN, EngineOptions(tensor_parallel=8), FitPlace(Accelerator.CUDA, 24 * GIB))
     assert "28 heads cannot be split over 8 devices" in said.note
 
 
@@ -258,7 +258,7 @@ def test_the_reserve_follows_from_the_largest_step(
 
 
 def test_a_cache_of_a_given_size_is_taken_as_it_is() -> None:
-    said = predict(QWEN, EngineOptions(cache=GIB), Place(Accelerator.CUDA, 24 * GIB))
+    said = predict(QWEN, EngineOptions(cache=GIB), FitPlace(Accelerator.CUDA, 24 * GIB))
     assert (said.cache, said.tokens) == (GIB, GIB // (16 * 57_344) * 16)
 
 

@@ -14,7 +14,7 @@ from toolkit.planning.engines import engine_named
 from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.fit.adapters import adapter_memory
 from toolkit.planning.fit.architecture import read_architecture
-from toolkit.planning.fit.predict import Place, predict
+from toolkit.planning.fit.predict import FitPlace, predict
 
 SMALL: Config = {
     "model_type": "qwen2", "hidden_size": 256, "intermediate_size": 512, "num_attention_heads": 8,
@@ -71,7 +71,7 @@ def test_packed_experts_are_not_understood() -> None:
 
 
 def test_a_prediction_has_it_as_a_part_of_the_weights() -> None:
-    files, place = ModelFiles(SMALL, dense(SMALL)), Place(Accelerator.CUDA, 2**34)
+    files, place = ModelFiles(SMALL, dense(SMALL)), FitPlace(Accelerator.CUDA, 2**34)
     without = predict(files, EngineOptions(), place)
     said = predict(files, EngineOptions(adapters=2, adapter_rank=8), place)
     assert (without.adapters, said.adapters) == (0, 380_928)

@@ -17,7 +17,7 @@ from toolkit.domain.files.capabilities import ModelFacts
 from toolkit.planning.engines import engine_named
 from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.fit.host_fit import fit_host, predict_need
-from toolkit.planning.fit.predict import Place, predict
+from toolkit.planning.fit.predict import FitPlace, predict
 
 BERT: Config = {
     "architectures": ["BertModel"], "model_type": "bert", "hidden_size": 384, "intermediate_size": 1536,
@@ -74,7 +74,7 @@ def test_a_config_that_names_no_architecture_keeps_a_cache(config: Config) -> No
 @pytest.mark.parametrize("accelerator", list(Accelerator))
 def test_an_encoder_takes_its_weights_and_its_step(accelerator: Accelerator) -> None:
     options = EngineOptions(cache=0 if accelerator.traits.has_devices else 4 * GIB)
-    place = Place(accelerator, 16 * GIB)
+    place = FitPlace(accelerator, 16 * GIB)
     said = predict(ENCODER, options, place)
     assert (said.cache, said.token, said.tokens, said.concurrency) == (0, 0, 0, 0.0)
     assert (said.keeps_cache, said.note) == (False, "")
@@ -108,15 +108,15 @@ def test_an_encoders_request_is_as_long_as_all_of_its_small_files_say() -> None:
 
 def test_an_encoder_that_is_not_understood_says_nothing_of_a_cache() -> None:
     odd = ModelFiles({**BERT, "num_attention_heads": None}, ENCODER.tensors)
-    said = predict(odd, EngineOptions(), Place(Accelerator.CUDA, 16 * GIB))
+    said = predict(odd, EngineOptions(), FitPlace(Accelerator.CUDA, 16 * GIB))
     assert said.note.startswith("what it takes beside its weights is not predicted: ")
     known = ModelFiles({**models.QWEN25_7B, "hidden_size": None}, ENCODER.tensors)
-    said = predict(known, EngineOptions(), Place(Accelerator.CUDA, 16 * GIB))
+    said = predict(known, EngineOptions(), FitPlace(Accelerator.CUDA, 16 * GIB))
     assert said.note.startswith("its cache is not predicted: ")
 
 
 def test_the_one_block_that_an_engine_reports_for_it_is_no_error_of_the_prediction() -> None:
-    said = predict(ENCODER, EngineOptions(), Place(Accelerator.CUDA, 16 * GIB))
+    said = predict(ENCODER, EngineOptions(), FitPlace(Accelerator.CUDA, 16 * GIB))
     record = FitRecord("tiny", 1, "here", said, Actual(tokens=16, weights=said.weights), 0.0)
     assert record.token_error is None
     assert record.weight_error == 0.0

@@ -13,7 +13,7 @@ from toolkit.domain.engines.fit import ModelFiles, NotUnderstoodError
 from toolkit.errors import SourceError
 from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.fit.architecture import read_architecture
-from toolkit.planning.fit.predict import Place, predict
+from toolkit.planning.fit.predict import FitPlace, predict
 
 OPTIONS = EngineOptions()
 
@@ -80,5 +80,5 @@ def test_the_largest_numbers_are_computed_at_once(changed: dict[str, Any]) -> No
     config = {**GEMMA3_4B["text_config"], **changed}
     # The processor's time: what else runs on the machine takes none of it.
     started = time.process_time()
-    predict(ModelFiles(config, ()), OPTIONS, Place(Accelerator.CUDA, 80 * 10**9))
+    predict(ModelFiles(config, ()), OPTIONS, FitPlace(Accelerator.CUDA, 80 * 10**9))
     assert time.process_time() - started < 2

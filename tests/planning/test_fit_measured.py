@@ -25,12 +25,12 @@ from toolkit.planning.engines.vllm_options import share_of_device
 from toolkit.planning.fit.architecture import read_architecture
 from toolkit.planning.fit.cache import capacity, divide_cache
 from toolkit.planning.fit.options import step_limits
-from toolkit.planning.fit.predict import Place, predict
+from toolkit.planning.fit.predict import FitPlace, predict
 from toolkit.planning.fit.reserve import budgeted_graphs, graphs, peak_step
 
 GIB, MIB = 2**30, 2**20
 # memory.total 81,559 MiB less memory.reserved 480 MiB
-H100 = Place(Accelerator.CUDA, 81_079 * MIB, "NVIDIA H100 80GB HBM3")
+H100 = FitPlace(Accelerator.CUDA, 81_079 * MIB, "NVIDIA H100 80GB HBM3")
 DEMO: dict[str, Any] = {
     "model_type": "qwen3",
     "hidden_size": 64,

@@ -14,7 +14,7 @@ from tests.planning.facts import GB, release
 from toolkit.adapters.history.history import History
 from toolkit.config.costs.meter import load_readings
 from toolkit.config.costs.reading import load_costs
-from toolkit.domain.clients.use import Place, UseChunk, UseRow
+from toolkit.domain.clients.use import LedgerPlace, UseChunk, UseRow
 from toolkit.domain.costs.economics import Metered
 from toolkit.domain.deployment.release import Attempt, Outcome
 from toolkit.planning.economics.account import account
@@ -77,7 +77,9 @@ class Week:
             )  # fmt: skip
         for host, found in rows.items():
             ledger = host.ljust(16, "0")
-            self.history.add_use(UseChunk(host, Place(ledger), Place(ledger, 1, 9), tuple(found)))
+            self.history.add_use(
+                UseChunk(host, LedgerPlace(ledger), LedgerPlace(ledger, 1, 9), tuple(found))
+            )
 
     def bill(self) -> Account:
         meter = self.files / "meter.csv"

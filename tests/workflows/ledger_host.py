@@ -13,7 +13,7 @@ from tests.hostside.use_lab import Replica
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.use import chunk_from_json
-from toolkit.domain.clients.use import Place, UseChunk
+from toolkit.domain.clients.use import LedgerPlace, UseChunk
 from toolkit.domain.hosts.fleet import Host
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
@@ -29,7 +29,7 @@ class LedgerHost(FakeHost):
         super().__init__(Host(name))
         self.root, self.most, self.asked, self.older = root, most, 0, False
 
-    def use(self, place: Place, last: Mapping[str, int] | None = None) -> UseChunk:
+    def use(self, place: LedgerPlace, last: Mapping[str, int] | None = None) -> UseChunk:
         self.before("use")
         self.asked += 1
         asked = {**asdict(place), **({} if last is None or self.older else {"last": {**last}})}

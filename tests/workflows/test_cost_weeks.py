@@ -19,7 +19,7 @@ from tests.planning.facts import GB, release
 from tests.workflows.cost_week import Week, moment
 from toolkit.adapters.history.history import History
 from toolkit.config.costs.reading import parse_costs
-from toolkit.domain.clients.use import Place, UseChunk, UseRow
+from toolkit.domain.clients.use import LedgerPlace, UseChunk, UseRow
 from toolkit.domain.deployment.release import Attempt, Outcome, Span
 from toolkit.planning.economics.account import account
 from toolkit.planning.economics.bills import Account, ModelBill
@@ -143,7 +143,9 @@ def test_a_bill_has_a_model_that_another_command_collects_meanwhile(
         if not collected:
             collected = True
             row = UseRow("2026-11-03", "gpu1", "ann", "new", "v1", 1, 1, 9, 0, 3, 0, 0, base="new")
-            week.history.add_use(UseChunk("gpu1", Place("n" * 16), Place("n" * 16, 1, 9), (row,)))
+            week.history.add_use(
+                UseChunk("gpu1", LedgerPlace("n" * 16), LedgerPlace("n" * 16, 1, 9), (row,))
+            )
         return found
 
     monkeypatch.setattr(week.history, "use", use)
@@ -168,7 +170,7 @@ def test_the_history_tells_over_how_many_hosts_a_replica_runs(tmp_path: Path) ->
     row = UseRow(
         "2026-11-02", "gpu1", "ann", "large", "v1", 1, 9, 0, 0, 60_480_000, 0, 0, base="large", ended="whole"
     )  # fmt: skip
-    history.add_use(UseChunk("gpu1", Place("n" * 16), Place("n" * 16, 1, 9), (row,)))
+    history.add_use(UseChunk("gpu1", LedgerPlace("n" * 16), LedgerPlace("n" * 16, 1, 9), (row,)))
     prices = "".join(f"  {host}: {{from: 2026-01-01, hourly: 1}}\n" for host in ("gpu1", "gpu2"))
     capacity = "capacity: [{model: large, input: 1, output: 100, measured: 2026-11-01}]\n"
     costs = parse_costs(Path("costs.yaml"), f"currency: EUR\nhosts:\n{prices}{capacity}")

@@ -22,9 +22,9 @@ from toolkit.errors import InputError
 from toolkit.workflows.guard import gates
 from toolkit.workflows.guard.files import check_files
 from toolkit.workflows.guard.gates import refusal, run_gates
-from toolkit.workflows.guard.replicas import Place
+from toolkit.workflows.guard.replicas import GatedReplica
 
-OLD, NEW = Place("blue", 8100, release(1)), Place("green", 8101, release(2))
+OLD, NEW = GatedReplica("blue", 8100, release(1)), GatedReplica("green", 8101, release(2))
 Says = Callable[[str, Mapping[str, Any]], str]
 
 
@@ -51,7 +51,7 @@ def guard(tmp_path: Path, *expected: str, **more: Any) -> Guard:
     return Guard(answers=Answers("x.jsonl", directory=str(tmp_path), **more))
 
 
-def run(found: FakeHost, asked: Guard, old: Place | None = OLD) -> list[GateResult]:
+def run(found: FakeHost, asked: Guard, old: GatedReplica | None = OLD) -> list[GateResult]:
     said: list[str] = []
     results = list(run_gates(found, asked, NEW, old, said.append))
     assert [line.split(":")[0].strip() for line in said] == [each.gate for each in results]

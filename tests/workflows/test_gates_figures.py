@@ -18,12 +18,12 @@ from toolkit.domain.registry.release_parts import Check
 from toolkit.domain.replicas.answers import Answer, Pair, PairsWanted, Times, Vitals
 from toolkit.errors import SourceError
 from toolkit.workflows.guard.gates import run_gates
-from toolkit.workflows.guard.replicas import Place
+from toolkit.workflows.guard.replicas import GatedReplica
 
 ASKED = Guard(speed=Speed(pairs=20))
 
 
-def found(at: FakeHost, guard: Guard, old: Place | None = OLD) -> dict[str, GateResult]:
+def found(at: FakeHost, guard: Guard, old: GatedReplica | None = OLD) -> dict[str, GateResult]:
     return {each.gate: each for each in run_gates(at, guard, NEW, old, lambda _: None)}
 
 
@@ -138,7 +138,7 @@ class Offline(Scorer):
 TASKS = Guard(benchmarks=Benchmarks(("sums.yaml",)))
 
 
-def scored(scorer: Scorer | None, new: Place = NEW) -> GateResult:
+def scored(scorer: Scorer | None, new: GatedReplica = NEW) -> GateResult:
     at = host(lambda version, _: version)
     opened = None if scorer is None else lambda: scorer
     return run_gates(at, TASKS, new, OLD, lambda _: None, opened)[-1]

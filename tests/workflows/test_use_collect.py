@@ -23,7 +23,7 @@ from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.history.database import Address
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.use import chunk_from_json
-from toolkit.domain.clients.use import LedgerSums, Place, UseChunk
+from toolkit.domain.clients.use import LedgerPlace, LedgerSums, UseChunk
 from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import HostError, ToolkitError
 from toolkit.planning.use.reconciled import reconciled
@@ -38,7 +38,7 @@ import use_ledger
 
 def test_records_of_no_ledger_are_an_error_and_not_dropped(tmp_path: Path) -> None:
     wrote(tmp_path, 3)
-    found = use_hand_out.hand_out(str(tmp_path), asdict(Place("")))
+    found = use_hand_out.hand_out(str(tmp_path), asdict(LedgerPlace("")))
     with pytest.raises(ValueError, match="records of no ledger"):
         chunk_from_json("gpu1", {**found, "ledger": ""})
     assert chunk_from_json("gpu1", {**found, "ledger": "", "rows": [], "runs": []}).rows == ()
@@ -67,7 +67,7 @@ def test_a_host_that_was_away_is_named_and_brings_the_rest_later(
     for host in hosts:
         wrote(host.root, 50)
 
-    def away(place: Place) -> UseChunk:
+    def away(place: LedgerPlace) -> UseChunk:
         raise HostError("gpu2: no route to host")
 
     there = hosts[1].use
@@ -214,7 +214,7 @@ def test_hosts_in_memory_hand_out_the_same_way(history: History) -> None:
     assert history.use()[0] == replace(
         ROW, requests=3, tokens_in=35, tokens_out=9, reasoning=2, audio_seconds=3.0
     )
-    assert [each.place for each in history.use_cursors()] == [Place(LEDGER, 1, 800)]
+    assert [each.place for each in history.use_cursors()] == [LedgerPlace(LEDGER, 1, 800)]
 
 
 def test_a_collection_in_passing_fails_no_command(
@@ -234,7 +234,9 @@ def test_the_end_of_a_deployment_collects(tmp_path: Path) -> None:
     world = World(tmp_path, 2)
     for number, host in enumerate(world.hosts.values()):
         other = f"{number:016x}"
-        host.ledger = [replace(CHUNK, host=host.name, start=Place(other), end=Place(other, 1, 400))]
+        host.ledger = [
+            replace(CHUNK, host=host.name, start=LedgerPlace(other), end=LedgerPlace(other, 1, 400))
+        ]
     world.deploy(release(1))
     assert requests(world.history) == 4
     assert [each.place.offset for each in world.history.use_cursors()] == [400, 400]

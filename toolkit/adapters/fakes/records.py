@@ -11,7 +11,7 @@ from toolkit.adapters.fakes.routing import Routed
 from toolkit.adapters.fakes.slots import mended
 from toolkit.domain.clients.evidence import Answered
 from toolkit.domain.clients.requests import LoggedRequest, RecordedUse, RequestPart
-from toolkit.domain.clients.use import LedgerSums, Place, UseChunk
+from toolkit.domain.clients.use import LedgerPlace, LedgerSums, UseChunk
 from toolkit.domain.deployment.release import OpenDeployment
 from toolkit.domain.trail.audit import Head, KeptHead
 from toolkit.hostside.guard_names import order_path
@@ -85,10 +85,10 @@ class Recorded(Routed):
         self.before("find use")
         return tuple(each for each in self.recorded if each.request_id in ids and each.at >= since)
 
-    def use(self, place: Place, last: Mapping[str, int] | None = None) -> UseChunk:
+    def use(self, place: LedgerPlace, last: Mapping[str, int] | None = None) -> UseChunk:
         self.before("use")
         ledger = self.ledger[-1].end.ledger if self.ledger else ""
-        start = place if place.ledger == ledger else Place(ledger)
+        start = place if place.ledger == ledger else LedgerPlace(ledger)
         for number, chunk in enumerate(self.ledger):
             if chunk.start == start:
                 return replace(chunk, more=number + 1 < len(self.ledger))

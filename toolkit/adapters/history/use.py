@@ -17,7 +17,7 @@ from toolkit.domain.clients.use import (
     PROBE,
     SUMS,
     Counted,
-    Place,
+    LedgerPlace,
     UseChunk,
     UseCursor,
     UseRow,
@@ -131,7 +131,7 @@ def cursors(db: Database) -> list[UseCursor]:
     return [
         UseCursor(
             each["host"],
-            Place(each["ledger"], int(each["file"]), int(each["position"])),
+            LedgerPlace(each["ledger"], int(each["file"]), int(each["position"])),
             each["at"],
             int(each["refused"]),
             int(each["lost"]),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from toolkit.domain.clients.evidence import Answered
     from toolkit.domain.clients.keys import HostKeys, KeyRing
     from toolkit.domain.clients.requests import RecordedUse, RequestPart
-    from toolkit.domain.clients.use import LedgerSums, Place, UseChunk
+    from toolkit.domain.clients.use import LedgerPlace, LedgerSums, UseChunk
     from toolkit.domain.costs.energy import EnergyCount
     from toolkit.domain.deployment.release import OpenDeployment
     from toolkit.domain.files.snapshot import FileDigest
@@ -135,7 +135,7 @@ class HostPort(Named, Protocol):
         `since` is in seconds since the epoch; what ended before is not looked for.
         """
 
-    def use(self, place: Place, last: Mapping[str, int] | None = None) -> UseChunk:
+    def use(self, place: LedgerPlace, last: Mapping[str, int] | None = None) -> UseChunk:
         """Return what the host's ledger of use has from `place` on, at most a part of it.
 
         A place of another ledger is its beginning. With `last`, {"PROGRAM/RUN": number}, of each run what came after

@@ -15,7 +15,7 @@ from toolkit.domain.outside import checked
 if TYPE_CHECKING:
     from toolkit.domain.clients.evidence import Answered
     from toolkit.domain.clients.requests import RecordedUse, RequestPart
-    from toolkit.domain.clients.use import LedgerSums, Place, UseChunk
+    from toolkit.domain.clients.use import LedgerPlace, LedgerSums, UseChunk
     from toolkit.domain.deployment.release import OpenDeployment
     from toolkit.domain.trail.audit import Head, KeptHead
 
@@ -67,7 +67,7 @@ class Recorded(Held):
         with understood(self.name):
             return records_from_json(answer)
 
-    def use(self, place: Place, last: Mapping[str, int] | None = None) -> UseChunk:
+    def use(self, place: LedgerPlace, last: Mapping[str, int] | None = None) -> UseChunk:
         from toolkit.adapters.hosts.use import chunk_from_json
 
         more = {} if last is None else {"last": dict(last)}

@@ -7,7 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from toolkit.domain.clients.tally import Tally, Watched
-from toolkit.domain.clients.use import PERIODS, Counted, LedgerSums, Place, UseChunk, UseRow, UseRun
+from toolkit.domain.clients.use import (
+    PERIODS,
+    Counted,
+    LedgerPlace,
+    LedgerSums,
+    UseChunk,
+    UseRow,
+    UseRun,
+)
 from toolkit.domain.outside import checked, text_of, whole
 from toolkit.hostside.use_row import ROW
 
@@ -65,8 +73,8 @@ def _sums(ledger: str, data: Mapping[str, Any]) -> LedgerSums:
     return checked(LedgerSums(ledger, data["day"], data["month"], keys))
 
 
-def _place(ledger: str, data: Mapping[str, Any]) -> Place:
-    return Place(ledger, whole(data["file"], "file"), whole(data["offset"], "offset"))
+def _place(ledger: str, data: Mapping[str, Any]) -> LedgerPlace:
+    return LedgerPlace(ledger, whole(data["file"], "file"), whole(data["offset"], "offset"))
 
 
 def _row(host: str, values: Sequence[Any]) -> UseRow:

@@ -89,7 +89,7 @@ class UseRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LedgerPlace:
     """A place in the ledger of a host: the number of a file and the bytes before it. `ledger` tells ledgers apart."""
 
     ledger: str
@@ -108,8 +108,8 @@ class UseChunk:
     """
 
     host: str
-    start: Place
-    end: Place
+    start: LedgerPlace
+    end: LedgerPlace
     rows: tuple[UseRow, ...] = ()
     runs: tuple[UseRun, ...] = ()
     refused: int = 0
@@ -130,7 +130,7 @@ class UseCursor:
     """
 
     host: str
-    place: Place
+    place: LedgerPlace
     at: float
     refused: int = 0
     lost: int = 0

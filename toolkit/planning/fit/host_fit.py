@@ -23,7 +23,7 @@ from toolkit.planning.change.span import placed_before
 from toolkit.planning.engines import engine_named
 from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.fit.architecture import read_architecture
-from toolkit.planning.fit.predict import Place, predict
+from toolkit.planning.fit.predict import FitPlace, predict
 from toolkit.planning.fit.turn import turn_of
 from toolkit.planning.release.build import build_release
 from toolkit.planning.release.capabilities import capabilities, vocabulary_of, with_defaults
@@ -152,13 +152,17 @@ def _options(candidate: Candidate, accelerator: Accelerator, facts: HostFacts) -
     return options
 
 
-def _place(accelerator: Accelerator, share: int, facts: HostFacts) -> Place:
+def _place(accelerator: Accelerator, share: int, facts: HostFacts) -> FitPlace:
     """Return the place of a replica that needs `share` bytes of each device: the smallest device that has them."""
     if not accelerator.traits.has_devices:
-        return Place(accelerator, facts.memory)
+        return FitPlace(accelerator, facts.memory)
     able = [device for device in facts.devices if device.memory >= share]
     device = min(able, key=lambda each: each.memory, default=None)
-    return Place(accelerator, device.memory, device.name) if device else Place(accelerator, share)
+    return (
+        FitPlace(accelerator, device.memory, device.name)
+        if device
+        else FitPlace(accelerator, share)
+    )
 
 
 def predict_need(candidate: Candidate) -> Prediction:
@@ -169,7 +173,7 @@ def predict_need(candidate: Candidate) -> Prediction:
     device = Device(0, "", share, share, maker=accelerator.traits.maker)
     facts = HostFacts("", 0.0, devices=(device,) if accelerator.traits.has_devices else ())
     return predict(
-        candidate.files, _options(candidate, accelerator, facts), Place(accelerator, share)
+        candidate.files, _options(candidate, accelerator, facts), FitPlace(accelerator, share)
     )
 
 
@@ -274,14 +278,14 @@ def _several(candidate: Candidate, facts: HostFacts, accelerator: Accelerator) -
     share = engine_named(candidate.version.engine.name).utilization
     options = replace(_options(candidate, accelerator, facts), utilization=share, cache=0)
     device = min(facts.devices, key=lambda each: each.memory, default=None)
-    place = Place(accelerator, facts.memory)
+    place = FitPlace(accelerator, facts.memory)
     tensor, most = 1, MOST_HOSTS
     with suppress(NotUnderstoodError):
         arch = read_architecture(candidate.files.config)
         most = min(most, len(arch.layers))
         tensor = next((n for n in _powers(len(facts.devices)) if arch.heads % n == 0), 1)
     if accelerator.traits.has_devices and device is not None:
-        place = Place(accelerator, device.memory, device.name)
+        place = FitPlace(accelerator, device.memory, device.name)
     for hosts in range(1, most + 1):
         tried = replace(options, tensor_parallel=tensor, pipeline_parallel=hosts)
         if predict(candidate.files, tried, place).least <= place.memory * share:

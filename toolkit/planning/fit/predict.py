@@ -19,7 +19,7 @@ from toolkit.planning.fit.weights import held_weights, loaded_weights
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FitPlace:
     """The place of a replica: a device's `memory` in bytes and `name`, or the host's memory on the CPU."""
 
     accelerator: Accelerator
@@ -27,7 +27,7 @@ class Place:
     name: str = ""
 
 
-def predict(files: ModelFiles, options: EngineOptions, place: Place) -> Prediction:
+def predict(files: ModelFiles, options: EngineOptions, place: FitPlace) -> Prediction:
     """Return the memory that the replica takes of `place`, and its capacity.
 
     If the architecture is not understood, the weights are the files' sizes, nothing is predicted about the cache, and
@@ -62,7 +62,7 @@ def predict(files: ModelFiles, options: EngineOptions, place: Place) -> Predicti
 
 
 def _predict(
-    files: ModelFiles, arch: Architecture, options: EngineOptions, place: Place, caches: bool
+    files: ModelFiles, arch: Architecture, options: EngineOptions, place: FitPlace, caches: bool
 ) -> Prediction:
     if options.pipeline_parallel > len(arch.layers):
         raise NotUnderstoodError(
@@ -141,13 +141,13 @@ def _one_request(cache: Cache, ranges: Sequence[range], context: int, limits: Li
     return widest * (cache.blocks(context, limits.in_flight) + 1)
 
 
-def _reserve(arch: Architecture, options: EngineOptions, limits: Limits, place: Place) -> int:
+def _reserve(arch: Architecture, options: EngineOptions, limits: Limits, place: FitPlace) -> int:
     if not place.accelerator.traits.has_devices:
         return engine_named(options.engine).cpu_runtime
     return device_reserve(arch, options, limits)
 
 
-def _budget(options: EngineOptions, place: Place, weights: int) -> int:
+def _budget(options: EngineOptions, place: FitPlace, weights: int) -> int:
     """Return the memory that the engine may use.
 
     vLLM, v1/worker/utils.py, request_memory: a share of the whole device, independent of its other users. On the CPU

@@ -30,7 +30,7 @@ from toolkit.workflows.change.wanted import Order, usual_start
 from toolkit.workflows.fleet.look import lock_all, look
 from toolkit.workflows.guard.checks import fault_of_checks
 from toolkit.workflows.guard.gates import refusal, run_gates
-from toolkit.workflows.guard.replicas import Place
+from toolkit.workflows.guard.replicas import GatedReplica
 from toolkit.workflows.tools import Tools, require_yes
 
 
@@ -159,7 +159,7 @@ def _asked(
 ) -> Gated:
     """Run the gates on the replica in `slot`, beside the serving one where that is another."""
     assert slot.release is not None, "the slot of a release"
-    new = Place(slot.slot, slot.port, slot.release)
+    new = GatedReplica(slot.slot, slot.port, slot.release)
     old = serving_beside(facts, new)
     results = run_gates(tools.host, guard, new, old, tools.say, tools.scorer)
     for result in results:

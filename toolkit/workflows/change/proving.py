@@ -14,7 +14,7 @@ from toolkit.workflows.change.guarding import keep_result
 from toolkit.workflows.guard.adapters import adapter_gates, adapter_named, adapter_place
 from toolkit.workflows.guard.former import recorded
 from toolkit.workflows.guard.gates import refusal, run_gates
-from toolkit.workflows.guard.replicas import Place
+from toolkit.workflows.guard.replicas import GatedReplica
 from toolkit.workflows.tools import Tools
 
 
@@ -27,7 +27,7 @@ class Proving:
 
     def __init__(self, tools: Tools, guard: Guard, rollout: str) -> None:
         self._tools, self._guard, self._rollout = tools, guard, rollout
-        self._former: Place | None = None
+        self._former: GatedReplica | None = None
         self.passed: frozenset[str] = frozenset()
 
     def record_former(self, model: str, slot: str) -> None:
@@ -37,7 +37,7 @@ class Proving:
         found = [each for each in self._tools.host.observe().slots_of(model) if each.slot == slot]
         for each in found:
             if each.release and each.healthy:
-                place = Place(each.slot, each.port, each.release)
+                place = GatedReplica(each.slot, each.port, each.release)
                 self._former = recorded(self._tools.host, self._guard, place)
 
     def prove(self, release: Release, slot: str, port: int) -> None:
@@ -45,7 +45,7 @@ class Proving:
 
         Raises ReleaseFailedError where the release must not take traffic.
         """
-        tools, guard, new = self._tools, self._guard, Place(slot, port, release)
+        tools, guard, new = self._tools, self._guard, GatedReplica(slot, port, release)
         old = serving_beside(tools.host.observe(), new)
         results = run_gates(tools.host, guard, new, old, tools.say, tools.scorer, self._former)
         self.passed = passed_in(results)
@@ -77,7 +77,7 @@ class ProvingAdapters:
         self, release: Release, slot: str, port: int, former: Release | None
     ) -> Callable[[ReleaseAdapter, str], None]:
         """Return `prove` for adapters that the replica in `slot` has under given names, beside those of `former`."""
-        old = Place(slot, port, former) if former else None
+        old = GatedReplica(slot, port, former) if former else None
 
         def prove(adapter: ReleaseAdapter, name: str) -> None:
             self.prove(release, adapter, adapter_place(slot, port, release, adapter, name), old)
@@ -91,12 +91,16 @@ class ProvingAdapters:
 
         Those of the serving replica itself have nothing to be compared with.
         """
-        old = serving_beside(self._tools.host.observe(), Place(slot, port, release))
+        old = serving_beside(self._tools.host.observe(), GatedReplica(slot, port, release))
         for adapter in adapters:
             self.prove(release, adapter, adapter_place(slot, port, release, adapter), old)
 
     def prove(
-        self, release: Release, adapter: ReleaseAdapter, new: Place, former: Place | None
+        self,
+        release: Release,
+        adapter: ReleaseAdapter,
+        new: GatedReplica,
+        former: GatedReplica | None,
     ) -> None:
         """Run the gates on an adapter of `release` at `new`, and record what they find.
 
@@ -134,9 +138,9 @@ def guards_of(version: Version | None) -> dict[str, Guard]:
     return {each.name: each.guard for each in version.adapters} if version else {}
 
 
-def serving_beside(facts: HostFacts, new: Place) -> Place | None:
+def serving_beside(facts: HostFacts, new: GatedReplica) -> GatedReplica | None:
     """Return the replica that serves the model of `new` from another slot; None where none does or answers."""
     current = facts.serving_slot(new.release.model)
     if current is None or current.slot == new.slot or not current.healthy or not current.release:
         return None
-    return Place(current.slot, current.port, current.release)
+    return GatedReplica(current.slot, current.port, current.release)

@@ -8,15 +8,17 @@ from toolkit.domain.deployment.release import Release, ReleaseAdapter
 from toolkit.domain.gates.guard import Guard
 from toolkit.domain.gates.verdict import GateResult
 from toolkit.workflows.guard.gates import run_gates
-from toolkit.workflows.guard.replicas import Place
+from toolkit.workflows.guard.replicas import GatedReplica
 from toolkit.workflows.tools import Tools
 
 
 def adapter_place(
     slot: str, port: int, release: Release, adapter: ReleaseAdapter, name: str = ""
-) -> Place:
+) -> GatedReplica:
     """Return the place of an adapter that the replica in `slot` has loaded under `name`, by default its public one."""
-    return Place(slot, port, replace(release, checks=adapter.checks), name=name or adapter.name)
+    return GatedReplica(
+        slot, port, replace(release, checks=adapter.checks), name=name or adapter.name
+    )
 
 
 def adapter_named(release: Release | None, name: str) -> ReleaseAdapter | None:
@@ -26,7 +28,7 @@ def adapter_named(release: Release | None, name: str) -> ReleaseAdapter | None:
 
 
 def adapter_gates(
-    tools: Tools, adapter: ReleaseAdapter, guard: Guard, new: Place, old: Place | None
+    tools: Tools, adapter: ReleaseAdapter, guard: Guard, new: GatedReplica, old: GatedReplica | None
 ) -> tuple[GateResult, ...]:
     """Return the verdicts on the adapter at `new`; at `old` the one answers that serves under its name.
 

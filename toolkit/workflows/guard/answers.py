@@ -11,7 +11,7 @@ from toolkit.domain.gates.verdict import GateResult, Verdict
 from toolkit.planning.guard.answers import GATE, PromptPair, judge_answers
 from toolkit.planning.guard.expectations import fault_of
 from toolkit.planning.guard.kinds import Said, fault_of_answer, said_in
-from toolkit.workflows.guard.replicas import Gating, Place, ask
+from toolkit.workflows.guard.replicas import GatedReplica, Gating, ask
 
 # A replica that gives no answer at all so many times in a row is asked no more.
 _SILENT = 3
@@ -90,7 +90,7 @@ class _Asking:
         pair = PromptPair(prompt, new.passed, passed_before, new.why)
         return _Round(pair, new.silent, old.silent)
 
-    def _passes(self, place: Place, prompt: GoldenPrompt, beside: Said | None) -> _Result:
+    def _passes(self, place: GatedReplica, prompt: GoldenPrompt, beside: Said | None) -> _Result:
         good, unsure, silent, why, last = 0, 0, 0, "", _Result(None)
         for number in range(1, prompt.tries + 1):
             last = self._answer(place, prompt, beside)
@@ -107,7 +107,7 @@ class _Asking:
         of = f" ({good} of {prompt.tries} as expected)" if prompt.tries > 1 else ""
         return _Result(passed, f"{why}{of}", last.said, silent == number)
 
-    def _answer(self, place: Place, prompt: GoldenPrompt, beside: Said | None) -> _Result:
+    def _answer(self, place: GatedReplica, prompt: GoldenPrompt, beside: Said | None) -> _Result:
         answer = ask(self._gating.host, place, prompt.kind, prompt.payload, prompt.timeout)
         if fault := fault_of_answer(answer):
             return _Result(False, fault, silent=answer.status == 0)

@@ -13,7 +13,7 @@ from toolkit.domain.gates.verdict import GateResult, Verdict
 from toolkit.domain.replicas.answers import Answer
 from toolkit.errors import InputError, SourceError
 from toolkit.planning.guard.benchmarks import GATE, judge
-from toolkit.workflows.guard.replicas import Gating, Place
+from toolkit.workflows.guard.replicas import GatedReplica, Gating
 from toolkit.workflows.tools import Scores
 
 # Seconds that an answer to a question may take.
@@ -39,7 +39,7 @@ def benchmarks_gate(gating: Gating) -> GateResult | None:
 
 
 def _scores(
-    gating: Gating, benchmarks: Benchmarks, scorer: Scores, place: Place
+    gating: Gating, benchmarks: Benchmarks, scorer: Scores, place: GatedReplica
 ) -> tuple[Score, ...]:
     release = place.release
     kind = Kind(release.checks[0].kind) if release.checks else Kind.CHAT

@@ -13,13 +13,13 @@ from toolkit.domain.gates.kind import Kind
 from toolkit.domain.replicas.answers import Answer
 from toolkit.planning.guard.shape import questions_of
 from toolkit.workflows.guard.files import prompts_of
-from toolkit.workflows.guard.replicas import Place, ask, question_key
+from toolkit.workflows.guard.replicas import GatedReplica, ask, question_key
 
 # A replica that gives no answer at all so many times in a row is asked no more: it is the reason for the change.
 _SILENT = 3
 
 
-def recorded(host: HostPort, guard: Guard, place: Place) -> Place:
+def recorded(host: HostPort, guard: Guard, place: GatedReplica) -> GatedReplica:
     """Return `place` with its answers to all that the gates on answers will ask; they stay in memory alone."""
     answers: dict[str, Answer] = {}
     silent = 0
@@ -33,7 +33,7 @@ def recorded(host: HostPort, guard: Guard, place: Place) -> Place:
 
 
 def _questions(
-    place: Place, prompts: Sequence[GoldenPrompt]
+    place: GatedReplica, prompts: Sequence[GoldenPrompt]
 ) -> Iterator[tuple[Kind, Mapping[str, Any], float]]:
     for question in questions_of(place.release, prompts):
         yield question.kind, question.payload, question.timeout

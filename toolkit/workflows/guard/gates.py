@@ -14,7 +14,7 @@ from toolkit.workflows.guard.answers import answers_gate
 from toolkit.workflows.guard.benchmarks import benchmarks_gate
 from toolkit.workflows.guard.files import read_prompts
 from toolkit.workflows.guard.measures import health_gate, look, speed_gate
-from toolkit.workflows.guard.replicas import Gating, Place
+from toolkit.workflows.guard.replicas import GatedReplica, Gating
 from toolkit.workflows.guard.shape import shape_gate
 from toolkit.workflows.tools import Say, Scores
 
@@ -33,11 +33,11 @@ GATES: tuple[Callable[[Gating], GateResult | None], ...] = (
 def run_gates(
     host: HostPort,
     guard: Guard,
-    new: Place,
-    old: Place | None,
+    new: GatedReplica,
+    old: GatedReplica | None,
     say: Say,
     scorer: Callable[[], Scores] | None = None,
-    former: Place | None = None,
+    former: GatedReplica | None = None,
 ) -> tuple[GateResult, ...]:
     """Return the verdicts of all gates on the release at `new`; `old` is the serving one on the same host.
 

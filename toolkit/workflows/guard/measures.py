@@ -7,10 +7,10 @@ from toolkit.domain.gates.verdict import GateResult
 from toolkit.domain.replicas.answers import Pair, Vitals
 from toolkit.planning.guard import speed
 from toolkit.planning.guard.health import Watched, judge
-from toolkit.workflows.guard.replicas import Gating, Place
+from toolkit.workflows.guard.replicas import GatedReplica, Gating
 
 
-def look(host: HostPort, place: Place, log: str = "") -> Vitals:
+def look(host: HostPort, place: GatedReplica, log: str = "") -> Vitals:
     """Return how the replica at a place does, with the lines of its log since `log`."""
     return host.vitals(f"{place.release.model}-{place.slot}", place.port, log)
 
@@ -23,7 +23,7 @@ def health_gate(gating: Gating) -> GateResult | None:
     return judge(new, old, gating.guard.tolerance)
 
 
-def _watched(gating: Gating, place: Place) -> Watched | None:
+def _watched(gating: Gating, place: GatedReplica) -> Watched | None:
     began = gating.began.get(place.slot)
     if began is None:
         return None

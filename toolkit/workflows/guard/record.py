@@ -19,7 +19,7 @@ from toolkit.domain.gates.golden import Fits, GoldenPrompt
 from toolkit.errors import HostError, InputError
 from toolkit.planning.guard.drafts import bounded, drafts
 from toolkit.planning.guard.kinds import Said, fault_of_answer, said_in
-from toolkit.workflows.guard.replicas import Place, ask
+from toolkit.workflows.guard.replicas import GatedReplica, ask
 from toolkit.workflows.tools import Say
 
 # The same prompt so often: what differs between these answers is not expected.
@@ -36,7 +36,11 @@ Drafted = tuple[Mapping[str, Any], str]
 
 
 def record_golden(
-    host: HostPort, place: Place, prompts: Sequence[Mapping[str, Any]], output: Path, say: Say
+    host: HostPort,
+    place: GatedReplica,
+    prompts: Sequence[Mapping[str, Any]],
+    output: Path,
+    say: Say,
 ) -> int:
     """Ask the release at `place` each prompt and write `output`, readable by its owner alone; return how many.
 
@@ -155,7 +159,7 @@ def _readable(file: _File, prompt: Mapping[str, Any], said: Sequence[Said]) -> l
     return found
 
 
-def _said(host: HostPort, place: Place, number: int, prompt: GoldenPrompt) -> Said:
+def _said(host: HostPort, place: GatedReplica, number: int, prompt: GoldenPrompt) -> Said:
     answer = ask(host, place, prompt.kind, prompt.payload, prompt.timeout)
     try:
         if fault := fault_of_answer(answer):

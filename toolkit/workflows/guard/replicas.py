@@ -20,8 +20,8 @@ from toolkit.workflows.tools import Say, Scores
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a release runs on a host. With `recorded` it runs no more: these are its answers, see `former.py`.
+class GatedReplica:
+    """The replica of a release that gates ask. With `recorded` it runs no more: these are its answers, see `former.py`.
 
     `name` is that of an adapter, where that is asked and not the model itself.
     """
@@ -49,22 +49,22 @@ class Gating:
 
     host: HostPort
     guard: Guard
-    new: Place
-    old: Place | None
+    new: GatedReplica
+    old: GatedReplica | None
     say: Say
     fits: Fits
     prompts: tuple[GoldenPrompt, ...] = ()
     began: Mapping[str, Vitals] = field(default_factory=dict)
     scorer: Callable[[], Scores] | None = None
-    former: Place | None = None
+    former: GatedReplica | None = None
 
     @property
-    def beside(self) -> Place | None:
+    def beside(self) -> GatedReplica | None:
         """The release to compare answers with; None where there is none."""
         return self.old or self.former
 
     @property
-    def rival(self) -> Place | None:
+    def rival(self) -> GatedReplica | None:
         """The release that serves beside the new one, if any: times and scores are compared with its own.
 
         An adapter answers in a replica of others: it is compared with the adapter that serves under its name, and one
@@ -76,7 +76,7 @@ class Gating:
 
 
 def ask(
-    host: HostPort, place: Place, kind: Kind, payload: Mapping[str, Any], timeout: float
+    host: HostPort, place: GatedReplica, kind: Kind, payload: Mapping[str, Any], timeout: float
 ) -> Answer:
     """Return the whole answer of a replica to a request, which goes to its own port and never to the router."""
     if place.recorded is not None:
@@ -93,7 +93,7 @@ def question_key(kind: Kind, payload: Mapping[str, Any]) -> str:
 
 def serving_place(
     hosts: Sequence[HostPort], model: str, named: Collection[str]
-) -> tuple[HostPort, Place]:
+) -> tuple[HostPort, GatedReplica]:
     """Return the first host that serves `model`, of those `named` where some are, and the replica there.
 
     Raises InputError where none serves it, HostError where no host answers.
@@ -109,7 +109,7 @@ def serving_place(
             continue
         slot = facts.serving_slot(model)
         if slot and slot.release and slot.healthy:
-            return host, Place(slot.slot, slot.port, slot.release)
+            return host, GatedReplica(slot.slot, slot.port, slot.release)
     if failed is not None and silent == len(chosen):
         raise failed
     raise InputError(f"{model} serves on none of these hosts", hint="toolkit status")

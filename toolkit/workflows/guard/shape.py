@@ -6,7 +6,7 @@ from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.gates.verdict import GateResult, Verdict
 from toolkit.planning.guard.kinds import fault_of_answer
 from toolkit.planning.guard.shape import GATE, Question, judge_shape, keys_of, questions_of
-from toolkit.workflows.guard.replicas import Gating, Place, ask
+from toolkit.workflows.guard.replicas import GatedReplica, Gating, ask
 
 # A key that an answer has only at times does not tell two releases apart: what differs is asked so often.
 _TIMES = 3
@@ -36,7 +36,9 @@ def shape_gate(gating: Gating) -> GateResult | None:
     return judge_shape(gating.guard.shape, mine, theirs) if mine else None
 
 
-def _keys(host: HostPort, place: Place, question: Question) -> tuple[frozenset[str] | None, str]:
+def _keys(
+    host: HostPort, place: GatedReplica, question: Question
+) -> tuple[frozenset[str] | None, str]:
     answer = ask(host, place, question.kind, question.payload, question.timeout)
     if fault := fault_of_answer(answer):
         return None, fault

@@ -18,7 +18,7 @@ from functools import partial
 
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.domain.clients.use import LedgerSums, Place, UseChunk
+from toolkit.domain.clients.use import LedgerPlace, LedgerSums, UseChunk
 from toolkit.domain.hosts.failures import own_words
 from toolkit.errors import HostError, ToolkitError
 from toolkit.planning.use.elsewhere import joined
@@ -170,7 +170,7 @@ def _read_anew(
     """
     last = history.use_last(beyond.end.ledger)
     parts: list[UseChunk] = []
-    place = Place(beyond.end.ledger)
+    place = LedgerPlace(beyond.end.ledger)
     while not parts or parts[-1].more:
         if not go_on():
             return None
@@ -193,13 +193,13 @@ def _is_new(chunk: UseChunk) -> bool:
     return chunk.end != chunk.start
 
 
-def _place_of(history: History, name: str) -> Place:
+def _place_of(history: History, name: str) -> LedgerPlace:
     """Return the place from which a host is read on: in the ledger that was read last under its name."""
     mine = [each for each in history.use_cursors() if each.host == name]
-    return max(mine, key=lambda each: each.at).place if mine else Place("")
+    return max(mine, key=lambda each: each.at).place if mine else LedgerPlace("")
 
 
-def _known(history: History, ledger: str) -> Place:
+def _known(history: History, ledger: str) -> LedgerPlace:
     """Return the place in a ledger, its beginning where nothing of it was read."""
     places = [each.place for each in history.use_cursors() if each.place.ledger == ledger]
-    return places[0] if places else Place(ledger)
+    return places[0] if places else LedgerPlace(ledger)
