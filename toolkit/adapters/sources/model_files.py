@@ -22,12 +22,7 @@ from toolkit.domain.files.tensors import (
     may_be_pointer,
     parse_header,
 )
-from toolkit.domain.files.weight_files import (
-    index_of,
-    set_fault,
-    tensor_fault,
-    weights_of,
-)
+from toolkit.domain.files.weight_files import index_of, set_fault, tensor_fault, weights_of
 from toolkit.domain.outside import parse_json
 from toolkit.errors import SourceError
 

@@ -19,12 +19,7 @@ from toolkit.errors import OutdatedError, SourceError, ToolkitError
 from toolkit.planning.upkeep.currency import State, behind_words
 from toolkit.workflows.fleet.look import look
 from toolkit.workflows.registry.deadline import within
-from toolkit.workflows.registry.outdated import (
-    Sources,
-    look_engines,
-    look_upstream,
-    with_adapters,
-)
+from toolkit.workflows.registry.outdated import Sources, look_engines, look_upstream, with_adapters
 
 if TYPE_CHECKING:
     from toolkit.domain.hosts.facts import FleetFacts

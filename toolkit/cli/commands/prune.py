@@ -11,11 +11,7 @@ from toolkit.cli.arguments.numbers import Whole
 from toolkit.cli.arguments.options import dry_run_option, registry_option, site_options, yes_option
 from toolkit.cli.arguments.waiting import wait_option
 from toolkit.cli.changing.members import open_members
-from toolkit.cli.opening.context import (
-    home_directory,
-    open_fleet,
-    open_store,
-)
+from toolkit.cli.opening.context import home_directory, open_fleet, open_store
 from toolkit.cli.opening.trail import changing
 from toolkit.cli.terminal.output import note, print_json, say
 from toolkit.cli.views.dry_run import DryRun

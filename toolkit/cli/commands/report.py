@@ -41,12 +41,7 @@ from toolkit.planning.report.findings import Cost, Upstream
 from toolkit.workflows.fleet.report import cost_of, gather
 from toolkit.workflows.fleet.status import observe_fleet
 from toolkit.workflows.registry.deadline import within
-from toolkit.workflows.registry.outdated import (
-    Sources,
-    look_engines,
-    look_upstream,
-    with_adapters,
-)
+from toolkit.workflows.registry.outdated import Sources, look_engines, look_upstream, with_adapters
 from toolkit.workflows.use.collect import collect
 
 if TYPE_CHECKING:

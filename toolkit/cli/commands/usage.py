@@ -16,14 +16,7 @@ from toolkit.cli.arguments.times import first_and_last
 from toolkit.cli.completion.unknown_model import require_known
 from toolkit.cli.opening.context import home_directory, open_history, open_hosts
 from toolkit.cli.opening.ops_figures import keep_ops_current
-from toolkit.cli.terminal.output import (
-    note,
-    print_json,
-    require_one_form,
-    say,
-    say_whole,
-    table,
-)
+from toolkit.cli.terminal.output import note, print_json, require_one_form, say, say_whole, table
 from toolkit.cli.terminal.spreadsheet import csv_text
 from toolkit.config.completion.known_names import known_keys
 from toolkit.domain.clients.use import NO_KEY, UseRow

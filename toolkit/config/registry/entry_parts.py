@@ -41,9 +41,7 @@ from toolkit.domain.registry.model import (
     Source,
 )
 from toolkit.domain.registry.release_parts import Check, EngineSpec
-from toolkit.planning.engines.vllm_reserved import (
-    EXAMPLE_PERMITTED,
-)
+from toolkit.planning.engines.vllm_reserved import EXAMPLE_PERMITTED
 
 
 class SourceSpec(Spec):

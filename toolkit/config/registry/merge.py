@@ -8,12 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from toolkit.config.registry.edit import (
-    end_with_comments,
-    insert_lines,
-    insert_version,
-    proved,
-)
+from toolkit.config.registry.edit import end_with_comments, insert_lines, insert_version, proved
 from toolkit.config.registry.inheritance import written_out
 from toolkit.config.registry.lock_file import Lock
 from toolkit.config.registry.reading import RegistryFile, parse_registry

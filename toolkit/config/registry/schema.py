@@ -35,10 +35,7 @@ from toolkit.config.registry.objectives import ObjectivesSpec
 from toolkit.config.registry.part import Spec
 from toolkit.domain.registry.model import Openness
 from toolkit.domain.registry.release_parts import DEFAULT_HOLD
-from toolkit.planning.engines.vllm_reserved import (
-    EXAMPLE_FLAG,
-    EXAMPLE_VARIABLE,
-)
+from toolkit.planning.engines.vllm_reserved import EXAMPLE_FLAG, EXAMPLE_VARIABLE
 
 
 def _openness(value: str) -> Openness:

@@ -13,12 +13,7 @@ from toolkit.domain.hosts.facts import HostFacts, ProcessState, SlotFacts
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.domain.registry.release_parts import DEFAULT_HOLD
 from toolkit.errors import NothingSuitableError
-from toolkit.planning.change.adapters import (
-    adapt_step,
-    adapter_changes,
-    adapters_guard,
-    can_adapt,
-)
+from toolkit.planning.change.adapters import adapt_step, adapter_changes, adapters_guard, can_adapt
 from toolkit.planning.change.canary import Watching, bake_step, watching
 from toolkit.planning.change.difference import release_changes
 from toolkit.planning.change.doze import (

@@ -25,12 +25,7 @@ from toolkit.planning.change.sleep import (
     route_of,
 )
 from toolkit.planning.routing.agreement import agreed
-from toolkit.planning.routing.edits import (
-    with_sleep,
-    with_terms,
-    with_wake,
-    without_turns,
-)
+from toolkit.planning.routing.edits import with_sleep, with_terms, with_wake, without_turns
 from toolkit.planning.routing.rebuild import require_routes
 from toolkit.planning.routing.routes import MAX_HOLD, Alternate, Routes, Sleep
 from toolkit.workflows.change.routers import TELL, missed

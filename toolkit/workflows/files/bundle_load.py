@@ -44,12 +44,7 @@ from toolkit.domain.files.snapshot import FileDigest
 from toolkit.domain.registry.model import HubSource, Version, parts_of
 from toolkit.errors import IntegrityError, RefusedError
 from toolkit.planning.release.licence_policy import licence_verdict
-from toolkit.planning.upkeep.bundle import (
-    compiled_trees,
-    contradictions,
-    parse_manifest,
-    sums_text,
-)
+from toolkit.planning.upkeep.bundle import compiled_trees, contradictions, parse_manifest, sums_text
 from toolkit.workflows.files.bundle_files import WORKERS, require_room
 from toolkit.workflows.files.pool import run_all
 from toolkit.workflows.files.pull import preview

@@ -9,12 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.adapters.metrics_files import (
-    keep_setup,
-    read_setup,
-    shipped_dashboards,
-    write_files,
-)
+from toolkit.adapters.metrics_files import keep_setup, read_setup, shipped_dashboards, write_files
 from toolkit.adapters.schedule_record import ScheduleRecord
 from toolkit.domain.clients.use import UseRun
 from toolkit.domain.deployment.schedule import Schedule

@@ -20,13 +20,7 @@ from toolkit.planning.engines import engine_named
 from toolkit.planning.release.adapter_files import files_of
 from toolkit.planning.release.file_choice import OTHER_FORMATS, WEIGHTS
 from toolkit.planning.upkeep.adapter_currency import adapter_models
-from toolkit.planning.upkeep.currency import (
-    Currency,
-    EngineCurrency,
-    State,
-    judge,
-    version_order,
-)
+from toolkit.planning.upkeep.currency import Currency, EngineCurrency, State, judge, version_order
 from toolkit.workflows.registry.deadline import within
 from toolkit.workflows.registry.directory import hash_directory
 
