@@ -146,6 +146,11 @@ def ready_timeout_option() -> Decorator:
     )
 
 
+def since_option(help: str, default: str = "30d", metavar: str = "DAY") -> Decorator:
+    """`--since DAY`: when the period of a command begins."""
+    return click.option("--since", default=default, show_default=True, metavar=metavar, help=help)
+
+
 def no_hosts_option() -> Decorator:
     """`--no-hosts`: what hosts recorded of use is not collected before."""
     return click.option(

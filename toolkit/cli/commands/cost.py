@@ -13,6 +13,7 @@ from toolkit.cli.arguments.options import (
     costs_option,
     no_hosts_option,
     readings_option,
+    since_option,
     site_options,
     stated_traffic_options,
 )
@@ -30,13 +31,7 @@ from toolkit.workflows.fleet.cost import bills
 
 @click.command()
 @costs_option()
-@click.option(
-    "--since",
-    default="30d",
-    show_default=True,
-    metavar="DAY",
-    help="The first day, as in 2026-11-01 or 7d: today and the 6 before.",
-)
+@since_option("The first day, as in 2026-11-01 or 7d: today and the 6 before.")
 @click.option("--until", default=None, metavar="DAY", help="Its last day.  [default: today]")
 @readings_option()
 @click.option(

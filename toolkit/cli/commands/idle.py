@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.cli.arguments.options import costs_option, home_option, json_option, schedule_option
+from toolkit.cli.arguments.options import (
+    costs_option,
+    home_option,
+    json_option,
+    schedule_option,
+    since_option,
+)
 from toolkit.cli.arguments.times import first_and_last
 from toolkit.cli.opening.context import home_directory, open_history
 from toolkit.cli.opening.warm_hours import KnownHours, known_hours
@@ -28,13 +34,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @costs_option()
-@click.option(
-    "--since",
-    default="7d",
-    show_default=True,
-    metavar="DAY",
-    help="What had no request from this day on is idle.",
-)
+@since_option("What had no request from this day on is idle.", default="7d")
 @schedule_option()
 @home_option()
 @json_option()

@@ -18,6 +18,7 @@ from toolkit.cli.arguments.options import (
     costs_option,
     readings_option,
     registry_option,
+    since_option,
     site_options,
     without_costs,
 )
@@ -52,13 +53,7 @@ _SOURCES = 15.0
 
 
 @click.command()
-@click.option(
-    "--since",
-    default="30d",
-    show_default=True,
-    metavar="TIME",
-    help="The begin of the period, as in 12h, 30d, 52w or 2026-11-01 (UTC).",
-)
+@since_option("The begin of the period, as in 12h, 30d, 52w or 2026-11-01 (UTC).", metavar="TIME")
 @click.option(
     "--output",
     default="report.html",

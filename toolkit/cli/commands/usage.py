@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from toolkit.adapters.history.history import History
-from toolkit.cli.arguments.options import no_hosts_option, site_options
+from toolkit.cli.arguments.options import no_hosts_option, since_option, site_options
 from toolkit.cli.arguments.times import first_and_last
 from toolkit.cli.completion.unknown_model import require_known
 from toolkit.cli.opening.context import home_directory, open_history, open_hosts
@@ -35,13 +35,7 @@ from toolkit.workflows.use.collect import Collected, collect, tell
     show_default=True,
     help="What the rows are; may be given again.",
 )
-@click.option(
-    "--since",
-    default="30d",
-    show_default=True,
-    metavar="DAY",
-    help="The first day, as in 2026-11-01 or 7d: today and the 6 before.",
-)
+@since_option("The first day, as in 2026-11-01 or 7d: today and the 6 before.")
 @click.option(
     "--until", default=None, metavar="DAY", help="The last day; it counts.  [default: today]"
 )

@@ -19,6 +19,7 @@ from toolkit.cli.arguments.options import (
     no_hosts_option,
     readings_option,
     registry_option,
+    since_option,
     site_options,
     stated_traffic_options,
 )
@@ -57,13 +58,7 @@ _SIDES = {"inside": "inside", "api": "the closed API", "": "-"}
 @click.option(
     "--key-variable", metavar="NAME", help="The variable that has the key of the closed API."
 )
-@click.option(
-    "--since",
-    default="30d",
-    show_default=True,
-    metavar="DAY",
-    help="The first day of recorded use.",
-)
+@since_option("The first day of recorded use.")
 @readings_option()
 @stated_traffic_options()
 @no_hosts_option()
