@@ -23,15 +23,31 @@ local ANTHROPIC = {
   ['503'] = 'overloaded_error',
 }
 
--- When each running one began. The end of a client ends its function without a word, so that entries are dropped by age.
-local begun = {}
+-- A mark for each client that is waited for. HAProxy waits without an end for a client that sends nothing more, and the end
+-- of a client ends its function without a word. The function alone holds its mark, so a mark goes with it.
+local waited = setmetatable({}, { __mode = 'k' })
+local collected = 0
 
-local function running(now)
+local function waiting()
   local count = 0
-  for key, at in pairs(begun) do
-    if now - at > MAX_SECONDS then begun[key] = nil else count = count + 1 end
-  end
+  for _ in pairs(waited) do count = count + 1 end
   return count
+end
+
+-- Whether so many clients are waited for that this one is cut off.
+local function full(now)
+  if waiting() < MAX_AT_ONCE then return false end
+  -- Marks of clients that have left go with the next collection.
+  if now ~= collected then
+    collected = now
+    collectgarbage()
+  end
+  return waiting() >= MAX_AT_ONCE
+end
+
+-- Whether the request has an end. A tunnel and another protocol have none.
+local function ends(applet)
+  return applet.method ~= 'CONNECT' and not applet.headers['upgrade']
 end
 
 -- Returns the answer's status, code and body.
@@ -60,15 +76,15 @@ local function refuse(applet)
   if applet.method ~= 'HEAD' then applet:send(body) end
 
   local now = core.now().sec
-  if running(now) >= MAX_AT_ONCE then return end
-  local key, read = {}, 0
-  begun[key] = now
+  if not ends(applet) or full(now) then return end
+  local mark, read = {}, 0
+  waited[mark] = true
   while read < MAX_BODY and core.now().sec - now <= MAX_SECONDS do
     local part = applet:receive(262144)
     if not part or part == '' then break end
     read = read + #part
   end
-  begun[key] = nil
+  waited[mark] = nil
 end
 
 core.register_service('refuse', 'http', refuse)
