@@ -7,8 +7,10 @@ import subprocess
 from typing import Optional
 
 import bounds
+import program
 from wire import Document
 
+_SECONDS = 20.0
 _BUS = "/sys/bus/pci/devices"
 _MAKERS = {"0x10de": "nvidia", "0x1002": "amd"}
 _FIELDS = ("index", "name", "memory.total", "memory.free", "driver_version")
@@ -119,22 +121,15 @@ def _query(fields: tuple[str, ...], of: str = "gpu") -> tuple[list[list[str]], s
     """Return a row for each device, or for what else is asked for, and the tool's words where it failed."""
     asked = ["nvidia-smi", f"--query-{of}={','.join(fields)}", "--format=csv,noheader,nounits"]
     try:
-        done = subprocess.run(
-            asked,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            universal_newlines=True,
-            timeout=20,
-        )
+        code, said = program.output(asked, _SECONDS, subprocess.STDOUT)
     except FileNotFoundError:
         return [], "nvidia-smi is not there"
     except (OSError, subprocess.SubprocessError) as error:
         return [], f"nvidia-smi: {error}"
-    if done.returncode:
-        lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
-        return [], (lines or [f"nvidia-smi ended with {done.returncode}"])[0][: bounds.WORDS]
-    return rows_of(done.stdout, len(fields))
+    if code:
+        lines = [line.strip() for line in said.splitlines() if line.strip()]
+        return [], (lines or [f"nvidia-smi ended with {code}"])[0][: bounds.WORDS]
+    return rows_of(said, len(fields))
 
 
 def rows_of(text: str, cells: int) -> tuple[list[list[str]], str]:

@@ -17,6 +17,7 @@ import time
 from typing import Any
 
 import bounds
+import program
 from documents import parsed
 from wire import Document
 
@@ -36,14 +37,8 @@ def energy(root: str) -> Document:
     """
     asked = [sys.executable, "-I", "-c", _READER, os.path.dirname(os.path.abspath(__file__))]
     try:
-        done = subprocess.run(
-            asked,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=_SECONDS,
-        )
-        found: Document = parsed(done.stdout)
+        _, said = program.output(asked, _SECONDS, subprocess.DEVNULL)
+        found: Document = parsed(said)
         return {"at": time.time(), **{name: found[name] for name in _FIELDS}}
     except subprocess.TimeoutExpired:
         fault = "the driver does not answer"
