@@ -127,7 +127,7 @@ class Watched:
         now = time.monotonic()
         if requests:
             self._used = now
-        elif why := self._deaf(now):
+        elif why := self._deaf(now, family):
             return why
         elif not self._asked_while_idle(now):
             self._probe = None
@@ -137,12 +137,12 @@ class Watched:
             return f"it was idle and answered no request of one token: {why}" if why else ""
         return self._look(now, requests, carried, family)
 
-    def _deaf(self, now: float) -> str:
+    def _deaf(self, now: float, family: processes.Family | None) -> str:
         """Return why an idle replica that was ready hangs, where it does not answer its health; else nothing."""
         if now - self._asked_at < _ASK:
             return ""
         self._asked_at = now
-        effort = self._effort(now, alone=True)
+        effort = self._effort(now, family, alone=True)
         if completion.healthy(self.port, self._signs["health"], 1.0):
             self._ready, self._heard_at, self._missed = self._pid, now, 0
             return ""
