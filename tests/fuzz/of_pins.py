@@ -10,11 +10,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.fuzz.of_models import SHA1
-from tests.fuzz.parser import A, B, words
+from tests.fuzz.parser import A, B, packed, words
 from tests.planning.facts import release, version
+from toolkit.adapters.ansible.inventory import _in_order
 from toolkit.adapters.engines.wheel import read_archive
 from toolkit.adapters.store.manifest import parse_manifest as parse_stored
+from toolkit.config.costs.meter import parse_readings
 from toolkit.config.costs.reading import parse_costs
+from toolkit.config.golden.draft import draft_text, read_requests
+from toolkit.config.inventory.fleet import load_fleet
 from toolkit.config.notify import load_notify
 from toolkit.config.registry.lock_file import parse_lock
 from toolkit.config.registry.reading import parse_registry
@@ -105,9 +109,80 @@ def notified(data: bytes) -> Any:
     return [str(found.channels), str(found.before), str(found.after)]
 
 
+METER = b"""\
+at,host,kwh,devices
+2026-11-01T00:00:00Z,gpu1,10.5,GPU-1=10.5
+2026-11-01T01:00:00+01:00,gpu2,3,
+1793494800.5,gpu1,11.5,GPU-1=11.5
+"""
+
+
+def metered(data: bytes) -> Any:
+    found = parse_readings(Path("meter.csv"), words(data))
+    return [[str(each) for each in found.metered], [*found.notes]]
+
+
 def costed(data: bytes) -> Any:
     found = parse_costs(Path("costs.yaml"), words(data))
     return [len(found.hosts), len(found.apis), str(found.kwh), str(found.capacities)]
+
+
+PROMPTS = (
+    b"What is the capital of France?\n"
+    b'{"name": "a", "prompt": "hi", "max_tokens": 5, "sampling": {"temperature": 0}}\n'
+    b'{"messages": [{"role": "user", "content": "hi"}], "timeout": 5}\n'
+)
+
+
+def drafted(data: bytes) -> Any:
+    """Prompts to draft become a file, whatever they are."""
+    found = read_requests("prompts.jsonl", words(data))
+    return draft_text("tiny", [(each, "an answer") for each in found])
+
+
+INVENTORY = b"""\
+all:
+  hosts:
+    gpu-1: {ansible_host: 10.0.0.11, ansible_user: ops, ansible_port: 22}
+    gpu-2:
+      ansible_host: 10.0.0.12
+      toolkit_hang_seconds: 30
+  vars:
+    toolkit_root: /srv/toolkit
+    router_bind: 0.0.0.0:8080
+    router_cors_origins: [https://chat.example.org]
+  children:
+    others: {hosts: {gpu-3: {ansible_connection: local, toolkit_address: 10.0.0.13}}}
+"""
+
+
+def inventoried(data: bytes) -> Any:
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "hosts.yaml"
+        path.write_bytes(data)
+        return [[each.name, each.address, dict(each.settings)] for each in load_fleet(path).hosts]
+
+
+VARIABLES = {
+    "gpu-1": {
+        "ansible_host": "10.0.0.11", "ansible_become_password": "x", "ansible_ssh_common_args": "-o A=b",
+        "toolkit_firewall_allow": [{"port": 22, "from": "10.0.0.0/8"}], "router_require_keys": "yes",
+        "toolkit_hang_models": {"tiny": {"hang": 5}}, "toolkit_exporters": ["node"], "colour": "red",
+        "toolkit_metrics_from": ["10.0.0.0/8"], "toolkit_address": "10.0.0.11",
+    },
+    "gpu-2": {"ansible_connection": "local", "toolkit_address": "10.0.0.12"},
+}  # fmt: skip
+
+
+def evaluated(data: bytes) -> Any:
+    """Read the variables of hosts as Ansible gives them, of an inventory that it alone can read."""
+    fleet = load_fleet(Path("gpu-1,gpu-2,"), lambda _: _in_order(parse_mapping(data, 10**6)))
+    return [[each.name, each.address] for each in fleet.hosts]
+
+
+def listed_by_ansible() -> bytes:
+    hosts = {"all": {"children": ["gpus"]}, "gpus": {"hosts": [*VARIABLES]}}
+    return packed({"_meta": {"hostvars": VARIABLES}, **hosts})
 
 
 def stored(data: bytes) -> Any:
@@ -137,6 +212,56 @@ def locked(data: bytes) -> Any:
     return [asdict(each) for each in lock.snapshots.values()]
 
 
+# A model with each of the fields that have values of their own.
+RICH = b"""\
+policy:
+  licences: {allowed: [mit], denied: [cc-by-nc-4.0], approved: {other: [big]}}
+models:
+  big:
+    licence: mit
+    openness: open-weights
+    description: Big
+    aliases: [Acme/Big]
+    kind: chat
+    routing: prefix
+    hold: 120s
+    inside: true
+    source: {repo: acme/big, track: dev}
+    engine: {name: vllm, version: 0.32.0}
+    resources: {accelerators: [cuda], devices: 2, memory: 60GiB}
+    serving:
+      max-model-len: 8192
+      enforce-eager: true
+      gpu-memory-utilization: 0.9
+      speculative-config: '{"method": "ngram", "num_speculative_tokens": 3}'
+    env: {VLLM_LOGGING_LEVEL: INFO}
+    checks: [{kind: chat, prompt: Say hello., contains: hello, max_tokens: 8, timeout: 60s}]
+    lora: {max_active: 2, max_rank: 16}
+    adapters:
+      sql: {source: {repo: acme/sql}, revision: %(revision)s, guard: {bake: 5min}}
+    guard:
+      canary: [{share: 1%%, duration: 5min, requests: 50}, {share: 50%%, duration: 2h}]
+      bake: 10min
+      patience: 30min
+      unsure: go-on
+      tolerance: {slower: 1.25, errors: 2%%, growth: 1.5}
+      answers: {file: golden.yaml, at_least: 95%%, lose_at_most: 1}
+      speed: {pairs: 20, concurrency: 4, max_tokens: 32}
+      shape: {allow: [choices.message.reasoning]}
+      benchmarks: {tasks: [a.yaml], limit: 100, lose_at_most: 2%%, timeout: 1h}
+    objectives:
+      window: 28d
+      availability: 99.5%%
+      first_token: {target: 95%%, under: 2s}
+      between_tokens: {target: 99%%, under: 50ms}
+    versions:
+      a: {revision: %(revision)s, serving: {max-model-len: 4096}}
+      b:
+        revision: %(revision)s
+        candidate: true
+        permission: {trust_remote_code: true, formats: [bin], options: [VLLM_PLUGINS], reason: reviewed}
+        env: {VLLM_PLUGINS: x}
+""" % {b"revision": SHA1.encode()}
 REGISTRY = b"""\
 policy:
   licences: {allowed: [mit], approved: {other: [tiny]}}

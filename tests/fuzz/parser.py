@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,18 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 @contextmanager
-def hostside() -> Iterator[None]:
-    """Let the modules of the program on hosts import each other by bare names."""
-    sys.path.insert(0, str(REPOSITORY / "toolkit" / "hostside"))
+def importable(directory: Path) -> Iterator[None]:
+    """Let modules be imported from the directory."""
+    sys.path.insert(0, str(directory))
     try:
         yield
     finally:
         sys.path.pop(0)
+
+
+def hostside() -> AbstractContextManager[None]:
+    """Let the modules of the program on hosts import each other by bare names."""
+    return importable(REPOSITORY / "toolkit" / "hostside")
 
 
 A, B = "a" * 64, "b" * 64

@@ -98,7 +98,7 @@ def _request(line: str) -> Document | None:
             "out": tokens.get("out"),
             **{name: found["ms"][name] for name in _TIMES},
         }
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
         return None
 
 

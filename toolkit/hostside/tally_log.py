@@ -170,7 +170,7 @@ def _request(line: str) -> tuple[int, str, str, int, str] | None:
         sound = isinstance(release, int) and release > 0 and _WORD.match(version)
         how = f"{int(status)}:{reason}" if _REASON.match(reason) else str(int(status))
         return _hour(found["at"]), model, version if sound else "", release if sound else 0, how
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
         return None
 
 
