@@ -19,7 +19,7 @@ from toolkit.adapters.hosts.facts import facts_from_json, owner_from_json
 from toolkit.adapters.hosts.host import RealHost
 from toolkit.adapters.hosts.ways import Here
 from toolkit.domain.clients.keys import KeyRing
-from toolkit.domain.clients.use import Place
+from toolkit.domain.clients.use import LedgerPlace
 from toolkit.domain.deployment.release import OpenDeployment
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.replicas.answers import PairsWanted
@@ -169,7 +169,7 @@ ASKING: dict[str, Callable[[RealHost], Any]] = {
     "answered": lambda host: host.answered("r"),
     "read_requests": lambda host: host.read_requests("m", 1),
     "find_use": lambda host: host.find_use((), 0),
-    "use": lambda host: host.use(Place("")),
+    "use": lambda host: host.use(LedgerPlace("")),
     "sums_of_use": lambda host: host.sums_of_use(),
 }
 # Those whose answers say nothing, or come line by line.
