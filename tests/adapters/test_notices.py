@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from toolkit.adapters.notices.delivery import NotDelivered, deliver
+from toolkit.adapters.notices.delivery import NotDelivered, PartlyDelivered, deliver
 from toolkit.domain.trail.channel import Channel, Mail, Secret, Service, Webhook
 from toolkit.domain.trail.notice import Notice
 
@@ -155,6 +155,8 @@ class _Smtp(socketserver.StreamRequestHandler):
             elif line.upper().startswith(b"QUIT"):
                 self.wfile.write(b"221 bye\r\n")
                 return
+            elif b"NOBODY" in line.upper():
+                self.wfile.write(b"550 no such user\r\n")
             else:
                 self.wfile.write(b"250 fine\r\n")
 
@@ -173,6 +175,20 @@ def test_a_mail_arrives_and_is_the_same_mail_when_it_is_sent_again() -> None:
     assert "Subject: toolkit upgrade tiny@v2 #2: FAILED; the former release serves" in text
     assert f"Message-ID: <{NOTICE.id}@toolkit.invalid>" in text
     assert "gpu1: gate answers: failed" in text
+
+
+def test_a_mail_that_some_of_its_receivers_get_is_told_of_by_the_others() -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Smtp) as server:
+        server.mail = b""  # type: ignore[attr-defined]
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        way = Mail(("a@b", "nobody@b"), "c@d", "127.0.0.1", server.server_address[1], "none")
+        with pytest.raises(PartlyDelivered) as raised:
+            deliver(Channel("mail", way), NOTICE, 0.0, {})
+        server.shutdown()
+        assert b"Subject: " in server.mail  # type: ignore[attr-defined]
+    assert raised.value.words == "its server took no mail for nobody@b (550 no such user)"
+    assert not raised.value.again
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from toolkit.adapters.notices.delivery import NotDelivered
+from toolkit.adapters.notices.delivery import NotDelivered, PartlyDelivered
 from toolkit.adapters.notices.outbox import Outbox
 from toolkit.domain.trail.channel import Channel
 from toolkit.domain.trail.notice import Notice
@@ -93,6 +93,16 @@ def test_a_failure_that_may_pass_is_tried_again_and_another_is_not(post: Post) -
         "warning: ops was not told: it answered 500; it is kept, and the next command tries again"
         in post.said
     )
+
+
+def test_a_mail_that_some_get_is_not_sent_again_and_the_others_are_named(post: Post) -> None:
+    post.faults = {"ops": [PartlyDelivered("its server took no mail for nobody@b")]}
+    assert post.tell("a", outcome="done") == [("ops", "delivered")]
+    assert post.said == ["warning: ops was told in part: its server took no mail for nobody@b"]
+    assert (post.tries, list(Outbox(post.place).waiting())) == (["ops"], [])
+    # `toolkit notify test` is asked whether everybody is told.
+    (tried, _) = post.desk().try_all(Notice("b", post.time, "upgrade", "done"))
+    assert (tried["outcome"], tried["why"]) == ("failed", "its server took no mail for nobody@b")
 
 
 def test_an_hour_of_failures_costs_each_command_four_tries_and_loses_nothing(post: Post) -> None:

@@ -28,10 +28,17 @@ class NotDelivered(Exception):
         self.words, self.again = words, again
 
 
+class PartlyDelivered(NotDelivered):
+    """Some who are to be told have the notice, and a second try would tell them twice; `words` name the others."""
+
+
 def deliver(
     channel: Channel, notice: Notice, now: float, environment: Mapping[str, str] = os.environ
 ) -> None:
-    """Deliver the notice once; `now` is in seconds since the epoch. Raises NotDelivered, without any secret."""
+    """Deliver the notice once; `now` is in seconds since the epoch. Raises NotDelivered, without any secret.
+
+    It raises PartlyDelivered where a mail server took the mail for some of its receivers alone.
+    """
     way = channel.way
     if isinstance(way, Webhook):
         _post(way, notice, now, environment)
@@ -108,7 +115,7 @@ def _mail(way: Mail, notice: Notice, environment: Mapping[str, str]) -> None:
                 server.starttls(context=context)
             if way.user:
                 server.login(way.user, password)
-            server.send_message(message)
+            refused = server.send_message(message)
     except (smtplib.SMTPException, OSError) as error:
         said = str(error)
         words = without_secrets(said.replace(password, "***") if password else said, 200)
@@ -116,6 +123,11 @@ def _mail(way: Mail, notice: Notice, environment: Mapping[str, str]) -> None:
         of_mail = smtplib.SMTPDataError | smtplib.SMTPSenderRefused
         lasting = isinstance(error, of_mail) and error.smtp_code >= 500
         raise NotDelivered(f"{type(error).__name__}: {words}", again=not lasting) from None
+    if refused:
+        said = "; ".join(
+            f"{who} ({code} {why.decode(errors='replace')})" for who, (code, why) in refused.items()
+        )
+        raise PartlyDelivered(without_secrets(f"its server took no mail for {said}"))
 
 
 def _apprise(way: Service, notice: Notice, environment: Mapping[str, str]) -> None:

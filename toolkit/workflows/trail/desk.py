@@ -37,12 +37,13 @@ Record = dict[str, Any]
 class _Failure(NamedTuple):
     """Why a notice was not delivered, empty where it was; `passes` where a later try of the same may succeed.
 
-    A notice that was not `tried` waits for one before it.
+    A notice that was not `tried` waits for one before it. One that some have, `partly`, counts as delivered.
     """
 
     why: str = ""
     passes: bool = False
     tried: bool = True
+    partly: bool = False
 
 
 class NoticeDesk:
@@ -172,12 +173,12 @@ class NoticeDesk:
         for channel in wanted:
             waiting.setdefault(channel.name, []).append(box.put(channel.name, notice))
         results = self._at_once(channels, waiting)
-        took = {each.channel for each, failure in results if not failure.why}
+        took = {each.channel for each, failure in results if not failure.why or failure.partly}
         for each, failure in results:
             why = failure.why
-            if not why:
+            if not why or failure.partly:
                 box.remove(each)
-                records.append(_record(each.channel, each.notice, "delivered", ""))
+                records.append(self._delivered(each, why))
                 continue
             # The channel took another notice: the fault is not the channel's.
             refused = failure.tried and each.channel in took
@@ -190,6 +191,11 @@ class NoticeDesk:
                 self._say(f"warning: {each.channel} was not told: {why}; {kept}")
             records.append(_record(each.channel, each.notice, "kept" if each.path else "lost", why))
         return records
+
+    def _delivered(self, each: Waiting, why: str) -> Record:
+        if why:
+            self._say(f"warning: {each.channel} was told in part: {why}")
+        return _record(each.channel, each.notice, "delivered", why)
 
     def _give_up(self, box: Outbox, refused: Waiting, why: str) -> None:
         box.remove(refused)
@@ -249,12 +255,14 @@ class NoticeDesk:
             done.put((each, failure))
 
     def _try(self, channel: Channel, notice: Notice, pauses: Sequence[float]) -> _Failure:
-        from toolkit.adapters.notices.delivery import NotDelivered, deliver
+        from toolkit.adapters.notices.delivery import NotDelivered, PartlyDelivered, deliver
 
         give, words = self._given or deliver, ""
         for pause in (*pauses, None):
             try:
                 give(channel, notice, self._clock())
+            except PartlyDelivered as error:
+                return _Failure(error.words, partly=True)
             except NotDelivered as error:
                 words = error.words
                 if not error.again:
