@@ -212,6 +212,32 @@ def test_a_crontab_gets_its_lines_and_gives_them_back(machine: Machine) -> None:
     assert not remove_timer(cron).changed
 
 
+CRON = """\
+#!/bin/sh
+case "$1" in
+  -l) [ -e {0} ] && cat {0} && exit; echo "crontab: can't open 'root': No such file or directory" >&2; exit 1 ;;
+  -) cat > {0}.new && mv {0}.new {0} ;;
+esac
+"""
+
+
+def test_a_crontab_of_another_encoding_keeps_its_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "kept"
+    (tmp_path / "crontab").write_text(CRON.format(kept))
+    (tmp_path / "crontab").chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    # BusyBox has other words for a crontab that is not there.
+    assert install_timer(schedule(), COMMAND, Crontab()).changed
+    before = b"# gr\xf6\xdfe\n0 3 * * * backup\n"
+    kept.write_bytes(before)
+    assert install_timer(schedule(), COMMAND, Crontab()).changed
+    assert kept.read_bytes().startswith(before + b"# begin toolkit-schedule\n")
+    assert remove_timer(Crontab()).changed
+    assert kept.read_bytes() == before
+
+
 def test_a_crontab_that_cannot_be_read_is_not_written_over(machine: Machine) -> None:
     machine.failing = ("crontab", "-l")
     with pytest.raises(ToolkitError, match="the crontab cannot be read"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -18,12 +19,18 @@ from toolkit.errors import InputError, ToolkitError
 Run = Callable[[list[str], str], tuple[int, str, str]]
 
 
+# What `crontab -l` says where there is none: that of most systems, and BusyBox.
+_NO_CRONTAB = re.compile(r"no crontab|can't open '.*No such file")
+
+
 def run(words: list[str], stdin: str = "") -> tuple[int, str, str]:
     """Run a command; return its exit code and what it printed. A command that is missing ends with 127."""
     try:
+        # A crontab may have comments in any encoding, and keeps them.
         done = subprocess.run(
-            words, input=stdin, capture_output=True, text=True, timeout=60, check=False
-        )
+            words, input=stdin, capture_output=True, encoding="utf-8", errors="surrogateescape", timeout=60,
+            check=False,
+        )  # fmt: skip
     except FileNotFoundError:
         return 127, "", f"{words[0]} is not installed"
     except subprocess.TimeoutExpired:
@@ -46,7 +53,7 @@ class SystemdUnits:
     def read(self, name: str) -> str:
         """Return the text of a unit; empty where there is none."""
         try:
-            return (self.directory / name).read_text()
+            return (self.directory / name).read_text("utf-8", "surrogateescape")
         except OSError:
             return ""
 
@@ -154,7 +161,7 @@ class Crontab:
     def read(self) -> str:
         """Return its text; empty where there is none. Raises InputError where this machine has no cron."""
         code, out, err = self.run(["crontab", "-l"], "")
-        if code not in (0, 127) and "no crontab" not in err:
+        if code not in (0, 127) and not _NO_CRONTAB.search(err):
             # Its lines would be lost with the next write.
             raise ToolkitError(f"the crontab cannot be read: {_last(err)}", hint="crontab -l")
         if code == 127:
