@@ -97,3 +97,31 @@ def test_the_processes_of_the_host_are_read_once_for_each_slot(
     assert [each["memory"] > 0 for each in slots] == [True, True]
     # A host may have thousands of them.
     assert len(read) == len(slots)
+
+
+@pytest.mark.parametrize(("ready", "times"), [(True, 1), (False, 2)])
+def test_the_memory_of_a_replica_that_is_ready_is_not_read_again_at_once(
+    observe: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ready: bool, times: int
+) -> None:
+    read: list[int] = []
+    monkeypatch.setattr(observe.completion, "healthy", lambda *_: ready)
+    monkeypatch.setattr(observe.processes, "resident", lambda *_: read.append(1) or 5 * MIB)
+    place = root(tmp_path, [])
+    # A change looks twice before it acts, and the kernel walks through all pages of a replica each time.
+    found = [observe.observe(place)["slots"][0]["memory"] for _ in range(2)]
+    assert (found, len(read)) == ([5 * MIB] * 2, times)
+
+
+def test_the_memory_of_a_replica_is_read_again_after_some_seconds_and_of_another_process(
+    observe: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes, identity = iter((5, 6, 7)), iter(("boot 1 1", "boot 1 1", "boot 2 2"))
+    monkeypatch.setattr(observe.completion, "healthy", lambda *_: True)
+    monkeypatch.setattr(observe.processes, "resident", lambda *_: next(sizes))
+    monkeypatch.setattr(observe.processes, "started", lambda *_: next(identity))
+    place = root(tmp_path, [])
+    assert observe.observe(place)["slots"][0]["memory"] == 5
+    monkeypatch.setattr(observe, "_FRESH_SECONDS", 0.0)
+    assert observe.observe(place)["slots"][0]["memory"] == 6
+    monkeypatch.setattr(observe, "_FRESH_SECONDS", 60.0)
+    assert observe.observe(place)["slots"][0]["memory"] == 7

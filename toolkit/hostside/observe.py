@@ -35,6 +35,12 @@ import watch
 from directory import read_text
 from wire import Document
 
+# A replica that is ready keeps its memory for so long. A change looks twice before it acts, and to tell the memory the
+# kernel walks through all pages: 15 to 20 ms for each GB.
+_FRESH_SECONDS = 10.0
+# Identity of a process -> the time of the look and the bytes.
+_memory_of: dict[str, tuple[float, int]] = {}
+
 _OF_ROUTER = ("running", "silent", "bind", "version", "workers", "drift")
 
 
@@ -129,7 +135,7 @@ def _slot(
         "healthy": healthy,
         "weight": server.get("weight", 0),
         "sessions": server.get("sessions", 0),
-        "memory": processes.resident(pid, family),
+        "memory": _memory(pid, family, ready=healthy),
         "device_memory": sum(taken) if taken else None,
         "drift": [
             *drift.drift(root, manifest, pid, family),
@@ -141,6 +147,18 @@ def _slot(
         "can_rest": warmth.can_rest(root, f"{model}-{slot}"),
         "dozes": dozing,
     }
+
+
+def _memory(pid: int, family: processes.Family, *, ready: bool) -> int:
+    """Return the bytes that a replica's processes use, of a look some seconds ago where it has been ready since."""
+    process, now = processes.started(pid), time.monotonic()
+    at, known = _memory_of.get(process, (0.0, 0))
+    if ready and at and now - at < _FRESH_SECONDS:
+        return known
+    found = processes.resident(pid, family)
+    if ready and process:
+        _memory_of[process] = now, found
+    return found
 
 
 def _adapter_drift(root: str, manifest: Document) -> list[str]:
