@@ -1,6 +1,6 @@
 """Print the table of flags, variables and parsers of the vLLM that runs this script, as a module of Python.
 
-The table states what this version has otherwise than the newest one before it that has a table.
+The table states in which words this version differs from the newest one before it that has a table.
 
 Run it with the Python of an installed engine, and keep the output beside the other tables:
 
@@ -85,7 +85,7 @@ def _words() -> Words:
 
 
 def module_text(version: str, now: Words, before: Words) -> str:
-    """Return the table of a version with the words `now`: what it has otherwise than the version with `before`."""
+    """Return the table of a version with the words `now`: its differences from the version with `before`."""
     is_whole = before is NO_WORDS
     variables: dict[str, list[str]] = {}
     for name, kind in now.variables.items():
@@ -99,7 +99,7 @@ def module_text(version: str, now: Words, before: Words) -> str:
     head = HEAD.format(
         subject=f"Flags, variables and parsers of vLLM {version}"
         if is_whole
-        else f"What vLLM {version} has otherwise than the version before it",
+        else f"The differences of vLLM {version} from the version before it",
         flags=_by_kind(flags),
         variables=_by_kind(variables),
         tool_parsers=_wrapped(now.tool_parsers - before.tool_parsers),

@@ -36,7 +36,7 @@ class PrometheusPort(Protocol):
 
     @property
     def address(self) -> str:
-        """Where it is, without secrets."""
+        """Its address, without secrets."""
 
     def by_hour(self, wanted: Selection, first: int, last: int) -> tuple[Series, ...]:
         """Return each series with its last value within each of the hours `first` to `last`, since the epoch.

@@ -1,4 +1,4 @@
-"""Where a replica's state shows: paths, metrics and log lines of its engine, as its slot's manifest says.
+"""The signs of a replica's state: paths, metrics and log lines of its engine, as its slot's manifest says.
 
 This is the hostside half of `toolkit.planning.engines`. Manifests of a former toolkit have no signs; their slots run
 vLLM, whose signs stand here for them.

@@ -1,4 +1,4 @@
-"""How the replicas of a version behave: the hosts in memory play it, and so does the engine of the tests."""
+"""The behaviour of a version's replicas: the hosts in memory play it, and so does the engine of the tests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Behaviour(StrEnum):
-    """How the replicas of a version behave."""
+    """The behaviour of a version's replicas."""
 
     GOOD = "good"
     DIES_AT_START = "dies at start"

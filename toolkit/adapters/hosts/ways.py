@@ -50,7 +50,7 @@ class Here:
 
     @property
     def first(self) -> bytes:
-        """What each command gets on its standard input before all else."""
+        """The bytes that each command gets first on its standard input."""
         return sudo_input(self.host)
 
     def command(self, argv: Sequence[str]) -> list[str]:
@@ -94,7 +94,7 @@ class OverSsh:
 
     @property
     def first(self) -> bytes:
-        """What each command gets on its standard input before all else."""
+        """The bytes that each command gets first on its standard input."""
         return sudo_input(self.host)
 
     def command(self, argv: Sequence[str]) -> list[str]:

@@ -1,1 +1,1 @@
-"""What a person types after a command: options, numbers, times, addresses."""
+"""The words that a person types after a command: options, numbers, times, addresses."""

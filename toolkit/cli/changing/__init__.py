@@ -1,1 +1,1 @@
-"""What commands share that change a release or its hosts."""
+"""The shared parts of commands that change a release or its hosts."""

@@ -1,1 +1,1 @@
-"""What a command opens: fleet, hosts, history, store, schedule, and the trail of what it changes."""
+"""The things that a command opens: fleet, hosts, history, store, schedule, and the trail of its changes."""

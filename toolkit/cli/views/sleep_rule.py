@@ -1,4 +1,4 @@
-"""When a model falls asleep without a command, as people and programs read it."""
+"""The rule by which a model falls asleep without a command, as people and programs read it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What serving costs, as people write it: prices, capacities, currencies, readings of meters."""
+"""The files about costs, as people write them: prices, capacities, currencies, readings of meters."""

@@ -126,7 +126,7 @@ class ToolCallSpec(Spec):
 
 
 class ExpectSpec(Spec):
-    """What an answer must be; all that is set must hold."""
+    """The conditions of an answer; all that are set must hold."""
 
     exact: Text | None = None
     contains: Texts | None = None

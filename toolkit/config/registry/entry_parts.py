@@ -192,7 +192,7 @@ class PermissionSpec(Spec):
 
 
 class LoraSpec(Spec):
-    """What a replica reserves for LoRA adapters. A change of it starts the replica anew; one of adapters does not."""
+    """The room reserved for LoRA adapters. A change of it starts the replica anew; one of adapters does not."""
 
     max_active: Annotated[int, Field(ge=1, le=64)] = Field(
         4,

@@ -114,7 +114,7 @@ class StepSpec(Spec):
 
 
 class ToleranceSpec(Spec):
-    """What the new version may show before its traffic goes back."""
+    """The limits of the new version; beyond them its traffic goes back."""
 
     slower: Ratio = Field(
         default=_TOLERANCE.slower,
@@ -212,7 +212,7 @@ class BenchmarksSpec(Spec):
 
 
 class GuardSpec(Spec):
-    """What a new version must prove before and while it takes traffic; `off` leaves the checks alone."""
+    """The proofs that a new version gives before and while it takes traffic; `off` leaves the checks alone."""
 
     canary: Annotated[list[StepSpec], Field(max_length=32)] = Field(
         default_factory=list,
@@ -303,7 +303,7 @@ GuardField = Annotated[GuardSpec, BeforeValidator(_off), _OrOff()]
 
 
 class AdapterGuardSpec(Spec):
-    """What an adapter must prove before its name gets traffic; `off` leaves its checks alone."""
+    """The proofs that an adapter gives before its name gets traffic; `off` leaves its checks alone."""
 
     @model_validator(mode="before")
     @classmethod

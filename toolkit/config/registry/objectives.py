@@ -82,14 +82,14 @@ GapLimit = Annotated[Any, _limit(GAP, "50ms"), _TIME_SCHEMA]
 
 
 class FirstTokenSpec(Spec):
-    """How soon answers begin."""
+    """The time until answers begin."""
 
     target: Target = Field(description="The share of streams that begin so soon.", examples=["95%"])
     under: FirstLimit = Field(description="The time until the first token.", examples=["2s"])
 
 
 class BetweenTokensSpec(Spec):
-    """How fast answers go on."""
+    """The speed at which answers go on."""
 
     target: Target = Field(description="The share of streams that go on so fast.", examples=["99%"])
     under: GapLimit = Field(
@@ -98,7 +98,7 @@ class BetweenTokensSpec(Spec):
 
 
 class ObjectivesSpec(Spec):
-    """What the model promises its clients. A change of it starts nothing anew."""
+    """The promises of the model to its clients. A change of it starts nothing anew."""
 
     window: Window = Field(
         DEFAULT_DAYS,

@@ -1,4 +1,4 @@
-"""Where a registry file says something of a model: in its own entry, and in those of its versions."""
+"""The places in which a registry file says something of a model: in its own entry, and in those of its versions."""
 
 from __future__ import annotations
 

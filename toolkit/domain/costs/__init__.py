@@ -1,1 +1,1 @@
-"""What serving costs: prices, capacities, energy."""
+"""The costs of serving: prices, capacities, energy."""

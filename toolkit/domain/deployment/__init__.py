@@ -1,1 +1,1 @@
-"""What is made live and how: releases, plans, differences, schedules."""
+"""Deployments: releases, plans, differences, schedules."""

@@ -65,7 +65,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class WarmHours:
-    """When a model is to be up: in the openings of `window`. Else it sleeps, with the policy `when_asleep`.
+    """The hours in which a model is to be up: the openings of `window`. Else it sleeps, with the policy `when_asleep`.
 
     Outside of its hours it falls asleep again once it has had no request for `idle_after` seconds; 0 for never. Without
     a window this alone counts. The models `in_turn_with` share its device, so that one of them is awake at a time.
@@ -80,7 +80,7 @@ class WarmHours:
 
 @dataclass(frozen=True, slots=True)
 class SleepRule:
-    """When a model falls asleep without a command, as far as that is known.
+    """The rule by which a model falls asleep without a command, as far as it is known.
 
     `hours` are those of the schedule; None where it has no rule for the model. Before one of its `alternates` wakes,
     the model makes place, and the other way round.

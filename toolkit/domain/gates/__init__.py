@@ -1,1 +1,1 @@
-"""What a new version must prove, and what was found: guards, golden prompts."""
+"""The proofs of a new version, and their findings: guards, golden prompts."""

@@ -21,7 +21,7 @@ class Listener:
 
     @property
     def place(self) -> str:
-        """Where it listens, as people read it."""
+        """Its address, as people read it."""
         address = f"[{self.address}]" if ":" in self.address else self.address
         return f"{address}:{self.port}{'' if self.protocol == 'tcp' else '/' + self.protocol}"
 

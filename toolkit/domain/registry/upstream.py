@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """When this ops machine first saw a revision, in seconds since the epoch, and whether it was gated then."""
+    """The time of the first sight of a revision, in seconds since the epoch, and whether it was gated then."""
 
     at: float
     gated: bool

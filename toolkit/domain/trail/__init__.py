@@ -1,1 +1,1 @@
-"""What is recorded and told of a command: the audit log, notices, channels, and what neither may say."""
+"""The records and messages about a command: the audit log, notices, channels, and the secrets that neither has."""

@@ -1,4 +1,4 @@
-"""When replicas held hosts, from the deployments that a history has with their steps."""
+"""The times in which replicas held hosts, from the deployments that a history has with their steps."""
 
 from __future__ import annotations
 

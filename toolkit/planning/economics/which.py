@@ -18,7 +18,7 @@ INSIDE, API = "inside", "api"
 
 @dataclass(frozen=True, slots=True)
 class PromptResults:
-    """How golden prompts went at one place: passed, failed, and those that nobody could judge; seconds of answers."""
+    """The outcome of golden prompts at a place: passed, failed, those that nobody could judge; seconds of answers."""
 
     passed: int = 0
     failed: int = 0

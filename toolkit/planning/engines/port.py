@@ -46,7 +46,7 @@ class EngineOptions:
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """Where programs on a host see how a replica does; it travels in the slot's manifest.
+    """The signs by which programs on a host see how a replica does; they travel in the slot's manifest.
 
     `health` and `metrics` are paths. `load` are the gauges whose sum is the requests in work, `cache` the metric that
     describes the cache. `memory` are words of the log lines that say what memory was taken. `server` is a word of the
@@ -83,7 +83,7 @@ class Signs:
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """Where one process of a replica runs.
+    """The seat of one process of a replica.
 
     `root` is the toolkit's directory on the host, `port` the process's on the loopback, `home` the directory that
     the process may write to and that outlives it. In `compiling` it finds what was compiled before, and compiles.

@@ -1,6 +1,6 @@
 """The flags and variables that each version of vLLM has, read from the tables beside this module.
 
-The oldest table is whole. Each later one states what that version has otherwise than the version before it.
+The oldest table is whole. Each later one states in which words that version differs from the version before it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What vLLM 0.32 has otherwise than the version before it: written by scripts/engine_table.py from the engine itself.
+"""The differences of vLLM 0.32 from the version before it: written by scripts/engine_table.py from the engine itself.
 
 Flags stand by their kind and what bounds it, with their short spellings in brackets. Variables stand by their kind.
 """

@@ -1,4 +1,4 @@
-"""How many requests of a model failed, were late, and count, over a window: in Prometheus's words.
+"""The numbers of a model's requests that failed, were late, and count, over a window: in Prometheus's words.
 
 The figures are the hosts' own counts (`toolkit/hostside/tally_figures.py`), and what is good or bad is what
 `toolkit/planning/objectives/counting.py` says of the same counts.

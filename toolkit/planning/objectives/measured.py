@@ -10,7 +10,7 @@ from toolkit.planning.objectives.coverage import Coverage
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where figures are from: the address of a Prometheus, else the hosts' ledgers.
+    """The source of figures: the address of a Prometheus, else the hosts' ledgers.
 
     `why_not` says why a Prometheus that is set has told nothing.
     """
@@ -36,5 +36,5 @@ class Measured:
 
     @property
     def since(self) -> float:
-        """When the window begins, in seconds since the epoch."""
+        """The begin of the window, in seconds since the epoch."""
         return self.until - self.days * 86_400

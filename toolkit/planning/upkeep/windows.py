@@ -1,4 +1,4 @@
-"""When the windows of a schedule are open: a pure function of the schedule, the time zone and a moment.
+"""The times at which the windows of a schedule are open: a pure function of the schedule, the time zone and a moment.
 
 Where the clocks go forward, a window that would open within the hour that does not exist opens at its end. Where they
 go back, a window opens at the first of the two equal times, once. Its length is elapsed time, so it is as long as on

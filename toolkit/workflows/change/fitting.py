@@ -27,7 +27,7 @@ from toolkit.workflows.fleet.fit_plan import FleetFit, files_of, plan_fit, read_
 
 @dataclass(frozen=True, slots=True)
 class FitSources:
-    """Where the ops machine finds the files and the engine of a version: locks, its store, the Hub."""
+    """The sources of a version's files and engine on the ops machine: locks, its store, the Hub."""
 
     lock: Lock
     engines: tuple[EngineLock, ...]

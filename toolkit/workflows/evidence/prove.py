@@ -43,7 +43,7 @@ class ProofRequest:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Where evidence comes from besides hosts, and who vouches for it.
+    """The sources of evidence besides hosts, and who vouches for it.
 
     `decide` judges a release's licence; `record` adds the line to the audit log that names a content. `toolkit` is this
     toolkit's version; `clock` returns seconds since the epoch.

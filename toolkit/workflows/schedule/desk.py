@@ -61,7 +61,7 @@ class Desk(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a run works: the desk, the record of former runs, and the clock of this `machine`.
+    """The site of a run: the desk, the record of former runs, and the clock of this `machine`.
 
     `now` returns seconds since the epoch; `sleep` waits for seconds, and an interruption ends it. `say` reports.
     """

@@ -35,7 +35,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """Where the timer is, and whether anything changed."""
+    """The place of the timer, and whether anything changed."""
 
     place: str
     files: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What a request used, and how it ended: from figures and the last pieces of its answer, without any effect."""
+"""The use of a request and its end: from figures and the last pieces of its answer, without any effect."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ STATING = frozenset(("/v1/responses", "/v1/audio/transcriptions", "/v1/audio/tra
 
 
 class Part(NamedTuple):
-    """What the engine computed for one of a request's sequences.
+    """The figures that the engine computed for one of a request's sequences.
 
     `prompt` are the tokens of its prompt, 0 until they are computed, `cached` those of them that came from the cache,
     `generated` the tokens of its answer. Sequences with the same `origin` are choices (`n`) of one prompt. `name` is
