@@ -14,7 +14,7 @@ import click
 
 from toolkit import __version__
 from toolkit.cli.terminal import streams
-from toolkit.cli.terminal.output import print_json, say
+from toolkit.cli.terminal.output import print_json, say, without_orders
 from toolkit.cli.views.dry_run import DryRun
 from toolkit.domain.excerpt import readable
 from toolkit.errors import InputError, InterruptionError, ToolkitError
@@ -332,9 +332,9 @@ def _print_error(error: ToolkitError, *, as_json: bool) -> None:
         hosts = {name: each.as_json() for name, each in error.hosts.items()}
         print_json({**error.document, "error": {**error.as_json(), "hosts": hosts}})
         return
-    click.echo(f"error: {error.message}", err=True)
+    click.echo(without_orders(f"error: {error.message}", sys.stderr), err=True)
     if error.hint:
-        click.echo(f"hint: {error.hint}", err=True)
+        click.echo(without_orders(f"hint: {error.hint}", sys.stderr), err=True)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import click
 from toolkit.cli.arguments.numbers import Decimal, Whole
 from toolkit.cli.arguments.options import site_options
 from toolkit.cli.opening.context import home_directory, open_fleet, open_ports
-from toolkit.cli.terminal.output import note, print_json
+from toolkit.cli.terminal.output import note, print_json, without_orders
 from toolkit.cli.terminal.standard_input import read_input
 from toolkit.cli.terminal.streams import output_is_lost
 from toolkit.domain.bounds import ANSWER
@@ -117,7 +117,7 @@ def reachable(hosts: tuple[Host, ...], model: str) -> Host:
 
 
 def _say(text: str) -> bool:
-    sys.stdout.write(text)
+    sys.stdout.write(without_orders(text, sys.stdout))
     sys.stdout.flush()
     return not output_is_lost()
 

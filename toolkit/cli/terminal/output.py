@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
 from toolkit.cli.terminal.table import folded_line, has_colours, table_lines, terminal_width
 from toolkit.errors import InputError, ToolkitError
+
+# A colour, which stays, or a character by which a text orders a terminal about.
+_CONTROL = re.compile(r"(\x1b\[[0-9;]*m)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def require_one_form(*, csv: bool, json: bool) -> None:
@@ -21,12 +25,13 @@ def require_one_form(*, csv: bool, json: bool) -> None:
 
 def say(text: str = "") -> None:
     """Print lines of the result to standard output, folded between words where the terminal is narrower."""
-    say_whole(folded_text(text, terminal_width()))
+    say_whole(folded_text(without_orders(text, sys.stdout), terminal_width()))
 
 
 def say_whole(text: str) -> None:
     """Print text that others read or copy, as it is; without colours where they are not wanted."""
-    click.echo(text if has_colours() else click.unstyle(text))
+    shown = without_orders(text, sys.stdout)
+    click.echo(shown if has_colours() else click.unstyle(shown))
 
 
 def say_file(text: str) -> None:
@@ -38,7 +43,19 @@ def say_file(text: str) -> None:
 
 def note(text: str) -> None:
     """Print a remark or progress to standard error, which leaves results clean for pipes; folded as by `say`."""
-    click.echo(folded_text(text, terminal_width(errors=True)), err=True)
+    shown = without_orders(text, sys.stderr)
+    click.echo(folded_text(shown, terminal_width(errors=True)), err=True)
+
+
+def without_orders(text: str, stream: TextIO) -> str:
+    """Return the text for `stream`: on a terminal all control characters but line ends, tabs and colours are escapes.
+
+    Models, engines and hosts say what they like. Their text must not set a title, fill the clipboard or write over
+    lines.
+    """
+    if not stream.isatty():
+        return text
+    return _CONTROL.sub(lambda found: found[1] or ascii(found[0])[1:-1], text)
 
 
 def folded_text(text: str, width: int) -> str:
