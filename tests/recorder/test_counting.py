@@ -82,7 +82,12 @@ def test_usage_is_read_by_either_name(usage: dict[str, Any], count: Count) -> No
 
 @pytest.mark.parametrize(
     ("usage", "seconds"),
-    [({"type": "duration", "seconds": 3}, 3.0), ({"seconds": 3}, None), (USAGE, None)],
+    [
+        ({"type": "duration", "seconds": 3}, 3.0),
+        ({"seconds": 3}, None),
+        (USAGE, None),
+        *(({"type": "duration", "seconds": odd}, None) for odd in (1e999, -1, 10**400, "3")),
+    ],
 )
 def test_audio_is_in_seconds(usage: dict[str, Any], seconds: float | None) -> None:
     assert counting.audio_of(usage) == seconds

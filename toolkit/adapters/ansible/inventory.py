@@ -164,9 +164,12 @@ def _members(listed: Mapping[str, Any]) -> Iterator[str]:
         parts = listed.get(group, {})
         if not isinstance(parts, dict):
             raise ValueError(f"the group {group} is no mapping")
-        yield from (name for name in parts.get("hosts", []) if isinstance(name, str))
-        for child in parts.get("children", []):
-            if child not in seen:
+        hosts, children = parts.get("hosts", []), parts.get("children", [])
+        if not isinstance(hosts, list) or not isinstance(children, list):
+            raise ValueError(f"the members of {group} are no list")
+        yield from (name for name in hosts if isinstance(name, str))
+        for child in children:
+            if isinstance(child, str) and child not in seen:
                 seen.add(child)
                 groups.append(child)
 

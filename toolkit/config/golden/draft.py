@@ -9,7 +9,7 @@ from typing import Any
 from toolkit.config.yaml_dump import dump_yaml
 from toolkit.config.yaml_text import MAX_LINE
 from toolkit.domain.bounds import GOLDEN, GOLDEN_PROMPTS
-from toolkit.domain.excerpt import brief
+from toolkit.domain.excerpt import brief, excerpt
 from toolkit.domain.outside import parse_mapping
 from toolkit.errors import InputError
 
@@ -46,7 +46,11 @@ def read_requests(name: str, text: str) -> list[dict[str, Any]]:
             ) from None
         unknown = sorted(data.keys() - {*_FIELDS})
         if unknown or not ({"prompt", "messages"} & data.keys()):
-            words = f"unknown field {unknown[0]!r}" if unknown else "no `prompt` and no `messages`"
+            words = (
+                f"unknown field {excerpt(unknown[0])!r}"
+                if unknown
+                else "no `prompt` and no `messages`"
+            )
             raise InputError(f"{name}:{number}: {words}", hint=f"known here: {', '.join(_FIELDS)}")
         found.append(data)
     if not found or len(found) > GOLDEN_PROMPTS:

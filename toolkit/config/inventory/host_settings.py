@@ -121,11 +121,14 @@ def _is_port(value: Any) -> bool:
 
 
 def _is_network(value: Any) -> bool:
+    # A number is an address to Python.
+    if not isinstance(value, str):
+        return False
     try:
         ipaddress.ip_network(value)
-    except (ValueError, TypeError):
+    except ValueError:
         return False
-    return isinstance(value, str)
+    return True
 
 
 # Variable -> a test of its value, and the words for a value that passes.

@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 LAST_PIECES = 3
 LARGEST = 256 * 1024
 
+# Seconds of audio of one request; no number of more is meant.
+MOST_AUDIO = 10**9
+
 # The fields of a usage that name the kinds of an answer's tokens.
 OF_ANSWER = ("completion_tokens_details", "output_tokens_details")
 
@@ -146,7 +149,8 @@ def reasoning_of(usage: Mapping[str, Any]) -> int | None:
 def audio_of(usage: Mapping[str, Any]) -> float | None:
     """Return the seconds of audio that a usage states; None where it is about something else."""
     seconds = usage.get("seconds") if usage.get("type") == "duration" else None
-    return float(seconds) if isinstance(seconds, (int, float)) else None
+    sound = isinstance(seconds, (int, float)) and 0 <= seconds <= MOST_AUDIO
+    return float(seconds) if sound else None
 
 
 def _number(usage: Mapping[str, Any], *names: str) -> int | None:
