@@ -20,6 +20,7 @@ from typing import Any
 
 from toolkit.adapters.ansible.program import Ended, run_program
 from toolkit.adapters.ansible.secret_pipe import secret_pipe
+from toolkit.domain.excerpt import excerpt
 from toolkit.domain.outside import parse_mapping
 from toolkit.domain.secret import Secret
 from toolkit.errors import InputError
@@ -153,7 +154,7 @@ def _in_order(listed: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     for name in _members(listed):
         of_host = variables.get(name, {})
         if not isinstance(of_host, dict):
-            raise ValueError(f"the variables of {name} are no mapping")
+            raise ValueError(f"the variables of {excerpt(name)} are no mapping")
         found[name] = of_host
     return found
 
@@ -163,10 +164,10 @@ def _members(listed: Mapping[str, Any]) -> Iterator[str]:
     for group in groups:
         parts = listed.get(group, {})
         if not isinstance(parts, dict):
-            raise ValueError(f"the group {group} is no mapping")
+            raise ValueError(f"the group {excerpt(group)} is no mapping")
         hosts, children = parts.get("hosts", []), parts.get("children", [])
         if not isinstance(hosts, list) or not isinstance(children, list):
-            raise ValueError(f"the members of {group} are no list")
+            raise ValueError(f"the members of {excerpt(group)} are no list")
         yield from (name for name in hosts if isinstance(name, str))
         for child in children:
             if isinstance(child, str) and child not in seen:

@@ -9,6 +9,7 @@ from typing import Any
 
 from toolkit.config.inventory.host_variables import HOST_NAME, VariableError, as_typed, host_of
 from toolkit.config.inventory.plain import EXAMPLE, PlainInventory, read_plain
+from toolkit.domain.excerpt import excerpt
 from toolkit.domain.hosts.fleet import Fleet, Host
 from toolkit.errors import InputError
 
@@ -53,7 +54,7 @@ def _plain_host(plain: PlainInventory, name: str) -> Host:
 def _host(path: Path, name: str, variables: Mapping[str, Any]) -> Host:
     if not HOST_NAME.fullmatch(name):
         raise InputError(
-            f"{path}: {name!r} is no host's name",
+            f"{path}: {excerpt(name)!r} is no host's name",
             hint="give the host a name, and its address as ansible_host",
         )
     try:

@@ -13,10 +13,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from toolkit.config.inventory.host_settings import SETTINGS, setting_fault, with_ports
+from toolkit.domain.excerpt import brief, excerpt
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.secret import Secret
 
 MAX_ROOT = 75
+# Characters of an error, which quotes the value.
+_MOST_WORDS = 2000
 HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
 IPV4 = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}")
 
@@ -147,7 +150,8 @@ def _checked(name: str, variables: Mapping[str, Any]) -> dict[str, Any]:
     for variable, value in variables.items():
         known = ALIASES.get(variable, variable)
         if fault := variable_fault(variable, value):
-            raise VariableError(variable, f"{variable} of {name} {fault}", _hint(variable))
+            words = brief(f"{excerpt(variable)} of {name} {fault}", _MOST_WORDS)
+            raise VariableError(variable, words, _hint(variable))
         if found.setdefault(known, value) != value:
             raise VariableError(variable, f"{name} has two values of {known}, under two names")
     return found
