@@ -248,6 +248,20 @@ def test_an_inventory_without_an_end_is_refused(
         read_inventory(tmp_path / "hosts", is_known)
 
 
+@pytest.mark.parametrize(
+    "group", [5, {"hosts": 5}, {"hosts": {}, "children": 5}, {"children": {"a": 1}}], ids=str
+)
+def test_a_group_of_another_form_is_no_inventory(group: object) -> None:
+    with pytest.raises(ValueError, match="all"):
+        inventory._in_order({"_meta": {"hostvars": {}}, "all": group})
+
+
+def test_a_member_that_is_no_name_is_none() -> None:
+    groups = {"all": {"children": [{"a": 1}, "b"]}, "b": {"hosts": [{"c": 1}, "gpu1"]}}
+    found = inventory._in_order({"_meta": {"hostvars": {}}, **groups})
+    assert found == {"gpu1": {}}
+
+
 @pytest.mark.parametrize("open_", ["inventory", "inventory/cloud.sh"])
 def test_an_inventory_that_others_may_write_runs_nothing(tmp_path: Path, open_: str) -> None:
     lay(tmp_path, {"inventory/cloud.sh": f"#!/bin/sh\ntouch {tmp_path}/ran\necho '{{}}'\n"})

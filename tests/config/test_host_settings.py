@@ -111,6 +111,20 @@ def test_exporters_to_install_have_the_usual_ports(
     assert settings == ports
 
 
+LONG = "9" * 10_000
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [{f"{LONG}!": {}}, {"a": {f"ansible_ss{LONG}": 1}}, {"a": {"toolkit_root": LONG}}],
+    ids=["a host", "a variable", "a value"],
+)
+def test_what_is_long_is_quoted_in_part(hosts: dict[str, dict[str, Any]]) -> None:
+    with pytest.raises(InputError) as caught:
+        load_fleet(Path("a,b,"), lambda _: hosts)
+    assert len(caught.value.message) < 3000
+
+
 def test_a_fault_has_its_place_in_the_file(tmp_path: Path) -> None:
     fleet = tmp_path / "fleet.yaml"
     fleet.write_text(

@@ -227,6 +227,7 @@ def test_a_call_of_a_tool_that_nobody_offered_is_nothing_to_expect(tmp_path: Pat
         ("", "p has 0 prompts, not 1 to 2000"),
         ("hi\n{\n", "p:2: no JSON: "),
         ('{"promt": "a"}', "p:1: unknown field 'promt'"),
+        ('{"%s": "a"}' % ("x" * 9000), f"p:1: unknown field '{'x' * 57}...'"),
         ('{"system": "a"}', "p:1: no `prompt` and no `messages`"),
         ("hi\n" * 2001, "p has 2001 prompts, not 1 to 2000"),
     ],
