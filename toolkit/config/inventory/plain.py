@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.config.inventory.host_variables import HOST_NAME
+from toolkit.domain.excerpt import excerpt
 from toolkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -172,7 +173,11 @@ class _Reading:
             return
         if not isinstance(value, dict):
             raise self.document.fault(where, f"{what} must be a mapping, name: ...", hint=EXAMPLE)
-        yield from value
+        for name in value:
+            if not name.isprintable():
+                words = f"{excerpt(ascii(name))} is no name"
+                raise self.document.fault((*where, name), words, at_key=True)
+            yield name
 
 
 def _at(document: YamlText, where: Where) -> Any:
