@@ -149,8 +149,9 @@ def reasoning_of(usage: Mapping[str, Any]) -> int | None:
 def audio_of(usage: Mapping[str, Any]) -> float | None:
     """Return the seconds of audio that a usage states; None where it is about something else."""
     seconds = usage.get("seconds") if usage.get("type") == "duration" else None
-    sound = isinstance(seconds, (int, float)) and 0 <= seconds <= MOST_AUDIO
-    return float(seconds) if sound else None
+    if not isinstance(seconds, (int, float)) or not 0 <= seconds <= MOST_AUDIO:
+        return None
+    return float(seconds)
 
 
 def _number(usage: Mapping[str, Any], *names: str) -> int | None:
