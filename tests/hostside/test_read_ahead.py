@@ -1,0 +1,84 @@
+"""The files of a snapshot are read ahead of their engine, as far as they fit into memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.system.waiting import until
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "toolkit/hostside"))
+
+import read_ahead
+
+DIGEST = "d" * 64
+
+
+def manifest(snapshot: str) -> str:
+    """Return the manifest of a slot that has this snapshot."""
+    release = {"model": "tiny", "version": "v1", "number": 1, "snapshot": snapshot, "engine": "e"}
+    return json.dumps({"model": "tiny", "slot": "blue", "port": 8100, "release": release})
+
+
+@pytest.fixture
+def snapshot(tmp_path: Path) -> Path:
+    """A snapshot with two files of weights, a small file and a link out of it, in the slot `tiny-blue`."""
+    made = tmp_path / "snapshots" / DIGEST
+    (made / "part").mkdir(parents=True)
+    for name in ("model.safetensors", "part/2.safetensors", "outside"):
+        (made / name).write_bytes(bytes(read_ahead.LEAST))
+    (made / "config.json").write_text("{}")
+    (made / "outside").replace(tmp_path / "outside")
+    (made / "link.safetensors").symlink_to(tmp_path / "outside")
+    slot = tmp_path / "slots/tiny-blue"
+    slot.mkdir(parents=True)
+    (slot / "manifest.json").write_text(manifest(DIGEST))
+    return made
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
+    """What the kernel is asked for: path, first byte and number of bytes."""
+    calls: list[tuple[str, int, int]] = []
+
+    def advise(descriptor: int, offset: int, size: int, advice: int) -> None:
+        assert advice == os.POSIX_FADV_WILLNEED
+        calls.append((str(Path(f"/proc/self/fd/{descriptor}").readlink()), offset, size))
+
+    monkeypatch.setattr(os, "posix_fadvise", advise)
+    return calls
+
+
+def test_large_files_are_asked_for_whole(snapshot: Path, asked: list[tuple[str, int, int]]) -> None:
+    paths = [str(snapshot / each) for each in ("model.safetensors", "part/2.safetensors")]
+    assert read_ahead.read(str(snapshot), 4 * read_ahead.LEAST) == paths
+    assert asked == [(path, 0, read_ahead.LEAST) for path in paths]
+
+
+def test_files_that_take_more_than_half_of_the_room_are_not_read(
+    snapshot: Path, asked: list[tuple[str, int, int]]
+) -> None:
+    assert read_ahead.read(str(snapshot), 4 * read_ahead.LEAST - 1) == []
+    assert asked == []
+
+
+def test_a_slot_names_its_snapshot(snapshot: Path, asked: list[tuple[str, int, int]]) -> None:
+    read_ahead.begin(str(snapshot.parents[1]), "tiny-blue")
+    assert len(until(lambda: list(asked), 20, lambda found: len(found) == 2)) == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"release": 3}', manifest("../../etc"), manifest("e" * 64)]
+)
+def test_a_slot_without_a_snapshot_has_nothing_to_read(
+    snapshot: Path, asked: list[tuple[str, int, int]], text: str
+) -> None:
+    root = snapshot.parents[1]
+    (root / "slots/tiny-blue/manifest.json").write_text(text)
+    read_ahead._read_slot(str(root), "tiny-blue")
+    read_ahead._read_slot(str(root), "tiny-green")
+    assert asked == []
