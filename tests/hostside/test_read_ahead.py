@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
+import mmap
 import os
 import sys
 from pathlib import Path
@@ -56,7 +58,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
 def test_large_files_are_asked_for_whole(snapshot: Path, asked: list[tuple[str, int, int]]) -> None:
     paths = [str(snapshot / each) for each in ("model.safetensors", "part/2.safetensors")]
     assert read_ahead.read(str(snapshot), 4 * read_ahead.LEAST) == paths
-    assert asked == [(path, 0, read_ahead.LEAST) for path in paths]
+    steps = range(0, read_ahead.LEAST, read_ahead.STEP)
+    assert asked == [(path, begin, read_ahead.STEP) for path in paths for begin in steps]
 
 
 def test_files_that_take_more_than_half_of_the_room_are_not_read(
@@ -67,8 +70,9 @@ def test_files_that_take_more_than_half_of_the_room_are_not_read(
 
 
 def test_a_slot_names_its_snapshot(snapshot: Path, asked: list[tuple[str, int, int]]) -> None:
-    read_ahead.begin(str(snapshot.parents[1]), "tiny-blue")
-    assert len(until(lambda: list(asked), 20, lambda found: len(found) == 2)) == 2
+    read_ahead.start(str(snapshot.parents[1]), "tiny-blue")
+    calls = 2 * read_ahead.LEAST // read_ahead.STEP
+    assert len(until(lambda: list(asked), 20, lambda found: len(found) == calls)) == calls
 
 
 @pytest.mark.parametrize(
@@ -82,3 +86,27 @@ def test_a_slot_without_a_snapshot_has_nothing_to_read(
     read_ahead._read_slot(str(root), "tiny-blue")
     read_ahead._read_slot(str(root), "tiny-green")
     assert asked == []
+
+
+def in_memory(path: Path) -> int:
+    """Return how many bytes of a file the kernel has in memory (mincore)."""
+    size = path.stat().st_size
+    libc = ctypes.CDLL(None, use_errno=True)
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), size) as mapped:
+        pages = (ctypes.c_ubyte * -(-size // mmap.PAGESIZE))()
+        first = ctypes.c_char.from_buffer(mapped)
+        failed = libc.mincore(ctypes.byref(first), ctypes.c_size_t(size), pages)
+        del first
+    assert not failed, os.strerror(ctypes.get_errno())
+    return mmap.PAGESIZE * sum(each & 1 for each in pages)
+
+
+def test_the_kernel_has_the_whole_file_in_memory_afterwards(tmp_path: Path) -> None:
+    """A word for the whole file would have it read 8 MiB of this one, or 128 KiB, by the settings of its disk."""
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(bytes(32 * 2**20))
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    read_ahead.read(str(tmp_path), 2**30)
+    until(lambda: in_memory(path), 60, lambda found: found == path.stat().st_size)

@@ -26,7 +26,7 @@ def wait_ready(request: Document, report: Report) -> Document:
     """
     root, program, port = request["root"], request["program"], request["port"]
     started, reported = time.monotonic(), 0.0
-    read_ahead.begin(root, program)
+    read_ahead.start(root, program)
     first = processes.state(root, program)
     pid, reason, shown = first["pid"], "", signs.of_slot(root, program)
     while True:
