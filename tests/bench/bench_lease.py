@@ -14,7 +14,6 @@ again, so that many can be tried in several runs; the figures are of all that it
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
@@ -24,14 +23,15 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.fleet.machine import Machine, missing
-from tests.system.stub_site import ROOT, StubSite, stub_site
+from tests.bench.seeded import Seeded, tried_moments
+from tests.fleet.machine import Machine
+from tests.system.stub_site import ROOT, StubSite
 from toolkit.adapters.hosts.heartbeat import SILENCE_SECONDS
 
 VERSIONS = ("v1", "v2")
@@ -50,7 +50,7 @@ PATIENCE = 120.0
 
 
 @dataclass(frozen=True)
-class Moment:
+class Moment(Seeded):
     """What came of one moment. Times are in seconds.
 
     `at` is the time after the first share; `ended` says that the command came to its end before. `phase` is the
@@ -59,8 +59,6 @@ class Moment:
     host's version.
     """
 
-    seed: int
-    hosts: int
     how: str
     at: float
     ended: bool
@@ -80,37 +78,9 @@ class Moment:
 
 def main() -> None:
     """Try the moments and print them; exit with 1 where one was not in time, did not end well or lost a request."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seeds", default="0-9")
-    parser.add_argument("--hosts", type=int, default=3)
-    parser.add_argument("--budget", type=float, default=900.0, help="seconds to begin moments in")
-    parser.add_argument(
-        "--kept", type=Path, metavar="FILE", help="write moments to it, and skip those it holds"
-    )
-    given = parser.parse_args()
-    if lacking := missing():
-        raise SystemExit(lacking)
-    moments = kept(given.kept) if given.kept else []
-    tried = {each.seed for each in moments if each.hosts == given.hosts}
-    first, _, last = given.seeds.partition("-")
-    seeds = [seed for seed in range(int(first), int(last or first) + 1) if seed not in tried]
-    until = time.monotonic() + given.budget
-    if seeds:
-        with stub_site(given.hosts) as site:
-            for moment in try_moments(site, seeds, until):
-                moments.append(moment)
-                print(moment, file=sys.stderr, flush=True)
-                if given.kept:
-                    with given.kept.open("a") as lines:
-                        lines.write(json.dumps(asdict(moment)) + "\n")
+    moments = tried_moments((__doc__ or "").splitlines()[0], Moment, try_moments)
     print(table(moments))
     sys.exit(not all(each.sound and each.in_time and not each.lost for each in moments))
-
-
-def kept(file: Path) -> list[Moment]:
-    """Return the moments of former runs."""
-    lines = file.read_text().splitlines() if file.exists() else []
-    return [Moment(**json.loads(line)) for line in lines]
 
 
 def table(moments: Sequence[Moment]) -> str:

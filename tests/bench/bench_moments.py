@@ -13,8 +13,6 @@ again, so that many can be tried in several runs; the figures are of all that it
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import random
 import subprocess
@@ -22,14 +20,15 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from demo.load import Answer
-from tests.fleet.machine import Machine, missing
-from tests.system.stub_site import ROOT, StubSite, stub_site
+from tests.bench.seeded import Seeded, tried_moments
+from tests.fleet.machine import Machine
+from tests.system.stub_site import ROOT, StubSite
 
 VERSIONS = ("v1", "v2")
 WORDS = {"kill": "killed", "power": "power lost", "link": "link lost"}
@@ -40,7 +39,7 @@ IN_FLIGHT = 3.0
 
 
 @dataclass(frozen=True)
-class Moment:
+class Moment(Seeded):
     """What came of one moment. Times are in seconds.
 
     `at` is the time after the start of the upgrade; `ended` says that the command came to its end all the same.
@@ -49,8 +48,6 @@ class Moment:
     processes that run or want to, over the moment's last minute.
     """
 
-    seed: int
-    hosts: int
     how: str
     victim: str
     at: float
@@ -65,42 +62,10 @@ class Moment:
 
 def main() -> None:
     """Try the moments and print them; exit with 1 where one did not converge or lost a request."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seeds", default="0-9")
-    parser.add_argument("--hosts", type=int, default=3)
-    parser.add_argument("--budget", type=float, default=900.0, help="seconds to begin moments in")
-    parser.add_argument(
-        "--kept", type=Path, metavar="FILE", help="write moments to it, and skip those it holds"
-    )
-    given = parser.parse_args()
-    if lacking := missing():
-        raise SystemExit(lacking)
-    moments = kept(given.kept) if given.kept else []
-    tried = {each.seed for each in moments if each.hosts == given.hosts}
-    first, _, last = given.seeds.partition("-")
-    seeds = [seed for seed in range(int(first), int(last or first) + 1) if seed not in tried]
-    if seeds:
-        with stub_site(given.hosts) as site:
-            for moment in try_moments(site, seeds, time.monotonic() + given.budget):
-                moments.append(moment)
-                print(moment, file=sys.stderr, flush=True)
-                if given.kept:
-                    keep(given.kept, moment)
+    moments = tried_moments((__doc__ or "").splitlines()[0], Moment, try_moments)
     print(table(moments))
     good = all(each.converged and not each.lost and each.locked <= LOCK_SECONDS for each in moments)
     sys.exit(not good)
-
-
-def kept(file: Path) -> list[Moment]:
-    """Return the moments of former runs."""
-    lines = file.read_text().splitlines() if file.exists() else []
-    return [Moment(**json.loads(line)) for line in lines]
-
-
-def keep(file: Path, moment: Moment) -> None:
-    """Add a moment to the file."""
-    with file.open("a") as lines:
-        lines.write(json.dumps(asdict(moment)) + "\n")
 
 
 def table(moments: Sequence[Moment]) -> str:
