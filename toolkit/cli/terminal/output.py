@@ -25,13 +25,16 @@ def require_one_form(*, csv: bool, json: bool) -> None:
 
 def say(text: str = "") -> None:
     """Print lines of the result to standard output, folded between words where the terminal is narrower."""
-    say_whole(folded_text(without_orders(text, sys.stdout), terminal_width()))
+    _print(folded_text(without_orders(text, sys.stdout), terminal_width()))
 
 
 def say_whole(text: str) -> None:
     """Print text that others read or copy, as it is; without colours where they are not wanted."""
-    shown = without_orders(text, sys.stdout)
-    click.echo(shown if has_colours() else click.unstyle(shown))
+    _print(without_orders(text, sys.stdout))
+
+
+def _print(text: str) -> None:
+    click.echo(text if has_colours() else click.unstyle(text))
 
 
 def say_file(text: str) -> None:
