@@ -1,7 +1,7 @@
 """What the recorder of use costs a real vLLM: clocks around its work, and around nothing, within the engine itself.
 
-See "Counting in the engine" in docs/benchmarks.md for why its share of the busiest thread's time bounds the tokens a
-second that it costs.
+See "Counting in the engine" in docs/benchmarks.md for why its share of the clock's time bounds the tokens a second that
+it costs.
 """
 
 from __future__ import annotations
@@ -186,10 +186,10 @@ def read(engine: Engine, path: str) -> bytes:
 
 @dataclass(frozen=True)
 class Shares:
-    """What the recorder takes of a load: seconds of a token, and its share of the busiest thread's time for a token.
+    """What the recorder takes of a load: seconds of a token, and its share of the clock's time for a token.
 
-    `noise` is the same share between turns of one kind. `server` is the time of the server's thread for a token, in
-    which the recorder works.
+    `noise` is the same share between turns of one kind. `busiest` and `server` are the processor seconds of the busiest
+    thread for a token, and of the server's, in which the recorder works.
     """
 
     load: Load
@@ -216,15 +216,14 @@ class Shares:
             each: statistics.median(turn.threads.get(each, 0.0) for turn in turns)
             for each in turns[-1].threads
         }
-        busiest = max(times.values())
         return cls(
             load,
             1 / clock,
-            busiest,
+            max(times.values()),
             times[thread],
             statistics.median(recorder),
-            Difference.of([each / busiest for each in recorder]),
-            Difference.of([each / busiest for each in more((2, 1), (3, 0))]),
+            Difference.of([each / clock for each in recorder]),
+            Difference.of([each / clock for each in more((2, 1), (3, 0))]),
         )
 
 
@@ -238,7 +237,7 @@ def shown(found: Sequence[Shares], most: float) -> bool:
     print(f"the recorder's work within vLLM, answers of {TOKENS} tokens, {load}")
     heads = ("tokens/s", "busiest", "server", "recorder")
     print(f"{'of a token':<16}{''.join(f'{each:>11}' for each in heads)}", end="")
-    print(f"{'of the busiest':>17}{'of a kind':>17}{'rounds':>7}")
+    print(f"{'of the clock':>17}{'of a kind':>17}{'rounds':>7}")
     for each in found:
         times = f"{each.busiest * 1e6:>8,.1f} us{each.server * 1e6:>8,.1f} us{each.seconds * 1e6:>8.2f} us"
         shares = f"{_shown(each.share):>17}{_shown(each.noise):>17}"
