@@ -350,6 +350,7 @@ def kinds(locked: Lab) -> Lab:
         ("tiny", "/v1/embeddings", "embeddings"),
         ("tiny", "/v2/rerank", "scores and rankings"),
         ("tiny", "/classify", "classifications"),
+        ("tiny", "/pooling", "pooling"),
         ("dead", "/v1/audio/transcriptions", "transcriptions"),
         ("dead", CHAT, "chat"),
         ("dead", MESSAGES, "chat"),
@@ -371,9 +372,9 @@ def test_a_model_that_does_something_else_says_what(
 def test_a_model_that_does_it_or_is_unknown_to_the_map_is_asked(
     kinds: Lab, open_door: tuple[Lab, Backend]
 ) -> None:
-    for path in (CHAT, "/v1/completions", "/v1/audio/translations", "/tokenize", "/pooling"):
+    for path in (CHAT, "/v1/completions", "/v1/audio/translations", "/tokenize"):
         assert kinds.ask(path, TINY, **bearer(BOB))[0] == 200
-    for path in ("/v1/embeddings", "/v1/score"):
+    for path in ("/v1/embeddings", "/v1/score", "/pooling"):
         assert kinds.ask(path, {"model": "dead"}, **bearer(BOB))[0] == 503
     for path in ("/v1/embeddings", "/v1/score", "/v1/audio/translations"):
         assert open_door[0].ask(path, TINY)[0] == 200

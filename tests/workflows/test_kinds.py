@@ -75,7 +75,7 @@ def test_a_model_that_no_client_could_ask_is_refused_by_its_name_before_a_start(
     with pytest.raises(NothingSuitableError) as caught:
         built(family)
     assert caught.value.message == (
-        f"tiny@v1 is {what}: the engine tells its scores of tokens at /pooling alone, which no router passes"
+        f"tiny@v1 is {what}: the engine tells its scores of tokens at /pooling alone, where no check asks"
     )
     assert "kind" in caught.value.hint
     # A person knows better, with `hf-overrides` for example.

@@ -40,7 +40,7 @@ _ANSWERED_TOO = {
 # Parts of architectures that tell a score or a class of each token, and nothing of a text. vLLM does that at /pooling
 # alone (model_executor/layers/pooler/tokwise): such a model has neither /classify nor /v1/embeddings.
 _OF_TOKENS = {"RewardModel": "a reward model", "ForTokenClassification": "a classifier of tokens"}
-UNASKED = "is {}: the engine tells its scores of tokens at /pooling alone, which no router passes"
+UNASKED = "is {}: the engine tells its scores of tokens at /pooling alone, where no check asks"
 ASKED = (
     "a reward model that ends in ForSequenceClassification can be served; where the engine answers this one at another "
     "path, write its `kind` in the registry"
