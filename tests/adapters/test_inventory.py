@@ -17,6 +17,7 @@ from toolkit.adapters.ansible.inventory import read_inventory
 from toolkit.config.inventory.fleet import load_fleet
 from toolkit.config.inventory.host_variables import is_known
 from toolkit.config.inventory.plain import read_plain
+from toolkit.domain.secret import Secret
 from toolkit.errors import InputError
 
 SCRIPT = """\
@@ -199,10 +200,40 @@ def test_vaulted_values_and_files_are_decrypted(
 
 
 @pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("fleet.yaml", "all: {hosts: {box: {ansible_host: 10.0.0.1}}}\n"),
+        ("hosts.ini", "box ansible_host=10.0.0.1\n"),
+    ],
+)
+def test_an_inventory_that_is_vaulted_as_a_whole_is_decrypted(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    lay(tmp_path, {name: encrypted(tmp_path, ["encrypt", "--output", "-", "-"], text)})
+
+    def read(password: Secret | None) -> str:
+        found = load_fleet(
+            tmp_path / name,
+            lambda path: read_inventory(path, is_known, vault_password=password),
+        )
+        return found.hosts[0].address
+
+    with pytest.raises(InputError) as caught:
+        read(None)
+    assert "--ask-vault-pass" in caught.value.hint
+    assert read(Secret(PASSWORD)) == "10.0.0.1"
+
+
+@pytest.mark.parametrize(
     ("files", "words"),
     [
-        ({"x.ini": "[gpus\n"}, "Ansible cannot read it: Completely failed to parse"),
-        ({"x.sh": "#!/bin/sh\nexit 3\n"}, "Ansible cannot read it: Completely failed to parse"),
+        ({"x.ini": "[gpus\n"}, "Ansible cannot read it: not enough values to unpack"),
+        ({"hosts": "box note=\"x\n"}, "Error parsing host definition 'box note=\"x': No closing quotation"),
+        ({"x.sh": "#!/bin/sh\necho oh no\nexit 3\n"}, "cannot read it: Inventory script returned non-zero exit code 3"),
+        ({"x.yaml": "all:\n  hosts: ['{{ a }}'\n"}, "cannot read it: YAML parsing failed: While parsing a flow"),
+        ({"x.yaml": "all: {hosts: ['{{ a }}']}\n"}, "cannot read it: Invalid \"hosts\" entry for \"all\" group"),
+        ({"x.yaml": "plugin: acme.cloud.hosts\n"}, "specifies unknown plugin 'acme.cloud.hosts'"),
+        ({"many/a.ini": "box\n", "many/b.ini": "[x\n"}, "cannot read it: not enough values to unpack"),
         ({"x.yaml": "all: {hosts: {a: {toolkit_root: '{{ no_such }}'}}}"}, "'no_such' is undefined"),
     ],
 )  # fmt: skip
@@ -211,7 +242,7 @@ def test_what_ansible_cannot_read_is_told_in_its_words(
 ) -> None:
     lay(tmp_path, files)
     with pytest.raises(InputError) as caught:
-        read_inventory(tmp_path / next(iter(files)), is_known)
+        read_inventory(tmp_path / next(iter(files)).partition("/")[0], is_known)
     assert words in caught.value.message
 
 

@@ -285,6 +285,7 @@ def test_a_missing_file_names_the_option(tmp_path: Path) -> None:
         "a: &x {hosts: {}}\nb: *x\n",
         "all: {hosts: {box: {router_require_keys: yes}}}",
         "plugin: aws_ec2\n",
+        "$ANSIBLE_VAULT;1.1;AES256\n32313233\n",
         # the order of groups decides
         "all: {children: {b: {vars: {x: 1}, hosts: {box: }}, a: {vars: {x: 2}, hosts: {box: }}}}",
         "all: {vars: {ansible_group_priority: 2}, hosts: {box: }}",

@@ -36,6 +36,13 @@ _TEMPLATE = re.compile(r"\{\{|\{%|\{#")
 _RESULT = re.compile(r"^localhost \| [A-Z]+!? => ", re.MULTILINE)
 # The words before the reason in the failure of a task.
 _OF_TASK = "Error while resolving value for 'msg': "
+_NOTHING_PARSED = re.compile(r"Completely failed to parse inventory source (.+)")
+_NOT_PARSED = re.compile(
+    r"\[WARNING\]: Failed to parse inventory with '(\w+)' plugin: (?:Failed to parse inventory: )?(.*)"
+)
+# The plugin `auto` says so of each YAML file that configures no plugin.
+_NO_PLUGIN = "no root 'plugin' key"
+_YAML = (".yaml", ".yml", ".json")
 _VAULTED = "__ansible_vault"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HOST = re.compile(r"[A-Za-z0-9_.:-]+")
@@ -242,7 +249,20 @@ def _unreadable(path: Path, ended: Ended) -> InputError:
     lines = [line.strip() for line in ended.errors.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(("[ERROR]", "ERROR"))] or lines[-1:]
     words = re.sub(r"^\[?ERROR\]?:? *", "", errors[0]) if errors else f"it ended with {ended.code}"
+    if found := _NOTHING_PARSED.match(words):
+        words = _cause(Path(found[1]), lines) or words
     return InputError(f"{path}: Ansible cannot read it: {words}", hint=_hint(path, words))
+
+
+def _cause(file: Path, lines: list[str]) -> str:
+    """Return why the plugin that the file was written for did not read it; empty where Ansible does not say.
+
+    Each of its plugins has tried, and told of it in a warning.
+    """
+    causes = {found[1]: found[2] for line in lines if (found := _NOT_PARSED.match(line))}
+    meant = ["script", "auto", "yaml"] if file.suffix in _YAML else ["script"]
+    said = [causes[each] for each in (*meant, "ini") if each in causes]
+    return next((each for each in said if _NO_PLUGIN not in each), "")
 
 
 def _hint(path: Path, words: str) -> str:

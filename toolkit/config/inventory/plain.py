@@ -24,9 +24,9 @@ MAX_BYTES = 2**20
 EXAMPLE = "all: {hosts: {localhost: {ansible_connection: local}}}"
 _SUFFIXES = (".yaml", ".yml")
 _BESIDE = ("group_vars", "host_vars")
-# YAML beyond plain values, which Ansible alone reads: templates, tags, anchors, aliases and merges.
+# Text beyond plain values, which Ansible alone reads: a vault, templates, tags, anchors, aliases and merges.
 _RICHER = re.compile(
-    r"\{\{|\{%|\{#|![A-Za-z]|(?m:[:\-\[{,]\s*[&*][A-Za-z0-9_]+\s*(?:$|[,\]}{]))|<<:"
+    r"\A\$ANSIBLE_VAULT;|\{\{|\{%|\{#|![A-Za-z]|(?m:[:\-\[{,]\s*[&*][A-Za-z0-9_]+\s*(?:$|[,\]}{]))|<<:"
 )
 _WORDS_OF_YAML_1_1 = frozenset(
     word for plain in ("yes", "no", "on", "off") for word in (plain, plain.title(), plain.upper())
