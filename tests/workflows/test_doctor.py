@@ -13,6 +13,7 @@ from toolkit.adapters.store.store import Store
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.registry.model import Policy, Registry
+from toolkit.domain.secret import Secret
 from toolkit.errors import HostError, InputError, SourceError
 from toolkit.planning.upkeep.diagnosis import Level
 from toolkit.workflows.fleet.doctor import examine
@@ -56,7 +57,25 @@ def test_where_no_host_is_this_machine_nobody_needs_to_be_root(
         for hosts in ([there], [here, there])
     ]  # fmt: skip
     assert said[0] == "none needed: all hosts are reached over SSH"
-    assert "sudo without a password" in said[1]
+    assert said[1] == "root, or sudo"
+
+
+@pytest.mark.parametrize(
+    ("password", "level"), [(None, Level.FAIL), (Secret("asked for"), Level.OK)]
+)
+def test_where_sudo_asks_for_a_password_the_one_that_was_given_is_good_enough(
+    tmp_path: Path,
+    history: Callable[[], History],
+    monkeypatch: pytest.MonkeyPatch,
+    password: Secret | None,
+    level: Level,
+) -> None:
+    monkeypatch.setattr("toolkit.workflows.fleet.doctor.is_privileged", lambda: False)
+    hosts = [FakeHost(Host("localhost", become_password=password))]
+    found = examine(hosts, lambda host: "base-1", Store(tmp_path), lambda: EMPTY, tuple, history)
+    (said,) = [each for each in found if each.subject == "privileges"]
+    assert said.level is level
+    assert ("--ask-become-pass" in said.hint) == (level is Level.FAIL)
 
 
 def test_what_cannot_be_opened_is_a_finding_beside_the_others(tmp_path: Path) -> None:

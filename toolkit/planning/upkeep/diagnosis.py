@@ -105,12 +105,12 @@ def _privileges(privileged: bool | None) -> Finding:
     if privileged is None:
         return Finding(Level.OK, "privileges", "none needed: all hosts are reached over SSH")
     if privileged:
-        return Finding(Level.OK, "privileges", "root, or sudo without a password")
+        return Finding(Level.OK, "privileges", "root, or sudo")
     return Finding(
         Level.FAIL,
         "privileges",
         "neither root nor sudo without a password",
-        "run as root, or allow sudo without a password for this user",
+        "run as root, add --ask-become-pass, or allow sudo without a password for this user",
     )
 
 

@@ -69,7 +69,7 @@ def _ops_machine(
         yield Finding(Level.FAIL, "history", error.message, error.hint)
     yield from diagnose_ops(
         ansible=ansible_version(),
-        privileged=is_privileged() if _acts_here(hosts) else None,
+        privileged=_privileged(hosts),
         store_free=store.free_space(),
         store_files=store.free_files(),
         tmp_free=free_for_temporary(),
@@ -79,8 +79,13 @@ def _ops_machine(
     )
 
 
-def _acts_here(hosts: Sequence[HostPort]) -> bool:
-    return any(each.host.connection == "local" for each in hosts)
+def _privileged(hosts: Sequence[HostPort]) -> bool | None:
+    """Return whether commands may act as root on this machine; None where no host is this machine."""
+    here = [each.host for each in hosts if each.host.connection == "local"]
+    if not here:
+        return None
+    # Where sudo refuses the password that was given, the host cannot be observed, and the finding about it says so.
+    return all(host.become_password for host in here) or is_privileged()
 
 
 def _hosts(
