@@ -345,6 +345,10 @@ def test_a_glance_at_a_history_that_is_none(tmp_path: Path) -> None:
     [
         ("delpoy", "'deploy'"), ("stats", "'status'"), ("roolback", "'rollback'"), ("registry lsit", "'list'"),
         ("deploy --dry-rum", "--dry-run"),
+        # habits of other programs
+        ("help", "'--help'"), ("help deploy", "'deploy --help'"), ("version", "'--version'"),
+        ("pin tiny", "'registry pin'"), ("init", "'registry init'"), ("drain gpu1", "'hosts drain'"),
+        ("lock 0.32.0", "'engine lock'"),
     ],
 )  # fmt: skip
 def test_a_slip_of_the_keyboard_is_named(shell: Shell, words: str, meant: str) -> None:

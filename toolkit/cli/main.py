@@ -237,9 +237,9 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that `args` name; for an unknown name say which one may be meant."""
         if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
-            from difflib import get_close_matches
+            from toolkit.cli.completion.unknown_command import meant_by
 
-            near = " or ".join(map(repr, get_close_matches(args[0], COMMANDS, cutoff=0.5)))
+            near = " or ".join(map(repr, meant_by(args)))
             ctx.fail(f"No such command {args[0]!r}.{f' Did you mean {near}?' if near else ''}")
         return super().resolve_command(ctx, args)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from functools import cache
 from itertools import pairwise
@@ -180,6 +180,11 @@ def _words() -> dict[str, Any]:
     """
     found: dict[str, Any] = json.loads((Path(__file__).parent / "words.json").read_text("utf-8"))
     return found
+
+
+def known_commands() -> Iterable[str]:
+    """Return the commands with their groups, as in `keys add`, in the order of the help; the program itself is ""."""
+    return _words().keys()
 
 
 def _options(command: str, before: Sequence[str], typed: str) -> Items | None:
