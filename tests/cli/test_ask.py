@@ -111,6 +111,24 @@ def test_a_key_comes_from_a_file_too(door: Shell, tmp_path: Path) -> None:
     assert "tk-wrong" not in refused.err + refused.out
 
 
+def test_another_router_is_asked_where_one_does_not_answer(door: Shell, tmp_path: Path) -> None:
+    """Which router is the first in the fleet file says nothing: any of them leads to all replicas."""
+    port = open_fleet(door.environment["TOOLKIT_FLEET"]).hosts[0].router_bind.rpartition(":")[2]
+    fleet = tmp_path / "two.yaml"
+    fleet.write_text(
+        "all:\n  hosts:\n"
+        "    off: {ansible_host: 127.0.0.2, router_bind: '*:1'}\n"
+        f"    on: {{ansible_host: 127.0.0.1, router_bind: '*:{port}'}}\n"
+    )
+    door.set("TOOLKIT_FLEET", fleet)
+    said = door("ask", "tiny", "hello")
+    assert (said.code, said.out) == (0, "Hello\n")
+    assert said.err.startswith("the router at http://127.0.0.2:1/v1 broke off or did not answer: ")
+    # A person who names a host asks that one.
+    assert door("ask", "tiny", "hello", "--host", "off").code == 7
+    assert len(StubRouter.asked) == 1
+
+
 def test_a_disk_that_takes_no_answer_is_not_told_as_the_routers_fault(door: Shell) -> None:
     with Path("/dev/full").open("w") as full:
         child = start(door.environment, *ON_AND_ON, stdout=full, stderr=subprocess.PIPE)

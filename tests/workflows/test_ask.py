@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.server
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -95,7 +97,7 @@ def through(
         said.append(text)
         return True
 
-    return ask_endpoint(endpoint, question, lambda: float(next(ticks)), say), said
+    return ask_endpoint([endpoint], question, lambda: float(next(ticks)), say, said.append), said
 
 
 def test_an_answer_comes_part_by_part_with_who_gave_it(router: Any) -> None:
@@ -244,7 +246,29 @@ def test_what_is_no_router_is_named_and_gets_no_question(router: Any) -> None:
 def test_a_router_that_is_not_there_is_named() -> None:
     endpoint = Endpoint("http://127.0.0.1:1/v1")
     with pytest.raises(HostError, match=r"the router at http://127\.0\.0\.1:1/v1"):
-        ask_endpoint(endpoint, HELLO, lambda: 0.0, lambda _: True)
+        ask_endpoint([endpoint], HELLO, lambda: 0.0, lambda _: True, lambda _: None)
+
+
+def test_a_router_that_takes_no_connection_is_not_waited_for_as_long_as_for_an_answer(
+    monkeypatch: pytest.MonkeyPatch, router: Any
+) -> None:
+    own, server = router
+    own.body = events(delta(content="Hello"), "[DONE]")
+    monkeypatch.setattr("toolkit.adapters.endpoint.endpoint.CONNECTING", 0.2)
+    with socket.socket() as full, ExitStack() as waiting:
+        # As a host that is off: nothing answers what would begin a connection.
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(3):
+            each = waiting.enter_context(socket.socket())
+            each.setblocking(False)
+            each.connect_ex(full.getsockname())
+        off = Endpoint(f"http://127.0.0.1:{full.getsockname()[1]}/v1")
+        on = Endpoint(f"http://127.0.0.1:{server.server_port}/v1")
+        remarks: list[str] = []
+        answered = ask_endpoint([off, on], HELLO, lambda: 0.0, lambda _: True, remarks.append)
+    assert answered.text == "Hello"
+    assert [each.partition(": ")[2] for each in remarks] == ["timed out"]
 
 
 def test_only_the_operators_certificate_gets_the_key(router: Any, tmp_path: Path) -> None:

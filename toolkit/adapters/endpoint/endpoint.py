@@ -20,6 +20,8 @@ from toolkit.errors import HostError, InputError
 
 # Seconds of silence; the router gives a replica 30 minutes, and a person at a terminal less.
 SILENCE = 600.0
+# Seconds until a router has taken a connection, with TLS; a host that is off takes none and says nothing.
+CONNECTING = 10.0
 _EVENT = "data: "
 
 
@@ -116,19 +118,18 @@ class Endpoint:
         address = urlsplit(self.url)
         host = address.hostname or ""
         if address.scheme != "https":
-            return http.client.HTTPConnection(host, address.port, timeout=self._silence)
+            return http.client.HTTPConnection(host, address.port, timeout=CONNECTING)
         context = ssl.create_default_context()
         if self._certificate:
             # The address may be none of the certificate's names; `_connect` compares the certificate itself.
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        return http.client.HTTPSConnection(
-            host, address.port, timeout=self._silence, context=context
-        )
+        return http.client.HTTPSConnection(host, address.port, timeout=CONNECTING, context=context)
 
     def _connect(self, connection: http.client.HTTPConnection) -> None:
         """Connect, and require the operator's certificate before the key is sent."""
         connection.connect()
+        connection.sock.settimeout(self._silence)
         if isinstance(connection.sock, ssl.SSLSocket) and self._certificate:
             shown = connection.sock.getpeercert(binary_form=True)
             if shown != _first_certificate(Path(self._certificate)):

@@ -67,10 +67,14 @@ def ask(
         return
     from toolkit.adapters.endpoint.endpoint import Endpoint
 
-    host = reachable(hosts, model)
-    endpoint = Endpoint(host.endpoint, host.router_tls_certificate, read_key(key_file))
+    key = read_key(key_file)
+    endpoints = [
+        Endpoint(host.endpoint, host.router_tls_certificate, key)
+        for host in reachable(hosts, model)
+    ]
     said = (lambda text: True) if as_json else _say
-    _show(ask_endpoint(endpoint, question, time.monotonic, said), model, as_json, streamed=True)
+    answered = ask_endpoint(endpoints, question, time.monotonic, said, note)
+    _show(answered, model, as_json, streamed=True)
 
 
 def _prompt(prompt: str) -> str:
@@ -105,11 +109,10 @@ def read_key(path: str | None, variable: str = KEY) -> Secret | None:
     return Secret(key) if key else None
 
 
-def reachable(hosts: tuple[Host, ...], model: str) -> Host:
-    """Return the first host whose router other machines reach; raises InputError."""
-    for host in hosts:
-        if not host.inward:
-            return host
+def reachable(hosts: tuple[Host, ...], model: str) -> list[Host]:
+    """Return the hosts whose routers other machines reach; raises InputError where there is none."""
+    if found := [host for host in hosts if not host.inward]:
+        return found
     raise InputError(
         f"the router of {hosts[0].name} listens for clients on that host alone",
         hint=f"toolkit ask {model} --slot blue PROMPT, or set router_bind in the fleet file",

@@ -20,6 +20,7 @@ from toolkit.cli.arguments.options import (
 from toolkit.cli.opening.context import PROMETHEUS, PROMETHEUS_CREDENTIALS, open_fleet
 from toolkit.cli.opening.trail import notify_path
 from toolkit.cli.terminal.output import print_json, table
+from toolkit.cli.terminal.passwords import BECOME_FILE
 from toolkit.config.inventory.plain import is_host_list
 from toolkit.config.paths import absolute
 from toolkit.errors import InputError
@@ -30,6 +31,7 @@ _VARIABLES = {
     "HF_ENDPOINT": ("hub", "https://huggingface.co"),
     "HF_HUB_OFFLINE": ("offline", "no"),
     "ANSIBLE_VAULT_PASSWORD_FILE": ("vault password file", "-"),
+    BECOME_FILE: ("sudo password file", "-"),
     PROMETHEUS_CREDENTIALS: ("credentials of prometheus", "-"),
 }
 _SECRETS = {"TOOLKIT_KEY": "key for ask", "HF_TOKEN": "hub token"}

@@ -187,7 +187,7 @@ def _ask_prompts(
             Path(options["prompts"]), fits, hint="write the file, or leave --prompts out"
         )
         beside = _closed(options, prompts)
-        host = reachable(open_fleet(options["fleet"]).hosts, model)
+        host, *_ = reachable(open_fleet(options["fleet"]).hosts, model)
         silence = max(each.timeout for each in prompts)
         endpoint = Endpoint(
             host.endpoint, host.router_tls_certificate, read_key(None), silence=silence

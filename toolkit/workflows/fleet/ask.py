@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from toolkit.adapters.endpoint.endpoint import Endpoint
+from toolkit.errors import HostError
 from toolkit.planning.upkeep.question import Question, kind_told, piece_of, refusal
 
 DONE = "[DONE]"
@@ -33,15 +34,21 @@ class Answered:
 
 
 def ask_endpoint(
-    endpoint: Endpoint, question: Question, clock: Callable[[], float], say: Callable[[str], bool]
+    endpoints: Sequence[Endpoint],
+    question: Question,
+    clock: Callable[[], float],
+    say: Callable[[str], bool],
+    remark: Callable[[str], None],
 ) -> Answered:
-    """Ask, and tell each part of the answer to `say` as it comes; that says whether somebody listens.
+    """Ask the first of the routers that answers, and tell each part of its answer to `say` as it comes.
 
-    Without a listener the connection ends, and with it the engine's work.
+    `say` returns whether somebody listens. Without a listener the connection ends, and with it the engine's work.
+    `remark` gets why a router was passed over.
 
-    Raises HostError where the router cannot be reached or breaks off, InputError and BusyError where it refuses.
+    Raises HostError where no router can be reached or one breaks off, InputError and BusyError where it refuses.
     """
-    path, payload = question.request(kind_told(endpoint.describe(question.model)), stream=True)
+    endpoint, described = _first(endpoints, question.model, remark)
+    path, payload = question.request(kind_told(described), stream=True)
     begun = clock()
     first: float | None = None
     usage: dict[str, Any] = {}
@@ -73,3 +80,16 @@ def ask_endpoint(
         first,
         usage,
     )
+
+
+def _first(
+    endpoints: Sequence[Endpoint], model: str, remark: Callable[[str], None]
+) -> tuple[Endpoint, Mapping[str, Any]]:
+    """Return the first router that says anything, and how it describes the model; raises the last one's HostError."""
+    *others, last = endpoints
+    for endpoint in others:
+        try:
+            return endpoint, endpoint.describe(model)
+        except HostError as error:
+            remark(error.message)
+    return last, last.describe(model)
