@@ -43,6 +43,7 @@ def test_files_that_a_command_reads_where_they_are_there_are_named(
         ("TOOLKIT_HISTORY", "postgresql://ann:ge@heim@db/h", "history", "an address that cannot be read"),
         ("TOOLKIT_PROMETHEUS", "http://ann:geheim@p:9090", "prometheus", "an address that cannot be read"),
         ("TOOLKIT_PROMETHEUS", "https://p:9090/sub/", "prometheus", "https://p:9090/sub"),
+        ("ANSIBLE_BECOME_PASSWORD_FILE", "/etc/sudo-pass", "sudo password file", "/etc/sudo-pass"),
         ("TOOLKIT_KEY", "geheim", "key for ask", "set"),
         ("HF_TOKEN", "geheim", "hub token", "set"),
     ],

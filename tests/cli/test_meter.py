@@ -61,3 +61,14 @@ def test_a_host_that_does_not_answer_is_an_error_and_the_others_are_read(
         "at,host,kwh,devices",
         f"2025-11-02T00:00:00Z,gpu1,2.000000,{counted}",
     ]
+
+
+@pytest.mark.parametrize("file", ["none/m.csv", "."])
+def test_a_place_that_takes_no_readings_is_wrong_input_before_any_host_is_asked(
+    prompt: Prompt, world: World, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    for host in world.hosts.values():
+        monkeypatch.setattr(host, "energy", None)
+    said = prompt("meter", "--readings", file)
+    assert (said.code, said.out) == (2, "")
+    assert said.err.endswith("hint: --readings FILE, in a directory that you may write to\n")

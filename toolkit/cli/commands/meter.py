@@ -10,6 +10,7 @@ import click
 from toolkit.cli.arguments.options import site_options
 from toolkit.cli.opening.context import home_directory, open_hosts
 from toolkit.cli.terminal.output import note, print_json, table
+from toolkit.cli.terminal.result_file import require_place
 from toolkit.config.costs.meter import append_readings, reading_line
 from toolkit.domain.hosts.failures import joined
 from toolkit.workflows.fleet.meter import read_counters
@@ -31,6 +32,7 @@ def meter(readings: str, fleet: str | None, home: str | None, as_json: bool) -> 
     gets no line. Run it from a timer: where a counter begins anew or a device is gone, nobody knows what came since the
     last reading.
     """
+    require_place(Path(readings), option="--readings")
     place = home_directory(home)
     hosts = open_hosts(fleet, place)
     found = read_counters(hosts)

@@ -11,6 +11,7 @@ from toolkit.config.paths import absolute, expanded, permissions
 from toolkit.errors import InputError, ToolkitError
 
 STANDARD_OUTPUT = Path("-")
+_OPTION = "--output"
 
 
 def write_result(path: Path, text: str) -> None:
@@ -36,10 +37,10 @@ def write_result(path: Path, text: str) -> None:
         raise _cannot_write(path, error) from error
 
 
-def require_place(path: Path, *, as_json: bool = False) -> None:
+def require_place(path: Path, *, as_json: bool = False, option: str = _OPTION) -> None:
     """Refuse a place of a result before the work on it begins; raises InputError as `write_result` would.
 
-    With `as_json`, standard output has a document already.
+    With `as_json`, standard output has a document already. `option` names the place on the command line.
     """
     if path == STANDARD_OUTPUT:
         if as_json:
@@ -54,7 +55,7 @@ def require_place(path: Path, *, as_json: bool = False) -> None:
     if not kind and not os.access(_written(path), os.W_OK):
         kind = errno.EACCES
     if kind:
-        raise _cannot_write(path, OSError(kind, os.strerror(kind)))
+        raise _cannot_write(path, OSError(kind, os.strerror(kind)), option)
 
 
 def _is_file(path: Path) -> bool:
@@ -68,10 +69,10 @@ def _written(path: Path) -> Path:
     return absolute(path).parent if _is_file(path) else path
 
 
-def _cannot_write(path: Path, error: OSError) -> ToolkitError:
+def _cannot_write(path: Path, error: OSError, option: str = _OPTION) -> ToolkitError:
     from toolkit.adapters.disk import FULL, fault_of
 
     if error.errno in FULL:
         return fault_of(OSError(error.errno, error.strerror, str(path)))
     words = f"{path} cannot be written: {error.strerror or error}"
-    return InputError(words, hint="--output FILE, in a directory that you may write to")
+    return InputError(words, hint=f"{option} FILE, in a directory that you may write to")
