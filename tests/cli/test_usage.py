@@ -244,3 +244,38 @@ def test_a_host_whose_disk_was_set_back_is_named(fleet: Fleet) -> None:
         in said.err
     )
     assert fleet("usage").json()["set_back"] == {"gpu1": 1}
+
+
+def test_use_of_days_that_have_not_come_is_said(fleet: Fleet) -> None:
+    """The clock of a host was ahead, by a year or just over midnight."""
+    assert fleet("usage").json()["to_come"] == {}
+    (before,) = fleet.world.hosts["gpu1"].ledger
+    later = [TODAY + timedelta(days=1), TODAY + timedelta(days=400)]
+    rows = tuple(replace(ROW, day=f"{day}", requests=1_000) for day in later)
+    fleet.world.hosts["gpu1"].ledger = [
+        replace(before, start=before.end, end=replace(before.end, offset=900), rows=rows, runs=())
+    ]
+    words = (
+        "gpu1: 2,000 requests are recorded for days that have not come yet, and are not in here: its clock was ahead of"
+        " this machine's"
+    )
+    said = fleet.prompt("usage")
+    assert said.remarks.splitlines() == [words]
+    assert "all       1,234,571 " in said.out
+    assert fleet.prompt("usage", "--csv", "--no-hosts").remarks.splitlines() == [words]
+    assert fleet("usage").json()["to_come"] == {"gpu1": 2_000}
+
+
+def test_a_bill_says_which_use_is_of_days_that_have_not_come(fleet: Fleet) -> None:
+    hosts = "".join(f"  {name}: {{from: 2020-01-01, hourly: 1}}\n" for name in ("gpu1", "gpu2"))
+    (fleet.prompt.place / "costs.yaml").write_text(f"currency: USD\nhosts:\n{hosts}")
+    (whole,) = fleet.world.hosts["gpu2"].ledger
+    row = replace(ROW, day=f"{TODAY + timedelta(days=2)}", requests=5)
+    fleet.world.hosts["gpu2"].ledger = [replace(whole, rows=(*whole.rows, row))]
+    words = "gpu2: 5 requests are recorded for days that have not come yet"
+    assert any(each.startswith(words) for each in fleet.prompt("cost", "--json").json()["notes"])
+    assert words in fleet.prompt("which", "tiny", "--no-hosts").remarks
+    assert words in fleet.prompt("idle").remarks
+    assert fleet.prompt("report", "--no-outdated").code == 0
+    page = (fleet.prompt.place / "report.html").read_text("utf-8").replace("<wbr>", "")
+    assert "5 requests are recorded for days that have not come yet" in page

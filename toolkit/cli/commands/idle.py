@@ -26,7 +26,7 @@ from toolkit.domain.costs.economics import day_of
 from toolkit.domain.deployment.schedule import SleepRule
 from toolkit.domain.quantity import format_seconds
 from toolkit.planning.economics.idle import Idleness, idleness
-from toolkit.workflows.fleet.recorded import recorded, window
+from toolkit.workflows.fleet.recorded import recorded, to_come, window, words_on_days_to_come
 
 if TYPE_CHECKING:
     from toolkit.planning.economics.idle import Held
@@ -46,10 +46,12 @@ def idle(costs_path: str, since: str, schedule_path: str, home: str | None, as_j
     """
     from toolkit.config.costs.reading import load_costs
 
-    today = day_of(time.time())
+    now = time.time()
+    today = day_of(now)
     days, costs = first_and_last(since, None, today), load_costs(Path(costs_path), today)
     history = open_history(home_directory(home), whole=True)
-    situation, notes = recorded(history, costs, window(*days, int(time.time())), keys=False)
+    situation, notes = recorded(history, costs, window(*days, int(now)), keys=False)
+    notes = (*notes, *words_on_days_to_come(to_come(history, now)))
     found, hours = idleness(situation), known_hours(schedule_path)
     if as_json:
         rest = {"notes": list(notes), "schedule_fault": hours.fault}

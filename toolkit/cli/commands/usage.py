@@ -23,6 +23,7 @@ from toolkit.domain.clients.use import NO_KEY, UseRow
 from toolkit.domain.registry.model import unknown
 from toolkit.planning.use.reconciled import Reconciled, reconciled
 from toolkit.planning.use.totals import GROUPS, columns, total
+from toolkit.workflows.fleet.recorded import to_come, words_on_days_to_come
 from toolkit.workflows.use.collect import Collected, collect, tell
 
 
@@ -59,7 +60,8 @@ def usage(
     """
     require_one_form(csv=as_csv, json=as_json)
     by, model, key = wanted["by"], wanted["model"] or "", wanted["key"] or ""
-    today = datetime.fromtimestamp(time.time(), UTC).date()
+    now = time.time()
+    today = datetime.fromtimestamp(now, UTC).date()
     first, last = map(str, first_and_last(wanted["since"], wanted["until"], today))
     place = home_directory(home)
     history = open_history(place, whole=True)
@@ -75,14 +77,16 @@ def usage(
         _require_known(history, model, key, fleet, home)
     begin = datetime.fromisoformat(first).replace(tzinfo=UTC).timestamp()
     releases = reconciled(history.use_runs(), model=model, since=begin)
+    ahead = to_come(history, now)
     if as_json:
-        print_json(_document(by, first, last, rows, releases, collected, history.use_cursors()))
+        found = _document(by, first, last, rows, releases, collected, history.use_cursors())
+        print_json({**found, "to_come": ahead})
         return
     if as_csv:
         _write_csv(kinds, rows)
     else:
         _show(by, rows, releases)
-    for remark in collected.remarks():
+    for remark in (*collected.remarks(), *words_on_days_to_come(ahead)):
         note(remark)
     for cursor in history.use_cursors():
         if cursor.refused:

@@ -16,7 +16,7 @@ from toolkit.errors import InputError
 from toolkit.planning.economics.energy import uncounted
 from toolkit.planning.economics.stated import stated
 from toolkit.planning.economics.work import Tokens
-from toolkit.workflows.fleet.recorded import recorded, window
+from toolkit.workflows.fleet.recorded import recorded, to_come, window, words_on_days_to_come
 from toolkit.workflows.use.collect import collect
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ def recorded_situation(
             f"the history has no use and no replica between {days[0]} and {days[1]}",
             hint=f"state a traffic: {again} --tokens-in 1000000 --tokens-out 200000 --days 30",
         )
-    return situation, (*metered.notes, *uncounted(metered.hosts, costs), *notes)
+    ahead = words_on_days_to_come(to_come(history, now))
+    return situation, (*metered.notes, *uncounted(metered.hosts, costs), *notes, *ahead)
 
 
 def stated_situation(

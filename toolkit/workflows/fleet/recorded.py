@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 from toolkit.adapters.history.history import History
 from toolkit.domain.clients.use import UseRow
@@ -69,6 +69,22 @@ def recorded(
 def window(since: date, until: date, now: int) -> Interval:
     """Return the span from the beginning of `since` to the end of `until`, or to now where that is earlier."""
     return Interval(midnight(since), min(midnight(until) + 86_400, now))
+
+
+def to_come(history: History, now: float) -> dict[str, int]:
+    """Return by host the requests that are recorded for days after that of `now`, in seconds since the epoch."""
+    tomorrow = day_of(now) + timedelta(days=1)
+    found = history.use(tomorrow.isoformat(), by=("host",), sums=("requests",))
+    return {each.host: each.requests for each in found}
+
+
+def words_on_days_to_come(found: Mapping[str, int]) -> tuple[str, ...]:
+    """Return a remark for each host of `to_come`: no period that ends today has these requests."""
+    return tuple(
+        f"{host}: {requests:,} requests are recorded for days that have not come yet, and are not in here: its clock"
+        " was ahead of this machine's"
+        for host, requests in found.items()
+    )
 
 
 def _traffic(row: UseRow) -> Traffic:

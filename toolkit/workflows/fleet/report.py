@@ -19,7 +19,7 @@ from toolkit.planning.report.use import columns, sums
 from toolkit.planning.use.reconciled import reconciled
 from toolkit.workflows.fleet.cost import bills
 from toolkit.workflows.fleet.objectives import measure, measure_by
-from toolkit.workflows.fleet.recorded import recorded, window
+from toolkit.workflows.fleet.recorded import recorded, to_come, window, words_on_days_to_come
 from toolkit.workflows.fleet.status import FleetStatus
 
 # Models with a colour of their own; a sixth place is for all others.
@@ -65,7 +65,11 @@ def gather(
         latency=measured(period),
         use=_use(history, since, until),
         drift=status.drift,
-        remarks=(*(f"{each}: its router has missed a change" for each in status.behind), *status.events),
+        remarks=(
+            *(f"{each}: its router has missed a change" for each in status.behind),
+            *status.events,
+            *words_on_days_to_come(to_come(history, until)),
+        ),
         upstream=upstream,
         history_fault=history.fault,
         cost=cost,
