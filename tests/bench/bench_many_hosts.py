@@ -1,11 +1,12 @@
 """What a command takes on 25 to 200 hosts, and what each more would: seconds, memory, descriptors, bytes.
 
-    python tests/bench/bench_many_hosts.py [--hosts 25 50 100 200] [--parts commands changes routes]
+    python tests/bench/bench_many_hosts.py [--hosts 25 50 100 200] [--gateways 2] [--parts commands changes routes]
 
 `status` and `keys` are the real commands in a session that may open 1,024 files; their hosts are the host's side of the
 toolkit in one process, behind a stand-in for ssh (see `stub_hosts`). `deploy` and `upgrade`, a tenth of the hosts at a
 time, are the real workflow on hosts in memory; what a router is sent is what the wire would carry. `routes` is one
-change of routes, computed for all routers: as differences, and as whole files.
+change of routes, computed for all routers: as differences, and as whole files. So many of the hosts are
+`gateways`, which have no replica.
 """
 
 from __future__ import annotations
@@ -57,26 +58,32 @@ def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--hosts", type=int, nargs="+", default=[25, 50, 100, 200])
+    parser.add_argument("--gateways", type=int, default=0)
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
     given = parser.parse_args()
     print(f"{'':22}{'clock, s':>9}{'proc., s':>9}{'MB':>6}{'open files':>11}{'sent, kB':>10}")
     for count in given.hosts:
-        found = [each for part in given.parts for each in PARTS[part](count).items()]
+        found = [
+            each for part in given.parts for each in PARTS[part](count, given.gateways).items()
+        ]
         for name, cost in found:
             print(
                 f"{count:>4} hosts, {name:10}{cost.clock:>9.2f}{cost.processor:>9.2f}{cost.memory:>6.0f}"
                 f"{cost.descriptors or '':>11}{cost.sent / 1000:>10.0f}",
                 flush=True,
             )
-        print(f"{count:>4} hosts, checks a second, all routers: {checks(count):,.0f}", flush=True)
+        every, one = checks(count, given.gateways)
+        print(f"{count:>4} hosts, checks a second, all routers: {every:,.0f}", flush=True)
+        if given.gateways:
+            print(f"{count:>4} hosts, checks a second, a gateway: {one:,.0f}", flush=True)
 
 
-def commands(count: int) -> dict[str, Cost]:
+def commands(count: int, gateways: int) -> dict[str, Cost]:
     """Return the costs of commands over so many stub hosts."""
     with tempfile.TemporaryDirectory(prefix="tkmany-") as place:
         directory = Path(place)
         stubs = StubHosts(directory)
-        fleet = {f"host{each:03}": _host(directory, each) for each in range(count)}
+        fleet = {f"host{each:03}": _host(directory, each, gateways) for each in range(count)}
         (directory / "fleet.yaml").write_text(json.dumps({"all": {"hosts": fleet}}, indent=1))
         with stubs.answering():
             run = [
@@ -87,13 +94,14 @@ def commands(count: int) -> dict[str, Cost]:
             return {name: _measured(words, directory, stubs) for name, words in run}
 
 
-def _host(directory: Path, number: int) -> dict[str, Any]:
+def _host(directory: Path, number: int, gateways: int) -> dict[str, Any]:
     root = directory / f"host{number:03}"
     (root / "router").mkdir(parents=True)
     return {
         "ansible_host": f"10.1.{number // 200}.{number % 200 + 1}",
         "toolkit_root": str(root),
         "ansible_python_interpreter": "/usr/bin/python3",
+        **({"toolkit_gateway": True, "router_bind": "*:8080"} if number < gateways else {}),
     }
 
 
@@ -150,10 +158,12 @@ class Peak:
                 return
 
 
-def changes(count: int) -> dict[str, Cost]:
+def changes(count: int, gateways: int) -> dict[str, Cost]:
     """Return the costs of a first deployment and of an upgrade on so many hosts in memory."""
     with tempfile.TemporaryDirectory() as place:
         world = World(Path(place), count)
+        for each in [*world.hosts.values()][:gateways]:
+            each.host = replace(each.host, gateway=True, router_bind="*:8080")
         sent = _counting(world)
         limits = Limits(serial=max(1, count // 10))
         found = {}
@@ -190,10 +200,10 @@ def _counting(world: World) -> list[int]:
     return sizes
 
 
-def routes(count: int) -> dict[str, Cost]:
+def routes(count: int, gateways: int) -> dict[str, Cost]:
     """Return what a change of one host's weights costs for all routers: as differences, and as whole files."""
-    before, after = (Rendering(_fleet(count, weight)) for weight in (100, 0))
-    labels = [target.host for target in after.routes.routes[0].targets[::2]]
+    before, after = (Rendering(_fleet(count, weight, gateways)) for weight in (100, 0))
+    labels = [f"host{each:03}" for each in range(count)]
 
     def edited() -> int:
         return sum(len(json.dumps(file_edits(before.at(each), after.at(each)))) for each in labels)
@@ -210,18 +220,27 @@ def _computed(act: Callable[[], int]) -> Cost:
     return Cost(time.monotonic() - clock, time.process_time() - processor, 0, 0, sent)
 
 
-def checks(count: int) -> float:
-    """Return the questions and checks a second of all routers of so many hosts, with one model in two slots on each."""
-    text = Rendering(_fleet(count, 100)).at("host000")["backends.cfg"]
+def checks(count: int, gateways: int) -> tuple[float, float]:
+    """Return the questions and checks a second of all routers, and of a gateway; a host has one model in two slots."""
+    rendering = Rendering(_fleet(count, 100, gateways))
+    gate, one = (
+        _checks(rendering.at(host), count - gateways) for host in ("gate", f"host{count - 1:03}")
+    )
+    return gateways * gate + (count - gateways) * one, gate
+
+
+def _checks(files: Mapping[str, str], serving: int) -> float:
+    """Return what the router with these files asks and checks in a second, where so many hosts have replicas."""
+    text = files["backends.cfg"]
     own, far = text.count(" check inter 400ms "), text.count(' check inter "${TOOLKIT_CHECKS_EACH-')
-    return ((count - 1 + own) / ASKED_EACH + far / CHECKED_EACH) * count
+    return (serving - bool(own) + own) / ASKED_EACH + far / CHECKED_EACH
 
 
-def _fleet(count: int, weight: int) -> Routes:
-    """Return the routes of so many hosts with two slots each; the first slot has this weight."""
+def _fleet(count: int, weight: int, gateways: int) -> Routes:
+    """Return the routes of so many hosts with two slots each, but for gateways; the first slot has this weight."""
     targets = [
         Target(slot, 8100, 100, f"host{each:03}", f"10.1.{each // 200}.{each % 200 + 1}:8443")
-        for each in range(count)
+        for each in range(gateways, count)
         for slot in ("blue", "green")
     ]
     return Routes((Route("tiny", (replace(targets[0], weight=weight), *targets[1:]), created=1),))

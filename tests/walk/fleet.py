@@ -158,6 +158,9 @@ def fields(value: object) -> object:
 WALK = Walk(
     "docs/fleet.md",
     left_out={
+        "A few gateways for many hosts: all:": LeftOut(
+            "another fleet: tests/config/test_gateways.py reads it, and tests/system/test_fleet_job.py has a gateway"
+        ),
         "2026-11-22 13:04:50 UTC qwen-7b #3 blue ann 200 - 7/12 0.26s /v1/chat/completions "
         "5f706051-ef64-49e4-9e2a-d534966066f6": LeftOut("lines of other clients"),
         "toolkit bundle create qwen-7b qwen-0.5b@2.5 --to usb/models --dry-run": BUNDLE,

@@ -32,6 +32,11 @@ def load_fleet(path: Path | None, ansible: ReadInventory | None = None) -> Fleet
     if not hosts:
         raise InputError(f"{path}: no hosts in it", hint=EXAMPLE)
     _check_apart(path, hosts)
+    if all(host.gateway for host in hosts):
+        raise InputError(
+            f"{path}: each host is a gateway, so none is left for replicas",
+            hint="take toolkit_gateway from the hosts that are to serve models",
+        )
     return Fleet(_introduced(path, hosts))
 
 

@@ -55,6 +55,7 @@ FIELDS: dict[str, tuple[str, _Form | str | int]] = {
     "toolkit_relay_port": ("relay_port", 1024),
     "toolkit_swarm_tls": ("swarm_tls", _SWITCH),
     "toolkit_accept_unfenced": ("accept_unfenced", _SWITCH),
+    "toolkit_gateway": ("gateway", _SWITCH),
     "router_bind": ("router_bind", _BIND),
     "router_metrics_bind": ("router_metrics_bind", _BIND),
     "router_tls_certificate": ("router_tls_certificate", _PATH),
@@ -141,7 +142,14 @@ def host_of(name: str, variables: Mapping[str, Any]) -> Host:
             "a certificate serves with its key: give both",
         )
     settings = {each: value for each, value in known.items() if each in SETTINGS}
-    return Host(name=name, settings=with_ports(settings), **values)
+    host = Host(name=name, settings=with_ports(settings), **values)
+    if host.gateway and host.inward:
+        raise VariableError(
+            "toolkit_gateway",
+            f"{name} is a gateway, and its router listens at {host.router_bind}, where no client reaches it",
+            'give gateways a router_bind for clients, such as "*:8080"',
+        )
+    return host
 
 
 def _checked(name: str, variables: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ class Host:
     the relay addresses of those hosts, and `relays` the addresses and ports of all hosts, this one's too. With
     `swarm_tls` the host takes part in encrypted swarms alone.
     With `accept_unfenced` it may serve other machines though it cannot fence its replicas.
+    A `gateway` takes requests of clients and gets no replica.
     `user` runs the router; each replica has a user of its own, see `slot_user`.
     `become_password` is the login's for sudo, None where sudo asks for none.
     `settings` are inventory variables that the roles get unchanged, see `config.inventory.host_settings`.
@@ -53,6 +54,7 @@ class Host:
     relay_port: int = 8090
     swarm_tls: bool = False
     accept_unfenced: bool = False
+    gateway: bool = False
     peers: tuple[str, ...] = ()
     relays: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)

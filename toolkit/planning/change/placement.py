@@ -6,10 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.said_once import listed, said_once
 from toolkit.errors import InputError, NothingSuitableError, ToolkitError
 from toolkit.planning.routing.routes import Routes
 
+GATEWAY = "a gateway, which gets no replica"
+_GATEWAY_HINT = "hosts for replicas have no toolkit_gateway in the fleet file"
 _LOOK = "toolkit hosts shows what is there"
 
 
@@ -129,6 +132,12 @@ def _said(unfit: Mapping[str, ToolkitError]) -> str:
 
 def _names(names: Collection[str]) -> str:
     return " and ".join(sorted(names))
+
+
+def require_place_for_replicas(host: Host) -> None:
+    """Raise NothingSuitableError for a host that gets no replica of any model, because it is a gateway."""
+    if host.gateway:
+        raise NothingSuitableError(f"{host.name} is {GATEWAY}", hint=_GATEWAY_HINT)
 
 
 def having(model: str, facts: Mapping[str, HostFacts], routes: Routes) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from toolkit.domain.deployment.plan import Plan, Strategy
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.said_once import listed, said_once
 from toolkit.errors import HostError, NothingSuitableError, RefusedError
-from toolkit.planning.change.placement import having
+from toolkit.planning.change.placement import GATEWAY, having
 from toolkit.planning.change.preflight import preflight
 from toolkit.planning.change.rollout import Limits, RolloutPlan, plan_rollout
 from toolkit.planning.change.sleep import require_awake
@@ -45,7 +45,17 @@ def provisionable(fit: HostFit, facts: HostFacts, now: float) -> HostFit:
     faults = () if facts.converged else preflight(facts, now)
     if not faults:
         return fit
-    why = f"it cannot be provisioned: {faults[0].words}"
+    return _no_place(fit, f"it cannot be provisioned: {faults[0].words}")
+
+
+def beside_gateways(fit: HostFit, gateways: Collection[str], have: Collection[str]) -> HostFit:
+    """Return `fit`; one of the `gateways` is no place for a model, unless it is among the hosts that `have` it."""
+    if fit.host not in gateways or fit.host in have:
+        return fit
+    return _no_place(replace(fit, several=None), f"it is {GATEWAY}")
+
+
+def _no_place(fit: HostFit, why: str) -> HostFit:
     return replace(fit, fits=False, why=why, strategy="", downtime="", wanted=None)
 
 

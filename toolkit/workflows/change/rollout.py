@@ -19,7 +19,7 @@ from toolkit.errors import HostError, InputError, NothingSuitableError, RefusedE
 from toolkit.planning.change.deploy import Wanted, plan_deploy
 from toolkit.planning.change.fence import fenced
 from toolkit.planning.change.judged import failed_rollouts
-from toolkit.planning.change.placement import choose_hosts, having
+from toolkit.planning.change.placement import choose_hosts, having, require_place_for_replicas
 from toolkit.planning.change.preflight import require_sound
 from toolkit.planning.change.rollout import RolloutPlan, differs, numbered, plan_rollout
 from toolkit.planning.change.settings import with_settings
@@ -261,6 +261,9 @@ def _wanted(
         if name not in facts or (have and name not in have and order.action != "deploy"):
             continue
         try:
+            # What a host has serves on, also where it became a gateway since.
+            if name not in have:
+                require_place_for_replicas(tools.host.host)
             wanted[name] = _wanted_on(tools, order, facts[name], start)
         except NothingSuitableError as error:
             if name in order.named or name in have:

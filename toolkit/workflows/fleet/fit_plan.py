@@ -19,9 +19,10 @@ from toolkit.domain.files.snapshot import FileDigest, Snapshot
 from toolkit.domain.files.weight_files import index_of
 from toolkit.domain.registry.model import LocalSource, Version
 from toolkit.errors import SourceError
+from toolkit.planning.change.placement import having
 from toolkit.planning.change.rollout import Limits
 from toolkit.planning.change.sleep import alternates_of
-from toolkit.planning.fit.fleet import Upgrade, plan_upgrade, provisionable
+from toolkit.planning.fit.fleet import Upgrade, beside_gateways, plan_upgrade, provisionable
 from toolkit.planning.fit.host_fit import Candidate, HostFit, fit_host, predict_need
 from toolkit.planning.release.file_choice import choose_files, settle
 from toolkit.planning.routing.agreement import agreed, behind
@@ -94,9 +95,12 @@ def plan_fit(
     routes, facts = agreed(seen.by_label)
     known = alternates_of(candidate.version.model, routes)
     candidate = replace(candidate, alternates=tuple(sorted({*candidate.alternates, *known})))
+    gateways = {each.name for each in hosts if each.host.gateway}
+    have = having(candidate.version.model, facts, routes)
+    able = [provisionable(fit_host(candidate, each), each, clock()) for each in facts.values()]
     fits, upgrade = plan_upgrade(
         candidate.version.model,
-        [provisionable(fit_host(candidate, each), each, clock()) for each in facts.values()],
+        [beside_gateways(each, gateways, have) for each in able],
         facts,
         routes,
         limits=limits,
