@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from toolkit.adapters.capacity import width
 from toolkit.adapters.hosts import conversation
-from toolkit.adapters.hosts.client import AT_ONCE, Clients, HostClient
+from toolkit.adapters.hosts.client import Clients, HostClient
 from toolkit.adapters.hosts.ways import Here
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.hosts.fleet import Host
+from toolkit.domain.hosts.in_flight import ASKING
 from toolkit.errors import HostError
 
 # Answers with its pid; `seconds` delays the answer, `words` are said instead of one.
@@ -87,9 +89,10 @@ def test_only_so_many_clients_connect_at_once(
 ) -> None:
     asked: list[str] = []
     monkeypatch.setattr(HostClient, "connect", lambda each: asked.append(each.host.name))
-    hosts = [Host(f"gpu{number}", connection="local") for number in range(AT_ONCE + 5)]
+    most = width(ASKING)
+    hosts = [Host(f"gpu{number}", connection="local") for number in range(most + 5)]
     Clients(tmp_path).connect(hosts)
-    assert asked == [each.name for each in hosts[:AT_ONCE]]
+    assert asked == [each.name for each in hosts[:most]]
 
 
 # Ends once all three have been told to end.

@@ -13,7 +13,7 @@ _OF_A_HOST = 8
 # The command's own: history, log, registry, sockets, and what is read in passing.
 _OWN = 64
 # Some programs close all descriptors that they may have, one by one.
-_MOST = 2**16
+MOST = 2**16
 
 _guard = threading.Lock()
 # The needs of each part of the command that is still at work: a deployment and its transfer have clients of their own.
@@ -33,7 +33,7 @@ def need_descriptors(part: object, hosts: int, count: int | None = None) -> None
         now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         if now == resource.RLIM_INFINITY or now >= needed:
             return
-        allowed = _MOST if most == resource.RLIM_INFINITY else min(most, max(_MOST, needed))
+        allowed = MOST if most == resource.RLIM_INFINITY else min(most, max(MOST, needed))
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(now, allowed), most))
         if allowed < needed:
             _needs[part] = former

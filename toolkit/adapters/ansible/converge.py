@@ -10,8 +10,9 @@ import os
 import shlex
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,12 +21,15 @@ from toolkit.adapters.ansible.announced import Announced
 from toolkit.adapters.ansible.certificate import certificate_digest, provisioned_settings
 from toolkit.adapters.ansible.silence import Silence
 from toolkit.adapters.ansible.standing import Run, Standing
+from toolkit.adapters.capacity import width
 from toolkit.adapters.hosts.ssh import HOSTSIDE, master_options, require_answer
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.hosts.fleet import Host
+from toolkit.domain.hosts.in_flight import CONVERGING
 from toolkit.errors import HostError
 
 Progress = Callable[[str], None]
+_TICK_SECONDS = 0.2
 
 
 class Converge(Protocol):
@@ -67,6 +71,7 @@ class RealConverge:
         self._check = check
         self._interruption = interruption or Interruption()
         self._standing = Standing(scratch)
+        self._turns = threading.BoundedSemaphore(width(CONVERGING))
 
     def prepare(self) -> None:
         # A run tells of a full disk.
@@ -77,11 +82,25 @@ class RealConverge:
         self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
     ) -> tuple[str, ...]:
         self._scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-        private = Path(tempfile.mkdtemp(prefix="play-", dir=self._scratch))
+        with self._turn():
+            private = Path(tempfile.mkdtemp(prefix="play-", dir=self._scratch))
+            try:
+                return self._converge(playbook, host, variables, progress, private)
+            finally:
+                shutil.rmtree(private, ignore_errors=True)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait until few enough other runs are under way: a rollout prepares all of its hosts together.
+
+        No playbook waits for one of another host.
+        """
+        while not self._turns.acquire(timeout=_TICK_SECONDS):
+            self._interruption.check()
         try:
-            return self._converge(playbook, host, variables, progress, private)
+            yield
         finally:
-            shutil.rmtree(private, ignore_errors=True)
+            self._turns.release()
 
     def _converge(
         self,

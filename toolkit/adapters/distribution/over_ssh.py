@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+from toolkit.adapters.capacity import width
 from toolkit.adapters.descriptors import free_descriptors
 from toolkit.adapters.disk import scratch_of
 from toolkit.adapters.distribution.delivery import Delivery, Need, Throttle
@@ -22,10 +23,9 @@ from toolkit.adapters.distribution.swarm_library import Wheels
 from toolkit.adapters.hosts.client import Clients
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.hosts.fleet import Host
+from toolkit.domain.hosts.in_flight import SENDING
 from toolkit.errors import ToolkitError
 
-# Each host takes one or two processes on this machine.
-_AT_ONCE = 50
 _LEAST_HOSTS = 2
 
 
@@ -51,7 +51,7 @@ class SshDistribution:
         clients, interruption = Clients(scratch_of(self._home)), self._interruption
         throttle = Throttle(self._limit, interruption.sleep)
         delivery = Delivery(tree, clients, throttle, report, interruption)
-        with interruption.ending(clients.stop.begin), ThreadPoolExecutor(_AT_ONCE) as pool:
+        with interruption.ending(clients.stop.begin), ThreadPoolExecutor(width(SENDING)) as pool:
             try:
                 spreading = _Spreading(delivery, self._home, pool)
                 return spreading.run(hosts, swarm=self._swarm, rsync=self._rsync)

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from toolkit.adapters.capacity import width
 from toolkit.adapters.descriptors import need_descriptors
 from toolkit.adapters.hosts.conversation import Conversation
 from toolkit.adapters.hosts.dialog import Dialog, Ended, running
@@ -17,12 +18,11 @@ from toolkit.adapters.hosts.refusals import pauses, refuses_for_now
 from toolkit.adapters.hosts.ways import ALONE, NO_HOSTSIDE, Here, OverSsh
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.hosts.fleet import Host
+from toolkit.domain.hosts.in_flight import ASKING
 from toolkit.errors import HostError
 from toolkit.hostside.commands import COMMANDS
 
 Report = Callable[[Mapping[str, Any]], None]
-# Hosts that are asked at once. More connections in their handshake would make each other late.
-AT_ONCE = 32
 # Seconds for a brief request beside the time that it names itself. A busy host takes seconds, and one whose disk
 # hangs may take for ever, while its sshd goes on answering.
 BRIEF_SECONDS = 180.0
@@ -188,7 +188,7 @@ class Clients:
 
     def connect(self, hosts: Sequence[Host]) -> None:
         """Begin to connect to the hosts that are asked first, and to observe them; return at once."""
-        for host in hosts[:AT_ONCE]:
+        for host in hosts[: width(ASKING)]:
             self.of(host).connect()
 
     def end(self) -> None:

@@ -6,10 +6,12 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
+from toolkit.adapters.capacity import width
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.adapters.patience import NO_PATIENCE, Patience
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.hosts.failures import own_words
+from toolkit.domain.hosts.in_flight import ASKING
 from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import HostError, ToolkitError
 from toolkit.planning.routing.agreement import (
@@ -25,7 +27,6 @@ from toolkit.planning.routing.routes import Routes
 from toolkit.workflows.fleet.look import lock_all, look
 
 Edit = Callable[[Routes], Routes]
-AT_ONCE = 16
 TELL = "toolkit repair tells all routers their routes"
 
 
@@ -134,7 +135,7 @@ class Routers:
             # Here and not above: a fleet of one host needs no threads.
             from concurrent.futures import ThreadPoolExecutor
 
-            with ThreadPoolExecutor(AT_ONCE) as pool:
+            with ThreadPoolExecutor(width(ASKING)) as pool:
                 found = list(pool.map(lambda label: self._apply(label, new), labels))
         return {label: error for label, error in zip(labels, found, strict=True) if error}
 

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from functools import partial, reduce
 from typing import TypeVar
 
+from toolkit.adapters.capacity import width
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.clients.keys import KeyRing
 from toolkit.domain.hosts.failures import joined, own_words, reasons
+from toolkit.domain.hosts.in_flight import ASKING
 from toolkit.errors import HostError, ToolkitError
 
 T = TypeVar("T")
 
-AT_ONCE = 32
 # Another command may change keys meanwhile; the two unions agree after a round or two.
 ROUNDS = 4
 
@@ -133,7 +134,7 @@ def _on_all(
     """Return the result of `call` for each host, and its error where it failed, both in the hosts' order."""
     found: dict[str, T] = {}
     errors: dict[str, ToolkitError] = {}
-    with ThreadPoolExecutor(min(AT_ONCE, len(hosts))) as pool:
+    with ThreadPoolExecutor(min(width(ASKING), len(hosts))) as pool:
         for host, called in [(host, pool.submit(call, host)) for host in hosts]:
             try:
                 found[host.name] = called.result()

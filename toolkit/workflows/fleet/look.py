@@ -7,11 +7,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from typing import TypeVar
 
-from toolkit.adapters.hosts.client import AT_ONCE
+from toolkit.adapters.capacity import width
 from toolkit.adapters.hosts.held import busy
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.adapters.patience import NO_PATIENCE, Patience
 from toolkit.domain.hosts.facts import FleetFacts, HostFacts
+from toolkit.domain.hosts.in_flight import ASKING
 from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import HostError, ToolkitError
 from toolkit.workflows.fleet.at_once import at_once
@@ -55,7 +56,7 @@ def each_at_once(
     items: Sequence[T], act: Callable[[T], R], stop: Callable[[], None] = lambda: None
 ) -> list[R]:
     """Return `act` of each item, in their order, see `at_once`; raises the first exception of `act`."""
-    return list(at_once(AT_ONCE, items, act, stop))
+    return list(at_once(width(ASKING), items, act, stop))
 
 
 def look_free(hosts: Sequence[HostPort], patience: Patience) -> FleetFacts:

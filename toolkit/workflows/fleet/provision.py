@@ -12,12 +12,14 @@ from enum import StrEnum
 from typing import Any
 
 from toolkit.adapters.ansible.converge import Converge
+from toolkit.adapters.capacity import width
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.adapters.patience import NO_PATIENCE, Patience
 from toolkit.domain.accelerator import driver_package
 from toolkit.domain.clients.keys import KeyRing
 from toolkit.domain.deployment.change import Change
 from toolkit.domain.hosts.facts import FleetFacts, HostFacts
+from toolkit.domain.hosts.in_flight import CONVERGING
 from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import HostError, RefusedError, ToolkitError
 from toolkit.planning.change.fence import fence_remarks, require_fenced_to_open
@@ -28,7 +30,6 @@ from toolkit.workflows.fleet.keys import sync_keys
 from toolkit.workflows.fleet.look import lock_all, look, silent_that_served
 from toolkit.workflows.tools import require_yes
 
-CONVERGING = 8
 _SAY_EVERY = 2.0
 
 Say = Callable[[str], None]
@@ -147,7 +148,9 @@ def provision(
             replace(each, fault=keyless.get(each.target.name, each.fault)) for each in intents
         ]
         wanted = [each for each in wanted if each.target.name not in keyless]
-    outcomes = at_once(CONVERGING, wanted, lambda each: _Run(how, each).outcome(), how.stop.set)
+    outcomes = at_once(
+        width(CONVERGING), wanted, lambda each: _Run(how, each).outcome(), how.stop.set
+    )
     done = {each.name: each for each in outcomes}
     return tuple(done.get(each.target.name) or _not_touched(each) for each in intents)
 

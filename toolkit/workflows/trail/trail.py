@@ -14,16 +14,16 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from toolkit.adapters.audit.log import AuditLog
+from toolkit.adapters.capacity import width
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.gates.verdict import GateResult, Verdict
+from toolkit.domain.hosts.in_flight import ASKING
 from toolkit.domain.trail.audit import Event, Head, plan_digest, release_digest
 from toolkit.domain.trail.discretion import without_secrets
 from toolkit.domain.trail.notice import Notice
 from toolkit.errors import BusyError, HostError, RefusedError, ReleaseFailedError, ToolkitError
 from toolkit.workflows.tools import Say
 
-# Hosts that get the head of a command's end at the same time.
-_AT_ONCE = 32
 _MOST_TEXT = 600
 
 
@@ -234,10 +234,11 @@ class CommandTrail:
             give(hosts[0])
             return
         threads = [threading.Thread(target=give, args=(each,), daemon=True) for each in hosts]
-        for start in range(0, len(threads), _AT_ONCE):
-            for each in threads[start : start + _AT_ONCE]:
+        count = width(ASKING)
+        for start in range(0, len(threads), count):
+            for each in threads[start : start + count]:
                 each.start()
-            for each in threads[start : start + _AT_ONCE]:
+            for each in threads[start : start + count]:
                 each.join()
 
 
