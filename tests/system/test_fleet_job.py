@@ -352,6 +352,27 @@ def test_stop_takes_the_model_from_all_hosts(site: StubSite) -> None:
         assert "tiny" not in machine.run("ls", "/var/lib/toolkit/slots")
 
 
+def test_clients_enter_at_a_gateway_that_gets_no_replica(site: StubSite) -> None:
+    lab = site.lab
+    fleet = lab.inventory.read_text()
+    lab.inventory.write_text(fleet.replace("gamma:\n", "gamma:\n      toolkit_gateway: true\n"))
+    try:
+        refused = lab.toolkit("deploy", "tiny@v1", "--yes", "--host", "gamma", check=False)
+        assert (refused.returncode, "gamma is a gateway" in refused.stderr) == (3, True), refused
+        done = lab.toolkit("deploy", "tiny@v1", "--yes", "--bake", "1")
+        assert "gamma is left out: gamma is a gateway, which gets no replica" in done.stderr
+        assert site.serving() == {"alpha": ["v1"], "beta": ["v1"]}
+        load = site.load("gamma")
+        load.wait_for(
+            lambda so_far: {each.slot for each in so_far.answers} >= {"alpha.blue", "beta.blue"}, 60
+        )
+        assert load.stop().bad == ()
+        assert "tiny" not in lab["gamma"].run("ls", "/var/lib/toolkit/slots")
+        lab.toolkit("stop", "tiny", "--yes")
+    finally:
+        lab.inventory.write_text(fleet)
+
+
 def test_a_bit_that_flipped_on_a_host_is_found_before_it_is_served(site: StubSite) -> None:
     alpha, root = site.lab["alpha"], "/var/lib/toolkit/snapshots"
     find = ["grep", "-lr", "I am version v1.", root, "--include=behaviour.txt"]
