@@ -131,11 +131,11 @@ class Guarded:
         self.thread.start()
 
     @contextlib.contextmanager
-    def process(self) -> Iterator[int]:
-        """Run the watch as a process of its own; yield its pid."""
+    def process(self, tick: float = 0.5) -> Iterator[int]:
+        """Run the watch as a process of its own, which looks each `tick` seconds; yield its pid."""
         pids = {f"tiny-{slot}": each.pid for slot, each in self.engines.items()}
         script = str(Path(__file__).with_name("guard_process.py"))
-        argv = [sys.executable, script, self.root, json.dumps(pids)]
+        argv = [sys.executable, script, self.root, json.dumps(pids), str(tick)]
         with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as process:
             self.thread = threading.current_thread()
             try:

@@ -1,4 +1,5 @@
-"""The watch of a host as a process of its own, with a double for the process supervisor: ROOT and {program: pid}."""
+"""The watch of a host as a process of its own, with a double for the process supervisor: ROOT, {program: pid} and the
+seconds between two looks."""
 
 from __future__ import annotations
 
@@ -25,4 +26,5 @@ def state(_: str, program: str) -> dict[str, object]:
 
 processes.state = state
 processes.init_system = lambda: "systemd"
+watch.TICK = float(sys.argv[3])
 watch.main([sys.argv[1], "8", "600"])

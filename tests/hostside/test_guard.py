@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,6 +109,23 @@ def test_the_seconds_of_a_phase_begin_at_once_and_not_with_the_next_look_at_figu
     quick.begin(rollout="r2")
     until(lambda: quick.found()["looked_at"])
     assert quick.found()["verdict"] is None
+
+
+def test_an_order_and_the_end_of_its_phase_wait_for_no_look(lab: Guarded) -> None:
+    """The watch looks by itself once an hour here."""
+    passed = 0
+    with lab.process(tick=3600.0):
+        until(lambda: Path(lab.root, "watch/bell").is_fifo(), 60)
+        # The watch sees the first order by itself. An order whose replica answers too late waits for a look in vain.
+        for number in range(10):
+            lab.begin(rollout=f"r{number}", seconds=0.3, probes=[])
+            began = time.monotonic()
+            while not lab.found()["verdict"] and time.monotonic() - began < 10:
+                time.sleep(0.02)
+            passed += bool(lab.found()["verdict"])
+            if passed == 2:
+                break
+    assert passed == 2
 
 
 def test_a_bake_passes_by_its_probes_alone_and_the_verdict_stays_until_a_command_takes_it(

@@ -33,6 +33,7 @@ CHANGES = {
 }  # fmt: skip
 # These modules work by name, each in directories of root alone, and check them first.
 IN_ROOTS_OWN = {
+    "bell.py": "make_own",
     "compiled.py": "make_own",
     "deployment_lock.py": "the root itself",
     "engine_swap.py": "make_own",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import completion
@@ -83,6 +84,11 @@ class Guard:
     def worried(self) -> bool:
         """Whether the last request or probe failed."""
         return self._judge is not None and not self._over and self._judge.worried
+
+    @property
+    def ends_at(self) -> float:
+        """The moment of the monotonic clock at which the time of its phase is over; inf where no time counts."""
+        return self._judge.ends_at if self._judge and not self._verdict else math.inf
 
     def end(self) -> None:
         """Stop asking."""

@@ -8,6 +8,7 @@ holds the phase for up to its patience, and then follows its policy `unsure`.
 
 from __future__ import annotations
 
+import math
 import statistics
 from typing import NamedTuple
 
@@ -145,6 +146,12 @@ class Judge:
     def counted(self) -> tuple[int, int]:
         """The answered requests of the new release in this phase, and the pairs of probes."""
         return self._asked[0], self._paired[0]
+
+    @property
+    def ends_at(self) -> float:
+        """The moment, as a look's `at`, at which the seconds of the phase are over; inf before the first look."""
+        left = self.order["seconds"] - self.watched
+        return math.inf if self._last is None else self._last + left
 
     @property
     def worried(self) -> bool:

@@ -17,6 +17,7 @@ import json
 import os
 import time
 
+import bell
 import deployment_lock
 import processes
 import router_files
@@ -72,6 +73,7 @@ def begin(root: str, order: Document, holder: str) -> Document:
         for kind in (FOUND, WISH, COPY):
             opened.remove(name_of(model, kind))
         _write(opened, model, kept)
+    bell.ring(root)
     return {}
 
 
@@ -96,6 +98,7 @@ def enter(root: str, model: str, phase: Document, holder: str) -> Document:
         number = order["number"] + 1
         after = {**order, **phase, "token": holder, "number": number, "since": time.time()}
         _write(opened, model, after)
+    bell.ring(root)
     return {}
 
 
@@ -134,6 +137,7 @@ def wish(root: str, model: str, wish: str, actor: str) -> Document:
     )
     with _files(root) as opened:
         opened.write(name_of(model, WISH), text + "\n", _ROOT_ONLY)
+    bell.ring(root)
     return {"taken": True}
 
 

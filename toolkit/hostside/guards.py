@@ -1,12 +1,14 @@
 """All guards of this host: each watches a new release under traffic, and withdraws its target where it must not stay.
 
-The watch calls `Guards.look` twice a second. A guard needs no ops machine: what it finds lies in files, see
-`guard_order.py`, and goes on from there when the watch or the host starts again. While a canary's share stands it does
-need the deployment lock of the command that gave it, and takes the share back within a second of its release.
+The watch calls `Guards.look` twice a second, at each new order, and when it is `due`. A guard needs no ops machine:
+what it finds lies in files, see `guard_order.py`, and goes on from there when the watch or the host starts again. While
+a canary's share stands it does need the deployment lock of the command that gave it, and takes the share back within a
+second of its release.
 """
 
 from __future__ import annotations
 
+import math
 import time
 
 import guard_adapters
@@ -32,6 +34,8 @@ class Guards:
         self._meter = Meter(root)
         self._guards: dict[str, Guard] = {}
         self._metered = 0.0
+        # The moment of the monotonic clock at which the time of a guard's phase is over.
+        self.due = math.inf
         self._begun: set[tuple[str, ...]] = set()
         # Mean milliseconds until an answer begins, and the share of failed requests, of each slot that had traffic.
         self._usual: dict[tuple[str, str], tuple[float | None, float]] = {}
@@ -46,7 +50,8 @@ class Guards:
         phases = {tuple(str(each.get(name)) for name in PHASE) for each in orders.values()}
         # The seconds of a phase count from its guard's first look, and a command waits for them.
         begins, self._begun = not phases <= self._begun, phases
-        traffic = self._traffic(seldom=not orders, at_once=begins)
+        now = time.monotonic()
+        traffic = self._traffic(seldom=not orders, at_once=begins or now >= self.due)
         done: list[str] = []
         for model, order in orders.items():
             try:
@@ -56,6 +61,9 @@ class Guards:
             except Exception as error:
                 # The router starts again, or the slot is being emptied; other models have guards, too.
                 done.append(f"guard of {model}: {type(error).__name__}: {error}")
+        # What is over was judged, or has to wait for another look.
+        ends = (each.ends_at for each in self._guards.values())
+        self.due = min((each for each in ends if each > now), default=math.inf)
         return done
 
     def _guard_of(self, order: Document) -> Guard:

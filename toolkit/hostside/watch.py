@@ -13,7 +13,9 @@ import contextlib
 import os
 import sys
 import time
+from collections.abc import Callable
 
+import bell
 import deployment_lock
 import hang as hang_of
 import hold_lease
@@ -56,7 +58,7 @@ class Watch:
         import use_quotas
         import warmth
 
-        self._guards = guards.Guards(root, hang, stall)
+        self.guards = guards.Guards(root, hang, stall)
         self._use = use_carry.Carrier(root)
         self._metrics = host_metrics.HostMetrics(root)
         self._tally = tally_log.TallyLog(root, self._use.ledger)
@@ -68,7 +70,7 @@ class Watch:
         # Guards first: they count the seconds for which clients get bad answers.
         self.parts = (
             self._beat,
-            self._guards.look,
+            self.guards.look,
             lambda: reweigh.tell_again(root),
             self._end_hanging,
             self._follow_takeovers,
@@ -145,6 +147,7 @@ def runs(root: str) -> bool:
 def main(arguments: list[str]) -> int:
     """Watch until this process is ended; `arguments` are the root and the two limits."""
     watch = Watch(arguments[0], float(arguments[1]), float(arguments[2]))
+    rung = bell.Bell(watch.root)
     supervisor, tried = os.getppid(), -_AGAIN
     while True:
         if os.getppid() != supervisor and time.monotonic() - tried >= _AGAIN:
@@ -156,13 +159,20 @@ def main(arguments: list[str]) -> int:
                 return 0
             _say(f"supervisord was killed and does not start: {why}")
         for part in watch.parts:
-            try:
-                for words in part():
-                    _say(words)
-            except Exception as error:
-                # A router that starts again, or a slot that is being emptied: the next look sees more.
-                _say(f"{type(error).__name__}: {error}")
-        time.sleep(TICK)
+            _perform(part)
+        until = time.monotonic() + TICK
+        # A command waits for the guard: its order, and the end of its phase, wait for no look.
+        while rung.rest(min(until, watch.guards.due)) < until:
+            _perform(watch.guards.look)
+
+
+def _perform(part: Callable[[], list[str]]) -> None:
+    try:
+        for words in part():
+            _say(words)
+    except Exception as error:
+        # A router that starts again, or a slot that is being emptied: the next look sees more.
+        _say(f"{type(error).__name__}: {error}")
 
 
 def _say(words: str) -> None:
