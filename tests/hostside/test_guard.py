@@ -207,15 +207,16 @@ def test_what_ends_on_all_hosts_at_once_is_withdrawn_in_turn(
         guard_order.wish(quick.root, "tiny", "abort", "ann@ops")
     else:
         quick.held.update(held=False, owner=None)
-    quick.verdict()
     words = "tiny-green keeps its traffic until other hosts have withdrawn theirs"
     until(lambda: words in quick.said, 60)
     looks = quick.looks
     until(lambda: quick.looks > looks + 5, 60)
     assert (quick.found()["withdrawn"], quick.weights()) == ("", STAYS)
+    # A verdict without a withdrawal would say that no other replica can take the traffic.
+    assert (quick.found()["verdict"], quick.said.count(words)) == (None, 1)
     monkeypatch.setattr(guard, "TURN", 0.0)
-    until(lambda: quick.found()["withdrawn"], 60)
-    assert quick.weights() == BACK
+    quick.verdict()
+    assert (bool(quick.found()["withdrawn"]), quick.weights()) == (True, BACK)
 
 
 def test_what_a_guard_has_seen_itself_is_withdrawn_before_any_turn(

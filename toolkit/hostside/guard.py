@@ -71,7 +71,7 @@ class Guard:
         self._judge: Judge | None = None
         self._pairs: Pairs | None = None
         self._seldom, self._since = 0.0, time.monotonic()
-        self._concluded = self._since
+        self._concluded, self._said_waiting = self._since, False
         self._adapters = guard_adapters.names_of(order)
         done = bool(kept.get("withdrawn")) or not (self._verdict and self._must_go)
         self._over = bool(kept.get("settled")) and self._is_last and done
@@ -100,7 +100,7 @@ class Guard:
         if self._over:
             return [*self._told_again(), *self._keep_back()] if traffic is not None else []
         if self._verdict and not self._kept.get("settled"):
-            # This guard was ended between its verdict and the withdrawal, or the router did not answer.
+            # Its turn has not come, the router did not answer, or a guard before was ended before the withdrawal.
             return self._settle()
         if self._is_last:
             return self._withdraw_late() if traffic is not None else []
@@ -247,6 +247,11 @@ class Guard:
 
     def _settle(self) -> list[str]:
         """Withdraw the target where the verdict asks for it; only then commands see the verdict."""
+        if self._waits:
+            # Commands would take a verdict without a withdrawal for that of a release that serves alone.
+            said, self._said_waiting = self._said_waiting, True
+            words = f"{self._program} keeps its traffic until other hosts have withdrawn theirs"
+            return [] if said else [words]
         done = self._withdraw() if self._must_go else []
         self._kept["settled"] = True
         self._keep(self._kept["verdict"]["reason"], durable=True)
@@ -258,6 +263,8 @@ class Guard:
 
     def _withdraw_late(self) -> list[str]:
         """Withdraw what could not be withdrawn before, because no other replica was up."""
+        if self._waits:
+            return []
         self._withdraw()
         self._over = bool(self._kept.get("withdrawn"))
         if self._over:
@@ -277,6 +284,14 @@ class Guard:
         return self._verdict == UNKNOWN or wish == "abort"
 
     @property
+    def _waits(self) -> bool:
+        """Whether other hosts are to withdraw their targets first."""
+        if self._adapters or not (self._must_go and self._is_of_all):
+            return False
+        before = withdraw.ahead(self.root, self.order["model"], self.order["slot"])
+        return time.monotonic() - self._concluded < TURN * before
+
+    @property
     def _is_last(self) -> bool:
         """Whether the verdict ends the watch. A share that has passed is watched until its next phase."""
         bakes = self.order["phase"] == guard_order.BAKE
@@ -285,10 +300,7 @@ class Guard:
     def _withdraw(self) -> list[str]:
         if self._adapters:
             return self._give_back()
-        at = (self.root, self.order["model"], self.order["slot"])
-        if self._is_of_all and time.monotonic() - self._concluded < TURN * withdraw.ahead(*at):
-            return [f"{self._program} keeps its traffic until other hosts have withdrawn theirs"]
-        found = withdraw.withdraw(*at)
+        found = withdraw.withdraw(self.root, self.order["model"], self.order["slot"])
         if not found["withdrawn"]:
             return [f"{self._program} keeps its traffic: {found['why']}"]
         reason = self._kept["verdict"]["reason"]
