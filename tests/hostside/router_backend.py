@@ -21,7 +21,7 @@ class Backend:
     and body of the newest request, `headers` its headers, `all_headers` with those that stand twice.
     Its answers have the headers `says`, too.
     With "comments" a comment follows each piece of a stream, as with vLLM's `sse-keep-alive-interval`. A
-    `broken` one hangs up instead of answering, an `ill` one answers checks with 503.
+    `broken` one hangs up instead of answering, a `failing` one answers 500, an `ill` one answers checks with 503.
     """
 
     def __init__(self, name: str, port: int | None = None) -> None:
@@ -29,7 +29,7 @@ class Backend:
         self.headers: dict[str, str] = {}
         self.says: dict[str, str] = {}
         self.all_headers: list[tuple[str, str]] = []
-        self.broken = self.ill = False
+        self.broken = self.failing = self.ill = False
         self.turns = threading.Semaphore(0)
         self.server = _Server(("127.0.0.1", port or free_port()), _Handler)
         self.server.backend = self
@@ -102,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
                 time.sleep(wanted.get("pause", 0))
             answer = {"slot": backend.name, "size": len(body)}
             text = json.dumps(answer, separators=(",", ":")).encode()
-            self._answer(text)
+            self._answer(text, 500 if backend.failing else 200)
             return
         self._stream(wanted)
 

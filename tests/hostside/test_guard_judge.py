@@ -246,6 +246,28 @@ def test_a_client_whose_requests_are_refused_by_both_may_stay_with_the_new_relea
     assert (refused["new"], refused["old"]) == (100.0, 0.0)
 
 
+def test_a_conversation_that_fails_with_both_releases_holds_no_step() -> None:
+    """With `routing: prefix` the router takes it from a canary that has failed it, see test_router_share.py."""
+
+    def of(at: int) -> tuple[Traffic, Traffic]:
+        return (Traffic(1, 1), Traffic(5)) if at == 20 else (Traffic(), Traffic(6, int(at > 20)))
+
+    judge = Judge({**ORDER, "seconds": 240.0}, sticky=True)
+    assert judged(seconds(of), judge) == ("passed", 240.0, "")
+
+
+def test_a_conversation_that_fails_with_the_new_release_alone_holds_the_step() -> None:
+    def of(at: int) -> tuple[Traffic, Traffic]:
+        return Traffic(int(at == 20), int(at == 20)), Traffic(6)
+
+    judge = Judge({**ORDER, "seconds": 240.0}, sticky=True)
+    verdict, _, reason = judged(seconds(of), judge)
+    assert (verdict, reason) == (
+        "could not tell",
+        "the last requests failed, which proves nothing yet",
+    )
+
+
 RECORDED = REPO / "tests/bench/recorded_pairs.csv"
 
 

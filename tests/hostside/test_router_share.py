@@ -131,6 +131,27 @@ def test_a_conversation_stays_with_its_release_while_the_share_grows(site: Site)
     assert set(answers(site.lab.port, 60, {})) == {"blue", "green"}
 
 
+def test_a_conversation_that_a_canary_has_failed_goes_back_until_the_share_changes(
+    site: Site,
+) -> None:
+    route = site.lab.routes.of("tiny")
+    assert route is not None
+    site.lab.apply(with_model(site.lab.routes, "tiny", route.targets, created=1, routing=PREFIX))
+    site.lab.up("tiny", "blue", "green")
+    chats = [{"messages": [{"role": "user", "content": f"I am {n}"}]} for n in range(40)]
+    give(site, green=5000)
+    drawn = [chat for chat in chats if answers(site.lab.port, 1, chat)["green"]]
+    failing, well = drawn[0], drawn[1]
+    site.green.failing = True
+    assert answers(site.lab.port, 4, failing) == {"bad": 1, "blue": 3}
+    site.green.failing = False
+    # Others stay, and so does this one with the release that serves.
+    assert answers(site.lab.port, 3, well) == {"green": 3}
+    assert answers(site.lab.port, 3, failing) == {"blue": 3}
+    give(site, green=6000)
+    assert answers(site.lab.port, 3, failing) == {"green": 3}
+
+
 # --- a fleet -----------------------------------------------------------------------------------------
 
 

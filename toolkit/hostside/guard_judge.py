@@ -168,7 +168,9 @@ class Judge:
         wanted, (asked, pairs) = self.order["requests"], self.counted
         if asked < wanted and pairs < PAIRS:
             return f"{asked} of {wanted} requests and {pairs} of {PAIRS} pairs of probes so far"
-        if self.worried:
+        # A conversation that has failed goes on with the former release. Where it fails there too, that says nothing.
+        excused = self._sticky and self._run.excused and not self._probe_run.failures
+        if self.worried and not excused:
             return "the last requests failed, which proves nothing yet"
         found = [self.trial.suspicion] if self.trial.suspicion else []
         found += [self._words(name) for name, test in self.tests.items() if test.suspected]

@@ -156,7 +156,7 @@ def tell(directory: str, routes: Document) -> tuple[int, int]:
         if complaints:
             raise RouterError("the router refused: " + "; ".join(complaints))
         # After the weights: a canary that gets all of the traffic keeps its share until it has its weight.
-        router_socket.set_map(directory, pid, "shares.map", routes_file.shares(routes))
+        _set_shares(directory, pid, routes)
     steering = [
         f"set map slots.map {model} {slot}"
         for model, slot in routes_file.main_slots(routes).items()
@@ -175,6 +175,16 @@ def tell(directory: str, routes: Document) -> tuple[int, int]:
     if drift:
         raise RouterError(f"the router has other weights than its files: {', '.join(drift)}")
     return len(workers), told
+
+
+def _set_shares(directory: str, pid: int, routes: Document) -> None:
+    """Tell a worker the shares. In a new one, conversations that a canary has failed may draw once more."""
+    shares, drawing = routes_file.shares(routes), routes_file.drawing(routes)
+    if drawing and router_socket.read_map(directory, pid, "shares.map") != shares:
+        # A worker that has no such table complains, and draws without it.
+        tables = [f"clear table {routes_file.backend(each)}" for each in drawing]
+        router_socket.tell(directory, pid, tables)
+    router_socket.set_map(directory, pid, "shares.map", shares)
 
 
 def _holds(

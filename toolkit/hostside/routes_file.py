@@ -292,6 +292,17 @@ def shares(routes: Routes) -> dict[str, str]:
     return found
 
 
+def drawing(routes: Routes) -> list[str]:
+    """Return the models whose conversations draw a release, because a share stands."""
+    drawn = shares(routes)
+    found = routes.get("routes", [])
+    return [
+        each["model"]
+        for each in found
+        if each.get("routing") == "prefix" and each["model"] in drawn
+    ]
+
+
 def holds(routes: Routes) -> dict[str, int]:
     """Return {model or adapter whose requests wait: for how many seconds}: the content of holds.map."""
     found: dict[str, int] = {}

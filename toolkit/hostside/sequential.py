@@ -284,6 +284,11 @@ class Run:
             self.breached = True
 
     @property
+    def excused(self) -> bool:
+        """Whether requests of the serving release have failed in the same time, too."""
+        return self._old[0] > 0
+
+    @property
     def words(self) -> str:
         """The figures for people."""
         return f"{self.failures} requests in a row failed" + (

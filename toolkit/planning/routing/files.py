@@ -51,6 +51,14 @@ _BY_PREFIX = (
     "    hash-balance-factor 150\n"
 )
 
+# A conversation to which a canary has answered 5xx: the host's side clears them when a share changes.
+_LEFT = (
+    "    stick-table type string len 40 size 10k expire 1h\n"
+    "    stick store-response var(txn.prefix)"
+    " if {{ status 500:599 }} {{ var(txn.canary) -m found }} has_prefix\n"
+    "    http-request unset-var(txn.draw) if has_prefix {{ var(txn.prefix),in_table({backend}) }}\n"
+)
+
 
 class Rendering:
     """The files of all routers that have the same `routes`. What hosts have in common is rendered once."""
@@ -192,8 +200,9 @@ def _drawing(route: Route, at: str) -> str:
     """Draw the requests of a canary, see shares.map, while it may get new ones.
 
     A weight would not do: the fewest connections would leave a small weight without any at low load. With routing by
-    prefix the conversation draws, so that it stays with its release. The rest, and what a canary refuses, is balanced
-    among the targets with weights.
+    prefix the conversation draws, so that it stays with its release; one that a canary has failed goes to the release
+    that serves. So no conversation fails for long, and one that fails with every release does not speak against the new
+    one alone. The rest, and what a canary refuses, is balanced among the targets with weights.
     """
     model = route.model
     text = (
@@ -204,7 +213,7 @@ def _drawing(route: Route, at: str) -> str:
         text += (
             f"    http-request set-var(txn.draw) var(txn.prefix),crc32,mod({WHOLE})"
             " if has_prefix { var(txn.draw) -m found }\n"
-        )
+        ) + _LEFT.format(backend=backend_name(model))
     drawn = [
         f"    http-request set-var(txn.canary) str({target.name}) if {{ var(txn.draw) -m found }}"
         " !{ var(txn.canary) -m found }"
