@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.test_notices import NOTICE
+from toolkit.adapters.notices import outbox
 from toolkit.adapters.notices.outbox import Outbox
 from toolkit.domain.trail.notice import Notice
 
@@ -60,14 +61,14 @@ def test_a_notice_that_the_disk_does_not_give_back_hides_no_later_one_and_stays(
     lost, later = (box.put("ops", Notice(each, 1000.0, "stop", "done")) for each in "ab")
     first = min(box.place.glob("*.json"))
     [kept] = [each for each in (lost, later) if each.path != first]
-    whole = Path.read_bytes
+    whole = outbox.read_regular
 
     def read(path: Path) -> bytes:
         if path == first:
             raise OSError(fault, os.strerror(fault), str(path))
         return whole(path)
 
-    monkeypatch.setattr(Path, "read_bytes", read)
+    monkeypatch.setattr(outbox, "read_regular", read)
     assert list(box.waiting()) == [kept]
     assert first.exists()
 

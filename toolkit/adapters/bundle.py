@@ -10,8 +10,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from toolkit.adapters.regular import open_regular
 from toolkit.adapters.store.copying import copy_file
-from toolkit.adapters.store.files import entries, locked, open_regular, size_of, sync_directory
+from toolkit.adapters.store.files import entries, locked, size_of, sync_directory
 from toolkit.adapters.store.hashing import difference, digest_file
 from toolkit.domain.bounds import BUNDLE
 from toolkit.domain.files.bundle import MANIFEST, SUMS, BundleFile

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from toolkit.adapters.regular import read_regular
 from toolkit.adapters.store.files import replace_text
 from toolkit.domain.hosts.metrics import MetricsSetup, UsualObjectives
 from toolkit.domain.outside import checked, parse_mapping
@@ -20,7 +21,7 @@ def read_setup(home: Path) -> MetricsSetup | None:
     """Return the setup that this ops machine keeps below `home`, None without one; raises InputError."""
     path = home / SETUP
     try:
-        text = path.read_text("utf-8")
+        text = read_regular(path).decode()
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

@@ -11,10 +11,10 @@ import re
 import ssl
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
+from toolkit.adapters.regular import open_regular
 from toolkit.domain.bounds import SMALL_FILE
 from toolkit.domain.excerpt import brief
 from toolkit.domain.hosts.metrics import Selection, Series
@@ -178,7 +178,7 @@ def read_credentials(path: str) -> Secret:
     """Return what a file of credentials holds. Raises InputError where it cannot be read or holds something else."""
     try:
         # pathlib raises RuntimeError for the home of a user whom nobody knows.
-        with Path(os.path.expanduser(path)).open("rb") as file:  # noqa: PTH111
+        with open(os.path.expanduser(path), "rb", opener=open_regular) as file:  # noqa: PTH111
             text = file.read(_MOST_SECRET + 1).decode("ascii").strip()
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no plain text"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from toolkit.adapters.store.files import open_private, replace_text
+from toolkit.adapters.regular import open_private, read_regular
+from toolkit.adapters.store.files import replace_text
 from toolkit.domain.outside import parse_mapping
 from toolkit.errors import BusyError, ToolkitError
 
@@ -72,8 +74,7 @@ class ScheduleRecord:
 
         It is a kernel lock, so that of a killed run is gone.
         """
-        self._lock.parent.mkdir(parents=True, exist_ok=True)
-        with open(self._lock, "w", opener=open_private) as file:
+        with self._opened() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -83,13 +84,24 @@ class ScheduleRecord:
                 ) from None
             yield
 
+    def _opened(self) -> IO[str]:
+        try:
+            self._lock.parent.mkdir(parents=True, exist_ok=True)
+            return open(self._lock, "w", opener=open_private)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EISDIR):
+                raise
+            raise ToolkitError(
+                f"{self._lock}: {error.strerror}", hint=f"move it away: mv {self._lock} ELSEWHERE"
+            ) from error
+
     def read(self) -> Recorded:
         """Return the record; an empty one where there is none yet. Raises ToolkitError where it is damaged.
 
         Without it nobody knows which versions failed, so a run must not go on.
         """
         try:
-            return _recorded(parse_mapping(self._path.read_bytes(), _BYTES))
+            return _recorded(parse_mapping(read_regular(self._path), _BYTES))
         except FileNotFoundError:
             return Recorded()
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

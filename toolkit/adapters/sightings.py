@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from toolkit.adapters.store.files import open_private, replace_text
+from toolkit.adapters.regular import open_private, read_regular
+from toolkit.adapters.store.files import replace_text
 from toolkit.domain.outside import parse_mapping
 from toolkit.domain.registry.upstream import Sighting
 
@@ -74,7 +75,7 @@ class Sightings:
 
     def _read(self) -> dict[str, dict[str, Sighting]]:
         try:
-            data = parse_mapping(self._path.read_bytes(), _BYTES)
+            data = parse_mapping(read_regular(self._path), _BYTES)
             return {
                 repo: {revision: _sighting(entry) for revision, entry in entries.items()}
                 for repo, entries in data.items()

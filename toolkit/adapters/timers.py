@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from toolkit.adapters.regular import read_regular
 from toolkit.adapters.store.files import replace_text
 from toolkit.errors import InputError, ToolkitError
 
@@ -53,7 +54,7 @@ class SystemdUnits:
     def read(self, name: str) -> str:
         """Return the text of a unit; empty where there is none."""
         try:
-            return (self.directory / name).read_text("utf-8", "surrogateescape")
+            return read_regular(self.directory / name).decode("utf-8", "surrogateescape")
         except OSError:
             return ""
 

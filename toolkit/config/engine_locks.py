@@ -6,7 +6,9 @@ import hashlib
 import re
 from pathlib import Path
 
+from toolkit.config.text_file import read_bytes
 from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.bounds import SMALL_FILE
 from toolkit.domain.engines.engine import ENGINES, EngineLock
 from toolkit.domain.engines.requirements import parse_requirements
 from toolkit.domain.registry.release_parts import EngineSpec
@@ -40,9 +42,9 @@ def read_lock(path: Path) -> EngineLock:
             hint=f"name it like {lock_file_name(EngineSpec('vllm', '0.32.0'), Accelerator.CPU, '3.11')}",
         )
     try:
-        text = path.read_bytes()
+        text = read_bytes(path, limit=SMALL_FILE)
         packages = parse_requirements(text.decode())
-    except (OSError, ValueError) as error:
+    except (InputError, ValueError) as error:
         raise InputError(
             f"cannot read the engine lock {path}: {error}",
             hint=f"toolkit engine lock {named['version']} --accelerator {named['accelerator']}",

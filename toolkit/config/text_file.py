@@ -5,8 +5,10 @@ Commands that change such a file, from what it says, take turns.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,13 +21,25 @@ _TURN_SECONDS = 5.0
 _TICK_SECONDS = 0.01
 
 
+def open_regular(name: str, flags: int) -> int:
+    """Open a regular file, or a link to one: an `opener` for `open`.
+
+    Raises OSError for a pipe, a device or a directory, and does not wait for a pipe that nobody writes to.
+    """
+    handle = os.open(name, flags | os.O_NONBLOCK | os.O_NOCTTY)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "is no regular file", name)
+    return handle
+
+
 def read_text(path: Path, *, limit: int, hint: str = "") -> str:
     """Return the text of the UTF-8 file at `path`, at most `limit` bytes.
 
     Raises InputError where it is missing (with `hint`), no regular file, not readable, larger than
     `limit`, not UTF-8 or binary.
     """
-    data = _read_bytes(path, limit, hint)
+    data = read_bytes(path, limit=limit, hint=hint)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -86,17 +100,20 @@ def _wait_for_turn(handle: int) -> None:
             return
 
 
-def _read_bytes(path: Path, limit: int, hint: str) -> bytes:
+def read_bytes(path: Path, *, limit: int, hint: str = "") -> bytes:
+    """Return the content of the file at `path`, at most `limit` bytes.
+
+    Raises InputError where it is missing (with `hint`), no regular file, not readable, or larger than `limit`.
+    """
     try:
-        with open(path, "rb", opener=_open_now) as file:
-            if not path.is_file():
-                raise InputError(f"{path} is not a regular file", hint="name a file")
+        with open(path, "rb", opener=open_regular) as file:
             data = file.read(limit + 1)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist", hint=hint) from None
-    except IsADirectoryError:
-        raise InputError(f"{path} is a directory", hint="name a file") from None
     except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENXIO):
+            what = "a directory" if path.is_dir() else "not a regular file"
+            raise InputError(f"{path} is {what}", hint="name a file") from None
         raise InputError(
             f"{path} cannot be read: {error.strerror}", hint="check the path and its permissions"
         ) from None
@@ -108,11 +125,6 @@ def _read_bytes(path: Path, limit: int, hint: str) -> bytes:
             hint="name another file",
         )
     return data
-
-
-def _open_now(name: str, flags: int) -> int:
-    """Open without blocking, so that a named pipe without a writer is an error instead of a wait."""
-    return os.open(name, flags | os.O_NONBLOCK)
 
 
 def _control_character(line: str) -> int:

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from toolkit.adapters.regular import read_regular
 from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import InputError
 
@@ -27,7 +28,7 @@ def certificate_digest(host: Host) -> str:
     summary = hashlib.sha256()
     for path in (certificate, key):
         try:
-            summary.update(hashlib.sha256(path.read_bytes()).digest())
+            summary.update(hashlib.sha256(read_regular(path)).digest())
         except OSError as error:
             raise InputError(
                 f"{host.name}: {path} cannot be read: {error.strerror}",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.adapters.disk import is_private, scratch_places
+from toolkit.adapters.regular import open_regular, read_regular
 from toolkit.domain.outside import parse_mapping
 from toolkit.domain.trail.audit import MOST_LINE
 
@@ -42,7 +43,7 @@ def keep_late(home: Path, records: Sequence[Mapping[str, Any]]) -> Path | None:
 def claimed(path: Path) -> Iterator[bool]:
     """Yield whether this command alone has a file of late records, which another one may be adding to the log."""
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        file = open_regular(str(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         yield False
         return
@@ -67,5 +68,5 @@ def late_records(home: Path) -> Iterator[tuple[Path, list[dict[str, Any]]]]:
         for path in sorted(place.glob(f"{_PREFIX}*")):
             with suppress(OSError, ValueError, KeyError, TypeError):
                 if path.lstat().st_uid == os.geteuid() and not path.is_symlink():
-                    found = parse_mapping(path.read_bytes(), 4 * MOST_LINE)["records"]
+                    found = parse_mapping(read_regular(path), 4 * MOST_LINE)["records"]
                     yield path, [dict(each) for each in found]

@@ -21,6 +21,7 @@ from typing import Any
 
 from toolkit.adapters.audit.late import claimed, keep_late, late_records
 from toolkit.adapters.disk import FULL, way_out
+from toolkit.adapters.regular import open_private, read_regular
 from toolkit.adapters.store.files import sync_directory
 from toolkit.domain.trail.audit import MOST_LINE, Event, Head, Line, next_line, parse_line, sound
 from toolkit.errors import ToolkitError
@@ -30,6 +31,8 @@ LOCK_SECONDS = 10.0
 _TICK_SECONDS = 0.01
 # The characters of a removed part that the line about it repeats.
 _SHOWN = 200
+# Where a pipe, a device, a link or a directory has the name of the log.
+_IN_PLACE = (errno.EINVAL, errno.ELOOP, errno.EISDIR)
 
 
 class AuditLog:
@@ -51,13 +54,7 @@ class AuditLog:
                 self._write(file, line)
                 return line, line.head(first)
         except OSError as error:
-            full = error.errno in FULL
-            hint = (
-                way_out(self.home)
-                if full
-                else f"let {getpass.getuser()} write to {self.path.parent}"
-            )
-            raise ToolkitError(f"{self.path}: {error.strerror or error}", hint=hint) from error
+            raise self._unwritable(error) from error
 
     def catch_up(self) -> None:
         """Add the records of commands that could not write the log when they ran; raises ToolkitError."""
@@ -79,11 +76,11 @@ class AuditLog:
         """
         path = path or self.path
         try:
-            data = path.read_bytes()
+            data = read_regular(path)
         except FileNotFoundError:
             return [], b""
         except OSError as error:
-            hint = "the log is for the user of the commands alone"
+            hint = "the log is a file for the user of the commands alone"
             raise ToolkitError(f"{path}: {error.strerror}", hint=hint) from error
         *lines, rest = data.split(b"\n")
         return lines, rest
@@ -97,12 +94,20 @@ class AuditLog:
         """Yield the file, locked."""
         self.path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        file = os.open(self.path, flags, 0o600)
+        file = open_private(str(self.path), flags)
         try:
             _lock(file, self.path)
             yield file
         finally:
             os.close(file)
+
+    def _unwritable(self, error: OSError) -> ToolkitError:
+        hint = f"let {getpass.getuser()} write to {self.path.parent}"
+        if error.errno in FULL:
+            hint = way_out(self.home)
+        elif error.errno in _IN_PLACE:
+            hint = f"begin a new log: mv {self.path} {self.path}.aside; toolkit audit verify"
+        return ToolkitError(f"{self.path}: {error.strerror or error}", hint=hint)
 
     def _mended(self, file: int) -> tuple[Line, Line]:
         """Return the first and the last line; begin a log that is empty, and remove a part of a line."""

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from toolkit.adapters.regular import open_regular
+
 _MOST_BYTES = 2**16
 _NO_LOGIN = 2**32 - 1
 
@@ -108,7 +110,7 @@ def _comment(encoded: str) -> str:
 
 def _lines(path: Path) -> list[str]:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=open_regular) as file:
             return file.read(_MOST_BYTES).decode("utf-8", "replace").splitlines()
     except OSError:
         return []

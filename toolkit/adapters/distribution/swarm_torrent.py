@@ -94,7 +94,7 @@ def kept_hashes(kept: Path, path: Path, length: int, check: Callable[[], None]) 
     A machine that lost its power may have kept the name alone.
     """
     pieces = -(-path.stat().st_size // length)
-    found = kept.read_bytes() if kept.exists() else b""
+    found = kept.read_bytes() if kept.is_file() else b""
     if len(found) != pieces * HASH_BYTES:
         found = hash_pieces(path, length, check)
         replace_file(kept, found)

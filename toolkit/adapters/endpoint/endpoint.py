@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from toolkit.adapters.regular import read_regular
 from toolkit.domain.bounds import ANSWER
 from toolkit.domain.excerpt import brief
 from toolkit.domain.outside import parse_mapping
@@ -143,7 +144,7 @@ def _first_certificate(path: Path) -> bytes:
     """Return the first certificate of a file, in DER; raises InputError where the file has none."""
     end = "-----END CERTIFICATE-----"
     try:
-        text = path.read_text("ascii")
+        text = read_regular(path).decode("ascii")
         return ssl.PEM_cert_to_DER_cert(text[text.index("-----BEGIN") : text.index(end) + len(end)])
     except (OSError, ValueError) as error:
         raise InputError(

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from toolkit.adapters.engines import packages as engine_packages
 from toolkit.adapters.interruption import Interruption
+from toolkit.adapters.regular import read_regular
 from toolkit.adapters.store.copying import copy_file
 from toolkit.adapters.store.files import size_of
 from toolkit.domain.bounds import INDEX
@@ -174,7 +175,7 @@ class Wheelhouse:
 def read_stamp(path: Path) -> dict[str, tuple[str, int]]:
     """Return file name -> sha256 and size as the stamp at `path` says; nothing without one or with a damaged one."""
     try:
-        entries = parse_mapping(path.read_bytes(), INDEX)
+        entries = parse_mapping(read_regular(path), INDEX)
         return {
             name: (text_of(digest, "a digest"), whole(size, "a size"))
             for name, (digest, size) in entries.items()

@@ -93,7 +93,7 @@ def _sources(path: Path | None, opened: sqlite3.Connection | None) -> Iterator[s
     """Yield the connections that may still read the file, the most complete first."""
     if opened is not None:
         yield opened
-    if path is None or not path.exists():
+    if path is None or not path.is_file():
         return
     # A directory without write access, or a full disk, leaves no place for the files that readers share.
     for option in ("mode=ro", "mode=ro&immutable=1"):

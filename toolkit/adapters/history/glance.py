@@ -12,6 +12,9 @@ from urllib.parse import quote
 def releases_in(path: Path, model: str) -> list[str]:
     """Return numbers and version names of the newest releases of `model`; nothing where the history has none."""
     try:
+        if not path.is_file():
+            # A pipe would keep the shell waiting.
+            return []
         address = f"file:{quote(str(path))}?mode=ro"
         with closing(sqlite3.connect(address, uri=True, timeout=0.05)) as opened:
             rows = opened.execute(
@@ -19,6 +22,6 @@ def releases_in(path: Path, model: str) -> list[str]:
                 (model,),
             ).fetchall()
         versions = [str(json.loads(body)["version"]) for _, body in rows]
-    except (sqlite3.Error, ValueError, LookupError, TypeError, RecursionError):
+    except (OSError, sqlite3.Error, ValueError, LookupError, TypeError, RecursionError):
         return []
     return list(dict.fromkeys([*(str(number) for number, _ in rows), *versions]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import time
@@ -65,6 +66,8 @@ def _open(path: Path) -> sqlite3.Connection:
     # SQLite gives its other files the permissions of this one, and creates it by the umask.
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    if not path.is_file():
+        raise OSError(errno.EINVAL, "it is no regular file")
     # Each statement is a transaction of its own. The caller admits one thread at a time.
     db = sqlite3.connect(
         path, isolation_level=None, timeout=_PATIENCE_SECONDS, check_same_thread=False

@@ -7,9 +7,9 @@ import hmac
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from urllib.parse import urlsplit
 
+from toolkit.adapters.regular import open_regular
 from toolkit.domain.trail.channel import Channel, Mail, Secret, Service, Webhook
 from toolkit.domain.trail.discretion import without_secrets
 from toolkit.domain.trail.notice import Notice
@@ -150,7 +150,7 @@ def _read(secret: Secret, environment: Mapping[str, str]) -> str:
             return found
         raise NotDelivered(f"the variable {secret.variable} is not set")
     try:
-        with Path(secret.file).open("rb") as file:
+        with open(secret.file, "rb", opener=open_regular) as file:
             found = file.read(_MOST_SECRET).decode().strip()
     except (OSError, ValueError) as error:
         words = error.strerror if isinstance(error, OSError) else "not a text"

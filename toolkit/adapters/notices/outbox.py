@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from toolkit.adapters.regular import read_regular
 from toolkit.domain.outside import checked, parse_mapping
 from toolkit.domain.trail.notice import Notice
 
@@ -63,7 +64,7 @@ class Outbox:
                 path.unlink(missing_ok=True)
             for path in files[-MOST_FILES:]:
                 try:
-                    found = parse_mapping(path.read_bytes(), MOST_BYTES)
+                    found = parse_mapping(read_regular(path), MOST_BYTES)
                     notice = checked(Notice.from_json(found["notice"]))
                     yield Waiting(str(found["channel"]), notice, path, _refusals(path))
                 except OSError:

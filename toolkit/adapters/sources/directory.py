@@ -7,8 +7,8 @@ from collections.abc import Callable
 from operator import attrgetter
 from pathlib import Path
 
+from toolkit.adapters.regular import open_regular
 from toolkit.adapters.store.copying import copy_file
-from toolkit.adapters.store.files import open_regular
 from toolkit.domain.files.snapshot import FileDigest
 from toolkit.errors import SourceError
 

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from toolkit.adapters.regular import read_regular
 from toolkit.adapters.store.files import locked, modified, remove_if_abandoned
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.domain.engines.compiled import CompiledTree
@@ -89,7 +90,7 @@ class CompiledTrees:
             paths = sorted(each for each in directory.rglob("*") if each.is_file())
             digests = (digest_file(each, each.relative_to(directory).as_posix()) for each in paths)
             tree = CompiledTree(name, tuple(digests))
-            engine = str(json.loads((self._top / f"{name}.json").read_text())["engine"])
+            engine = str(json.loads(read_regular(self._top / f"{name}.json"))["engine"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         return StoredTree(tree, directory, engine) if engine and not tree.fault() else None

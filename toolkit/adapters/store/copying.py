@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from toolkit.adapters.store.files import open_regular
+from toolkit.adapters.regular import open_regular
 from toolkit.adapters.store.hashing import BLOCK, GrowingFile
 
 # From linux/fs.h: makes two files share their blocks, on btrfs, XFS and others.

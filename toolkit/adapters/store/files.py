@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import shutil
-import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,23 +33,6 @@ def locked(directory: Path) -> Iterator[bool]:
         yield held
     finally:
         os.close(handle)
-
-
-def open_private(name: str, flags: int) -> int:
-    """Open a file, and make it for its user alone where it is absent: an `opener` for `open`."""
-    return os.open(name, flags, 0o600)
-
-
-def open_regular(name: str, flags: int) -> int:
-    """Open a regular file, or a link to one, that came from elsewhere: an `opener` for `open`.
-
-    Raises OSError for a pipe, a device or a directory: the first two say that they are empty, and may never end.
-    """
-    handle = os.open(name, flags | os.O_NONBLOCK | os.O_NOCTTY)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise OSError(errno.EINVAL, "is no regular file", name)
-    return handle
 
 
 def replace_text(path: Path, text: str, *, mode: int = 0o600) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from toolkit.adapters.store.files import open_regular
+from toolkit.adapters.regular import open_regular
 from toolkit.domain.files.snapshot import FileDigest
 
 BLOCK = 2**20

@@ -7,6 +7,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
+from toolkit.adapters.regular import read_regular
 from toolkit.domain.bounds import INDEX
 from toolkit.domain.files.snapshot import FileDigest, Snapshot
 from toolkit.domain.outside import checked, parse_mapping, text_of
@@ -75,7 +76,7 @@ def write_manifest(directory: Path, snapshot: Snapshot, licence: str, pulled_at:
 def read_manifest(directory: Path) -> StoredSnapshot | None:
     """Return the snapshot in `directory`, None without one or with a damaged manifest."""
     try:
-        return parse_manifest((directory / MANIFEST).read_bytes(), directory)
+        return parse_manifest(read_regular(directory / MANIFEST), directory)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

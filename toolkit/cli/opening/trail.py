@@ -160,12 +160,14 @@ def notify_path(home: Path) -> Path:
 
 def _digests(options: Mapping[str, Any]) -> dict[str, str]:
     """Return the SHA-256 of the files that the command reads, as they are now; a file that cannot be read has none."""
+    from toolkit.adapters.regular import read_regular
+
     found = {}
     for option, name in _FILES.items():
         if path := options.get(option):
             with suppress(OSError):
-                found[name] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+                found[name] = hashlib.sha256(read_regular(Path(path))).hexdigest()
                 lock = Path(path).with_suffix(".lock.json")
                 if option == "registry_path" and lock.exists():
-                    found["lock"] = hashlib.sha256(lock.read_bytes()).hexdigest()
+                    found["lock"] = hashlib.sha256(read_regular(lock)).hexdigest()
     return found

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from toolkit.config.text_file import open_regular
+
 _MOST = 2**20
 _KEY = re.compile(r"( *)(\"[^\"]*\"|'[^']*'|[^\s#'\"{\[\-][^:#]*):(?: |$)")
 
@@ -33,7 +35,7 @@ def hosts_in(path: Path) -> list[str]:
 def _paths(path: Path) -> Iterator[tuple[str, ...]]:
     """Yield each key of the file, below the keys that it stands under."""
     try:
-        with path.open("rb") as opened:
+        with open(path, "rb", opener=open_regular) as opened:
             text = opened.read(_MOST).decode("utf-8", "replace")
     except (OSError, ValueError):
         return

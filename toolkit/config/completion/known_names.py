@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.config.completion.glance import hosts_in
+from toolkit.config.text_file import open_regular
 
 FILE = "names.json"
 _MOST_BYTES = 2**21
@@ -83,7 +84,7 @@ def _texts(found: object) -> list[str]:
 
 def _read(home: Path) -> dict[str, Any]:
     try:
-        with (home / FILE).open("rb") as opened:
+        with open(home / FILE, "rb", opener=open_regular) as opened:
             found = json.loads(opened.read(_MOST_BYTES))
     except (OSError, ValueError, RecursionError):
         return {}

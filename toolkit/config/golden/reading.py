@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from toolkit.config.golden.contradictions import contradiction, endless
 from toolkit.config.golden.schema import PromptSpec
 from toolkit.config.registry.faults import empty_value_faults, schema_faults
-from toolkit.config.text_file import read_text
+from toolkit.config.text_file import open_regular, read_text
 from toolkit.config.yaml_text import Fault, TextRange, YamlText, read_yaml
 from toolkit.domain.bounds import GOLDEN, GOLDEN_PROMPTS
 from toolkit.domain.gates.golden import Fits, GoldenPrompt
@@ -158,7 +158,7 @@ class _Reader:
         if path.is_absolute() or ".." in path.parts:
             raise self._fault(index, f"{name!r} does not lie beside the golden prompts")
         try:
-            with (self._document.path.parent / path).open("rb") as file:
+            with open(self._document.path.parent / path, "rb", opener=open_regular) as file:
                 data = file.read(self._left + 1)
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or str(error)

@@ -50,7 +50,7 @@ class PlainInventory:
 def read_plain(path: Path) -> PlainInventory | None:
     """Return the inventory at `path`, None where only Ansible can read it.
 
-    Raises InputError with file, line and column where it is not an inventory in YAML.
+    Raises InputError with file, line and column where it is not an inventory in YAML, and where it is no file.
     """
     if _is_beyond(path):
         return None
@@ -84,6 +84,9 @@ def is_host_list(path: Path) -> bool:
 def _is_beyond(path: Path) -> bool:
     if not path.exists():
         return is_host_list(path)
+    if not path.is_file() and not path.is_dir():
+        # Ansible would wait for whoever writes to a pipe.
+        raise InputError(f"{path} is not a regular file", hint="name an inventory with --fleet")
     if any((path.parent / name).exists() for name in _BESIDE):
         return True
     if path.is_dir() or path.suffix not in _SUFFIXES:
