@@ -188,7 +188,6 @@ LOCAL = "ansible_connection: local"
          ":2:3: the group localhost has 'ansible_connection'"),
         ("all:\n  host: {box: }\n", ":2:3: the group all has 'host'"),
         ("all:\n  hosts:\n    'a b': {}\n", ":3:5: 'a b' is no host's name"),
-        ('"\\ud800":\n  h\n', r":1:1: '\ud800' is no name"),
         (f"all: {{vars: {{{LOCAL}}}, hosts: {{a: , b: }}}}",
          ": a and b have the same address, this machine"),
         ("all: {hosts: {a: {ansible_host: 10.0.0.1}, b: {ansible_host: 10.0.0.1}}}",

@@ -1,7 +1,8 @@
 """Read YAML as plain data with the place of each value.
 
 The reader takes a stream of events and composes no nodes, so that it limits depth and number of values
-before anything is built. It refuses anchors, aliases, tags and duplicate keys.
+before anything is built. It refuses anchors, aliases, tags and duplicate keys, and the characters that
+nothing can take over from a file: an escape can stand for them.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ MAX_LINE = 20_000
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)\Z")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?\Z")
 _COMMIT = re.compile(r"[0-9a-f]{40}\Z")
+# No path and no argument of a program can have the first, and UTF-8 none of the others, halves of surrogate pairs.
+_NOWHERE = re.compile(r"[\x00\ud800-\udfff]")
 _CONSTANTS: dict[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -116,7 +119,8 @@ def parse_yaml(path: Path, text: str) -> YamlText:
     """Return the data of `text`, which was read from `path`.
 
     Raises InputError with file, line and column where it is no YAML, is nested deeper than
-    MAX_DEPTH, has more than MAX_VALUES values, or uses anchors, aliases, tags or equal keys.
+    MAX_DEPTH, has more than MAX_VALUES values, or uses anchors, aliases, tags, equal keys, NUL or
+    halves of surrogate pairs.
     """
     document, faults = read_yaml(path, text)
     if faults:
@@ -223,6 +227,11 @@ class _Builder:
 
     def _scalar(self, event: Any) -> None:
         self._check(event)
+        if found := _NOWHERE.search(event.value):
+            words = f"a text with the control character {found[0]!r}"
+            self._note(event, words, "write it without")
+            # Errors about other faults may quote it.
+            event.value = _NOWHERE.sub("?", event.value)
         parent = self.stack[-1] if self.stack else None
         if parent is not None and isinstance(parent.value, dict) and parent.key is None:
             if event.value in parent.value:

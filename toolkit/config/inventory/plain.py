@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.config.inventory.host_variables import HOST_NAME
-from toolkit.domain.excerpt import excerpt
 from toolkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -176,11 +175,7 @@ class _Reading:
             return
         if not isinstance(value, dict):
             raise self.document.fault(where, f"{what} must be a mapping, name: ...", hint=EXAMPLE)
-        for name in value:
-            if not name.isprintable():
-                words = f"{excerpt(ascii(name))} is no name"
-                raise self.document.fault((*where, name), words, at_key=True)
-            yield name
+        yield from value
 
 
 def _at(document: YamlText, where: Where) -> Any:
