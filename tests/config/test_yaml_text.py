@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml.scanner import Scanner
 
 from toolkit.config.costs.reading import load_costs
 from toolkit.config.golden.reading import read_golden
@@ -15,6 +16,7 @@ from toolkit.config.inventory.fleet import load_fleet
 from toolkit.config.notify import load_notify
 from toolkit.config.registry.reading import load_registry, registry_faults
 from toolkit.config.schedule import load_schedule
+from toolkit.config.yaml_text import read_yaml
 from toolkit.errors import InputError
 
 # Reader -> a file of it, with `%s` where a person writes a name or a text.
@@ -60,6 +62,21 @@ def test_errors_about_other_faults_can_be_printed_too() -> None:
     assert len(faults) == 3
     for fault in faults:
         fault.message.encode()
+
+
+@pytest.mark.parametrize("text", ["[" * 20_000, '{"a":' * 4000, "a:\n  b: " + "[" * 1000])
+def test_brackets_without_an_end_are_refused_after_the_first_ones(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """For each of a thousand the reader of tokens looked at all that are open, which took up to half a second."""
+    looks, look = list[int](), Scanner.stale_possible_simple_keys
+    monkeypatch.setattr(
+        Scanner, "stale_possible_simple_keys", lambda each: (looks.append(1), look(each))
+    )
+    document, faults = read_yaml(Path("x.yaml"), text)
+    assert [each.message for each in faults] == ["nested deeper than 16 levels"]
+    assert document.data is None
+    assert len(looks) < 300
 
 
 @pytest.mark.parametrize("sign", ['"\\U0001F600"', '"\\t"', '"a\\nb"', "\U0001f600", '"\\u00e9"'])

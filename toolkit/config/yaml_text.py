@@ -26,6 +26,7 @@ from ruamel.yaml.events import (
     SequenceEndEvent,
     SequenceStartEvent,
 )
+from ruamel.yaml.scanner import Scanner
 
 from toolkit.domain.excerpt import excerpt
 from toolkit.errors import InputError
@@ -137,9 +138,10 @@ def read_yaml(path: Path, text: str) -> tuple[YamlText, tuple[Fault, ...]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if len(line) > MAX_LINE:
             return document, (Fault(number, 1, f"a line of {len(line)} characters"),)
-    builder = _Builder(document)
+    builder, reader = _Builder(document), YAML(typ="safe", pure=True)
+    reader.Scanner = _BoundedScanner
     try:
-        builder.build(YAML(typ="safe", pure=True).parse(text))
+        builder.build(reader.parse(text))
     except _EndError as error:
         last = error.fault
     except MarkedYAMLError as error:
@@ -159,6 +161,23 @@ class _EndError(Exception):
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.message)
         self.fault = fault
+
+
+class _BoundedScanner(Scanner):
+    """Ends at brackets that are nested too deep: it reads a thousand of them ahead of their events.
+
+    For each it looks at all that are open, so these would take it half a second.
+    """
+
+    def fetch_flow_collection_start(self, *kind: Any, **more: Any) -> None:
+        if len(self.indents) + self.flow_level >= MAX_DEPTH:
+            raise _EndError(_too_deep(self.reader.get_mark()))
+        super().fetch_flow_collection_start(*kind, **more)
+
+
+def _too_deep(mark: Any) -> Fault:
+    words = f"nested deeper than {MAX_DEPTH} levels"
+    return Fault(mark.line + 1, mark.column + 1, words, "no entry needs that depth")
 
 
 @dataclass(slots=True)
@@ -210,9 +229,7 @@ class _Builder:
         self._check(event)
         value: Any = {} if isinstance(event, MappingStartEvent) else []
         if len(self.stack) >= MAX_DEPTH:
-            raise self._end_at(
-                event, f"nested deeper than {MAX_DEPTH} levels", "no entry needs that depth"
-            )
+            raise _EndError(_too_deep(event.start_mark))
         where = self._place(event, value, flow=bool(event.flow_style))
         self.stack.append(_Open(where, value))
 
