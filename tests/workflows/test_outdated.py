@@ -186,3 +186,14 @@ def test_engines_are_compared_with_the_index_once_for_each_accelerator(look: Loo
     (unknown,) = look_engines(models, locks, silent, seconds=60)
     assert (unknown.state, unknown.fault) == (State.UNKNOWN, "no index")
     assert replace(found, newest="0.32.0").state is State.CURRENT
+
+
+def test_an_engine_for_an_accelerator_that_no_model_names_is_not_looked_at(look: Look) -> None:
+    """`toolkit outdated` ended with 9 for it, and named nothing to upgrade."""
+    models = list(load_registry(look.desk.path).models.values())
+    locks = [
+        EngineLock("vllm", "0.32.0", accelerator, "3.11", "d", "/p", 1)
+        for accelerator in Accelerator
+    ]
+    found = look_engines(models, locks, lambda *_: "0.40.0", seconds=60)
+    assert [each.accelerator for each in found] == ["cpu"]

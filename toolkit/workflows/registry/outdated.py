@@ -66,12 +66,19 @@ def look_engines(
     *,
     seconds: float,
 ) -> tuple[EngineCurrency, ...]:
-    """Return how each engine of `models` stands to its package index, one for each accelerator that has a lock."""
-    used = {model.newest.engine.name for model in models}
+    """Return how each engine of `models` stands to its package index: one for each accelerator of these models.
+
+    The locks that came with the toolkit are for more accelerators than a registry need have.
+    """
+    used = {
+        (model.newest.engine.name, accelerator)
+        for model in models
+        for accelerator in model.newest.resources.accelerators
+    }
     highest: dict[tuple[str, Accelerator], EngineLock] = {}
     for lock in locks:
         key = (lock.name, lock.accelerator)
-        if lock.name in used and (key not in highest or _order(lock) > _order(highest[key])):
+        if key in used and (key not in highest or _order(lock) > _order(highest[key])):
             highest[key] = lock
     answers = within(
         seconds,
