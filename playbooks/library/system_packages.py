@@ -22,7 +22,9 @@ options:
         required: true
         type: str
       path:
-        description: A file that proves that the host has it, from whatever source. Without one dpkg is asked.
+        description:
+          - A file that proves that the host has it, from whatever source. Without one dpkg is asked.
+          - A relative path is one of a header of the Python that runs this module, wherever that Python is.
         type: path
       unit:
         description: A service of the package that is switched off once this module has installed the package.
@@ -51,6 +53,7 @@ installed:
 
 import contextlib
 import os
+import sysconfig
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
@@ -82,7 +85,8 @@ def missing(module, packages):
 def is_there(module, package):
     """Return whether the package's file is there, or dpkg has the package in the wanted version."""
     if package["path"]:
-        return os.path.exists(package["path"])
+        headers = sysconfig.get_path("include", "posix_prefix")
+        return os.path.exists(os.path.join(headers, package["path"]))
     name, _, version = package["name"].partition("=")
     query = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Version}", name]
     code, shown, _ = module.run_command(query)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sysconfig
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -76,6 +77,19 @@ def test_missing_packages_are_installed_while_no_service_may_start(host: Host) -
     assert not host.policy.exists()
     host.said.clear()
     assert host.converge(EXPORTER, PROXY) == {"changed": False, "installed": []}
+    assert host.said == []
+
+
+def test_a_header_is_looked_for_among_those_of_the_hosts_python(
+    host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No package of the system brings the headers of a Python below /opt: an installation would never end well."""
+    monkeypatch.setattr(sysconfig, "get_path", lambda name, scheme: str(tmp_path / name))
+    (tmp_path / "include").mkdir()
+    header = {"name": "python3-dev", "path": "Own.h", "unit": None}
+    assert host.code.missing(None, [header]) == [header]
+    (tmp_path / "include/Own.h").touch()
+    assert host.converge(header) == {"changed": False, "installed": []}
     assert host.said == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sysconfig
 from pathlib import Path
 
 import accelerators
@@ -44,4 +45,20 @@ def test_what_is_missing_is_named_with_its_cure(
 def test_the_role_installs_what_the_host_looks_for(accelerator: Accelerator) -> None:
     installed = Accelerator(accelerator).traits.libraries
     assert {each.looked_for: each.package for each in installed} == accelerators.NEEDED[accelerator]
-    assert all(each.path.startswith("/usr/") for each in installed if each.package)
+    assert all(
+        each.path.startswith("/usr/") or each.path == "Python.h"
+        for each in installed
+        if each.package
+    )
+
+
+def test_the_headers_of_the_interpreter_are_where_it_has_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An interpreter below /usr/local or /opt has its own, whatever lies in /usr/include."""
+    monkeypatch.setitem(accelerators.NEEDED, "cpu", {"Own.h": "python3-dev"})
+    monkeypatch.setattr(sysconfig, "get_path", lambda name, scheme: str(tmp_path / name))
+    assert engine.missing_libraries("cpu") == ["Own.h (python3-dev)"]
+    (tmp_path / "include").mkdir()
+    (tmp_path / "include/Own.h").touch()
+    assert engine.missing_libraries("cpu") == []

@@ -27,8 +27,8 @@ class Accelerator(StrEnum):
 class Library:
     """A part of the system that engines need: `looked_for` on hosts, as hostside looks.
 
-    `package` is the Debian package that brings it to `path`, in which `{python}` is the engine's Python. Both are empty
-    for what a driver brings.
+    `package` is the Debian package that brings it to `path`, which is relative for one of the headers of the host's
+    Python. Both are empty for what a driver brings.
     """
 
     looked_for: str
@@ -86,7 +86,7 @@ TRAITS: Mapping[Accelerator, Traits] = {
             Library("libcuda.so.1"),
             Library("cc", "gcc", "/usr/bin/cc"),
             Library("stdlib.h", "libc6-dev", "/usr/include/stdlib.h"),
-            Library("Python.h", "python3-dev", "/usr/include/python{python}/Python.h"),
+            Library("Python.h", "python3-dev", "Python.h"),
         ),
         wheels=8 * 10**9,
         variable="CUDA_VISIBLE_DEVICES",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
-import sys
+import sysconfig
 
 import accelerators
 
@@ -42,7 +42,7 @@ def _is_there(name: str) -> bool:
             return False
         return True
     if name.endswith(".h"):
-        python = "python%d.%d" % sys.version_info[:2]
-        includes = ("/usr/include", os.path.join("/usr/include", python))
+        # An engine has this interpreter, and its compilers ask it for its headers in the same way.
+        includes = ("/usr/include", sysconfig.get_path("include", "posix_prefix"))
         return any(os.path.exists(os.path.join(directory, name)) for directory in includes)
     return shutil.which(name) is not None

@@ -83,7 +83,7 @@ def compare_locks(
 def system_packages(lock: EngineLock) -> list[dict[str, str]]:
     """Return the system packages that an engine needs: `name`, and the `path` of a file that the package brings."""
     return [
-        {"name": each.package, "path": each.path.format(python=lock.python)}
+        {"name": each.package, "path": each.path}
         for each in lock.accelerator.traits.libraries
         if each.package
     ]
