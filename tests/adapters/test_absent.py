@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.adapters.own_modules import own_module
-from tests.nested import nest
+from tests.nested import nested
 
 
 @pytest.fixture
@@ -80,11 +80,11 @@ def test_files_trees_and_links_go_and_what_links_lead_to_stays(absent: Any, tmp_
 def test_a_tree_that_is_nested_too_deep_for_python_goes(tmp_path: Path, name: str) -> None:
     """A replica may nest directories in its home, and a user of the past in what was its own."""
     (tmp_path / "home").mkdir()
-    nest(tmp_path / "home", 3000)
-    if name == "absent":
-        assert own_module(name).remove(str(tmp_path / "home"), False)
-    else:
-        handle = os.open(tmp_path, os.O_RDONLY)
-        own_module(name).hand_over(handle, "home", (0, 0))
-        os.close(handle)
-    assert list(tmp_path.iterdir()) == []
+    with nested(tmp_path / "home", 3000, within=tmp_path):
+        if name == "absent":
+            assert own_module(name).remove(str(tmp_path / "home"), False)
+        else:
+            handle = os.open(tmp_path, os.O_RDONLY)
+            own_module(name).hand_over(handle, "home", (0, 0))
+            os.close(handle)
+        assert list(tmp_path.iterdir()) == []

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.hostside.router_lab import REPO
-from tests.nested import nest
+from tests.nested import nested
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
@@ -257,10 +257,10 @@ def test_the_directories_that_a_replica_may_make_are_bounded(
 def test_directories_that_are_nested_too_deep_for_python_stop_no_start(ground: Ground) -> None:
     working = ground.begin("blue")
     compile_into(working)
-    nest(working, 3000)
-    assert "nested" in ground.keep("blue")["why"]
-    assert there(ground.begin("blue")) == {}
-    assert {each.name for each in working.parent.iterdir()} == {"tiny-blue", ".tiny-blue.json"}
+    with nested(working, 3000, within=ground.root):
+        assert "nested" in ground.keep("blue")["why"]
+        assert there(ground.begin("blue")) == {}
+        assert {each.name for each in working.parent.iterdir()} == {"tiny-blue", ".tiny-blue.json"}
 
 
 def test_the_oldest_trees_go(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
