@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.lab import end_supervisor, free_port
+from tests.adapters.accounts import accounts_of
 from tests.fleet.machine import boot
 from tests.fleet.network import network
 from tests.planning.rendered import render_files
@@ -35,6 +36,8 @@ from toolkit.planning.change.process import process_variables, seat_of
 from toolkit.planning.routing.routes import Routes
 
 ENGINE = "vllm-0.0.0-cpu-py311-00000000"
+# Users and their rules of packets are the machine's: those of the whole-system tests have the usual names.
+USER = "toolkit-lab"
 STUB = Path(__file__).parent / "stub_vllm.py"
 # Beside the stub: what its replicas may try, and what records the use of requests.
 WAYS = STUB.with_name("stub_ways.py")
@@ -235,6 +238,12 @@ def fake_lab() -> HostLab:
 @contextmanager
 def real_lab() -> Iterator[HostLab]:
     """Provision this machine under a directory of its own; everything ends and goes with the context."""
+    with accounts_of(USER), _provisioned_here() as lab:
+        yield lab
+
+
+@contextmanager
+def _provisioned_here() -> Iterator[HostLab]:
     root = Path(tempfile.mkdtemp(prefix="toolkit-lab-", dir="/var/tmp"))
     root.chmod(0o755)
     modules = Path(tempfile.mkdtemp(prefix="toolkit-modules-"))
@@ -243,8 +252,7 @@ def real_lab() -> Iterator[HostLab]:
         target = Host(
             "localhost",
             root=str(root),
-            # Users and their rules of packets are the machine's: those of the whole-system tests have the usual names.
-            user="toolkit-lab",
+            user=USER,
             router_bind=f"127.0.0.1:{port}",
             router_metrics_bind=f"127.0.0.1:{free_port(port + 1)}",
             port_base=port + 10,
