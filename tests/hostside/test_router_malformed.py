@@ -135,13 +135,15 @@ def test_a_client_that_connects_ahead_is_told_nothing(site: Site) -> None:
 
 
 PROOF = """\
+http-errors own
+    errorfile 400 {page}
 defaults
     mode http
     timeout client 1s
     timeout http-request 1s
-%s
+    {setting}
 frontend api
-    bind 127.0.0.1:%d
+    bind 127.0.0.1:{port}
     http-request return status 200
 """
 PAGE = b'HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n\r\n{"error":{}}'
@@ -151,16 +153,22 @@ PAGE = b'HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n\r\n{"err
     "setting",
     [
         "errorfile 400 {page}",
+        "errorfiles own 400",
         "http-error status 400 content-type application/json string {{}}",
+        "http-error status 400 content-type application/json lf-string {{}}",
         "http-error status 400 errorfile {page}",
     ],
 )
 def test_no_setting_of_haproxy_replaces_its_page(tmp_path: Path, setting: str) -> None:
-    """Where this fails, HAProxy has learned it: say it in docs/operations.md."""
+    """Where this fails, HAProxy has learned it: say it in docs/operations.md.
+
+    Its parser sends the page of the program itself, and looks at a setting only for an empty file, which is silence.
+    """
     page, port = tmp_path / "400.http", free_port()
     page.write_bytes(PAGE)
     configuration = tmp_path / "haproxy.cfg"
-    configuration.write_text(PROOF % ("    " + setting.format(page=page), port))
+    setting = setting.format(page=page)
+    configuration.write_text(PROOF.format(page=page, setting=setting, port=port))
     with subprocess.Popen(["/usr/sbin/haproxy", "-db", "-f", str(configuration)]) as process:
         try:
 
