@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.fuzz.of_pins import ABLE
-from tests.fuzz.parser import REPOSITORY, A, hostside, packed, words
+from tests.fuzz.parser import REPOSITORY, A, hostside, packed, words, written
 from tests.planning.facts import release
 from toolkit.adapters.hosts.dialog import parse_answer
 from toolkit.adapters.hosts.facts import facts_from_json, owner_from_json, understood
@@ -138,10 +138,8 @@ def devices(data: bytes) -> Any:
 
 def golden(data: bytes) -> Any:
     """Read a file of golden prompts; no pattern is matched, which has a process of its own."""
-    with TemporaryDirectory() as directory:
-        path = Path(directory) / ("x.jsonl" if data.startswith(b"{") else "x.yaml")
-        path.write_bytes(data)
-        return [asdict(each) for each in read_golden(path, lambda _: "")]
+    path = written("x.jsonl" if data.startswith(b"{") else "x.yaml", data)
+    return [asdict(each) for each in read_golden(path, lambda _: "")]
 
 
 def said(data: bytes) -> Any:

@@ -6,11 +6,10 @@ import io
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.fuzz.of_models import SHA1
-from tests.fuzz.parser import A, B, packed, words
+from tests.fuzz.parser import A, B, packed, words, written
 from tests.planning.facts import release, version
 from toolkit.adapters.ansible.inventory import _in_order
 from toolkit.adapters.engines.wheel import read_archive
@@ -102,10 +101,7 @@ hooks:
 
 
 def notified(data: bytes) -> Any:
-    with TemporaryDirectory() as directory:
-        path = Path(directory) / "notify.yaml"
-        path.write_bytes(data)
-        found = load_notify(path)
+    found = load_notify(written("notify.yaml", data))
     return [str(found.channels), str(found.before), str(found.after)]
 
 
@@ -157,10 +153,8 @@ all:
 
 
 def inventoried(data: bytes) -> Any:
-    with TemporaryDirectory() as directory:
-        path = Path(directory) / "hosts.yaml"
-        path.write_bytes(data)
-        return [[each.name, each.address, dict(each.settings)] for each in load_fleet(path).hosts]
+    fleet = load_fleet(written("hosts.yaml", data))
+    return [[each.name, each.address, dict(each.settings)] for each in fleet.hosts]
 
 
 VARIABLES = {

@@ -13,6 +13,8 @@ from typing import Any
 from toolkit.errors import ToolkitError
 
 REPOSITORY = Path(__file__).parents[2]
+# The directory of the files that are read, see conftest.py: to make one for each input takes longer than most parsers.
+place = Path()
 
 
 @contextmanager
@@ -43,6 +45,15 @@ class Parser:
     errors: tuple[type[Exception], ...] = (ToolkitError,)
     # In CI such a parser gets a tenth of the inputs.
     slow: bool = False
+
+
+def written(name: str, data: bytes) -> Path:
+    """Write an input to the file of this name, in the place of the one before; return its path."""
+    path = place / name
+    # Some file systems write a file that is emptied and filled again to the disk at once.
+    path.unlink(missing_ok=True)
+    path.write_bytes(data)
+    return path
 
 
 def packed(value: Any) -> bytes:
