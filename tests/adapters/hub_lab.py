@@ -13,12 +13,12 @@ import pytest
 from huggingface_hub import constants
 
 from tests.adapters.hub_server import Misbehaving, PublishedFiles
+from tests.on_thread import serve_on_thread
 from toolkit.adapters.fakes.hub import FakeHub
 from toolkit.adapters.hub.client import HuggingFaceHub
 from toolkit.adapters.hub.errors import Fault
 from toolkit.adapters.hub.port import Hub
 from toolkit.adapters.mirror.app import mirror_app
-from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.domain.files.snapshot import FileDigest
 
 REPO = "acme/tiny"

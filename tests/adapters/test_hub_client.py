@@ -17,9 +17,9 @@ from tests.adapters.hub_lab import (
     safetensors,
     weights_of,
 )
+from tests.on_thread import serve_on_thread
 from toolkit.adapters.hub.client import HuggingFaceHub
 from toolkit.adapters.hub.errors import Fault
-from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.domain.files.snapshot import FileDigest
 from toolkit.errors import IntegrityError, SourceError, ToolkitError
 

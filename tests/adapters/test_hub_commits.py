@@ -8,11 +8,11 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from tests.adapters.hub_lab import REPO, RealWorld
+from tests.on_thread import serve_on_thread
 from toolkit.adapters.fakes.hub import FakeHub
 from toolkit.adapters.hub.answers import parse_commits
 from toolkit.adapters.hub.client import HuggingFaceHub
 from toolkit.adapters.hub.port import Commit
-from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.domain.bounds import COMMIT_PAGES
 from toolkit.errors import SourceError
 

@@ -12,10 +12,10 @@ import pytest
 from huggingface_hub import constants
 
 from tests.adapters.hub_server import Misbehaving, PublishedFiles
+from tests.on_thread import serve_on_thread
 from toolkit.adapters.hub import transfer as hub_transfer
 from toolkit.adapters.hub.client import HuggingFaceHub
 from toolkit.adapters.mirror.app import mirror_app
-from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.domain.files.snapshot import FileDigest
 from toolkit.errors import SourceError
 

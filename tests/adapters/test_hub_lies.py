@@ -18,9 +18,9 @@ from huggingface_hub import constants
 from huggingface_hub.utils import close_session
 
 from tests.adapters.test_hub_edges import FILE, REPO, REVISION, SHA256, WEIGHTS, answering
+from tests.on_thread import serve_on_thread
 from toolkit.adapters.hub import requests, transfer
 from toolkit.adapters.hub.client import HuggingFaceHub
-from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.domain import bounds
 from toolkit.errors import SourceError
 

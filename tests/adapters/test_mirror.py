@@ -26,8 +26,8 @@ from huggingface_hub.errors import (
 )
 
 from tests.adapters.hub_server import Misbehaving, PublishedFiles
+from tests.on_thread import serve_on_thread
 from toolkit.adapters.mirror.app import mirror_app
-from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.domain.files.snapshot import Snapshot
 
 REPO = "acme/tiny"

@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.adapters.hub_lab import safetensors
 from tests.adapters.hub_server import PublishedFiles
+from tests.on_thread import serve_on_thread
 from toolkit.adapters.mirror.app import mirror_app
-from toolkit.adapters.mirror.server import serve_on_thread
 
 REPO = "bench/many"
 REGISTRY = f"""\

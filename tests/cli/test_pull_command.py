@@ -18,9 +18,9 @@ from huggingface_hub import HfApi
 from tests.adapters.hub_server import Misbehaving, PublishedFiles
 from tests.cli.shell import Prompt, Said, run, start
 from tests.json_documents import require_valid
+from tests.on_thread import serve_on_thread
 from toolkit.adapters.hub.errors import Fault
 from toolkit.adapters.mirror.app import mirror_app
-from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.config.registry.lock_file import Lock, lock_path, read_lock, write_lock
 from toolkit.domain.files.snapshot import FileDigest, Snapshot
 

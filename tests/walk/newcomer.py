@@ -12,6 +12,7 @@ from tests.adapters.host_lab import STUB, WAYS
 from tests.fleet.base import LOGIN
 from tests.fleet.lab import FleetLab, fleet_lab
 from tests.fleet.machine import Machine
+from tests.on_thread import serve_on_thread
 from tests.system.stub_site import ROOT as ON_HOST
 from tests.walk.blocks import ROOT
 from tests.walk.hub import ShippedHub
@@ -19,7 +20,6 @@ from tests.walk.terminal import Terminal
 from tests.walk.wheels import wheelhouse
 from tests.wheel import UV
 from toolkit.adapters.mirror.app import mirror_app
-from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.config.engine_locks import read_locks
 
 CHECKOUT = "open-weights-toolkit"

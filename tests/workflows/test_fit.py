@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.hub_server import Misbehaving, PublishedFiles
+from tests.on_thread import serve_on_thread
 from tests.pace import Pace
 from tests.planning.facts import gpu, wanted
 from tests.planning.facts import version as make_version
@@ -21,7 +22,6 @@ from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.fakes.hub import FakeHub
 from toolkit.adapters.hub.client import HuggingFaceHub
 from toolkit.adapters.mirror.app import mirror_app
-from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.adapters.sources.model_files import read_directory
 from toolkit.adapters.store.store import Store
 from toolkit.domain.accelerator import Accelerator

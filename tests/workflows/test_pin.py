@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.hub_server import PublishedFiles
+from tests.on_thread import serve_on_thread
 from tests.workflows.pin_desk import FILES, HEAD, Desk, desk, digest
 from toolkit.adapters.hub.client import HuggingFaceHub
 from toolkit.adapters.mirror.app import mirror_app
-from toolkit.adapters.mirror.server import serve_on_thread
 from toolkit.config.registry.lock_file import lock_path, read_lock
 from toolkit.config.registry.reading import load_registry
 from toolkit.domain.files.capabilities import ModelFacts

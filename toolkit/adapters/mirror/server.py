@@ -1,11 +1,10 @@
-"""Run a mirror on the main thread until a signal, or on a thread of its own."""
+"""Serve a mirror over HTTP until a signal."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -25,8 +24,8 @@ def serve(source: MirrorSource, bind: str, listening: Callable[[str], None]) -> 
 
     Raises InputError where `bind` is malformed or cannot be bound.
     """
-    with _bound(bind) as listener:
-        server = _Server(_settings(mirror_app(source)))
+    with listening_at(bind) as listener:
+        server = Server(mirror_app(source))
 
         def end(*_: object) -> None:
             server.should_exit = True
@@ -35,31 +34,29 @@ def serve(source: MirrorSource, bind: str, listening: Callable[[str], None]) -> 
         # but a requested stop is no failure.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, end)
-        listening(_address(listener))
+        listening(url_of(listener))
         server.run(sockets=[listener])
 
 
-@contextmanager
-def serve_on_thread(app: ASGIApp, bind: str = "127.0.0.1:0") -> Iterator[str]:
-    """Serve an ASGI application, such as a `mirror_app`, while the block runs; yields its URL."""
-    with _bound(bind) as listener:
-        server = _Server(_settings(app))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        try:
-            # The socket listens already: connections wait in its queue until the server accepts them.
-            yield _address(listener)
-        finally:
-            server.should_exit = True
-            thread.join()
-
-
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Closes the connections of downloads that outlast the grace period.
 
     A client treats that as a broken connection and resumes later. The tasks that uvicorn would cancel instead fill the
     log with tracebacks.
     """
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_level="warning",
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                timeout_graceful_shutdown=2 * GRACE,
+                timeout_keep_alive=30,
+            )
+        )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening and wait for running downloads, GRACE seconds at most."""
@@ -76,20 +73,9 @@ class _Server(uvicorn.Server):
                 transport.abort()
 
 
-def _settings(app: ASGIApp) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        lifespan="off",
-        server_header=False,
-        timeout_graceful_shutdown=2 * GRACE,
-        timeout_keep_alive=30,
-    )
-
-
 @contextmanager
-def _bound(bind: str) -> Iterator[socket.socket]:
+def listening_at(bind: str) -> Iterator[socket.socket]:
+    """Yield a socket that listens at `bind` (HOST:PORT); raises InputError as `serve` does."""
     host, separator, port = bind.rpartition(":")
     host = host.strip("[]")
     if not separator or not host or not port.isdigit() or int(port) > 65535:
@@ -109,6 +95,7 @@ def _bound(bind: str) -> Iterator[socket.socket]:
         yield listener
 
 
-def _address(listener: socket.socket) -> str:
+def url_of(listener: socket.socket) -> str:
+    """Return the URL of a socket that listens."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
