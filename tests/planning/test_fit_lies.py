@@ -32,7 +32,6 @@ OPTIONS = EngineOptions()
         ("max_position_embeddings", 2**32 + 1),
         ("sliding_window", 10**15),
         ("num_experts_per_tok", 10**15),
-        ("num_nextn_predict_layers", 10**9),
         ("kv_lora_rank", 10**9),
     ],
 )

@@ -47,8 +47,7 @@ class Architecture:
 
     `latent` is the width of the one vector that multi-head latent attention keeps per token and layer, 0 for a cache of
     keys and values. `context` is the longest request that the engine serves by default, `positions` the number of its
-    rotary positions. `experts` and `expert_width` are those of one token, 0 for a dense model. `spare_layers` counts
-    layers for speculative decoding after the model's own.
+    rotary positions. `experts` and `expert_width` are those of one token, 0 for a dense model.
     """
 
     layers: tuple[Layer, ...]
@@ -67,7 +66,6 @@ class Architecture:
     tied: bool = False
     quantization: str = ""
     cache_dtype: str = "auto"
-    spare_layers: int = 0
 
 
 @dataclass(frozen=True, slots=True)

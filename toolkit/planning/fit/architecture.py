@@ -64,7 +64,7 @@ _KV_HEADS = ("n_head_kv", "num_kv_heads", "num_key_value_heads", "multi_query_gr
 _LAYERS = ("num_hidden_layers", "n_layer", "num_layers")
 # The bounds of the other numbers are WIDTH.
 _MOST = {
-    **dict.fromkeys((*_LAYERS, "max_window_layers", "num_nextn_predict_layers"), LAYERS),
+    **dict.fromkeys((*_LAYERS, "max_window_layers"), LAYERS),
     **dict.fromkeys(
         (*LENGTHS, "original_max_position_embeddings", "sliding_window", "attention_chunk_size"),
         CONTEXT,
@@ -111,7 +111,6 @@ def read_architecture(config: Config) -> Architecture:
         tied=bool(text.get("tie_word_embeddings", config.get("tie_word_embeddings", False))),
         quantization=str(quantization.get("quant_method", "")),
         cache_dtype=_cache_dtype(quantization),
-        spare_layers=_optional(text, "num_nextn_predict_layers"),
     )
 
 
