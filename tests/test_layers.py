@@ -6,6 +6,7 @@ The layers themselves are held by import-linter; here stands what it cannot say.
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,9 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+import yaml
 
+from toolkit.planning.engines.paths import HEALTH
 from toolkit.planning.engines.vllm_log import MEMORY_LINES
 from toolkit.planning.engines.vllm_names import BY_MINOR, all_of
 
@@ -220,6 +223,16 @@ def test_only_its_seam_knows_what_an_engine_is_told_and_says() -> None:
         for words in engine_words(path.read_text("utf-8"))
     }
     assert found == set()
+
+
+def test_the_router_asks_replicas_for_their_health_where_the_seam_says() -> None:
+    role = ROOT / "playbooks/roles/router"
+    variables = yaml.safe_load((role / "vars/main.yml").read_text("utf-8"))
+    assert variables["router_engine_health"] == HEALTH
+    checks = re.findall(
+        r"option httpchk GET (.+)", (role / "templates/haproxy.cfg.j2").read_text("utf-8")
+    )
+    assert checks == ["{{ router_engine_health }}"]
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from toolkit.planning.engines import (
     vllm_parsers,
 )
 from toolkit.planning.engines.figures import Figures
+from toolkit.planning.engines.paths import HEALTH, METRICS
 from toolkit.planning.engines.port import Seat, Signs
 from toolkit.planning.engines.vllm_names import BY_MINOR, Flags, Names, names
 
@@ -232,8 +233,8 @@ class Vllm:
     def signs(self, release: Release, port: int) -> Signs:
         metrics = _names(release).metrics
         return Signs(
-            health="/health",
-            metrics="/metrics",
+            health=HEALTH,
+            metrics=METRICS,
             load=(metrics.running, metrics.waiting),
             cache=metrics.cache,
             memory=vllm_log.MEMORY_LINES,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from toolkit.planning.engines.paths import METRICS
 from toolkit.planning.routing.listing import (
     described,
     render_aliases,
@@ -33,6 +34,9 @@ _SOMEWHERE = "<somewhere>"
 _HEAD = "# Written by the toolkit from routes.json; the router's base is haproxy.cfg.\n"
 
 
+# The path at which a relay tells the health of its targets, see the frontend `relay` of the role `router`. It is the
+# routers' own and leads to no engine.
+_RELAY_HEALTH = "/health"
 # A connection that is refused takes a server out of rotation at once, until its next check passes.
 _REFUSED = " observe layer4 error-limit 1 on-error mark-down"
 
@@ -191,7 +195,7 @@ def _exposed(model: str, target: Target) -> str:
         "    timeout connect 1s\n"
         "    timeout server 10s\n"
         "    retries 0\n"
-        "    http-request set-uri /metrics\n"
+        f"    http-request set-uri {METRICS}\n"
         f"    server {target.slot} 127.0.0.1:{target.port} no-check\n"
     )
 
@@ -266,7 +270,7 @@ def _handing_on(model: str) -> str:
         "    srvtcpka-cnt 2\n"
         "    http-send-name-header X-Toolkit-Target\n"
         f"    http-request set-header X-Toolkit-Model {model}\n"
-        "    http-check send meth GET uri /health"
+        f"    http-check send meth GET uri {_RELAY_HEALTH}"
         f" hdr X-Toolkit-Target %[srv_name] hdr X-Toolkit-Model {model}\n"
         # 299: the target was withdrawn, and the slot beside it takes its requests.
         "    http-check expect status 200,299\n"
