@@ -259,3 +259,10 @@ def test_what_is_wrong_is_refused(desk: Shell, words: tuple[str, ...], message: 
 def test_without_any_use_a_traffic_must_be_stated(desk: Shell) -> None:
     said = desk("which", "tiny")
     assert (said.code, "the history has no use" in said.err) == (2, True)
+
+
+def test_an_api_that_is_not_there_is_not_called_a_router(desk: Shell) -> None:
+    words = ("--endpoint", "http://127.0.0.1:1/v1", "--key-variable", "BIG_KEY")
+    said = desk("which", "tiny", *TRAFFIC, *words, "--prompts", "golden.yaml", "--json").json()
+    assert len(said["faults"]["api"]) == 2
+    assert all("the closed API at http://127.0.0.1:1/v1 " in each for each in said["faults"]["api"])

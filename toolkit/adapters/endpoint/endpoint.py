@@ -39,10 +39,10 @@ class Opened:
 
 
 class Endpoint:
-    """A router, or a closed API, at the URL that its clients are given.
+    """A router, or a closed API, at the URL that its clients are given; errors call it `name`.
 
-    With a `certificate`, the path of the operator's own on this machine, the router must show exactly that one. A key
-    is sent as a bearer token. `silence` are the seconds without a word after which it counts as lost.
+    With a `certificate`, the path of the operator's own on this machine, it must show exactly that one. A key is sent
+    as a bearer token. After `silence` seconds without a word it counts as lost.
     """
 
     def __init__(
@@ -52,8 +52,9 @@ class Endpoint:
         key: Secret | None = None,
         *,
         silence: float = SILENCE,
+        name: str = "the router",
     ) -> None:
-        self.url, self._silence = url, silence
+        self.url, self._silence, self._name = url, silence, name
         self._certificate, self._key = certificate, key
 
     def describe(self, model: str) -> Mapping[str, Any]:
@@ -75,7 +76,7 @@ class Endpoint:
     def ask(self, path: str, payload: Mapping[str, Any]) -> Iterator[Opened]:
         """Send a request; yields the answer as it comes, and closes the connection with the block.
 
-        Raises HostError where the router cannot be reached, shows another certificate, or breaks off.
+        Raises HostError where the endpoint cannot be reached, shows another certificate, or breaks off.
         """
         with self._asked("POST", path, json.dumps(payload).encode()) as opened:
             yield opened
@@ -94,7 +95,7 @@ class Endpoint:
                 told = {name.lower(): value for name, value in answer.getheaders()}
                 streamed = told.get("content-type", "").startswith("text/event-stream")
                 texts = _events(answer) if streamed else iter([_whole(answer)])
-            # The caller's own work on the answer may fail too, and that is no fault of the router.
+            # The caller's own work on the answer may fail too, and that is no fault of the endpoint.
             with answer:
                 yield Opened(answer.status, told, self._each(texts))
         finally:
@@ -102,12 +103,12 @@ class Endpoint:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Tell an error of the connection as that of the router."""
+        """Tell an error of the connection as that of the endpoint."""
         try:
             yield
         except (OSError, http.client.HTTPException) as error:
             raise HostError(
-                f"the router at {self.url} broke off or did not answer: {error}",
+                f"{self._name} at {self.url} broke off or did not answer: {error}",
                 hint="toolkit status",
             ) from error
 
@@ -135,7 +136,7 @@ class Endpoint:
             shown = connection.sock.getpeercert(binary_form=True)
             if shown != _first_certificate(Path(self._certificate)):
                 raise HostError(
-                    f"the router at {self.url} shows another certificate than {self._certificate}",
+                    f"{self._name} at {self.url} shows another certificate than {self._certificate}",
                     hint="toolkit provision",
                 )
 

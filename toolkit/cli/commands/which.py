@@ -214,4 +214,5 @@ def _closed(options: dict[str, Any], prompts: tuple[GoldenPrompt, ...]) -> Endpo
     if not os.environ.get(variable, "").strip():
         raise InputError(f"{variable} is not set", hint=f"export {variable}=…")
     silence = max(each.timeout for each in prompts)
-    return Endpoint(url.rstrip("/"), "", read_key(None, variable), silence=silence)
+    key = read_key(None, variable)
+    return Endpoint(url.rstrip("/"), "", key, silence=silence, name="the closed API")
