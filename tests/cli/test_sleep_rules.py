@@ -70,7 +70,7 @@ TURNS = "warm: {tiny: {idle_after: 1h, in_turn_with: [other]}}\n"
 
 def test_turns_of_the_schedule_are_shown_and_hold_for_sleep(fleet: Fleet) -> None:
     (fleet.prompt.place / "schedule.yaml").write_text(TURNS)
-    words = "tiny takes turns with other: one of them is awake, and makes place"
+    words = "tiny takes turns with other: one of them is awake, and makes room"
     for command in ("status", "plan tiny@v1"):
         assert words in fleet.prompt(*command.split()).out.splitlines()
     refused = fleet.prompt("sleep", "tiny", "--not-in-turn-with", "other", "--yes")

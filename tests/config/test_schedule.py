@@ -89,7 +89,7 @@ def read(text: str, now: float = 1_797_000_000.0) -> Schedule:
         ("idle_after: 1h", "days: [mon, tue], from: 11:00, for: 1h",
          "4:46: third and tiny take turns, and by their hours both are up at Mon 2026-12-14 11:00 UTC"),
         ("days: [mon], from: 08:00, for: 4h", "days: [mon, tue, wed, thu, fri, sat, sun], from: 00:00, for: 24h",
-         "4:77: third is up at all times by its hours, so it makes place for nobody"),
+         "4:77: third is up at all times by its hours, so it makes room for nobody"),
     ],
 )  # fmt: skip
 def test_turns_that_cannot_hold_are_refused_with_their_place(

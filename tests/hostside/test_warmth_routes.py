@@ -82,7 +82,7 @@ TAKEN = Sleep(
 
 
 def in_turn(*others: Target, sleep: Sleep = TAKEN) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the routes before and after `other` makes place for `tiny`, which sleeps."""
+    """Return the routes before and after `other` makes room for `tiny`, which sleeps."""
     routes = Routes((Route("other", others, 7), Route("tiny", (SERVING, STANDBY), 7)), 4)
     before = with_sleep(routes, "tiny", sleep, 120).as_json()
     edit = sleeping.making_place("other", before["routes"][1], "a0", 99)

@@ -58,7 +58,7 @@ def test_two_models_share_a_device_by_sleeping_in_turn_and_a_busy_one_is_left_al
         until(lambda: slot.runs)
         assert not other.runs
         until(lambda: ask(site)[0] == 200)
-        until(lambda: "other has nothing to do and makes place for tiny" in watching.said)
+        until(lambda: "other has nothing to do and makes room for tiny" in watching.said)
         # And back again: each has its turn, and both never run at once.
         until(lambda: "tiny is awake" in watching.said)
         assert site.lab.ask(PATH, {"model": "other"})[0] == 503

@@ -93,7 +93,7 @@ CASES: dict[str, tuple[Wanted, HostFacts, str, list[str], str]] = {
         wanted(release(3)), host(SERVES, STANDS_BY, snapshots=[3]), "side-by-side",
         ["stop green", *START, *KEEP], "",
     ),
-    "a standby that crashed makes place as well": (
+    "a standby that crashed makes room as well": (
         wanted(release(3)), host(SERVES, slot("green", R2, well=False), snapshots=[3]),
         "side-by-side", ["stop green", *START, *KEEP], "",
     ),

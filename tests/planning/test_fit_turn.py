@@ -60,10 +60,10 @@ def test_what_sleeps_already_needs_no_turn() -> None:
     ("facts", "words"),
     [
         (shared(other(can_rest=False)),
-         "other cannot make place: localhost: a replica of other was started by an older"),
-        (replace(shared(other()), watched=False), "other cannot make place: localhost: its watch does not run"),
+         "other cannot make room: localhost: a replica of other was started by an older"),
+        (replace(shared(other()), watched=False), "other cannot make room: localhost: its watch does not run"),
         (shared(other(), guards=(WATCHES,)),
-         "other cannot make place: localhost: a guard watches other"),
+         "other cannot make room: localhost: a guard watches other"),
         (shared(other(gib=4), other("apart", 18), free=2),
          "not in turn with other either: needs 20GiB (21.5 GB) on 1 device(s), 6.44 GB free on the emptiest then"),
     ],

@@ -97,8 +97,8 @@ def test_the_status_says_of_both_models_that_they_take_turns(two: World) -> None
     assert shown() == ()
     take_turns(two, "other")
     assert shown() == (
-        "other takes turns with tiny: one of them is awake, and makes place",
-        "tiny takes turns with other: one of them is awake, and makes place",
+        "other takes turns with tiny: one of them is awake, and makes room",
+        "tiny takes turns with other: one of them is awake, and makes room",
     )
 
 

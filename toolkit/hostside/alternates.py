@@ -3,7 +3,7 @@
 The routes list the alternates of a model in its sleep. A busy model is never put to sleep: the other one sleeps on, and
 its requests wait or are told to come again.
 
-In a fleet each host decides for its own device. The other hosts see that a model is up again and make place for it as
+In a fleet each host decides for its own device. The other hosts see that a model is up again and make room for it as
 soon as the other one has nothing to do there either, so all come to the same routes.
 """
 
@@ -24,7 +24,7 @@ import signs
 import sleeping
 from wire import Document
 
-# Seconds without a request after which a model makes place: a swap costs two starts, one of them its own.
+# Seconds without a request after which a model makes room: a swap costs two starts, one of them its own.
 QUIET = 10.0
 
 
@@ -51,7 +51,7 @@ class Alternates:
                 continue
             self._quiet.pop(model, None)
             if self._put_to_sleep(model, sleeper):
-                done.append(f"{model} has nothing to do and makes place for {sleeper['model']}")
+                done.append(f"{model} has nothing to do and makes room for {sleeper['model']}")
         return ready, done
 
     def _put_to_sleep(self, model: str, sleeper: Document) -> bool:

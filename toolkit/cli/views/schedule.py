@@ -81,7 +81,7 @@ def said_of(hours: WarmHours, want: Warmth | None) -> str:
     """Return what a model is to be by its hours, and after which time without a request it is to sleep."""
     idle = f"it sleeps after {hours.idle_after / 60:g} min without a request"
     if want is None:
-        return idle if hours.idle_after else "it has no hours, and makes place in its turn"
+        return idle if hours.idle_after else "it has no hours, and makes room in its turn"
     words = f"by its hours it is to be {want.state}"
     return f"{words}; outside of them {idle}" if hours.idle_after else words
 

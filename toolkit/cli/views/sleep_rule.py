@@ -19,7 +19,7 @@ def sleep_lines(model: str, rule: SleepRule) -> tuple[str, ...]:
         found.append(f"{model} sleeps {_when(rule.hours)}; asleep, {when}")
     if rule.alternates:
         names = ", ".join(rule.alternates)
-        found.append(f"{model} takes turns with {names}: one of them is awake, and makes place")
+        found.append(f"{model} takes turns with {names}: one of them is awake, and makes room")
     return tuple(found)
 
 

@@ -83,7 +83,7 @@ class SleepRule:
     """The rule by which a model falls asleep without a command, as far as it is known.
 
     `hours` are those of the schedule; None where it has no rule for the model. Before one of its `alternates` wakes,
-    the model makes place, and the other way round.
+    the model makes room, and the other way round.
     """
 
     hours: WarmHours | None = None

@@ -206,7 +206,7 @@ def _start_new(
     swap = not beside.fits
     room = instead if swap else beside
     dozes, why_not = False, ""
-    # The release that a rollback leaves was not good, and its first sleep would take longer than its end.
+    # After a rollback the left release is not wanted, and its first sleep would take longer than its end.
     if swap and current and wanted.keep_standby and wanted.action != "rollback":
         dozes, why_not = can_lie_down(wanted.release, facts, current, occupied)
     watched = Watching()
@@ -305,7 +305,7 @@ def _preparation(wanted: Wanted, facts: HostFacts, *, live: bool) -> tuple[Step,
 
 def _evict_standby(occupied: Sequence[SlotFacts]) -> tuple[Step, ...]:
     return tuple(
-        Step(StepKind.STOP, f"{_held_by(slot)} makes place; no traffic goes to it", slot.slot)
+        Step(StepKind.STOP, f"{_held_by(slot)} makes room; no traffic goes to it", slot.slot)
         for slot in occupied
     )
 

@@ -37,7 +37,7 @@ def turn_of(release: Release, alternates: Collection[str], facts: HostFacts) -> 
         try:
             require_restful(model, {facts.name: facts}, {facts.name: facts.converged})
         except RefusedError as error:
-            return Turn(False, f"{model} cannot make place: {error.message}", models)
+            return Turn(False, f"{model} cannot make room: {error.message}", models)
     room = find_room(release, facts, [*facts.slots_of(release.model), *awake])
     if not room.fits:
         return Turn(False, f"not in turn with {names} either: {room.reason} then", models)

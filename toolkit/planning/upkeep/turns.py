@@ -26,12 +26,12 @@ def clashes(schedule: Schedule, now: float) -> Iterator[Clash]:
         others = schedule.alternates_of(model)
         if hours.window is None or not others:
             continue
-        # The line that says so stands at the model, or at the first one that names it.
+        # Name the model that declares the turns: this one, or the first one that names it.
         naming = model if hours.in_turn_with else _naming(schedule, model)
         if _always(hours.window, now):
             yield Clash(
                 naming,
-                f"{model} is up at all times by its hours, so it makes place for nobody",
+                f"{model} is up at all times by its hours, so it makes room for nobody",
                 f"take {model} out of the turns, or give it fewer hours",
             )
         for other in others:

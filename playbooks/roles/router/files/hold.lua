@@ -126,7 +126,7 @@ local function asleep(txn)
     refuse(txn, 'model_asleep', 'This model sleeps; its operator wakes it.', seconds)
     return
   end
-  -- Until it is due, its host may be waiting for a model that must make place and is busy.
+  -- Until it is due, its host may be waiting for a model that must make room and is busy.
   local state = due == 0 and 'was asked to wake' or 'is being started'
   local left = due == 0 and seconds or due - txn.f:date()
   -- Requests of the policy `wait` wait for so long. Afterwards the start has failed, and the operator asked for no such sleep.
