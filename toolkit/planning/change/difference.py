@@ -41,7 +41,7 @@ def shown_pair(name: str, old: str, new: str) -> tuple[str, str]:
     plain = printable(old), printable(new)
     if plain[0] != plain[1]:
         return excerpts(*plain)
-    # They differ in spaces or in what no terminal shows.
+    # The values differ in spaces or in characters that no terminal shows.
     return _marked(old), _marked(new)
 
 

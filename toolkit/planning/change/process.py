@@ -19,8 +19,8 @@ def seat_of(
     `span` is what the program that holds several hosts together is told, or empty. `fences` are those of the replica.
     """
     home = f"{root}/caches/{program}"
-    # Some of what is compiled has its own path in it. So a replica with its own view of the files has it where every
-    # other one has it.
+    # Some compiled files contain their own path. So every replica with its own view of the files sees them at the same
+    # path.
     compiling = f"{root}/compiling/{'here' if 'files' in fences else program}"
     if not span:
         return Seat(root, port, home, compiling=compiling)

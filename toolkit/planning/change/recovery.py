@@ -52,7 +52,7 @@ def plan_recovery(
         return Recovery(True, "a stop goes on", stop_steps(deployment.model, facts), "", "")
     new = slots.get(deployment.slot)
     if new and facts.router.silent:
-        # It does not tell what is under way there.
+        # A silent router does not tell its sessions: assume one.
         new = replace(new, sessions=max(1, new.sessions))
     old = _slot_of(previous, slots, deployment.slot)
     guard = guard_of(facts, deployment.rollout)
@@ -129,7 +129,7 @@ def _complete(
     deployment: Deployment, old: SlotFacts | None
 ) -> tuple[str, tuple[Step, ...], str, str]:
     steps = [Step(StepKind.SHIFT, "all traffic to the new release", deployment.slot)]
-    # One that dozes or rests made way before, and stays so.
+    # A replica that dozes or rests gave its device back before, and stays as it is.
     if old is not None and not made_way(old):
         steps.append(Step(StepKind.DRAIN, "its running requests end first", old.slot))
         steps.append(Step(StepKind.STANDBY, "stays for a rollback", old.slot))

@@ -69,7 +69,7 @@ def _told(
         if (name, each.rollout) not in ended
     ]
     begun = {(each.host, each.rollout) for each in opened}
-    # One that its host has forgotten was ended from elsewhere.
+    # A deployment that its host has forgotten was ended from elsewhere.
     recorded = [
         each
         for each in past.deployments

@@ -90,7 +90,7 @@ def _turned_off(facts: HostFacts, name: str, on: bool) -> str:
     if name == "toolkit_accept_unfenced":
         return _SWITCHES[name] if on and unfenced_host(facts) else ""
     if name == "router_require_keys" and facts.router.keys:
-        # A door with keys asks for one whatever this setting says.
+        # A router with keys asks for one, whatever this setting says.
         return ""
     return "" if on else _SWITCHES[name]
 

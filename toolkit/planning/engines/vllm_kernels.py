@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from toolkit.domain.accelerator import Accelerator
 from toolkit.planning.engines.vllm_names import Variables
 
-# Asked for beside vLLM. Its packages want some version of the compiler and get the newest one, while torch pins the
-# headers. CUDA's own package, pinned by torch too, brings compiler and headers of one version. Up to 12.6 cuda-python
-# brings modules of cuda-bindings itself, and asks for no version of that: so it is what a resolver falls back to.
+# Requirements beside vLLM. Its packages accept any version of the compiler and get the newest one, while torch pins the
+# headers. CUDA's own package, which torch pins too, brings compiler and headers of one version. Up to 12.6, cuda-python
+# contains the modules of cuda-bindings and requires no version of it, so a resolver falls back to such a version.
 COMPANIONS: Mapping[Accelerator, tuple[str, ...]] = {
     Accelerator.CUDA: ("cuda-toolkit[nvcc,cccl]", "cuda-python>=12.8"),
 }

@@ -20,7 +20,7 @@ GATE = "shape"
 _KEYS = 4096
 _NAMED = 8
 _TOKENS = 8
-# Way of asking -> keys, as paths such as `choices.message.content`.
+# way of a question -> keys of its answers, as paths such as `choices.message.content`.
 Forms = Mapping[str, frozenset[str]]
 
 

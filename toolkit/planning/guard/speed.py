@@ -98,7 +98,7 @@ def judge(pairs: Sequence[Pair], tolerance: Tolerance) -> Judged:
                 tests[name].see(new_time, old_time)
     slow = [f"{name}: {test.words}" for name, test in tests.items() if test.breached]
     suspected = [f"{name}: {test.words}" for name, test in tests.items() if test.suspected]
-    # Also of few pairs, which show nothing: then there must be more.
+    # Few pairs show nothing, so the gate needs more of them.
     over = any(test.estimate[1] > tolerance.slower for test in tests.values())
     doubtful = errors.doubtful or over
     figures = _figures(pairs)

@@ -60,7 +60,7 @@ def _by_model(window: str, metric: str, kinds: Sequence[str], adapters: Adapters
     found = " or ".join(_grown(metric, each, window) for each in kinds)
     if not adapters:
         return f"sum by (model) ({found})"
-    # Another label: the series of a model and of its adapters must not become the same before they are summed up.
+    # Use another label, because the series of a model and of its adapters must not become equal before they are summed.
     found = f'label_replace({found}, "of", "$1", "model", "(.+)")'
     for model in sorted(set(adapters.values())):
         names = pattern(name for name, base in adapters.items() if base == model)

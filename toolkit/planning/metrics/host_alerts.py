@@ -81,7 +81,7 @@ def _standbys() -> list[Alert]:
         Alert(
             "ToolkitNoStandby",
             "max by (model) (toolkit_model_standbys) == 0"
-            # The hosts that run one replica together are one.
+            # Count the hosts that run one replica together once.
             f" and on (model) count by (model) ((toolkit_slot_weight > 0) unless {_SLOT} toolkit_slot_follows) == 1",
             "1h",
             TICKET,

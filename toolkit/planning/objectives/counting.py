@@ -73,7 +73,7 @@ def _ended(found: Counted, name: str, requests: int) -> None:
     elif number >= 500 or reason == BROKE_OFF:
         _more(found.bad, reason or status, requests)
     elif number == 429 and reason not in OWN_LIMITS:
-        # Nobody may ask because the model is overloaded: that is no client's own doing.
+        # The model refuses everybody because it is overloaded: no client caused this alone.
         _more(found.bad, reason or status, requests)
     elif number >= 400:
         _more(found.left_out, REFUSED, requests)

@@ -9,7 +9,7 @@ from statistics import median
 from toolkit.planning.report.changes import Change
 
 _UNIT = "ms"
-# A figure of the first kind that was measured stands for the upgrade in a chart: what a client waits for first.
+# A chart shows one figure for an upgrade: the first of these kinds that was measured. Clients wait for it first.
 _FIRST = ("first token", "first byte", "probe", "answer")
 
 

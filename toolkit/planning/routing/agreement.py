@@ -138,7 +138,7 @@ def newest(found: Iterable[Routes]) -> Routes:
     latest = [each for each in known if each.age == last]
     if not latest:
         return Routes()
-    # Nearly always, and sooner compared than counted.
+    # Nearly always all are equal, and a comparison takes less time than a count.
     if all(each is latest[0] or each == latest[0] for each in latest):
         return latest[0]
     return Counter(latest).most_common(1)[0][0]
@@ -165,7 +165,7 @@ def at_relays(routes: Routes, relays: Mapping[str, str]) -> Routes:
 
 
 def _moved(route: Route, relays: Mapping[str, str]) -> Route:
-    # Each change of routes looks here, and a target that is made anew is checked anew.
+    # Keep the same objects if nothing moved: every change of routes comes here, and new targets are validated again.
     if all(relays.get(each.host, each.relay) == each.relay for each in route.targets if each.host):
         return route
     targets = (

@@ -122,5 +122,5 @@ def opened(ring: KeyRing) -> KeyRing:
         raise RefusedError(
             f"there are keys: {names}", hint=f"toolkit keys revoke {ring.active[0].name}"
         )
-    # Counted also where it was open before: somebody has said so, which a new host can go by.
+    # Count it even if the door was open before: a new host can then tell that a person has opened it.
     return replace(ring, opened=max(ring.locked, ring.opened, 1))

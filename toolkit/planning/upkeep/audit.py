@@ -223,7 +223,7 @@ class _Reading:
         """Find lines that are missing, and lines that do not follow the one before."""
         known_ones = [-1, *sorted(self.lines)]
         gaps = [(a + 1, b - 1) for a, b in pairwise(known_ones) if b > a + 1]
-        # A line that cannot be read is there, though nobody knows which one it was.
+        # An unreadable line is not a missing one, though its number is unknown.
         if sum(b - a + 1 for a, b in gaps) > self.unread:
             shown = ", ".join(str(a) if a == b else f"{a} to {b}" for a, b in gaps[:_SHOWN])
             self._fault(0, f"lines were removed: sequence {shown}")

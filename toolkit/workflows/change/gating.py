@@ -82,7 +82,7 @@ def gate_version(
     starts = there is None
     plan = plan_asking(there, facts) if there else _plan(tools, wanted, facts)
     require_yes(GatePlan(tools.host.name, plan), confirm)
-    # Also where nothing is started: a change of the release that is asked would look like its failure.
+    # Lock the host even if nothing is started: a change under way would look like a failure of the gate.
     with lock_all([tools.host], tools.owner, tools.patience):
         if starts:
             end_unfinished(tools, Ending(order.timing, model=order.model))

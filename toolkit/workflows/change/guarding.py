@@ -42,7 +42,7 @@ class Guarding:
         self._tools, self._guard, self._rollout, self._facts = tools, guard, rollout, facts
         self._hosts = hosts
         self._begun = False
-        # The consequence where nobody can tell.
+        # What to do if the guard cannot tell.
         self._unsure = Unsure.GO_ON
         self._said = 0.0
 
@@ -59,7 +59,7 @@ class Guarding:
         prompts = passed_prompts(self._guard, passed)
         order = guard_order(self._guard, self._rollout, release, slot, former, beside, prompts)
         self._tools.host.guard_begin(replace(order, hosts=self._hosts))
-        # A release that serves alone stays: without proof against it, an outage until the former one starts is worse.
+        # A release that serves alone stays unless it is proven bad: an outage until the former one starts is worse.
         self._begun, self._unsure = True, order.unsure if beside else Unsure.GO_ON
 
     def begin_adapters(

@@ -227,7 +227,8 @@ def _end(
     keep_verdict(tools, guard)
     if guard and guard.verdict and guard.withdrawn:
         reason = f"{guard.verdict.gate}: {guard.verdict.reason}"
-    # A host on which it has passed may keep what the guard of another one has returned, if so many may fail.
+    # A host on which the release has passed may keep it although another host's guard has returned it, if so many hosts
+    # may fail.
     returned = not has_passed and is_returned(tools, deployment)
     recovery = plan_recovery(
         deployment,

@@ -287,7 +287,7 @@ def _wanted_on(tools: Tools, order: Order, facts: HostFacts, start: float) -> Wa
     )
     plan = plan_deploy(found, facts)
     starts = any(step.kind is StepKind.START for step in plan.steps)
-    # A host that was sound when it was provisioned may not be so now. A rollback must go on all the same.
+    # A host that was sound when it was provisioned may not be sound now. A rollback must go on nevertheless.
     if facts.converged != found.provision_digest or (starts and order.action != "rollback"):
         require_sound(facts, tools.clock(), driver_package(tools.host.host.settings))
     return found

@@ -56,7 +56,7 @@ class Routers:
         # The address of the relay of each host, by label.
         self._relays: dict[str, str] = {}
         self._guard = threading.Lock()
-        # Of the routes that routers are told, and of those that they had.
+        # The renderings of the routes that routers are told, and of those that they had.
         self._renderings: list[Rendering] = []
         self.behind: dict[str, str] = {}
         self.routes = Routes()

@@ -13,7 +13,7 @@ from toolkit.domain.files.snapshot import Snapshot
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.planning.upkeep.difference import compare, compared_files, file_changes
 
-# It shortens and changes every answer, so that its fields are told also where one version lacks the file.
+# This file changes the sampling of every answer, so its fields are shown even if one version lacks the file.
 _SAMPLING = "generation_config.json"
 _UNKNOWN = f"small files such as {_SAMPLING}"
 

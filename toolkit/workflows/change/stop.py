@@ -78,7 +78,7 @@ def stop_model(
         look_free([each.host for each in members], members[0].patience)
     plan, _, opened = _plan(members, model, named)
     if not plan.plans and not opened and plan.unreachable and not named:
-        # One of these may have it.
+        # An unreachable host may have the model.
         raise HostError(
             f"{model} is not deployed on any host that answers:\n  "
             + "\n  ".join(silent(plan.unreachable)),

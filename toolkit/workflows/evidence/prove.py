@@ -29,7 +29,7 @@ from toolkit.planning.upkeep.audit import examine
 from toolkit.workflows.fleet.look import each_at_once, look
 from toolkit.workflows.tools import Say
 
-# From a content to the head of the log whose last line names its digest.
+# Records a content's digest in the audit log and returns the log's new head.
 Record = Callable[[Mapping[str, Any]], Head]
 
 

@@ -45,7 +45,7 @@ class PinnedSnapshots:
             revision = version.revision
             if version.source.key != repo or not lock.has(version):
                 continue
-            # A candidate makes a revision that others have no newer.
+            # A candidate does not make an older version's revision newer: keep the place of that version.
             if version.candidate and revision in served:
                 continue
             snapshot = lock.snapshot_of(version)

@@ -151,7 +151,7 @@ def read_model(version: Version, snapshot: Snapshot, store: Store, open_hub: Ope
         again = "toolkit verify --repair, then the same command again"
         return read_directory(stored.path, snapshot, hint=again)
     if isinstance(version.source, LocalSource):
-        # Nothing of it is in the store, so `toolkit verify` knows nothing of it.
+        # A directory's files are not in the store, so `toolkit verify` does not know them.
         check = "check that file and its permissions; a changed model is a new version"
         pin = f"{check}: toolkit registry pin {version.model}"
         return read_directory(Path(version.source.path), snapshot, hint=pin)

@@ -104,7 +104,7 @@ def _wanted(
             ScrapeTarget(setup.ops_exporter, "/metrics", {"host": "ops", "instance": "ops"}),
         )
     if seen.errors:
-        # Their replicas stay as they were: a host that is away is what an alert is for.
+        # Keep the targets of hosts that are away: an alert must tell of these hosts.
         before = _text(Path(setup.directory) / f"targets/{REPLICA}.json")
         found[REPLICA] = (*found[REPLICA], *kept_targets(before, seen.errors))
     return found, out_of_reach(known), seen.unreachable

@@ -31,8 +31,8 @@ def recorded(
     model whose replica computed it.
     """
     days = day_of(span.begins).isoformat(), day_of(span.ends - 1).isoformat()
-    # Keys come first: what another command collects in between is a model of the bill without a key, and never a key of
-    # no model.
+    # Read the keys first: if another command collects use in between, a model of the bill lacks a key, and no key lacks
+    # its model.
     by_key = history.use(*days, by=_BY_KEY, sums=_SUMS) if keys else ()
     rows = history.use(*days, by=_BY_PLACE, sums=_SUMS)
     models = history.models()

@@ -101,7 +101,7 @@ def cost_of(
 def _use(history: History, since: float, until: float) -> Use:
     first, last = day_of(since), day_of(until)
     span = (first.isoformat(), last.isoformat())
-    # One reading of a large table: sums of its sums take less time than a second reading.
+    # Read the large table once: summing its sums takes less time than a second reading.
     rows = history.use(*span, by=("day", "model", "key", "ended"))
     models = sums(rows, lambda row: row.model)
     if not models:

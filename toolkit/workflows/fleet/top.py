@@ -90,7 +90,7 @@ class Follower:
             try:
                 self._seen[host.name], before = _sight(host, before, self._clock)
             except HostError as error:
-                # The first failure tells since when the host is away.
+                # Keep the time of the first failure: the host has been away since then.
                 known = self._seen.get(host.name)
                 since = known.at if known and known.error else self._clock()
                 self._seen[host.name], before = HostView(since, error=error), None

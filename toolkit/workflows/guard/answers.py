@@ -17,7 +17,7 @@ from toolkit.workflows.guard.replicas import GatedReplica, Gating, ask
 _SILENT = 3
 # A prompt with several tries is asked no more after so many of them in a row without an answer.
 _GONE = 2
-# At temperature 0 too, answers differ from time to time. A prompt is lost where it is lost twice in three times.
+# Answers differ from time to time even at temperature 0. A prompt is lost if it is lost twice in three rounds.
 _ROUNDS, _LOST = 3, 2
 
 

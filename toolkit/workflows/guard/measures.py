@@ -27,7 +27,7 @@ def _watched(gating: Gating, place: GatedReplica) -> Watched | None:
     began = gating.began.get(place.slot)
     if began is None:
         return None
-    # A log that was empty has no place; then all of it is new.
+    # An empty log has no place to read on from: read all of it.
     return Watched(place.release, began, look(gating.host, place, began.log or "0:0"))
 
 

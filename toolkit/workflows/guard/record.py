@@ -22,10 +22,10 @@ from toolkit.planning.guard.kinds import Said, fault_of_answer, said_in
 from toolkit.workflows.guard.replicas import GatedReplica, ask
 from toolkit.workflows.tools import Say
 
-# The same prompt so often: what differs between these answers is not expected.
+# Ask each prompt so many times: a draft expects only what all of its answers share.
 _TIMES = 3
-# Before anything is asked, these stand for the expectations and for the beginnings of answers. No draft whose
-# expectations are the widest has more values; an answer takes six characters for one where it is all escapes.
+# Before the first question, these placeholders show whether the file will be small enough. No draft with the widest
+# expectations has more values, and an answer of escapes alone takes six characters for each of its own.
 _MOST = 10**6
 _ANSWER = "\x80" * SHOWN
 _ANOTHER = "name another file: --output golden/new.yaml"
@@ -67,7 +67,7 @@ def record_golden(
         try:
             text = file.text(narrow)
         except InputError:
-            # Together the narrow ones may have too many values.
+            # The narrow expectations of all prompts together may have too many values.
             text = file.text(wide)
     _write(output, text)
     return len(asked)
@@ -116,7 +116,7 @@ def _asked(file: _File, prompts: Sequence[Mapping[str, Any]]) -> list[tuple[int,
 
     Raises InputError where one is none, or all of them make no file.
     """
-    # With bounds of its own each, none expects the same as another.
+    # Each prompt gets bounds of its own, because two prompts with the same expectation would be refused.
     drafted = [
         ({**prompt, "expect": bounded(1, _MOST + number)}, _ANSWER)
         for number, prompt in enumerate(prompts, start=1)

@@ -8,7 +8,7 @@ from toolkit.planning.guard.kinds import fault_of_answer
 from toolkit.planning.guard.shape import GATE, Question, judge_shape, keys_of, questions_of
 from toolkit.workflows.guard.replicas import GatedReplica, Gating, ask
 
-# A key that an answer has only at times does not tell two releases apart: what differs is asked so often.
+# Send each question so many times: a key that only some answers of a release have does not tell two releases apart.
 _TIMES = 3
 
 
@@ -22,7 +22,7 @@ def shape_gate(gating: Gating) -> GateResult | None:
     for question in questions_of(old.release, gating.prompts):
         for _ in range(_TIMES):
             before, _ = _keys(host, old, question)
-            # A question that the serving release does not answer either says nothing of the new one.
+            # A question that the serving release does not answer cannot judge the new one.
             if before is None:
                 break
             after, fault = _keys(host, new, question)

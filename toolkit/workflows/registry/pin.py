@@ -37,7 +37,7 @@ from toolkit.workflows.registry.pin_reading import RepositoryReading, code_note
 from toolkit.workflows.tools import Begin, unrecorded
 
 Report = Callable[[str], None]
-# The repository that was asked for, and the Hub's name for it, of another owner -> whether that one is meant.
+# (the repository in the registry, the Hub's name for it, which has another owner) -> whether that one is meant.
 Accept = Callable[[str, str], bool]
 
 

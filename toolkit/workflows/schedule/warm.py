@@ -49,7 +49,7 @@ def _rest_idle(schedule: Schedule, site: Site, report: RunReport) -> None:
     try:
         counts = site.desk.counted()
     except HostError as error:
-        # Its router may have had requests: nobody can tell, so nothing falls asleep.
+        # The router of a silent host may have had requests, so no model falls asleep.
         site.say(f"whether models are idle is not known: {error.message}")
         return
     known = site.record.read().idle
