@@ -147,9 +147,9 @@ def show(id: str, home: str | None, as_json: bool) -> None:
 @site_options()
 def verify(fleet: str | None, home: str | None, as_json: bool) -> None:
     """Compare the log with itself and with what the hosts have seen of it."""
-    place = home_directory(home)
-    log = AuditLog(place)
-    hosts = open_hosts(fleet, place)
+    home_path = home_directory(home)
+    log = AuditLog(home_path)
+    hosts = open_hosts(fleet, home_path)
     answers = dict(zip([each.name for each in hosts], each_at_once(hosts, _heads), strict=True))
     heads = [
         each for found in answers.values() if not isinstance(found, HostError) for each in found
@@ -161,7 +161,7 @@ def verify(fleet: str | None, home: str | None, as_json: bool) -> None:
     faults = [
         f"line {each.line}: {each.words}" if each.line else each.words for each in found.faults
     ]
-    faults += removed_logs(heads, known, machine_of(place))
+    faults += removed_logs(heads, known, machine_of(home_path))
     failure = _failure(str(log.path), faults, errors)
     if as_json:
         document = {
@@ -169,7 +169,7 @@ def verify(fleet: str | None, home: str | None, as_json: bool) -> None:
             "log": found.log,
             "lines": len(found.lines),
             "faults": [asdict(each) for each in found.faults],
-            "removed": [*removed_logs(heads, known, machine_of(place))],
+            "removed": [*removed_logs(heads, known, machine_of(home_path))],
             "confirmed": dict(found.confirmed),
             "torn": found.torn,
             "unreachable": {name: each.message for name, each in errors.items()},

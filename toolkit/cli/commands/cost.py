@@ -99,9 +99,9 @@ def cost(
     if not stated:
         days_of_bill = first_and_last(asked["since"], asked["until"], today)
         keys = as_json or by == "key"
-        place = home_directory(home)
-        history = open_history(place, whole=True)
-        away = () if no_hosts else collected(fleet, place, history)
+        home_path = home_directory(home)
+        history = open_history(home_path, whole=True)
+        away = () if no_hosts else collected(fleet, home_path, history)
         situation, notes = recorded_situation(
             costs,
             days_of_bill,

@@ -67,13 +67,13 @@ def litellm(
         output = None
     if output:
         require_place(Path(output))
-    place = home_directory(home)
+    home_path = home_directory(home)
     fleet_hosts = open_fleet(fleet).hosts
-    hosts = open_ports(fleet_hosts, place)
+    hosts = open_ports(fleet_hosts, home_path)
     closed = _closed(named)
     if closed and key_name:
         _refuse_inside(hosts, key_name)
-    models = read_pins(registry_path, place).registry.models
+    models = read_pins(registry_path, home_path).registry.models
     seen = look(hosts)
     if seen.errors and not seen.facts:
         raise seen.failure()

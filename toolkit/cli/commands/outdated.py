@@ -57,12 +57,12 @@ def outdated(
     The exit code is 0 where all is current, 9 where anything is not, and 5 where a source could not be asked and
     nothing else is known to be outdated. Hosts that do not answer are named and change no exit code.
     """
-    place = home_directory(home)
-    pins = read_pins(registry_path, place)
+    home_path = home_directory(home)
+    pins = read_pins(registry_path, home_path)
     registry = pins.registry
     chosen = [registry.model(name) for name in models] or list(registry.models.values())
-    hosts = open_hosts(fleet, place)
-    sources = Sources(open_hub, Sightings(place), pins.lock, time.time)
+    hosts = open_hosts(fleet, home_path)
+    sources = Sources(open_hub, Sightings(home_path), pins.lock, time.time)
     asked: dict[str, Any] = within(
         # Each of the two ends by itself; the fleet's connections have limits of their own.
         seconds + 5,

@@ -45,21 +45,21 @@ def plan(
     as_json: bool,
 ) -> None:
     """Show whether a version fits on each host, before any download."""
-    place, hosts = home_directory(home), open_fleet(fleet).hosts
-    clients = connect(hosts, place)
+    home_path, hosts = home_directory(home), open_fleet(fleet).hosts
+    clients = connect(hosts, home_path)
     # Load these modules while the hosts are being connected.
     from toolkit.cli.views.fit import fit_lines
     from toolkit.cli.views.sleep_rule import sleep_json
     from toolkit.planning.change.rollout import Limits
     from toolkit.workflows.change.fitting import FitSources, fit_version
 
-    pins, hours = read_pins(registry_path, place), known_hours(schedule_path)
+    pins, hours = read_pins(registry_path, home_path), known_hours(schedule_path)
     version = pins.registry.version(model)
     found = fit_version(
         version,
-        FitSources(pins.lock, pins.engines, open_store(place), open_hub),
-        open_ports(hosts, place, clients),
-        open_history(place, needed=False),
+        FitSources(pins.lock, pins.engines, open_store(home_path), open_hub),
+        open_ports(hosts, home_path, clients),
+        open_history(home_path, needed=False),
         Limits(serial=serial, keep=keep),
         hours.schedule.alternates_of(version.model),
     )

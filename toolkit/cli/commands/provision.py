@@ -59,15 +59,15 @@ def provision(
     Without a HOST it takes all of the fleet. Hosts that are ready already are left alone.
     """
 
-    place, known = home_directory(home), open_fleet(fleet)
-    ports = {port.name: port for port in open_ports(known.hosts, place)}
+    home_path, known = home_directory(home), open_fleet(fleet)
+    ports = {port.name: port for port in open_ports(known.hosts, home_path)}
     targets = [
         ProvisionTarget(ports[host.name], provision_digest(host), provisioned_settings(host))
         for host in known.select(hosts)
     ]
     stop = threading.Event()
     how = Provisioning(
-        converge=open_converge(place, check=check),
+        converge=open_converge(home_path, check=check),
         owner=lock_owner(),
         clock=time.time,
         say=note,
@@ -76,7 +76,7 @@ def provision(
         force=force,
         stop=stop,
         patience=patience_now(note, until_set(stop)),
-        deployed=lambda: open_history(place, needed=False).hosts(),
+        deployed=lambda: open_history(home_path, needed=False).hosts(),
     )
     if check:
         # A check changes nothing, so that there is nothing to agree to.

@@ -85,16 +85,16 @@ def report(
     if begin >= until:
         raise InputError(f"--since {since!r} is not in the past", hint="--since 30d")
     require_place(output, as_json=as_json)
-    place = home_directory(home)
-    hosts = open_hosts(fleet, place)
-    history = open_history(place, needed=False)
+    home_path = home_directory(home)
+    hosts = open_hosts(fleet, home_path)
+    history = open_history(home_path, needed=False)
     if not history.fault:
         # Hosts that do not answer are among those of the status.
         collect(hosts, history)
     # Read once, for the page must not show two states of it.
     registry = cache(partial(read_registry, registry_path))
     status = observe_fleet(hosts, history, registry)
-    upstream = Upstream() if no_outdated else _upstream(registry, registry_path, place)
+    upstream = Upstream() if no_outdated else _upstream(registry, registry_path, home_path)
     cost = _cost(paid["costs_path"], paid["readings"], history, begin, until)
     # A registry that cannot be read is told elsewhere on the page.
     models: Sequence[Model] = ()
@@ -113,14 +113,14 @@ def report(
         say(f"{output}: {format_size(size)}")
 
 
-def _upstream(registry: Callable[[], Registry], registry_path: str, place: Path) -> Upstream:
+def _upstream(registry: Callable[[], Registry], registry_path: str, home: Path) -> Upstream:
     """Return what sources and package indexes hold; why that is not known where the registry cannot be read."""
     try:
-        pins = read_pins(registry_path, place, registry())
+        pins = read_pins(registry_path, home, registry())
     except ToolkitError as error:
         return Upstream(asked=True, fault=error.message)
     chosen = list(pins.registry.models.values())
-    sources = Sources(open_hub, Sightings(place), pins.lock, time.time)
+    sources = Sources(open_hub, Sightings(home), pins.lock, time.time)
     asked: dict[str, Any] = within(
         _SOURCES + 5,
         {

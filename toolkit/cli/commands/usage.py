@@ -63,14 +63,14 @@ def usage(
     now = time.time()
     today = datetime.fromtimestamp(now, UTC).date()
     first, last = map(str, first_and_last(wanted["since"], wanted["until"], today))
-    place = home_directory(home)
-    history = open_history(place, whole=True)
+    home_path = home_directory(home)
+    history = open_history(home_path, whole=True)
     collected = Collected()
     if not no_hosts:
-        hosts = open_hosts(fleet, place)
+        hosts = open_hosts(fleet, home_path)
         collected = collect(hosts, history)
         tell(hosts)
-        keep_ops_current(place)
+        keep_ops_current(home_path)
     kinds = columns(by)
     rows = sorted(history.use(first, last, by=kinds, model=model, key=key), key=_order(by))
     if not rows:

@@ -115,10 +115,10 @@ def _bill(model: str, options: dict[str, Any]) -> Bill:
     costs = load_costs(Path(options["costs_path"]), today)
     if not stated:
         days = first_and_last(options["since"], None, today)
-        place = home_directory(options["home"])
-        history = open_history(place, whole=True)
+        home_path = home_directory(options["home"])
+        history = open_history(home_path, whole=True)
         if not options["no_hosts"]:
-            for words in collected(options["fleet"], place, history):
+            for words in collected(options["fleet"], home_path, history):
                 note(words)
         situation, notes = recorded_situation(
             costs, days, options["readings"], history, keys=False, again=f"toolkit which {model}"

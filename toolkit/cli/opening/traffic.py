@@ -62,9 +62,9 @@ def _typed(options: Mapping[str, str]) -> str:
     )
 
 
-def collected(fleet: str | None, place: Path, history: History) -> tuple[str, ...]:
+def collected(fleet: str | None, home: Path, history: History) -> tuple[str, ...]:
     """Collect the newest use from the hosts into the history; return remarks on hosts that were not reached."""
-    return collect(open_hosts(fleet, place), history).remarks()
+    return collect(open_hosts(fleet, home), history).remarks()
 
 
 def recorded_situation(
