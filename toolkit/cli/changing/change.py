@@ -197,7 +197,7 @@ def change_release(
         _tell(done, fleet.hosts)
 
 
-def order_of_version(action: str, version: Version, pins: Pins, place: Path, **order: Any) -> Order:
+def order_of_version(action: str, version: Version, pins: Pins, home: Path, **order: Any) -> Order:
     """Return the order that makes a version of the registry live; `order` has its other fields."""
     from toolkit.workflows.change.wanted import Order, Pinned, want_version
 
@@ -205,7 +205,7 @@ def order_of_version(action: str, version: Version, pins: Pins, place: Path, **o
         pins.registry.policy,
         pins.lock.snapshot_of,
         pins.engines,
-        open_store(place),
+        open_store(home),
         pins.lock.snapshots,
     )
     want = want_version(version, pinned, action=action)

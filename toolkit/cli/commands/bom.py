@@ -51,15 +51,15 @@ def bom(
         output = ""
     if output:
         require_place(Path(output))
-    place = home_directory(home)
-    pins = read_pins(registry_path, place)
+    home_path = home_directory(home)
+    pins = read_pins(registry_path, home_path)
     version = pins.registry.version(model)
     facts = collect_bom(
         version,
         pins.registry.policy,
         pins.lock,
         pins.engines,
-        open_history(place, needed=False),
+        open_history(home_path, needed=False),
         engine=engine,
         toolkit=__version__,
         at=moment("--at", at, "--at 2026-11-01T18:00") if at else time.time(),

@@ -144,15 +144,15 @@ def load(
     """Check every byte of a bundle and take it in."""
     from toolkit.workflows.files.bundle_load import Site, load_bundle, open_bundle
 
-    place = home_directory(home)
+    home_path = home_directory(home)
     root = expanded(directory).absolute()
     site = Site(
-        open_store(place),
-        Wheelhouse(place),
-        Wheels(place),
-        place,
+        open_store(home_path),
+        Wheelhouse(home_path),
+        Wheels(home_path),
+        home_path,
         Path(registry_path),
-        read_locks(place),
+        read_locks(home_path),
         PullProgress,
     )
 

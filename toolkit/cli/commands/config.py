@@ -51,13 +51,13 @@ class Setting:
 @site_options()
 def config(registry_path: str, fleet: str | None, home: str | None, as_json: bool) -> None:
     """Show the files, home and history in use, and where each value comes from."""
-    place = absolute(home) if home else Path.home() / ".toolkit"
+    home_path = absolute(home) if home else Path.home() / ".toolkit"
     settings = [
         Setting("registry", _present(Path(registry_path)), _origin("registry_path", "REGISTRY")),
         Setting("fleet", _fleet(fleet), _origin("fleet", "FLEET")),
-        Setting("home", str(place), _origin("home", "HOME")),
-        _history(place),
-        *_files(place),
+        Setting("home", str(home_path), _origin("home", "HOME")),
+        _history(home_path),
+        *_files(home_path),
         _prometheus(),
         *_variables(),
     ]
@@ -98,10 +98,10 @@ def _origin(parameter: str, variable: str) -> str:
     return _DEFAULT
 
 
-def _history(place: Path) -> Setting:
+def _history(home: Path) -> Setting:
     url = os.environ.get("TOOLKIT_HISTORY")
     if not url:
-        return Setting("history", str(place / "history.db"), _DEFAULT)
+        return Setting("history", str(home / "history.db"), _DEFAULT)
     try:
         value = read_address(url).name
     except InputError:
@@ -110,7 +110,7 @@ def _history(place: Path) -> Setting:
     return Setting("history", value, "environment TOOLKIT_HISTORY")
 
 
-def _files(place: Path) -> list[Setting]:
+def _files(home: Path) -> list[Setting]:
     """Return the files that a command reads where they are there."""
     found = [
         Setting(name, _present(Path(os.environ.get(variable) or default)), _named(variable))
@@ -119,7 +119,7 @@ def _files(place: Path) -> list[Setting]:
             ("costs", "TOOLKIT_COSTS", DEFAULT_COSTS),
         )
     ]
-    return [*found, Setting("notify", _present(notify_path(place)), _named("TOOLKIT_NOTIFY"))]
+    return [*found, Setting("notify", _present(notify_path(home)), _named("TOOLKIT_NOTIFY"))]
 
 
 def _prometheus() -> Setting:

@@ -24,21 +24,21 @@ def diff(
     as_json: bool,
 ) -> None:
     """Show what `deploy` would change: release, small files, host settings."""
-    place, known = home_directory(home), open_fleet(fleet)
+    home_path, known = home_directory(home), open_fleet(fleet)
     known.select(named)
-    clients = connect(known.hosts, place)
+    clients = connect(known.hosts, home_path)
     # Load these modules while the hosts are being connected.
     from toolkit.cli.changing.change import order_of_version
     from toolkit.cli.views.changes import show_changes
     from toolkit.workflows.change.rollout import preview
     from toolkit.workflows.tools import Timing
 
-    pins = read_pins(registry_path, place)
+    pins = read_pins(registry_path, home_path)
     members = open_members(
-        place, known.hosts, pins, quiet=True, history_needed=False, clients=clients
+        home_path, known.hosts, pins, quiet=True, history_needed=False, clients=clients
     )
     order = order_of_version(
-        "deploy", pins.registry.version(model), pins, place, timing=Timing(), named=named
+        "deploy", pins.registry.version(model), pins, home_path, timing=Timing(), named=named
     )
     plan = preview(members, order)
     if as_json:

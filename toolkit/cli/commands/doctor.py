@@ -28,14 +28,14 @@ from toolkit.workflows.fleet.doctor import examine
 @site_options()
 def doctor(registry_path: str, fleet: str | None, home: str | None, as_json: bool) -> None:
     """Check this machine, the host and what runs on it."""
-    place = home_directory(home)
+    home_path = home_directory(home)
     findings = examine(
-        open_hosts(fleet, place),
+        open_hosts(fleet, home_path),
         provision_digest,
-        open_store(place),
-        lambda: read_pins(registry_path, place).registry,
+        open_store(home_path),
+        lambda: read_pins(registry_path, home_path).registry,
         partial(_registry_faults, Path(registry_path)),
-        partial(open_history, place),
+        partial(open_history, home_path),
     )
     bad = sum(each.level is Level.FAIL for each in findings)
     failure = HostError(f"{bad} of {len(findings)} checks failed") if bad else None

@@ -47,9 +47,9 @@ def engine() -> None:
 @site_options()
 def list_engines(fleet: str | None, home: str | None, as_json: bool) -> None:
     """List the engine locks and the hosts that have them installed."""
-    place = home_directory(home)
-    seen = look(open_hosts(fleet, place))
-    locks = read_locks(place)
+    home_path = home_directory(home)
+    seen = look(open_hosts(fleet, home_path))
+    locks = read_locks(home_path)
     on = {
         lock.id: [name for name, facts in seen.facts.items() if lock.id in facts.engines]
         for lock in locks

@@ -93,8 +93,8 @@ def run(
     differs in LoRA adapters alone, the serving replica loads the new ones under names that no client can request; those
     whose checks alone changed are asked by their own names.
     """
-    place = home_directory(of_site["home"])
-    pins = read_pins(registry_path, place)
+    home_path = home_directory(of_site["home"])
+    pins = read_pins(registry_path, home_path)
     version = pins.registry.version(model)
     if all(part.guard.off for part in version.parts):
         raise InputError(
@@ -104,13 +104,13 @@ def run(
         pins.registry.policy,
         pins.lock.snapshot_of,
         pins.engines,
-        open_store(place),
+        open_store(home_path),
         pins.lock.snapshots,
     )
     want = want_version(version, pinned, action="gate")
     found = open_fleet(of_site["fleet"])
     found.select(named)
-    members = open_members(place, found.hosts, pins)
+    members = open_members(home_path, found.hosts, pins)
     order = Order("gate", version.model, want, version, Timing(ready=ready_timeout), named=named)
 
     def confirm(plan: GatePlan) -> bool:

@@ -98,8 +98,7 @@ def _show_leaving(leaving: Leaving) -> None:
 
 
 def _show_hosts(fleet: str | None, home: str | None, as_json: bool) -> None:
-    place = home_directory(home)
-    ports = open_hosts(fleet, place)
+    ports = open_hosts(fleet, home_directory(home))
     looks = look_at_hosts(ports, provision_digest, time.time)
     errors = {each.name: each.unreachable for each in looks if each.unreachable}
     failure = None

@@ -13,14 +13,7 @@ import click
 
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.cli.arguments.numbers import Whole
-from toolkit.cli.arguments.options import (
-    Decorator,
-    costs_option,
-    fleet_option,
-    home_option,
-    json_option,
-    together,
-)
+from toolkit.cli.arguments.options import Decorator, costs_option, site_options
 from toolkit.cli.opening.context import home_directory, open_hosts, remember_names
 from toolkit.cli.opening.trail import changing
 from toolkit.cli.terminal.output import note, print_json, say, say_whole, table
@@ -44,8 +37,6 @@ KEY_BYTES = 32
 _MOST_LINE = 4096
 OPEN = "THE DOOR IS OPEN: there are no keys, so whoever reaches a router can use every model"
 SHUT = "nobody gets in: the last key was revoked, and that does not open the door"
-
-_shared = together(fleet_option(), home_option(), json_option())
 
 
 def _quota(what: str, period: str) -> Decorator:
@@ -99,7 +90,7 @@ def keys() -> None:
 @click.option(
     "--key-stdin", is_flag=True, help="Read the key from standard input instead of making one."
 )
-@_shared
+@site_options()
 def add(
     name: str,
     budget: str,
@@ -145,7 +136,7 @@ def _given_key() -> str:
 
 
 @keys.command("list")
-@_shared
+@site_options()
 def list_keys(fleet: str | None, home: str | None, as_json: bool) -> None:
     """List the keys, their limits, and the hosts that do not follow yet."""
     seen = read_keys(_hosts(fleet, home))
@@ -169,7 +160,7 @@ def list_keys(fleet: str | None, home: str | None, as_json: bool) -> None:
 @keys.command()
 @changing(at_once=True, goes_on=True)
 @click.argument("name")
-@_shared
+@site_options()
 def revoke(name: str, fleet: str | None, home: str | None, as_json: bool) -> None:
     """Refuse every request with this key from now on; answers that run go on to their end."""
     changed = _change(
@@ -182,7 +173,7 @@ def revoke(name: str, fleet: str | None, home: str | None, as_json: bool) -> Non
 @keys.command()
 @changing(at_once=True, goes_on=True)
 @costs_option()
-@_shared
+@site_options()
 def sync(costs_path: str, fleet: str | None, home: str | None, as_json: bool) -> None:
     """Bring hosts that were away during a change to the keys of the others.
 
@@ -201,15 +192,14 @@ def sync(costs_path: str, fleet: str | None, home: str | None, as_json: bool) ->
 
 @keys.command("open")
 @changing(at_once=True)
-@_shared
+@site_options()
 def open_door(fleet: str | None, home: str | None, as_json: bool) -> None:
     """Let everybody in again, after the last key was revoked."""
     _show(_change(fleet, home, opened, "let everybody in"), as_json, OPEN)
 
 
 def _hosts(fleet: str | None, home: str | None) -> list[HostPort]:
-    place = home_directory(home)
-    return open_hosts(fleet, place)
+    return open_hosts(fleet, home_directory(home))
 
 
 def _change(

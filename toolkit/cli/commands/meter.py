@@ -33,8 +33,7 @@ def meter(readings: str, fleet: str | None, home: str | None, as_json: bool) -> 
     last reading.
     """
     require_place(Path(readings), option="--readings")
-    place = home_directory(home)
-    hosts = open_hosts(fleet, place)
+    hosts = open_hosts(fleet, home_directory(home))
     found = read_counters(hosts)
     lines = [
         reading_line(name, each.at, each.joules, each.counters)

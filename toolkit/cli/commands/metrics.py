@@ -9,13 +9,7 @@ import click
 
 from toolkit.cli.arguments.addresses import Address
 from toolkit.cli.arguments.numbers import Decimal
-from toolkit.cli.arguments.options import (
-    fleet_option,
-    home_option,
-    json_option,
-    registry_option,
-    together,
-)
+from toolkit.cli.arguments.options import registry_option, site_options
 from toolkit.cli.opening.context import home_directory, open_hosts, read_registry
 from toolkit.cli.opening.ops_figures import keep_ops_current
 from toolkit.cli.opening.trail import changing
@@ -28,11 +22,9 @@ from toolkit.planning.metrics.scrape import is_plain
 from toolkit.workflows.fleet.metrics import scraped, set_up
 
 if TYPE_CHECKING:
-    from toolkit.adapters.hosts.port import HostPort
     from toolkit.workflows.fleet.metrics import Scraped
 
 _USUAL = UsualObjectives()
-_shared = together(fleet_option(), home_option(), json_option())
 
 
 @click.group()
@@ -87,7 +79,7 @@ def metrics() -> None:
     help="A node exporter on this machine that reads DIRECTORY/textfile.",
 )
 @registry_option()
-@_shared
+@site_options()
 def setup(
     directory: str,
     availability: float,
@@ -114,7 +106,7 @@ def setup(
             f'{directory!r}: Prometheus does not find files below a path with one of * ? [ ] \\ "',
             hint="toolkit metrics setup DIR, with another directory",
         )
-    place = home_directory(home)
+    home_path = home_directory(home)
     # Prometheus reads the paths in its configuration from where it runs.
     wanted = MetricsSetup(
         str(absolute(directory)),
@@ -125,8 +117,8 @@ def setup(
         ops["ops_exporter"] or "",
         tuple(alertmanagers),
     )
-    done = set_up(place, wanted, _hosts(fleet, place), _promised(wanted))
-    keep_ops_current(place)
+    done = set_up(home_path, wanted, open_hosts(fleet, home_path), _promised(wanted))
+    keep_ops_current(home_path)
     if as_json:
         print_json(_document(done))
         return
@@ -137,11 +129,11 @@ def setup(
 
 
 @metrics.command()
-@_shared
+@site_options()
 def show(fleet: str | None, home: str | None, as_json: bool) -> None:
     """Show what Prometheus reads, and which of its files are not current."""
-    place = home_directory(home)
-    found = scraped(place, _hosts(fleet, place), _promised)
+    home_path = home_directory(home)
+    found = scraped(home_path, open_hosts(fleet, home_path), _promised)
     if as_json:
         print_json(_document(found))
         return
@@ -166,10 +158,6 @@ def _promised(setup: MetricsSetup) -> Promised:
             for adapter in version.adapters
         },
     )
-
-
-def _hosts(fleet: str | None, place: Path) -> list[HostPort]:
-    return open_hosts(fleet, place)
 
 
 def _show(found: Scraped) -> None:

@@ -36,8 +36,8 @@ def test_channels(home: str | None, as_json: bool) -> None:
     """Send a test message on every channel, whatever the channel tells."""
     desk = _desk(home)
     if not desk.channels():
-        place = notify_path(home_directory(home))
-        raise InputError(f"there are no channels in {place}", hint="see docs/notifications.md")
+        path = notify_path(home_directory(home))
+        raise InputError(f"there are no channels in {path}", hint="see docs/notifications.md")
     now = time.time()
     machine = socket.gethostname()
     notice = Notice(secrets.token_hex(8), now, "notify test", "done", machine=machine)
@@ -96,6 +96,5 @@ def _kind(way: Way) -> str:
 
 
 def _desk(home: str | None) -> NoticeDesk:
-
-    place = home_directory(home)
-    return NoticeDesk(notify_path(place), place, note, time.time)
+    home_path = home_directory(home)
+    return NoticeDesk(notify_path(home_path), home_path, note, time.time)

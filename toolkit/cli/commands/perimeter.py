@@ -35,8 +35,7 @@ def check(named: tuple[str, ...], fleet: str | None, home: str | None, as_json: 
 
     From each replica's own sandbox it tries to connect, to send and to look up a name. A finding is exit code 6.
     """
-    place = home_directory(home)
-    hosts = open_ports(open_fleet(fleet).select(named), place)
+    hosts = open_ports(open_fleet(fleet).select(named), home_directory(home))
     found = check_perimeter(hosts)
     document, trail = found.as_json(), trail_now()
     trail.begin(document)

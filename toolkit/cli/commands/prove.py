@@ -82,8 +82,8 @@ def prove(
     if checker:
         # On standard output, nobody could tell it from the evidence or the document.
         require_place(Path(checker), as_json=True)
-    place = home_directory(of_site["home"])
-    hosts = open_hosts(of_site["fleet"], place)
+    home_path = home_directory(of_site["home"])
+    hosts = open_hosts(of_site["fleet"], home_path)
     trail = trail_now()
 
     def record(content: Mapping[str, Any]) -> Head:
@@ -93,9 +93,9 @@ def prove(
         return trail.head
 
     desk = Desk(
-        history=open_history(place, needed=False),
-        log=AuditLog(place),
-        decide=lambda release: _decision(release, registry_path, place),
+        history=open_history(home_path, needed=False),
+        log=AuditLog(home_path),
+        decide=lambda release: _decision(release, registry_path, home_path),
         record=record,
         toolkit=__version__,
         clock=time.time,
@@ -139,9 +139,9 @@ def _claim(request_id: str, path: str) -> Claim:
     return claim_of(request_id, text, path)
 
 
-def _decision(release: Release, registry_path: str, place: Path) -> Decision:
+def _decision(release: Release, registry_path: str, home: Path) -> Decision:
     """Return the licence's decision for a release, by the registry as it is now."""
-    path, registry = Path(registry_path), read_pins(registry_path, place).registry
+    path, registry = Path(registry_path), read_pins(registry_path, home).registry
     versions = registry.models[release.model].versions if release.model in registry.models else ()
     digests = _sha256(path), _sha256(lock_path(path))
     return decide(release, versions, registry.policy, registry=digests[0], lock=digests[1])

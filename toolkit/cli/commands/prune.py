@@ -49,7 +49,7 @@ def prune(
     """Remove snapshots and engines that nothing uses any more, and what was cut short."""
     from toolkit.config.registry.reading import load_registry
 
-    place = home_directory(home)
+    home_path = home_directory(home)
 
     def confirm(unused: Unused) -> bool:
         for line in _leavings_lines(unused):
@@ -64,11 +64,11 @@ def prune(
 
     # In a directory without the registry everything in the store would look unused.
     load_registry(Path(registry_path))
-    store = open_store(place)
+    store = open_store(home_path)
     # First of all: on a full disk the history needs the room of what killed commands left.
     if not dry_run:
         store.sweep()
-    members = open_members(place, open_fleet(fleet).hosts, None, history_needed=False)
+    members = open_members(home_path, open_fleet(fleet).hosts, None, history_needed=False)
     if members[0].history.fault:
         note("the hosts keep everything: what their releases need is in the history")
     unused, freed = prune_host(

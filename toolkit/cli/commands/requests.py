@@ -51,9 +51,8 @@ def requests(
     --json each line is a document of its own.
     """
     hosts = open_fleet(fleet).select([named] if named else [])
-    place = home_directory(home)
-    clock = Clock(time.time, time.sleep)
-    reader = RequestReader(open_ports(hosts, place), model, clock, note)
+    ports, clock = open_ports(hosts, home_directory(home)), Clock(time.time, time.sleep)
+    reader = RequestReader(ports, model, clock, note)
     found = reader.latest(lines)
     if model and not found:
         require_known(model, home, "log")

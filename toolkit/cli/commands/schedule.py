@@ -211,10 +211,10 @@ def run(
     from toolkit.cli.commands.schedule_desk import CommandDesk
 
     found = _read(schedule_path, registry_path, time.time())
-    place = home_directory(home)
-    desk = CommandDesk(registry_path, fleet, place, open_history(place), found.path)
+    home_path = home_directory(home)
+    desk = CommandDesk(registry_path, fleet, home_path, open_history(home_path), found.path)
     tell = note if as_json else say
-    site = Site(desk, ScheduleRecord(place), machine(), time.time, time.sleep, tell)
+    site = Site(desk, ScheduleRecord(home_path), machine(), time.time, time.sleep, tell)
     if dry_run:
         holding = [each.window for each in open_now(found, time.time())]
         report = RunReport()
@@ -233,7 +233,7 @@ def run(
         say("dry run: nothing was changed")
         return
     report = run_schedule(found, site, by_timer=by_timer)
-    keep_ops_current(place)
+    keep_ops_current(home_path)
     if as_json:
         print_json({**report.as_json(), "dry_run": False}, report.failure)
         return
@@ -261,8 +261,8 @@ def install(
     from toolkit.workflows.schedule.install import install_timer
 
     found = _read(schedule_path, registry_path, time.time())
-    place = home_directory(home)
-    command = _command(found.path, registry_path, fleet, place)
+    home_path = home_directory(home)
+    command = _command(found.path, registry_path, fleet, home_path)
     target = _target(directory)
     if dry_run:
         texts = (
@@ -277,7 +277,7 @@ def install(
             say_whole(f"# {name}\n{text}")
         return
     done = install_timer(found, command, target, trail_now().begin_once)
-    record = ScheduleRecord(place)
+    record = ScheduleRecord(home_path)
     # A run that is at work counts from its own beginning.
     with suppress(BusyError), record.locked():
         record.since(time.time())

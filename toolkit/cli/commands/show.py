@@ -45,13 +45,13 @@ def releases(
     as_json: bool,
 ) -> None:
     """List a model's releases and how each deployment of them went."""
-    place = home_directory(home)
-    history = open_history(place)
+    home_path = home_directory(home)
+    history = open_history(home_path)
     known, deployments = history.releases(model), history.deployments(model, limit)
     gates = history.gates(model)
     if not known:
         raise InputError(f"{model} has no releases in this history", hint=f"toolkit deploy {model}")
-    seen = look(open_ports(open_fleet(fleet).hosts, place)) if with_hosts else None
+    seen = look(open_ports(open_fleet(fleet).hosts, home_path)) if with_hosts else None
     there = replicas_of(model, seen) if seen else {}
     failure = seen.failure() if seen and seen.errors else None
     if as_json:

@@ -65,8 +65,8 @@ def slo(
             f"{model or 'no model'} {'has no' if model else 'has'} objectives in {registry.path}",
             hint="write below the model, for example: objectives: {availability: 99.5%}",
         )
-    place = home_directory(home)
-    history = open_history(place, whole=True)
+    home_path = home_directory(home)
+    history = open_history(home_path, whole=True)
     now = time.time()
     prometheus = None if by_ledger else open_prometheus()
     names = _names(fleet)
@@ -74,7 +74,7 @@ def slo(
     collected = Collected()
     if found is None:
         if not no_hosts:
-            collected = collect(open_hosts(fleet, place), history)
+            collected = collect(open_hosts(fleet, home_path), history)
         found = measure(promising, history, now, days, names)
     if as_json:
         print_json(document(found, collected.errors, source))

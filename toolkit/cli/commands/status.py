@@ -71,10 +71,10 @@ def status(
     if again and as_json:
         raise InputError("--watch is for people, --json for programs", hint="toolkit status --json")
     hours = known_hours(schedule_path)
-    place = home_directory(home)
-    history = open_history(place, needed=False)
-    ports = open_ports(open_fleet(fleet).hosts, place)
-    look = partial(_look, model, registry_path, hours, ports, history, place, as_json=as_json)
+    home_path = home_directory(home)
+    history = open_history(home_path, needed=False)
+    ports = open_ports(open_fleet(fleet).hosts, home_path)
+    look = partial(_look, model, registry_path, hours, ports, history, home_path, as_json=as_json)
     failure = look()
     while again and not output_is_lost():
         if failure:
@@ -100,13 +100,13 @@ def _look(
     hours: KnownHours,
     ports: list[HostPort],
     history: History,
-    place: Path,
+    home: Path,
     *,
     as_json: bool,
 ) -> ToolkitError | None:
     """Look once and print what is seen; return the error of the hosts that do not answer."""
     seen = observe_fleet(ports, history, partial(read_registry, registry_path))
-    if _settled(ports, history, seen, place):
+    if _settled(ports, history, seen, home):
         seen = observe_fleet(ports, history, partial(read_registry, registry_path))
     failure = seen.fleet.failure() if seen.fleet.errors else None
     if model and not failure:
@@ -140,13 +140,13 @@ def _require_known(model: str, seen: FleetStatus, history: History, registry_pat
         )
 
 
-def _settled(ports: list[HostPort], history: History, seen: FleetStatus, place: Path) -> bool:
+def _settled(ports: list[HostPort], history: History, seen: FleetStatus, home: Path) -> bool:
     """Record what guards have found since their command ended; return whether there was anything."""
     if not watched(seen.fleet):
         return False
     found = settle_bakes(ports, history, seen.fleet, lock_owner(), time.time)
     for record in found:
-        record_found(place, {"model": record.model, **record.as_json()})
+        record_found(home, {"model": record.model, **record.as_json()})
     return bool(found)
 
 

@@ -34,10 +34,10 @@ _LOOKS, _FRAMES = 2.0, 1.0
 @site_options()
 def top(once: bool, fleet: str | None, home: str | None, as_json: bool) -> None:
     """Show the load of hosts, models and replicas as it is now; q ends it."""
-    place = home_directory(home)
-    clients = Clients(scratch_of(place))
-    hosts = open_ports(open_fleet(fleet).hosts, place, clients)
-    history = open_history(place, needed=False)
+    home_path = home_directory(home)
+    clients = Clients(scratch_of(home_path))
+    hosts = open_ports(open_fleet(fleet).hosts, home_path, clients)
+    history = open_history(home_path, needed=False)
     if once or as_json or not _is_live():
         _show_once(hosts, history, as_json=as_json)
     else:

@@ -57,12 +57,14 @@ def update(
     from toolkit.workflows.registry.update import Local, update_model
     from toolkit.workflows.registry.update_adapter import is_adapter, update_adapter
 
-    place, candidate = home_directory(home), ""
+    home_path, candidate = home_directory(home), ""
     how: dict[str, Any] = {
         "name": name,
         "open_hub": open_hub,
         "report": note,
-        "local": Local(partial(find_files, place), partial(least_memory, registry_path, place)),
+        "local": Local(
+            partial(find_files, home_path), partial(least_memory, registry_path, home_path)
+        ),
         "accept": accept_owner(source),
         "begin": None if dry_run else trail_now().begin_once,
     }
@@ -71,7 +73,7 @@ def update(
     else:
         done = update_model(Path(registry_path), model, **how)
     if not dry_run:
-        take_over_gating(place, done.pinned, done.base.source.key)
+        take_over_gating(home_path, done.pinned, done.base.source.key)
     if as_json:
         print_json(
             {

@@ -59,12 +59,12 @@ def verify(
     """Compare hosts and store with what was pinned and deployed; hashes all snapshots again."""
 
     locked = {each.digest: each for each in read_lock(Path(registry_path)).snapshots.values()}
-    place = home_directory(home)
-    store = open_store(place)
+    home_path = home_directory(home)
+    store = open_store(home_path)
     members: Sequence[Tools] = ()
     if repair:
-        members = open_members(place, open_fleet(fleet).hosts, None, history_needed=False)
-    hosts = [each.host for each in members] if repair else open_hosts(fleet, place)
+        members = open_members(home_path, open_fleet(fleet).hosts, None, history_needed=False)
+    hosts = [each.host for each in members] if repair else open_hosts(fleet, home_path)
     seen = look(hosts)
     there = [host for host in hosts if host.name in seen.facts]
     pinned = pinned_in(store, locked)

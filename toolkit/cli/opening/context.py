@@ -42,10 +42,10 @@ PROMETHEUS, PROMETHEUS_CREDENTIALS = "TOOLKIT_PROMETHEUS", "TOOLKIT_PROMETHEUS_C
 
 def home_directory(home: str | None) -> Path:
     """Return the directory of this ops machine's store, history, engines and private files; close it to others."""
-    place = absolute(home) if home else Path.home() / ".toolkit"
-    if opened := make_private(place):
+    home_path = absolute(home) if home else Path.home() / ".toolkit"
+    if opened := make_private(home_path):
         note(f"closed to other users of this machine: {', '.join(opened)}")
-    return place
+    return home_path
 
 
 def open_fleet(fleet: str | None) -> Fleet:
@@ -127,8 +127,8 @@ def remember_names(
     command = click.get_current_context(silent=True)
     if command is not None:
         home = command.params.get("home") or os.environ.get("TOOLKIT_HOME")
-        place = expanded(home) if home else Path.home() / ".toolkit"
-        remember(place, fleet, hosts=hosts, keys=keys)
+        home_path = expanded(home) if home else Path.home() / ".toolkit"
+        remember(home_path, fleet, hosts=hosts, keys=keys)
 
 
 def _read_with_ansible(path: Path) -> Variables:
