@@ -6,11 +6,13 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 from tests.hostside.keyed import ANN, TINY, bearer, ring
 from tests.hostside.router_lab import REPO, router_socket, until
 from tests.hostside.router_site import PATH, Site
 from tests.hostside.test_router_hold import Asked, begin, exchange
+from tests.hostside.test_router_limits import admitted_before
 from tests.pace import Pace
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
@@ -55,3 +57,26 @@ def test_a_quota_ends_no_later_after_a_pause_of_the_machine(site: Site) -> None:
     assert refused() or time.time() >= ends
     time.sleep(max(0, ends + 0.2 - time.time()))
     assert not refused()
+
+
+def test_a_request_counts_no_longer_after_a_pause_of_the_machine(site: Site) -> None:
+    site.lab.give(ring(per_minute=5))
+    pause(site)
+    admitted_before(site.lab, 30, 5)
+    code, _, headers = site.lab.ask(PATH, TINY, **bearer(ANN))
+    # 30 s rounded up, and the grain of the count
+    assert (code, int(headers["Retry-After"]) <= 31) == (429, True)
+
+
+def test_a_clock_that_is_set_back_refuses_no_key_until_then(site: Site) -> None:
+    path, ahead = Path(site.lab.directory, "limits.lua"), site.lab.root / "sockets/ahead"
+    text = path.read_text()
+    assert text.count("return txn.f:date(0, 'ms')") == 1
+    read = f"for line in io.lines('{ahead}') do return txn.f:date(0, 'ms') + tonumber(line) end"
+    path.write_text(text.replace("return txn.f:date(0, 'ms')", read))
+    ahead.write_text("3600000\n")
+    router_socket.reload(site.lab.directory)
+    site.lab.give(ring(per_minute=5))
+    assert [site.lab.ask(PATH, TINY, **bearer(ANN))[0] for _ in range(6)] == [200] * 5 + [429]
+    ahead.write_text("0\n")
+    assert [site.lab.ask(PATH, TINY, **bearer(ANN))[0] for _ in range(6)] == [200] * 5 + [429]

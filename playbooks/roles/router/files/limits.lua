@@ -20,15 +20,17 @@ local MAX_FILE = 16777216 -- bytes; each thread counts the requests beyond in it
 local windows = {} -- name of a key -> {first, last, total, at = {}, count = {}}
 local silent = {}  -- relay -> when it may be asked again
 
-local function clock()
-  local now = core.now()
-  return now.sec * 1000 + now.usec // 1000
+-- The time, in milliseconds since the epoch, which other workers and other hosts count by too. HAProxy's own time is behind
+-- after a pause of the machine, see hold.lua.
+local function clock(txn)
+  return txn.f:date(0, 'ms')
 end
 
 -- The requests of a key that are younger than the window.
 local function window_of(name, now)
   local window = windows[name]
-  if not window then
+  -- Requests that are further ahead were counted before the clock was set back, and would refuse the key until then.
+  if not window or (window.at[window.last] or 0) > now + WINDOW then
     window = { first = 1, last = 0, total = 0, at = {}, count = {} }
     windows[name] = window
   end
@@ -106,8 +108,7 @@ local function follow(file, now)
     file.size = file.size + #line
     local writer, name, mark, at = line:match('^(%x+) (%S+) (%-?)(%d+)\n$')
     at = tonumber(at)
-    -- The clocks of threads differ by milliseconds.
-    if writer and at < now + 1000 and at + GRAIN + WINDOW > now then
+    if writer and at <= now + WINDOW and at + GRAIN + WINDOW > now then
       local window = window_of(name, now)
       if mark == '' then add(window, at) else withdraw(window, at) end
       if writer == own then file.mine = window.total end
@@ -119,7 +120,7 @@ local function followed(now)
   local minute = now // 60000
   if not own then own = random() end
   for old, file in pairs(files) do
-    if old < minute - 1 then
+    if old < minute - 1 or old > minute + 1 then
       if file.read then file.read:close() file.write:close() end
       files[old] = nil
     end
@@ -194,14 +195,15 @@ end
 local function admit(txn, place, own_relay, relays)
   directory = place
   local name, limit = txn:get_var('txn.key'), txn:get_var('txn.per_minute')
-  local now, wait = clock(), nil
+  local now, wait = clock(txn), nil
   local known = relays ~= '-' and split(relays) or {}
   local at = #known > 1 and home(name, known) or own_relay
   local answered = false
-  if at ~= own_relay and (silent[at] or 0) <= now then
+  local rest = (silent[at] or 0) - now
+  if at ~= own_relay and (rest <= 0 or rest > SILENCE) then
     local ended, result, found = pcall(ask, at, name, limit)
     answered, wait = ended and result, found
-    if not answered then silent[at] = clock() + SILENCE end
+    if not answered then silent[at] = clock(txn) + SILENCE end
   end
   if not answered then
     if at ~= own_relay then
@@ -209,7 +211,7 @@ local function admit(txn, place, own_relay, relays)
       for i, relay in ipairs(known) do if relay == own_relay then rank = i - 1 end end
       limit = math.max(1, (limit + rank) // #known)
     end
-    wait = decide(name, limit, clock())
+    wait = decide(name, limit, clock(txn))
   end
   if wait then txn:set_var('txn.wait', math.max(1, math.ceil(wait / 1000))) end
 end
