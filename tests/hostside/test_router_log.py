@@ -56,17 +56,27 @@ def answered(
 
     The line of an earlier request may come after this request began, so that its id tells it.
     """
-    asked = headers.setdefault("X-Request-Id", uuid.uuid4().hex)
+    asked = headers.setdefault("X-Request-Id", new_id())
     client = http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)
     with contextlib.closing(client):
         client.request("POST", f"{PATH}?{WORD}=1", body, headers)
         with client.getresponse() as answer:
             answer.read()
 
+    return answer.headers, line_of(running, asked)
+
+
+def new_id() -> str:
+    return uuid.uuid4().hex
+
+
+def line_of(running: Lab, asked: str) -> dict[str, Any]:
+    """Return the line of the request with this id, once the log has it."""
+
     def mine() -> list[dict[str, Any]]:
         return [each for each in running.requests() if each["request_id"] == asked]
 
-    return answer.headers, dict(until(mine)[0])
+    return dict(until(mine)[0])
 
 
 def test_a_line_has_key_release_and_times(site: Site) -> None:
@@ -185,16 +195,19 @@ def test_every_line_is_json_whatever_was_sent(site: Site) -> None:
 LONG_STREAM = {"model": "tiny", "stream": True, "tokens": 400, "pause": 0.01}
 
 
-def sent(running: Lab, body: bytes, length: int | None = None, path: str = PATH) -> socket.socket:
+def sent(
+    running: Lab, asked: str, body: bytes, length: int | None = None, path: str = PATH
+) -> socket.socket:
+    """Return the connection of a request with the id `asked`."""
     raw = socket.create_connection(("127.0.0.1", running.port), timeout=60)
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length or len(body)}\r\n\r\n"
-    raw.sendall(head.encode() + body)
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nX-Request-Id: {asked}\r\n"
+    raw.sendall(f"{head}Content-Length: {length or len(body)}\r\n\r\n".encode() + body)
     return raw
 
 
-def ended(running: Lab, before: int) -> tuple[int, str, str]:
-    """Return status and reason of the next line, as the host's side reads them, and HAProxy's word."""
-    found = until(lambda: running.requests()[before:])[0]
+def ended(running: Lab, asked: str) -> tuple[int, str, str]:
+    """Return status and reason of the request's line, as the host's side reads them, and HAProxy's word."""
+    found = line_of(running, asked)
     return *access_log.ended(found), found["end"]
 
 
@@ -202,24 +215,33 @@ def ended(running: Lab, before: int) -> tuple[int, str, str]:
 def test_a_client_that_leaves_a_stream_is_told_from_a_replica_that_breaks_it_off(
     site: Site, size: int
 ) -> None:
-    running, before = site.lab, len(site.lab.requests())
+    running, first, second = site.lab, new_id(), new_id()
     body = json.dumps(LONG_STREAM).encode().ljust(size)
-    with sent(running, body) as raw:
-        assert b"data: " in raw.recv(65536) + raw.recv(65536)
-    assert ended(running, before) == (499, "client_left_answer", "CD")
-    with sent(running, body) as raw:
-        assert b"data: " in raw.recv(65536) + raw.recv(65536)
+    with sent(running, first, body) as raw:
+        begun(raw)
+    assert ended(running, first) == (499, "client_left_answer", "CD")
+    with sent(running, second, body) as raw:
+        begun(raw)
         site.blue.cut()
-        assert ended(running, before + 1) == (200, "replica_broke_off", "SD")
+        assert ended(running, second) == (200, "replica_broke_off", "SD")
+
+
+def begun(raw: socket.socket) -> None:
+    """Read an answer until its first event."""
+    text = b""
+    while b"data: " not in text:
+        part = raw.recv(65536)
+        assert part, text
+        text += part
 
 
 @pytest.mark.parametrize("size", [0, 20_000], ids=["small", "read elsewhere"])
 def test_a_client_that_leaves_before_the_answer_is_no_bad_request(standing: Lab, size: int) -> None:
-    before = len(standing.requests())
+    asked = new_id()
     body = json.dumps({"model": "tiny", "pause": 30}).encode().ljust(size)
-    with sent(standing, body):
+    with sent(standing, asked, body):
         time.sleep(0.2)
-    assert ended(standing, before)[:2] == (499, "client_left")
+    assert ended(standing, asked)[:2] == (499, "client_left")
 
 
 @pytest.mark.parametrize(
@@ -230,10 +252,10 @@ def test_a_client_that_leaves_before_the_answer_is_no_bad_request(standing: Lab,
 def test_a_client_that_leaves_amid_its_body_is_no_bad_request(
     standing: Lab, length: int, path: str
 ) -> None:
-    before = len(standing.requests())
-    with sent(standing, b"{", length, path):
+    asked = new_id()
+    with sent(standing, asked, b"{", length, path):
         time.sleep(0.2)
-    assert ended(standing, before)[:2] == (499, "client_left")
+    assert ended(standing, asked)[:2] == (499, "client_left")
 
 
 CHUNKED = "Transfer-Encoding: chunked\r\n\r\n5\r\n"
@@ -253,11 +275,13 @@ CHUNKED = "Transfer-Encoding: chunked\r\n\r\n5\r\n"
 def test_a_client_that_leaves_amid_its_body_is_of_the_model_that_its_path_names(
     standing: Lab, path: str, rest: str, model: str
 ) -> None:
-    before = len(standing.requests())
+    asked = new_id()
     with socket.create_connection(("127.0.0.1", standing.port), timeout=60) as raw:
-        raw.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\n{rest}{{".encode())
+        raw.sendall(
+            f"POST {path} HTTP/1.1\r\nHost: x\r\nX-Request-Id: {asked}\r\n{rest}{{".encode()
+        )
         time.sleep(0.2)
-    found = until(lambda: standing.requests()[before:])[0]
+    found = line_of(standing, asked)
     assert (*access_log.ended(found), found["model"]) == (499, "client_left", model)
 
 
@@ -289,12 +313,12 @@ def test_a_replica_that_hangs_up_has_its_code_in_the_log(site: Site) -> None:
 @pytest.mark.parametrize("old", [True, False])
 def test_a_client_that_leaves_after_its_answer_has_it(standing: Lab, old: bool) -> None:
     for stream in (False, True):
-        before = len(standing.requests())
+        asked = new_id()
         body = json.dumps({"model": "tiny", "stream": stream, "tokens": 2}).encode()
-        head = f"POST {PATH} HTTP/1.{0 if old else 1}\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"POST {PATH} HTTP/1.{0 if old else 1}\r\nHost: x\r\nX-Request-Id: {asked}\r\n"
         with socket.create_connection(("127.0.0.1", standing.port), timeout=60) as raw:
-            raw.sendall(head.encode() + body)
+            raw.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
             text = b""
             while b"[DONE]" not in text if stream else b"}" not in text:
                 text += raw.recv(65536)
-        assert ended(standing, before)[:2] == (200, "-")
+        assert ended(standing, asked)[:2] == (200, "-")

@@ -122,10 +122,13 @@ def test_what_is_no_http_is_refused_by_haproxy_and_logged(
 def test_what_is_http_is_answered_in_the_language_of_the_api(
     site: Site, sent: bytes, status: int, code: str
 ) -> None:
+    before = len(site.lab.requests())
     said = answered(site.lab, sent)
     assert int(said.split()[1]) == status
     assert b"application/json" in said
     assert f'"code":"{code}"'.encode() in said or not code
+    # Its line comes after its answer, and is none of the next test's.
+    until(lambda: site.lab.requests()[before:])
 
 
 def test_a_client_that_connects_ahead_is_told_nothing(site: Site) -> None:
