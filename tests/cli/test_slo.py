@@ -114,6 +114,29 @@ def test_a_host_that_left_the_fleet_was_counted_until_then(fleet: Fleet) -> None
     assert hosts["gpu2"]["until"] is None
 
 
+def test_a_host_of_which_nothing_was_counted_is_named(fleet: Fleet) -> None:
+    """Its toolkit is too old to count, or its clock says another time."""
+    host = fleet.world.hosts["gpu2"]
+    host.ledger = [replace(each, tallies=(), watched=()) for each in host.ledger]
+    said = fleet.prompt("slo")
+    words = "gpu2: nothing of it was counted in these days, so its requests are not in here"
+    assert said.remarks.splitlines() == [words]
+    document = fleet("slo").json()
+    assert (document["uncounted"], [each["host"] for each in document["hosts"]]) == (
+        ["gpu2"],
+        ["gpu1"],
+    )
+    assert fleet.prompt("report", "--no-outdated").code == 0
+    assert words in (fleet.prompt.place / "report.html").read_text("utf-8").replace("<wbr>", "")
+
+
+def test_a_report_says_what_its_objectives_lack(fleet: Fleet) -> None:
+    assert fleet.prompt("report", "--no-outdated").code == 0
+    text = (fleet.prompt.place / "report.html").read_text("utf-8").replace("<wbr>", "")
+    assert "gpu2: 1 h 00 min of its requests were not counted, so they are not in here" in text
+    assert "gpu2 has counted since" in text
+
+
 def test_the_document_has_plain_numbers(fleet: Fleet) -> None:
     said = json.loads(fleet.prompt("slo", "tiny", "--json").out)
     (model,) = said["models"]
@@ -211,6 +234,10 @@ def test_the_figures_are_those_of_prometheus_where_one_is_set(
     ]
     assert "Prometheus knows gpu1 since" in said.err
     assert "not for the whole window" in said.err
+    assert (
+        "gpu2: Prometheus has read nothing of it in these days, so its requests are not in here"
+        in said.remarks
+    )
     document = json.loads(fleet.prompt("slo", "--json").out)
     assert (document["source"], document["prometheus"], document["why_not_prometheus"]) == (
         "prometheus", "http://prometheus.invalid:9090", None,

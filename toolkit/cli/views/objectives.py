@@ -45,9 +45,8 @@ def show(found: Sequence[Measured], source: Source) -> None:
     say(f"figures from {source.words}")
     if source.why_not:
         note(f"{source.why_not}; so the figures are those that the hosts counted")
-    for host in _hosts(found).values():
-        for words in _remarks(host, found, source):
-            note(words)
+    for words in remarks(found, source):
+        note(words)
 
 
 def objective_words(objective: Objective) -> str:
@@ -107,6 +106,21 @@ def _hosts(found: Sequence[Measured]) -> dict[str, Coverage]:
     return {each.host: each for one in found for each in one.coverage}
 
 
+def remarks(found: Sequence[Measured], source: Source) -> list[str]:
+    """Return in words what the figures lack of hosts."""
+    words = [each for host in _hosts(found).values() for each in _remarks(host, found, source)]
+    what = "Prometheus has read nothing of it" if source.prometheus else "nothing of it was counted"
+    words += [
+        f"{host}: {what} in these days, so its requests are not in here"
+        for host in _uncounted(found)
+    ]
+    return words
+
+
+def _uncounted(found: Sequence[Measured]) -> list[str]:
+    return sorted({host for each in found for host in each.uncounted})
+
+
 def _remarks(host: Coverage, found: Sequence[Measured], source: Source) -> list[str]:
     words = []
     if host.missing:
@@ -152,6 +166,7 @@ def document(
             }
             for each in _hosts(found).values()
         ],
+        "uncounted": _uncounted(found),
         "unreachable": {name: each.message for name, each in errors.items()},
     }
 

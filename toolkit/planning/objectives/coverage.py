@@ -43,6 +43,11 @@ def coverage(
     )
 
 
+def uncounted(watched: Iterable[Watched], fleet: Collection[str] | None = None) -> tuple[str, ...]:
+    """Return the hosts of the fleet that have counted in none of the hours, in order."""
+    return tuple(sorted(set(fleet or ()) - {each.host for each in watched}))
+
+
 def _of(host: str, hours: dict[int, float], until: float, *, stays: bool) -> Coverage:
     first, last = min(hours), max(hours)
     # The first hour counts from the moment at which the host began to.

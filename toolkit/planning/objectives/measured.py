@@ -26,13 +26,17 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A model's objectives over the last `days`, up to the time `until` (seconds since the epoch)."""
+    """A model's objectives over the last `days`, up to the time `until` (seconds since the epoch).
+
+    Of the hosts in `uncounted`, which belong to the fleet, nothing was counted in that time.
+    """
 
     model: str
     days: int
     until: float
     objectives: tuple[Attained, ...]
     coverage: tuple[Coverage, ...]
+    uncounted: tuple[str, ...] = ()
 
     @property
     def since(self) -> float:

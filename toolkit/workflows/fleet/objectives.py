@@ -11,7 +11,7 @@ from toolkit.domain.registry.model import Model
 from toolkit.domain.registry.objective import Objectives
 from toolkit.errors import HostError
 from toolkit.planning.objectives.attained import Lived, attained
-from toolkit.planning.objectives.coverage import coverage
+from toolkit.planning.objectives.coverage import coverage, uncounted
 from toolkit.planning.objectives.measured import Measured, Source
 from toolkit.planning.objectives.sampled import READ, sampled, selections, watched
 
@@ -40,6 +40,7 @@ def measure(
                 now,
                 tuple(attained(each, tallies, until, lived) for each in objectives.each),
                 coverage(seen, now, fleet),
+                uncounted(seen, fleet),
             )
         )
     return tuple(found)
@@ -99,7 +100,8 @@ def measure_by_prometheus(
                 for wanted in selections(_names(model), each)
             ]
             kept.append(attained(each, sampled(each, read, series, first), until, lived))
-        found.append(Measured(model.name, length, now, tuple(kept), coverage(seen, now, fleet)))
+        hosts = coverage(seen, now, fleet), uncounted(seen, fleet)
+        found.append(Measured(model.name, length, now, tuple(kept), *hosts))
     return tuple(found)
 
 

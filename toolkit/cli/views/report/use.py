@@ -9,6 +9,7 @@ from toolkit.cli.views.objectives import (
     NOUNS,
     budget_words,
     objective_words,
+    remarks,
     share_words,
     spent_words,
 )
@@ -131,12 +132,12 @@ def objectives(found: Findings, room: int) -> Html:
         for one in each.objectives
         for part in one.spent
     ]
-    most = max(1, 48 // room)
+    rows = max(1, 48 // room)
     tables = [
         folded(
             "objectives",
             columns("Model", "Objective", "Window", "Attained#", "Requests#", "Budget left#", "State"),
-            kept, most, "toolkit slo",
+            kept, rows, "toolkit slo",
         )
     ]  # fmt: skip
     if spent:
@@ -144,10 +145,14 @@ def objectives(found: Findings, room: int) -> Html:
             folded(
                 "parts of budgets",
                 columns("Model", "Spent of", "Release", "Bad#", "Of the budget#", "Reasons"),
-                spent, most, "toolkit slo",
+                spent, rows, "toolkit slo",
             )
         )  # fmt: skip
-    return section("objectives", "Objectives", lead, *tables)
+    lacks, most = remarks(found.objectives, found.source), max(1, 24 // room)
+    if len(lacks) > most:
+        lacks = [*lacks[:most], f"{len(lacks) - most} more: toolkit slo"]
+    words = tag("ul", [tag("li", each) for each in lacks], class_="plain soft") if lacks else None
+    return section("objectives", "Objectives", lead, *tables, words)
 
 
 def cost(found: Findings, room: int) -> Html:
