@@ -1,6 +1,10 @@
 """How long a snapshot takes to all hosts over narrow links: in a swarm, and sent to each of them.
 
-python tests/bench/bench_spread.py [--size 512MiB] [--rate 200] [--hosts 2 8] [--ways swarm rsync stream] [--json FILE]
+python tests/bench/bench_spread.py [--size 512MiB] [--rate 200] [--hosts 2 8] [--ways swarm rsync stream] [--rounds 1]
+    [--json FILE]
+
+`swarm-unpaced` is the swarm without the pace of its shares, `swarm-unshared` the one without shares. With several
+rounds the ways take turns.
 """
 
 from __future__ import annotations
@@ -15,10 +19,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -27,6 +33,7 @@ from tests.fleet.rsync import RSYNC, rsync_files
 from tests.system.models import CACHE
 from toolkit.adapters.distribution.over_ssh import SshDistribution
 from toolkit.adapters.distribution.port import Progress, Tree
+from toolkit.adapters.distribution.swarm import Swarm
 from toolkit.adapters.hosts.become import as_root
 from toolkit.adapters.hosts.ssh import master_options
 from toolkit.config.inventory.fleet import load_fleet
@@ -59,13 +66,14 @@ def main() -> None:
     parser.add_argument(
         "--ways", nargs="+", choices=list(WAYS), default=["swarm", "swarm-tls", "rsync"]
     )
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     runs = []
     with tempfile.TemporaryDirectory(prefix="toolkit-spread-", dir="/var/tmp") as directory:
         source = make_source(Path(directory) / "snapshot", given.size)
         for count in given.hosts:
-            runs += measure(source, count, given.rate, given.ways)
+            runs += measure(source, count, given.rate, given.ways * given.rounds)
     tell(runs, given.size, given.rate)
     if given.json:
         given.json.write_text(json.dumps([run.__dict__ for run in runs]))
@@ -146,8 +154,33 @@ def rsync(lab: FleetLab, tree: Tree, hosts: Sequence[Host]) -> None:
         list(pool.map(send, hosts))
 
 
+@contextmanager
+def instead(method: str, act: Callable[[Swarm], None]) -> Iterator[None]:
+    """Let a swarm do something else in place of one of its methods, within this context."""
+    kept = getattr(Swarm, method)
+    setattr(Swarm, method, act)
+    try:
+        yield
+    finally:
+        setattr(Swarm, method, kept)
+
+
+def unpaced(lab: FleetLab, tree: Tree, hosts: Sequence[Host]) -> None:
+    """Spread in a swarm whose shares leave at whatever pace they come to."""
+    with instead("_limit_shares", lambda swarm: None):
+        spread(lab, tree, hosts, swarm=True)
+
+
+def unshared(lab: FleetLab, tree: Tree, hosts: Sequence[Host]) -> None:
+    """Spread in a swarm in which each host is offered all pieces."""
+    with instead("_give_shares", lambda swarm: setattr(swarm, "_shared", False)):
+        spread(lab, tree, hosts, swarm=True)
+
+
 WAYS: dict[str, Callable[[FleetLab, Tree, Sequence[Host]], None]] = {
     "swarm": lambda lab, tree, hosts: spread(lab, tree, hosts, swarm=True),
+    "swarm-unpaced": unpaced,
+    "swarm-unshared": unshared,
     "swarm-tls": lambda lab, tree, hosts: spread(lab, tree, hosts, swarm=True, tls=True),
     "stream": lambda lab, tree, hosts: spread(lab, tree, hosts, swarm=False),
     "rsync": rsync,
@@ -164,14 +197,22 @@ def tell(runs: Sequence[Run], size: int, rate: int) -> None:
     """Print the table and whether the targets are met."""
     limit = size * 8 / (rate * 10**6)
     print(f"{size / 2**20:.0f} MiB, every link {rate} Mbit/s both ways: at least {limit:.1f} s")
-    print(f"{'way':10}{'hosts':>6}{'seconds':>9}{'x limit':>9}{'sent x size':>13}{'stolen':>8}")
+    print(f"{'way':15}{'hosts':>6}{'seconds':>9}{'x limit':>9}{'sent x size':>13}{'stolen':>8}")
     for run in runs:
         ratio, sent = run.seconds / limit, run.sent / size
         print(
-            f"{run.way:10}{run.hosts:>6}{run.seconds:>9.1f}{ratio:>9.2f}{sent:>13.2f}"
+            f"{run.way:15}{run.hosts:>6}{run.seconds:>9.1f}{ratio:>9.2f}{sent:>13.2f}"
             f"{run.stolen:>8.0%}"
         )
-    swarm = {run.hosts: run.seconds for run in runs if run.way == "swarm"}
+    found: dict[tuple[str, int], list[float]] = {}
+    for run in runs:
+        found.setdefault((run.way, run.hosts), []).append(run.seconds)
+    for (way, count), seconds in found.items() if len(runs) > len(found) else ():
+        print(
+            f"{way} to {count}: {median(seconds):.1f} s in the middle of {len(seconds)}, "
+            f"{min(seconds):.1f} to {max(seconds):.1f}"
+        )
+    swarm = {count: median(seconds) for (way, count), seconds in found.items() if way == "swarm"}
     if not swarm:
         return
     few, many = min(swarm), max(swarm)
