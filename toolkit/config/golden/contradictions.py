@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from toolkit.config.golden.possible import is_possible
 from toolkit.config.golden.schema import TOKEN
 from toolkit.domain.gates.golden import Expectation, Fit, Fits
 
@@ -100,9 +101,22 @@ def _of_texts(expect: Expectation, fits: Fits) -> Iterator[str]:
     named = [] if expect.exact is None else [expect.exact.strip()]
     choices = [each.strip() for each in expect.choice]
     candidates = [text for text in (named or choices) if not choices or text in choices]
+    if not named and not choices and not is_possible(expect):
+        yield _words(expect)
     if (named or expect.choice) and not any(_may_be(text, expect, fits) for text in candidates):
         what = f"{named[0][:60]!r}" if named else "each choice"
         yield f"{what} contradicts the rest that is expected"
+
+
+def _words(expect: Expectation) -> str:
+    """Return the expectations that contradict each other, in words."""
+    found = [f"the pattern {expect.regex[:60]!r}"] if expect.regex is not None else []
+    found += [f"contains {each[:60]!r}" for each in expect.contains[:4]]
+    found += [f"lacks {each[:60]!r}" for each in expect.lacks[:4]]
+    found += [f"a length of {expect.length}"] if expect.length else []
+    return (
+        f"{found[0]} finds nothing" if len(found) == 1 else f"{', '.join(found)} exclude each other"
+    )
 
 
 def _may_be(text: str, expect: Expectation, fits: Fits) -> bool:
