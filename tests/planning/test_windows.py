@@ -168,12 +168,21 @@ def test_single_dates_open_once() -> None:
 
 def test_a_machine_begins_at_the_same_part_of_every_opening() -> None:
     given = window(jitter=HOUR)
-    openings = [Opening("night", day * 86_400.0, day * 86_400.0 + HOUR) for day in range(3)]
+    openings = [Opening("night", day * 86_400.0, day * 86_400.0 + 3 * HOUR) for day in range(3)]
     delays = {start_of(each, given, "ops1") - each.opens for each in openings}
     assert len(delays) == 1
     spread = [start_of(openings[0], given, f"ops{number}") for number in range(200)]
     assert min(spread) < 0.1 * HOUR < 0.9 * HOUR < max(spread) < HOUR
     assert start_of(openings[1], window(), "ops1") == openings[1].opens
+
+
+def test_a_machine_begins_within_the_first_half_of_an_opening_that_a_blackout_cuts() -> None:
+    given = window(at=time(23), seconds=4 * HOUR, jitter=2 * HOUR)
+    blackouts = (Blackout(date(2026, 12, 2), date(2026, 12, 2)),)
+    found = next_opening(given, blackouts, at("2026-12-01T12:00"))
+    assert found is not None
+    spread = [start_of(found, given, f"ops{number}") - found.opens for number in range(200)]
+    assert 0.4 * HOUR < max(spread) < 0.5 * HOUR
 
 
 def test_openings_without_a_run_are_missed_once_and_only_those_of_windows_with_work() -> None:

@@ -98,9 +98,13 @@ def never_opens(window: Window, blackouts: Sequence[Blackout], now: float) -> bo
 
 
 def start_of(opening: Opening, window: Window, machine: str) -> float:
-    """Return when `machine` begins its work in an opening: the same part of the jitter in every opening of a window."""
+    """Return when `machine` begins its work in an opening: the same part of the jitter in every opening of a window.
+
+    An opening that a blackout cuts short has a jitter of at most half of its length, as a schedule's windows have.
+    """
+    jitter = min(window.jitter, (opening.closes - opening.opens) / 2)
     drawn = hashlib.sha256(f"{machine}\0{window.name}".encode()).digest()
-    return opening.opens + window.jitter * (int.from_bytes(drawn[:4]) / 2**32)
+    return opening.opens + jitter * (int.from_bytes(drawn[:4]) / 2**32)
 
 
 def instant(day: date, at: time, zone: ZoneInfo) -> float:
