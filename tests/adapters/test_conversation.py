@@ -33,8 +33,9 @@ for line in sys.stdin:
     if request["command"] == "die":
         sys.exit("no more")
     for number in range(request.get("events", 0)):
-        print(json.dumps({"event": number}), flush=True)
-    print(json.dumps({"result": heard if heard[-1] == "heard" else os.getpid()}), flush=True)
+        print(json.dumps({"event": {"said": number}}), flush=True)
+    said = heard if heard[-1] == "heard" else os.getpid()
+    print(json.dumps({"result": {"said": said}}), flush=True)
 """
 
 
@@ -52,7 +53,8 @@ class Echo:
     def ask(self, command: str = "pid", **request: int) -> list[object]:
         with self.conversation.turn() as mine:
             assert mine
-            return [next(iter(each.values())) for each in self.conversation.ask(command, request)]
+            answers = self.conversation.ask(command, request)
+            return [part["said"] for answer in answers for part in answer.values()]
 
 
 @pytest.fixture
@@ -146,7 +148,7 @@ def test_a_process_that_was_asked_nothing_is_not_waited_for(
 
 def test_the_rest_of_an_answer_nobody_took_is_not_taken_for_the_next(echo: Echo) -> None:
     with echo.conversation.turn():
-        assert next(echo.conversation.ask("pid", {"events": 2})) == {"event": 0}
+        assert next(echo.conversation.ask("pid", {"events": 2})) == {"event": {"said": 0}}
     assert len(echo.ask()) == 1 and echo.begun == 2
 
 

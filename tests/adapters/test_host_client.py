@@ -21,7 +21,7 @@ from toolkit.errors import HostError
 HOSTSIDE = """
 import json, os, sys, time
 def answer(request):
-    print(json.dumps({"event": "begun"}), flush=True)
+    print(json.dumps({"event": {"begun": True}}), flush=True)
     time.sleep(request.get("seconds", 0))
     if "words" in request:
         sys.exit(request["words"])
@@ -75,13 +75,13 @@ def test_a_client_that_connects_observes_the_host_for_the_first_one_who_asks(
 ) -> None:
     (tmp_path / "__main__.py").write_text(
         "import json, sys\nfor number, line in enumerate(sys.stdin):\n"
-        '    print(json.dumps({"result": [number, json.loads(line)]}), flush=True)\n'
+        '    print(json.dumps({"result": {"number": number, "asked": json.loads(line)}}), flush=True)\n'
     )
     client.connect()
     wanted = {"command": "observe", "root": client.host.root, "label": client.host.label}
     for number in range(2):
         answer: object = client.ask("observe", label=client.host.label)
-        assert answer == [number, wanted]
+        assert answer == {"number": number, "asked": wanted}
 
 
 def test_only_so_many_clients_connect_at_once(

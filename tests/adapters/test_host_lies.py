@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -45,8 +46,12 @@ LINES = [
     ("print('{\"result\": ' + '[' * 100 + ']' * 100 + '}')", "deeper than 64 levels"),
     ("print('{\"result\": NaN}')", "no finite number"),
     ('print(\'{"result": 1, "result": 2}\')', "stands twice"),
+    *((f"print('{{\"{name}\": {odd}}}')", f"its {name} is ")
+      for name, odds in (("event", '5 null [1] "x"'), ("result", "5 null [1]"), ("error", "5 null [1] {}"))
+      for odd in odds.split()),
+    *((f"print('{{\"error\": \"x\", \"hint\": {odd}}}')", "its hint is ") for odd in ("5", "null", "[]")),
     ("import os; os.write(1, bytes([255, 10]))", "decode"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("script", "why"), LINES, ids=range(len(LINES)))
@@ -73,7 +78,14 @@ def test_a_process_that_says_much_on_its_standard_error_does_not_wait_for_ever()
 
 
 def test_an_odd_name_of_a_file_is_shown_with_a_question_mark() -> None:
-    assert talk('print(\'{"result": "a\\\\udcff"}\')') == [{"result": "a?"}]
+    assert talk('print(\'{"result": {"a": "a\\\\udcff"}}\')') == [{"result": {"a": "a?"}}]
+
+
+def test_the_words_of_a_fault_are_shown_in_part() -> None:
+    (answer,) = talk(
+        "print('{\"error\": \"' + 'x ' * 10**6 + '\", \"hint\": \"' + 'y ' * 10**6 + '\"}')"
+    )
+    assert len(answer["error"]) + len(answer["hint"]) < 10_000
 
 
 ODD = [
@@ -128,6 +140,35 @@ class Liar(HostClient):
     @contextmanager
     def _answers(self, name: str, request: dict[str, Any]) -> Iterator[Iterator[dict[str, Any]]]:
         yield iter([{"result": self._answer}])
+
+
+@pytest.mark.parametrize("event", [{}, {"seconds": []}, {"line": 5}, {"path": None, "left": "x"}])
+def test_an_odd_event_breaks_no_command(monkeypatch: pytest.MonkeyPatch, event: Any) -> None:
+    """What is done with an event is the caller's, and it asks for names and numbers that a host may leave out."""
+    client = Liar({})
+    monkeypatch.setattr(client, "_answers", lambda *_: nullcontext(iter([{"event": event}])))
+    with pytest.raises(HostError, match=r"^gpu1: its answer is not understood"):
+        client.ask("drain", lambda told: print(told["seconds"] + 1))
+
+
+@pytest.mark.parametrize("line", [None, 5, ["x"], {}])
+def test_a_line_of_a_log_that_is_no_text_is_an_error_of_that_host(
+    monkeypatch: pytest.MonkeyPatch, line: Any
+) -> None:
+    host = RealHost(Liar({}))
+    said = SimpleNamespace(events=lambda: iter([{"line": "a"}, {"line": line}]))
+    monkeypatch.setattr(host._client, "open", lambda *_, **__: nullcontext(said))
+    lines = host.logs("p", 1, follow=False)
+    assert next(lines) == "a"
+    with pytest.raises(HostError, match=r"^gpu1: its answer is not understood"):
+        next(lines)
+
+
+@pytest.mark.parametrize("answer", [{}, {"data": "YQ=="}, {"data": 5, "more": True}, {"data": "?"}])
+def test_an_odd_part_of_a_compiled_tree_is_an_error_of_that_host(answer: dict[str, Any]) -> None:
+    _, parts = RealHost(Liar({"files": [], **answer})).hand_out_compiled("n")
+    with pytest.raises(HostError, match=r"^gpu1: its answer is not understood"):
+        list(parts)
 
 
 OPENED = OpenDeployment("r", "deploy", "tiny", "blue", "ann", None, None, False, 1.0)

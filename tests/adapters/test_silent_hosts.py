@@ -175,8 +175,6 @@ def test_only_a_silence_that_somebody_waits_through_counts(
 
 
 def test_signs_of_life_are_no_answers() -> None:
-    text = (
-        """printf '{"event": {}}\\n{"event": {"line": "a"}}\\n{"event": {}}\\n{"result": 1}\\n'"""
-    )
+    text = """printf '{"event": {}}\\n{"event": {"line": "a"}}\\n{"event": {}}\\n{"result": {"a": 1}}\\n'"""
     with running(["sh", "-c", text], None) as dialog, dialog.bounded(600.0):
-        assert list(dialog.answers()) == [{"event": {"line": "a"}}, {"result": 1}]
+        assert list(dialog.answers()) == [{"event": {"line": "a"}}, {"result": {"a": 1}}]

@@ -80,6 +80,13 @@ def text_of(value: Any, name: str, most: int = TEXT) -> str:
     return value
 
 
+def texts_of(value: Any, name: str) -> tuple[str, ...]:
+    """Return `value` where it is a list of texts, else raise ValueError that names it; see `text_of`."""
+    if not isinstance(value, list):
+        raise ValueError(f"{name} is {shown(value)}, not a list of texts")
+    return tuple(text_of(each, name) for each in value)
+
+
 def checked(value: T) -> T:
     """Return a dataclass as it is, where every field, at every depth, has a value of its declared type.
 

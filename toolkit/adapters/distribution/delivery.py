@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +13,11 @@ from typing import Any
 from toolkit.adapters.distribution.port import Progress, Report, Tree
 from toolkit.adapters.hosts.client import Clients
 from toolkit.adapters.hosts.dialog import Dialog
+from toolkit.adapters.hosts.facts import understood
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.files.snapshot import FileDigest
 from toolkit.domain.hosts.fleet import Host
+from toolkit.domain.outside import shown, text_of, texts_of, whole
 from toolkit.errors import HostError
 
 _CHUNK = 2**18
@@ -93,21 +95,25 @@ class Delivery:
         result = self._call(host, "tree-survey")
         if result.get("present"):
             return None
-        lacking = set(result["missing"])
-        files = tuple(file for file in self.tree.files if file.path in lacking)
-        need = Need(
-            host=host,
-            files=files,
-            arrived=result["arrived"],
-            python=result["python"],
-            machine=result["machine"],
-            libraries=tuple(result["libraries"]),
-            incoming=result["incoming"],
-            rsync=result["rsync"],
-            pieces=result["swarm"],
-        )
+        with understood(host.name):
+            need = self._need(host, result)
         self.report(Progress(host.name, 0, need.size))
         return need
+
+    def _need(self, host: Host, told: Mapping[str, Any]) -> Need:
+        lacking = set(texts_of(told["missing"], "missing"))
+        arrived = {path: whole(size, "arrived") for path, size in told["arrived"].items()}
+        return Need(
+            host=host,
+            files=tuple(file for file in self.tree.files if file.path in lacking),
+            arrived=arrived,
+            python=text_of(told["python"], "python"),
+            machine=text_of(told["machine"], "machine"),
+            libraries=texts_of(told["libraries"], "libraries"),
+            incoming=text_of(told["incoming"], "incoming"),
+            rsync=_flag(told["rsync"], "rsync"),
+            pieces=_flag(told["swarm"], "swarm"),
+        )
 
     def drop_pieces(self, host: Host) -> None:
         """Make `host` remove what a swarm has left of the tree, which takes the room of what comes another way."""
@@ -115,7 +121,10 @@ class Delivery:
 
     def finish(self, host: Host) -> None:
         """Make `host` check the files in its `incoming` directory and publish the tree."""
-        if wrong := self._call(host, "tree-finish")["wrong"]:
+        result = self._call(host, "tree-finish")
+        with understood(host.name):
+            wrong = texts_of(result["wrong"], "wrong")
+        if wrong:
             raise _damaged(host, wrong)
 
     def stream(self, need: Need) -> None:
@@ -139,9 +148,11 @@ class Delivery:
             written = writer.submit(self._write, dialog, sending)
             try:
                 for event in dialog.events():
-                    if "result" in event:
-                        return set(event["result"]["wrong"])
-                    left[event["path"]] = event["left"]
+                    with understood(need.host.name):
+                        if "result" in event:
+                            return set(texts_of(event["result"]["wrong"], "wrong"))
+                        path = event["path"]
+                        left[path] = whole(event["left"], "left", most=left[path])
                     done = need.size - sum(left.values())
                     self.report(Progress(need.host.name, done, need.size))
             except BaseException as error:
@@ -186,5 +197,11 @@ class Delivery:
         )
 
 
-def _damaged(host: Host, paths: list[str]) -> HostError:
+def _flag(value: Any, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is {shown(value)}")
+    return value
+
+
+def _damaged(host: Host, paths: Sequence[str]) -> HostError:
     return HostError(f"{host.name}: not what was pinned when it arrived: {', '.join(paths)}")

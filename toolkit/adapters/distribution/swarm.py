@@ -25,8 +25,10 @@ from toolkit.adapters.distribution.swarm_member import Member, have_gathered
 from toolkit.adapters.distribution.swarm_pace import Given, Pace
 from toolkit.adapters.distribution.swarm_torrent import kept_hashes, piece_length, shares, torrent
 from toolkit.adapters.hosts.dialog import Dialog
+from toolkit.adapters.hosts.facts import understood
 from toolkit.adapters.hosts.ssh import tunnel
 from toolkit.domain.hosts.fleet import Host
+from toolkit.domain.outside import texts_of, whole
 from toolkit.errors import HostError, ToolkitError
 from toolkit.hostside.swarm_settings import LOOPBACK, add_torrent, connect, new_session, rest
 
@@ -179,21 +181,23 @@ class Swarm:
             ExitStack() as stack,
         ):
             for event in dialog.events():
+                with understood(host.name):
+                    done = whole(event.get("bytes", 0), "bytes")
+                    wrong = texts_of(event.get("result", {}).get("wrong", []), "wrong")
                 if "listening" in event:
                     member.port = stack.enter_context(tunnel(host, scratch, swarm_port(host)))
-                    member.kept = event["bytes"]
+                    member.kept = done
                     self._introduce(member, dialog)
                 if "bytes" in event:
-                    member.heard(event["bytes"], time.monotonic())
+                    member.heard(done, time.monotonic())
                     self._delivery.report(Progress(host.name, member.done, size))
                 elif "checking" in event:
                     member.checking = True
                 elif "complete" in event:
                     member.complete = True
-                elif event.get("result", {}).get("wrong"):
-                    wrong = ", ".join(event["result"]["wrong"])
+                elif wrong:
                     raise HostError(
-                        f"{host.name}: not what was pinned when it arrived: {wrong}",
+                        f"{host.name}: not what was pinned when it arrived: {', '.join(wrong)}",
                         hint="toolkit verify, which hashes the store",
                     )
 

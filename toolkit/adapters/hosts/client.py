@@ -14,6 +14,7 @@ from toolkit.adapters.capacity import width
 from toolkit.adapters.descriptors import need_descriptors
 from toolkit.adapters.hosts.conversation import Conversation
 from toolkit.adapters.hosts.dialog import Dialog, Ended, running
+from toolkit.adapters.hosts.facts import understood
 from toolkit.adapters.hosts.refusals import pauses, refuses_for_now
 from toolkit.adapters.hosts.ways import ALONE, NO_HOSTSIDE, Here, OverSsh
 from toolkit.adapters.interruption import Interruption
@@ -71,7 +72,8 @@ class HostClient:
         with self._answers(name, {"root": self.host.root, **request}) as answers:
             for answer in answers:
                 if "event" in answer:
-                    report(answer["event"])
+                    with understood(self.host.name):
+                        report(answer["event"])
                 elif "error" in answer:
                     words = f"{self.host.name}: {name}: {answer['error']}"
                     raise HostError(words, hint=answer.get("hint", ""))

@@ -11,8 +11,9 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 from toolkit.adapters.interruption import Interruption
-from toolkit.domain.bounds import LINE
-from toolkit.domain.outside import parse_json
+from toolkit.domain.bounds import LINE, TEXT
+from toolkit.domain.excerpt import brief
+from toolkit.domain.outside import parse_json, shown
 from toolkit.errors import HostError
 
 _END_SECONDS = 5
@@ -20,6 +21,8 @@ _END_SECONDS = 5
 _TICK_SECONDS = 1.0
 # The bytes of a process's standard error that are kept.
 _SAID = 2**16
+# The parts of an answer, and what each is.
+_PARTS = {"event": dict, "result": dict, "error": str, "hint": str}
 
 
 class Ended(Exception):
@@ -180,7 +183,12 @@ def parse_answer(line: bytes) -> dict[str, Any]:
     answer = parse_json(line, LINE, repair=True)
     if not isinstance(answer, dict) or not answer.keys() & {"event", "result", "error"}:
         raise ValueError("neither an event nor a result nor an error")
-    return answer
+    for name, kind in _PARTS.items():
+        if not isinstance(answer.get(name, kind()), kind):
+            raise ValueError(f"its {name} is {shown(answer[name])}")
+    return {
+        each: brief(part, TEXT) if isinstance(part, str) else part for each, part in answer.items()
+    }
 
 
 @contextmanager

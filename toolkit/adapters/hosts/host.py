@@ -18,9 +18,10 @@ from toolkit.adapters.hosts.facts import (
 )
 from toolkit.adapters.hosts.records import Recorded
 from toolkit.adapters.hosts.stock import Stocked
+from toolkit.domain.bounds import LINE
 from toolkit.domain.gates.verdict import GateResult, GuardPhase
 from toolkit.domain.hosts.facts import HostFacts, SlotFacts
-from toolkit.domain.outside import checked
+from toolkit.domain.outside import checked, text_of
 from toolkit.domain.replicas.probe import Completion, Waited
 
 # A rollback must start at once, so types that few commands need are loaded where they are used.
@@ -191,7 +192,9 @@ class RealHost(Stocked, Recorded):
         with self._client.open("logs", **request) as dialog:
             for event in dialog.events():
                 if "line" in event:
-                    yield event["line"]
+                    with understood(self.name):
+                        line = text_of(event["line"], "a line", LINE)
+                    yield line
 
     def _waited(self, answer: Mapping[str, Any], key: str) -> Waited:
         with understood(self.name):

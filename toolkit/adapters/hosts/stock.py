@@ -71,10 +71,10 @@ class Stocked(Held):
         offset = 0
         while True:
             with understood(self.name):
-                data = b64decode(answer["data"], validate=True)
+                data, more = b64decode(answer["data"], validate=True), bool(answer["more"])
             yield data
             offset += len(data)
-            if not (data and answer["more"]):
+            if not (data and more):
                 return
             answer = self._ask("hand-out-compiled", name=name, offset=offset)
 
