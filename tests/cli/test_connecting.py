@@ -1,4 +1,4 @@
-"""A rollback connects to its hosts before it loads what it needs later, and loads nothing that others need."""
+"""A change connects to its hosts before it loads what it needs later; a rollback loads nothing that others need."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def connect(hosts, home):
     sys.exit()
 
 change.connect = connect
-main.cli.main(["rollback", "tiny", "--yes"], prog_name="toolkit", standalone_mode=False)
+main.cli.main(sys.argv[1:], prog_name="toolkit", standalone_mode=False)
 """
 LOADS = f"""
 import sys
@@ -57,15 +57,25 @@ print(*[each for each in {NEVER} if each in sys.modules])
 """
 
 
-@pytest.mark.parametrize(("program", "said"), [(CONNECTS, "gpu1 gpu2"), (LOADS, "")])
-def test_a_rollback_loads_late_what_it_needs_late(tmp_path: Path, program: str, said: str) -> None:
+@pytest.mark.parametrize(
+    ("program", "words", "said"),
+    [
+        (CONNECTS, "rollback tiny --yes", "gpu1 gpu2"),
+        (CONNECTS, "deploy tiny@v1 --yes", "gpu1 gpu2"),
+        (CONNECTS, "upgrade tiny --yes", "gpu1 gpu2"),
+        (LOADS, "", ""),
+    ],
+)
+def test_a_change_loads_late_what_it_needs_late(
+    tmp_path: Path, program: str, words: str, said: str
+) -> None:
     fleet = tmp_path / "fleet.yaml"
     fleet.write_text(
         "all:\n  hosts:\n    gpu1: {ansible_host: 10.0.0.1}\n    gpu2: {ansible_host: 10.0.0.2}\n"
     )
     places = {"TOOLKIT_HOME": str(tmp_path / "home"), "TOOLKIT_FLEET": str(fleet)}
     done = subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, "-c", program, *words.split()],
         env={**os.environ, **places},
         cwd=Path(__file__).parents[2],
         capture_output=True,

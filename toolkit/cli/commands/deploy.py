@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.adapters.history.history import History
 from toolkit.cli.arguments.numbers import Whole
 from toolkit.cli.arguments.options import registry_option, site_options
 from toolkit.cli.changing.change import (
@@ -18,16 +17,17 @@ from toolkit.cli.changing.change import (
     connecting,
     order_of_version,
 )
-from toolkit.cli.commands.update import accept_live
 from toolkit.cli.opening.context import Pins, home_directory, open_history, open_hosts, read_pins
 from toolkit.cli.opening.trail import changing
 from toolkit.cli.terminal.output import note
-from toolkit.domain.deployment.release import Deployment, Outcome
-from toolkit.domain.registry.model import Model, Version
 from toolkit.errors import InputError
-from toolkit.planning.upkeep.left_candidate import left_candidate, with_outcomes
-from toolkit.workflows.change.bake import await_guards
-from toolkit.workflows.fleet.look import look
+
+# Modules that a candidate needs are imported where they are used: the command connects to its hosts before it loads
+# more code, see `connecting`.
+if TYPE_CHECKING:
+    from toolkit.adapters.history.history import History
+    from toolkit.domain.deployment.release import Deployment
+    from toolkit.domain.registry.model import Model, Version
 
 
 @click.command()
@@ -80,7 +80,7 @@ def _make_live(
     order = order_of_version(action, version, pins, home, replicas=replicas, **options.of_order())
     change_release(options, pins, lambda _: order)
     if not options.dry_run and (not options.named or _is_everywhere(version, pins, home)):
-        accept_live(registry_path, version)
+        _accept(registry_path, version)
 
 
 def _left_candidate(spec: str, pins: Pins, options: ChangeOptions, home: Path) -> Version | None:
@@ -88,6 +88,8 @@ def _left_candidate(spec: str, pins: Pins, options: ChangeOptions, home: Path) -
     model = pins.registry.models.get(spec)
     if model is None or not model.candidates:
         return None
+    from toolkit.domain.deployment.release import Outcome
+
     history = open_history(home)
     deployments = history.deployments(model.name, steps=False)
     if any(each.outcome is Outcome.RUNNING for each in deployments):
@@ -102,8 +104,26 @@ def _outcomes(
     model: str, deployments: list[Deployment], options: ChangeOptions, home: Path
 ) -> list[Deployment]:
     """Return the deployments with what became of those whose command ended in their bake."""
+    from toolkit.planning.upkeep.left_candidate import with_outcomes
+    from toolkit.workflows.change.bake import await_guards
+    from toolkit.workflows.fleet.look import look
+
     hosts = open_hosts(options.fleet, home)
     return with_outcomes(deployments, await_guards(hosts, model, look(hosts), note))
+
+
+def _accept(registry_path: str, version: Version) -> None:
+    """Make a candidate that has just gone live on all hosts a version like any other."""
+    if not version.candidate:
+        return
+    from toolkit.workflows.registry.update import accept_version
+
+    try:
+        accept_version(Path(registry_path), version.title)
+        note(f"{version.title} is no candidate any more")
+    except InputError as error:
+        note(f"{version.title} stays a candidate: {error.message}")
+        note(f"hint: toolkit registry accept {version.title}")
 
 
 def _is_everywhere(version: Version, pins: Pins, home: Path) -> bool:
@@ -118,6 +138,7 @@ def _is_everywhere(version: Version, pins: Pins, home: Path) -> bool:
 def _live_candidate(
     model: Model, deployments: Sequence[Deployment], history: History
 ) -> Version | None:
+    from toolkit.planning.upkeep.left_candidate import left_candidate
 
     releases = {each.number: each for each, _ in history.releases(model.name)}
     return left_candidate(model, deployments, releases)

@@ -22,7 +22,7 @@ from toolkit.cli.terminal.output import note, print_json, say
 from toolkit.cli.views.pin import accept_owner, pin_json, say_pin
 from toolkit.domain.files.snapshot import Snapshot
 from toolkit.domain.registry.model import LocalSource, Version
-from toolkit.errors import InputError, ToolkitError
+from toolkit.errors import ToolkitError
 from toolkit.planning.change.deploy import Wanted
 from toolkit.planning.fit.host_fit import Candidate, predict_need
 from toolkit.planning.release.engine_choice import choose_lock
@@ -87,20 +87,6 @@ def update(
         )
         return
     _say(done, candidate, dry_run=dry_run)
-
-
-def accept_live(registry_path: str, version: Version) -> None:
-    """Make a candidate that a command has just made live on all hosts a version like any other."""
-    from toolkit.workflows.registry.update import accept_version
-
-    if not version.candidate:
-        return
-    try:
-        accept_version(Path(registry_path), version.title)
-        note(f"{version.title} is no candidate any more")
-    except InputError as error:
-        note(f"{version.title} stays a candidate: {error.message}")
-        note(f"hint: toolkit registry accept {version.title}")
 
 
 def find_files(home: Path, version: Version) -> Path | None:
