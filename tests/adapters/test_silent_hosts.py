@@ -118,6 +118,8 @@ def test_a_host_that_takes_the_archive_slowly_gets_all_of_it(
 def test_no_command_waits_for_a_host_that_says_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Its other processes work, and may take their time on a busy machine: there are dozens at once.
+    monkeypatch.setattr(ssh, "RUN_SECONDS", 60.0)
     host = client_of(HANGS_AT_WORK, tmp_path, monkeypatch)
     names = [each for each, command in COMMANDS.items() if not command.brief]
 
@@ -135,6 +137,7 @@ def test_a_host_that_takes_no_request_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a pipe does not hold waits for it."""
+    monkeypatch.setattr(ssh, "RUN_SECONDS", 60.0)
     host = client_of(HANGS_AT_WORK, tmp_path, monkeypatch)
     with pytest.raises(HostError, match="gpu1: it said nothing for 1 s"):
         host.ask("tree-survey", files=["x" * 2**20])

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -55,7 +56,7 @@ def test_a_command_that_stands_still_gives_no_sign(
             raise Over from None
 
     given: list[int] = []
-    monkeypatch.setattr(life.time, "sleep", sleep)
+    monkeypatch.setattr(life, "time", SimpleNamespace(sleep=sleep))
     task(tmp_path, "11", "R (running)", 3)
     with pytest.raises(Over):
         life.send(lambda: given.append(1), tasks=str(tmp_path))
@@ -66,7 +67,7 @@ def test_signs_end_where_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
         raise BrokenPipeError
 
-    monkeypatch.setattr(life.time, "sleep", lambda _: None)
+    monkeypatch.setattr(life, "time", SimpleNamespace(sleep=lambda _: None))
     life.send(broken)
 
 
