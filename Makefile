@@ -39,9 +39,8 @@ prepare: $(READY) packages ## Install what the tests need beyond Python: package
 	$(BIN)/python -m tests.walk.wheels
 	$(BIN)/python -m tests.system.served
 
-# Three workers on two processors: nearly half of the time these tests wait for routers and hosts.
 unit: $(READY) packages ## Run the tests that start no vLLM
-	$(BIN)/python -m pytest -m "not system" -n 3 --durations=15
+	$(BIN)/python -m pytest -m "not system" -n 2 --durations=15
 
 fuzz: $(READY) ## Run 100,000 mutated inputs through each parser of bytes from outside (half an hour)
 	FUZZ_INPUTS=$${FUZZ_INPUTS:-100000} $(BIN)/python -m pytest tests/fuzz -n 2 --dist load --durations=25
