@@ -56,6 +56,28 @@ def test_secrets_are_not_shown(
     assert "heim" not in shell("config").out
 
 
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("fleet", "config"),
+        ("registry", "registry list"),
+        ("schedule", "schedule list"),
+        ("costs", "cost --tokens-in 1 --tokens-out 1"),
+    ],
+)
+def test_a_tilde_is_the_home_of_the_user_also_where_no_shell_replaces_it(
+    shell: Shell, name: str, command: str
+) -> None:
+    shell.set("HOME", shell.place)
+    (shell.place / "mine.yaml").write_text("[")
+    shell.set(f"TOOLKIT_{name.upper()}", "~/mine.yaml")
+    for words in ([], [f"--{name}=~/mine.yaml"]):
+        said = shell(*command.split(), *words)
+        assert said.code == 2
+        # It has found the file, and reads what is wrong in it.
+        assert f"error: {shell.place}/mine.yaml:1:" in said.err
+
+
 def test_a_list_of_hosts_is_no_file(shell: Shell) -> None:
     shell.set("TOOLKIT_FLEET", "10.0.0.1,10.0.0.2,")
     assert origins(shell)["fleet"][0] == "10.0.0.1,10.0.0.2,"

@@ -200,6 +200,9 @@ LOCAL = "ansible_connection: local"
          ": a and b have the same toolkit_address, 10.0.0.1"),
         ("all: {hosts: {box: {ansible_connection: docker}}}",
          ":1:41: ansible_connection of box must be local or ssh, not 'docker'"),
+        ("all: {hosts: {box: {ansible_ssh_private_key_file: keys/id}}}",
+         ":1:51: ansible_ssh_private_key_file of box must be a path of plain characters that begins with / or ~, "
+         "not 'keys/id'"),
         ("all: {hosts: {box: {ansible_port: 0}}}",
          ":1:35: ansible_port of box must be a port between 1 and 65000, not 0"),
         ("all: {hosts: {box: {ansible_user: '-oProxyCommand=x'}}}",
@@ -331,6 +334,15 @@ def test_texts_of_ansible_get_the_types_that_their_variables_need(tmp_path: Path
     assert host.swarm_tls is False
     assert host.settings == {"toolkit_firewall": True, "toolkit_hang_seconds": 20}
     assert host.ssh_options == ("-o", "Port=2222", "-o", "User=ops")
+
+
+@pytest.mark.parametrize("kind", ["ssh", "local"])
+def test_a_connection_may_have_its_whole_name(tmp_path: Path, kind: str) -> None:
+    read_as = [
+        read(tmp_path, f"all: {{hosts: {{box: {{ansible_connection: {name}}}}}}}")
+        for name in (kind, f"ansible.builtin.{kind}")
+    ]
+    assert read_as[0] == read_as[1]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from toolkit.cli.arguments.numbers import BatchSizes, Decimal, Whole
+from toolkit.cli.arguments.paths import FilePath
 from toolkit.cli.terminal.passwords import remember_asking
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -27,6 +28,7 @@ def registry_option() -> Decorator:
         "--registry",
         "registry_path",
         envvar="TOOLKIT_REGISTRY",
+        type=FilePath(),
         default="model_registry.yaml",
         show_default=True,
         help="The registry file.",
@@ -39,6 +41,7 @@ def costs_option() -> Decorator:
         "--costs",
         "costs_path",
         envvar="TOOLKIT_COSTS",
+        type=FilePath(),
         default=DEFAULT_COSTS,
         show_default=True,
         help="The file with the prices of hosts.",
@@ -49,6 +52,7 @@ def readings_option() -> Decorator:
     """`--readings FILE`: what meters of hosts have counted."""
     return click.option(
         "--readings",
+        type=FilePath(),
         default=None,
         metavar="FILE",
         help="Readings of meters, CSV with at,host,kwh,devices.",
@@ -66,6 +70,7 @@ def schedule_option() -> Decorator:
         "--schedule",
         "schedule_path",
         envvar="TOOLKIT_SCHEDULE",
+        type=FilePath(),
         default=DEFAULT_SCHEDULE,
         show_default=True,
         help="The schedule file.",
@@ -90,6 +95,7 @@ def fleet_option() -> Decorator:
             "--fleet",
             "fleet",
             envvar="TOOLKIT_FLEET",
+            type=FilePath(),
             default=None,
             help="The fleet, an Ansible inventory.  [default: this machine]",
         ),

@@ -12,6 +12,7 @@ import click
 
 from toolkit.cli.arguments.numbers import Decimal, Whole
 from toolkit.cli.arguments.options import site_options
+from toolkit.cli.arguments.paths import FilePath
 from toolkit.cli.opening.context import home_directory, open_fleet, open_ports
 from toolkit.cli.terminal.output import note, print_json, without_orders
 from toolkit.cli.terminal.standard_input import read_input
@@ -34,7 +35,9 @@ _MOST_KEY = 4096
 @click.option("--system", default="", help="What the model is told before the prompt.")
 @click.option("--max-tokens", "most_tokens", type=Whole(1), help="At most so many tokens.")
 @click.option("--temperature", type=Decimal(0), help="0 for the likeliest answer.")
-@click.option("--key-file", type=click.Path(), help=f"A file with the key.  [default: ${KEY}]")
+@click.option(
+    "--key-file", type=FilePath(), metavar="PATH", help=f"A file with the key.  [default: ${KEY}]"
+)
 @click.option("--host", "named", metavar="HOST", help="The host whose router is asked.")
 @click.option("--version", help="Ask the replica of this version, also a standby.")
 @click.option("--slot", help="Ask the replica in this slot, also a standby.")

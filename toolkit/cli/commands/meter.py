@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from toolkit.cli.arguments.options import site_options
+from toolkit.cli.arguments.paths import FilePath
 from toolkit.cli.opening.context import home_directory, open_hosts
 from toolkit.cli.terminal.output import note, print_json, table
 from toolkit.cli.terminal.result_file import require_place
@@ -19,6 +20,7 @@ from toolkit.workflows.fleet.meter import read_counters
 @click.command()
 @click.option(
     "--readings",
+    type=FilePath(),
     default="readings.csv",
     show_default=True,
     metavar="FILE",

@@ -36,7 +36,10 @@ _Form = tuple[re.Pattern[str], str]
 _SWITCH = "switch"
 # Inventory variable -> field of Host, and what its value must be: a form of text, a switch, or a port from a number on.
 FIELDS: dict[str, tuple[str, _Form | str | int]] = {
-    "ansible_connection": ("connection", (re.compile("local|ssh"), "must be local or ssh")),
+    "ansible_connection": (
+        "connection",
+        (re.compile(r"(ansible\.builtin\.)?(local|ssh)"), "must be local or ssh"),
+    ),
     "ansible_host": (
         "address",
         (re.compile(r"[A-Za-z0-9_][A-Za-z0-9:._-]*"), "must be an address"),
@@ -71,7 +74,10 @@ LOGIN: dict[str, tuple[str, _Form | int]] = {
     "ansible_port": ("Port", 1),
     "ansible_ssh_private_key_file": (
         "IdentityFile",
-        (re.compile(r"[~/][A-Za-z0-9._+@/~-]*"), "must be a path of plain characters"),
+        (
+            re.compile(r"[~/][A-Za-z0-9._+@/~-]*"),
+            "must be a path of plain characters that begins with / or ~",
+        ),
     ),
     _WORDS: ("", _SSH_WORDS),
     _MORE_WORDS: ("", _SSH_WORDS),
@@ -127,6 +133,7 @@ def host_of(name: str, variables: Mapping[str, Any]) -> Host:
     known = _checked(name, variables)
     values: dict[str, Any] = {"connection": "ssh"}
     values |= {FIELDS[each][0]: value for each, value in known.items() if each in FIELDS}
+    values["connection"] = values["connection"].removeprefix("ansible.builtin.")
     if SUDO in known:
         values["become_password"] = Secret(known[SUDO])
     login = [word for each in known if each in LOGIN for word in _login_words(each, known[each])]
