@@ -83,8 +83,8 @@ def batches(inputs: int) -> Iterator[list[bytes]]:
 def named(body: bytes) -> str | None:
     """Return the model that Python reads in a body, empty for none; None where it reads no JSON of UTF-8."""
     try:
-        text = body.decode("utf-8")
-        found = json.loads(text)
+        # As for bytes, Python passes over a mark of the encoding.
+        found = json.loads(body.decode("utf-8").removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         return None
     model = found.get("model") if isinstance(found, dict) else None

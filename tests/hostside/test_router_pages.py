@@ -58,7 +58,10 @@ def test_another_method_than_get_is_refused_for_the_page_as_for_the_list_of_mode
 ) -> None:
     with _connection(closed, method, path) as answer:
         assert (answer.status, answer.headers["Allow"]) == (405, "GET")
-        assert json.loads(answer.read())["error"]["code"] == "method_not_allowed"
+        error = json.loads(answer.read())["error"]
+    assert error["code"] == "method_not_allowed"
+    # A client whose base URL is nothing but the address asks here.
+    assert error["message"].startswith("Use GET here. The API is at /v1: ")
 
 
 @pytest.mark.parametrize(

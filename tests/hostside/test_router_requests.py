@@ -261,13 +261,23 @@ def test_the_model_of_a_body(router: Lab, body: str, expected: str | None) -> No
         '{"model":"a',
         '{"model":"a"]',
         "{" * 20_000,
-        "\ufeff{}",
+        " \ufeff{}",
+        "\ufeff\ufeff{}",
+        "\ufeff",
     ],
     ids=repr,
 )
 def test_bodies_that_are_no_object(router: Lab, body: str) -> None:
     answer = router.ask(PATH, body.encode(), "POST")
     assert code(answer) == (400, "invalid_json")
+
+
+@pytest.mark.parametrize("room", [0, 20_000])
+def test_a_body_may_begin_with_the_mark_of_its_encoding(router: Lab, room: int) -> None:
+    """Programs on Windows write it before their text, and the engine's parser passes over it."""
+    body = b"\xef\xbb\xbf " + json.dumps({"model": "tiny"}).ljust(room).encode()
+    assert json.loads(body) == {"model": "tiny"}
+    assert router.ask(PATH, body)[0] == 200
 
 
 @pytest.mark.parametrize("filling", [b"[", b" ", b'{"a":'], ids=repr)

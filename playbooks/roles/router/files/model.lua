@@ -12,6 +12,7 @@ local byte, find, match, sub = string.byte, string.find, string.match, string.su
 local QUOTE, BACKSLASH, OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET = 34, 92, 123, 125, 91
 local MAX_RAW_NAME = 1024 -- no model has a longer name
 local MAX_RAW_KEY = 30    -- five letters, each as \uXXXX
+local MARK = '\xEF\xBB\xBF' -- of UTF-8; programs on Windows begin with it, and Python's json.loads passes over it
 local MAX_LEAD = 4096     -- white space before the object; megabytes of it would occupy a thread
 -- Fields of a request for a response, each with how a value begins that needs what is stored.
 local STORED = { previous_response_id = '^"', conversation = '^["{]', background = '^true' }
@@ -89,7 +90,8 @@ end
 
 -- Returns the name, or nil and the fault; and the field that needs stored responses, if any.
 local function model_of(text)
-  local i = find(sub(text, 1, MAX_LEAD), '[^ \t\r\n]')
+  local first = sub(text, 1, #MARK) == MARK and #MARK + 1 or 1
+  local i = find(sub(text, 1, MAX_LEAD), '[^ \t\r\n]', first)
   if not i or byte(text, i) ~= OPEN_BRACE then return nil, 'object' end
   local depth, name, continued = 1, nil, nil
   i = i + 1
