@@ -107,6 +107,8 @@ def test_rows_may_be_of_several_kinds_in_the_order_asked_for(fleet: Fleet) -> No
     ]
     assert [each[0] for each in first_words("key", "day")[1:4]] == ["(no", "ann", "bob"]
     assert first_words("host", "release")[1] == ["gpu1", "tiny"]
+    twice = fleet.prompt("usage", "--by", "key", "--by", "key")
+    assert twice.out == fleet.prompt("usage", "--by", "key").out
 
 
 @pytest.mark.parametrize(

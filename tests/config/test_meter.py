@@ -163,6 +163,8 @@ def test_a_file_from_before_devices_had_names_goes_on(tmp_path: Path) -> None:
         (HEAD + "1000000000,a,5,x=-1\n", "m.csv:2: 'x=-1' is no counter of a device"),
         (HEAD + "1000000000,a,5,x=2 x=3\n", "m.csv:2: two counters of the device 'x'"),
         (HEAD + '1000000000,"a,5\n', "m.csv:2: no CSV: unexpected end of data"),
+        (HEAD + '1000000000,"a\nb",5\n', "m.csv:3: the reading has no host"),
+        (HEAD + '1000000000,a,"5\n1"\n', "m.csv:3: '5\\n1' is no number of kilowatt hours"),
     ],
 )  # fmt: skip
 def test_a_fault_has_its_line(text: str, message: str) -> None:

@@ -59,7 +59,8 @@ def usage(
     absence changes no exit code.
     """
     require_one_form(csv=as_csv, json=as_json)
-    by, model, key = wanted["by"], wanted["model"] or "", wanted["key"] or ""
+    by = tuple(dict.fromkeys(wanted["by"]))
+    model, key = wanted["model"] or "", wanted["key"] or ""
     now = time.time()
     today = datetime.fromtimestamp(now, UTC).date()
     first, last = map(str, first_and_last(wanted["since"], wanted["until"], today))

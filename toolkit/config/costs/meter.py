@@ -247,7 +247,8 @@ def _risen(before: _Count, now: _Count) -> Decimal:
 
 
 def _rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(text.splitlines(), strict=True)
+    # With their ends: a quoted value that goes on in the next line is not the two parts as one.
+    reader = csv.reader(text.splitlines(keepends=True), strict=True)
     try:
         for row in reader:
             if row:
