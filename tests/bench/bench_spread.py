@@ -3,8 +3,7 @@
 python tests/bench/bench_spread.py [--size 512MiB] [--rate 200] [--hosts 2 8] [--ways swarm rsync stream] [--rounds 1]
     [--json FILE]
 
-`swarm-unpaced` is the swarm without the pace of its shares, `swarm-unshared` the one without shares. With several
-rounds the ways take turns.
+`swarm-unshared` is the swarm without shares. With several rounds the ways take turns.
 """
 
 from __future__ import annotations
@@ -19,9 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -154,32 +152,18 @@ def rsync(lab: FleetLab, tree: Tree, hosts: Sequence[Host]) -> None:
         list(pool.map(send, hosts))
 
 
-@contextmanager
-def instead(method: str, act: Callable[[Swarm], None]) -> Iterator[None]:
-    """Let a swarm do something else in place of one of its methods, within this context."""
-    kept = getattr(Swarm, method)
-    setattr(Swarm, method, act)
-    try:
-        yield
-    finally:
-        setattr(Swarm, method, kept)
-
-
-def unpaced(lab: FleetLab, tree: Tree, hosts: Sequence[Host]) -> None:
-    """Spread in a swarm whose shares leave at whatever pace they come to."""
-    with instead("_limit_shares", lambda swarm: None):
-        spread(lab, tree, hosts, swarm=True)
-
-
 def unshared(lab: FleetLab, tree: Tree, hosts: Sequence[Host]) -> None:
     """Spread in a swarm in which each host is offered all pieces."""
-    with instead("_give_shares", lambda swarm: setattr(swarm, "_shared", False)):
+    kept = Swarm._give_shares
+    Swarm._give_shares = lambda swarm: setattr(swarm, "_shared", False)  # type: ignore[method-assign]
+    try:
         spread(lab, tree, hosts, swarm=True)
+    finally:
+        Swarm._give_shares = kept  # type: ignore[method-assign]
 
 
 WAYS: dict[str, Callable[[FleetLab, Tree, Sequence[Host]], None]] = {
     "swarm": lambda lab, tree, hosts: spread(lab, tree, hosts, swarm=True),
-    "swarm-unpaced": unpaced,
     "swarm-unshared": unshared,
     "swarm-tls": lambda lab, tree, hosts: spread(lab, tree, hosts, swarm=True, tls=True),
     "stream": lambda lab, tree, hosts: spread(lab, tree, hosts, swarm=False),

@@ -22,7 +22,6 @@ from toolkit.adapters.distribution.delivery import Delivery, Need
 from toolkit.adapters.distribution.port import Progress
 from toolkit.adapters.distribution.swarm_library import Wheels, library_name
 from toolkit.adapters.distribution.swarm_member import Member, have_gathered
-from toolkit.adapters.distribution.swarm_pace import Given, Pace
 from toolkit.adapters.distribution.swarm_torrent import kept_hashes, piece_length, shares, torrent
 from toolkit.adapters.hosts.dialog import Dialog
 from toolkit.adapters.hosts.facts import understood
@@ -71,7 +70,6 @@ class Swarm:
         self._guard = threading.Lock()
         self._sessions: list[Any] = []
         self._gathered = False
-        self._pace = Pace()
         self._authority: Authority | None = None
         if any(need.host.swarm_tls for need in needs):
             from toolkit.adapters.distribution.swarm_certificates import Authority
@@ -110,7 +108,6 @@ class Swarm:
                 running = [pool.submit(self._bring, each) for each in self._members.values()]
                 while wait(running, timeout=_TICK_SECONDS).not_done:
                     self._connect()
-                    self._limit_shares()
                     self._stop_where_due()
                     self._pause_where_due()
             except BaseException:
@@ -149,7 +146,6 @@ class Swarm:
         wanted = [{file.path for file in each.need.files} for each in members]
         for member, share in zip(members, shares(self._sizes, self._length, wanted), strict=True):
             member.share = self._give(0, share)
-            member.share_bytes = sum(share) * self._length
 
     def _bring(self, member: Member) -> None:
         try:
@@ -246,15 +242,6 @@ class Swarm:
                 if each.dialog is not None and not each.stopped and not each.ended:
                     each.stopped = True
                     each.dialog.send({"stop": True})
-
-    def _limit_shares(self) -> None:
-        """Limit the shares, so that they leave at one pace."""
-        sharing = [each for each in self._members.values() if each.share and not each.ended]
-        given = [
-            Given(each.share.status().total_payload_upload, each.share_bytes) for each in sharing
-        ]
-        for each, limit in zip(sharing, self._pace.limits(given, time.monotonic()), strict=True):
-            each.share.set_upload_limit(limit)
 
     def _pause_where_due(self) -> None:
         """Pause the sessions once each host has all pieces, because closing open connections later takes seconds."""

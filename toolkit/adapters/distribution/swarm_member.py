@@ -18,9 +18,9 @@ _GATHER_SECONDS = 2
 class Member:
     """A host of the swarm.
 
-    `share` is the torrent that gives this host its share, of `share_bytes`. `kept` counts the bytes from before this
-    run, `done` all bytes so far. `best` is the best pace (bytes a second), `marked` the bytes at `marked_at`. Times are
-    of `time.monotonic`.
+    `share` is the torrent that gives this host its share. `kept` counts the bytes from before this run, `done` all
+    bytes so far. `best` is the best pace (bytes a second), `marked` the bytes at `marked_at`. Times are of
+    `time.monotonic`.
     """
 
     number: int
@@ -29,7 +29,6 @@ class Member:
     port: int = 0
     connect_at: float = 0.0
     share: Any = None
-    share_bytes: int = 0
     slow: bool = False
     best: float = 0.0
     marked_at: float = 0.0
