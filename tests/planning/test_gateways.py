@@ -8,9 +8,12 @@ from dataclasses import replace
 
 import pytest
 
+from tests.planning.facts import host as facts_of
+from tests.planning.facts import release, slot
+from toolkit.domain.hosts.facts import SlotFacts
 from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import NothingSuitableError
-from toolkit.planning.change.placement import require_place_for_replicas
+from toolkit.planning.change.placement import gateway_remarks, require_place_for_replicas
 from toolkit.planning.fit.fleet import beside_gateways
 from toolkit.planning.fit.host_fit import HostFit
 from toolkit.planning.routing.differences import file_edits
@@ -138,3 +141,22 @@ def test_a_plan_says_that_a_gateway_gets_no_replica(
 ) -> None:
     found = beside_gateways(HostFit(host, True, "beside what serves", "2 CPUs"), gateways, have)
     assert (found.fits, found.why) == (fits, why)
+
+
+@pytest.mark.parametrize(
+    ("gateway", "slots", "expected"),
+    [
+        (False, (), ()),
+        (False, (slot("blue", release(1)),), ()),
+        (True, (), ()),
+        (
+            True,
+            (slot("blue", release(1)), slot("green", release(2), weight=100)),
+            ("it is a gateway and still has tiny; toolkit hosts drain box",),
+        ),
+    ],
+)
+def test_a_gateway_with_replicas_deserves_a_look(
+    gateway: bool, slots: tuple[SlotFacts, ...], expected: tuple[str, ...]
+) -> None:
+    assert gateway_remarks(Host("box", gateway=gateway), facts_of(*slots)) == expected

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from tests.workflows.test_fit import candidate, fake
 from tests.workflows.world import World, release
 from toolkit.errors import InputError, NothingSuitableError
+from toolkit.workflows.fleet.fit_plan import plan_fit
 
 
 @pytest.fixture
@@ -59,3 +62,14 @@ def test_what_a_host_serves_when_it_becomes_a_gateway_goes_on_and_is_upgraded(
     gate.host = replace(gate.host, gateway=True, router_bind="*:8080")
     fleet.deploy(release(2))
     assert fleet.serving() == {"gpu1": "v2", "gpu2": "v2", "gpu3": "v2"}
+
+
+def test_a_plan_shows_a_gateway_as_no_place_for_a_model(tmp_path: Path, world: World) -> None:
+    gate, serving = fake("gate"), fake("serving")
+    gate.host = replace(gate.host, gateway=True, router_bind="*:8080")
+    found = plan_fit(candidate(tmp_path), [gate, serving], world.history)
+    assert [(each.host, each.fits) for each in found.hosts] == [("gate", False), ("serving", True)]
+    assert found.hosts[0].why == "it is a gateway, which gets no replica"
+    assert found.fits
+    alone = plan_fit(candidate(tmp_path / "alone"), [gate], world.history)
+    assert not alone.fits

@@ -140,6 +140,14 @@ def require_place_for_replicas(host: Host) -> None:
         raise NothingSuitableError(f"{host.name} is {GATEWAY}", hint=_GATEWAY_HINT)
 
 
+def gateway_remarks(host: Host, facts: HostFacts) -> tuple[str, ...]:
+    """Return what deserves a look: a host that became a gateway keeps its replicas until somebody moves them."""
+    models = sorted({slot.model for slot in facts.slots}) if host.gateway else []
+    if not models:
+        return ()
+    return (f"it is a gateway and still has {', '.join(models)}; toolkit hosts drain {host.name}",)
+
+
 def having(model: str, facts: Mapping[str, HostFacts], routes: Routes) -> set[str]:
     """Return the hosts that have a replica of `model`, or traffic for it."""
     route = routes.of(model)

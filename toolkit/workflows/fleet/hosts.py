@@ -12,6 +12,7 @@ from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import HostError
 from toolkit.planning.change.fence import fence_remarks
+from toolkit.planning.change.placement import gateway_remarks
 from toolkit.planning.change.preflight import Fault, preflight, reason_to_provision, remarks
 from toolkit.workflows.fleet.look import look
 
@@ -55,6 +56,7 @@ def look_at_hosts(
         facts = seen.facts[host.name]
         faults = preflight(facts, clock(), driver_package(host.settings))
         drift = reason_to_provision(facts, digest_of(host))
-        return HostLook(host.name, facts, drift, faults, (*remarks(facts), *fence_remarks(facts)))
+        words = (*remarks(facts), *fence_remarks(facts), *gateway_remarks(host, facts))
+        return HostLook(host.name, facts, drift, faults, words)
 
     return tuple(judge(each.host) for each in hosts)
