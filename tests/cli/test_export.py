@@ -38,6 +38,21 @@ def test_the_file_has_what_serves_on_every_router_and_no_secret(serving: Fleet) 
     assert "1 entry of" in said.out
 
 
+def test_a_router_on_the_loopback_of_its_host_is_no_entrance_where_others_are(
+    prompt: Prompt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving = Fleet(prompt, monkeypatch, 3)
+    assert prompt("deploy", "tiny@v1", "--yes").code == 0
+    path = prompt.place / "fleet.yaml"
+    gate = "gpu1: {toolkit_gateway: true, router_bind: '*:8080', "
+    path.write_text(path.read_text().replace("gpu1: {", gate))
+    said = serving.prompt("export", "litellm", "--output", "litellm.yaml")
+    config = yaml.safe_load((prompt.place / "litellm.yaml").read_text())
+    bases = [each["litellm_params"]["api_base"] for each in config["model_list"]]
+    assert bases == ["http://10.0.0.1:8080/v1"]
+    assert (said.code, "on that host alone" in said.err) == (0, False)
+
+
 def test_without_a_file_it_is_on_standard_output_alone(serving: Fleet) -> None:
     said = serving.prompt("export", "litellm", "--closed", f"tiny={CLOSED}")
     assert yaml.safe_load(said.out)["router_settings"]["fallbacks"] == [{"tiny": [CLOSED]}]

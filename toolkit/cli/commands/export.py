@@ -68,8 +68,8 @@ def litellm(
     if output:
         require_place(Path(output))
     home_path = home_directory(home)
-    fleet_hosts = open_fleet(fleet).hosts
-    hosts = open_ports(fleet_hosts, home_path)
+    known = open_fleet(fleet)
+    hosts = open_ports(known.hosts, home_path)
     closed = _closed(named)
     if closed and key_name:
         _refuse_inside(hosts, key_name)
@@ -83,7 +83,7 @@ def litellm(
         raise InputError("the fleet serves no model", hint="toolkit deploy MODEL")
     exported = litellm_config(
         with_owners(served, models.values()),
-        list(dict.fromkeys(host.endpoint for host in fleet_hosts)),
+        list(dict.fromkeys(host.endpoint for host in known.entrances)),
         closed,
         frozenset(model.name for model in models.values() if model.inside),
         unknown=frozenset(each.model for each in served if each.model not in models),
@@ -104,7 +104,7 @@ def litellm(
         return
     if not output:
         say_file(_text(exported))
-    _tell(exported, fleet_hosts, output, seen.unreachable)
+    _tell(exported, known.entrances, output, seen.unreachable)
 
 
 def _closed(named: Sequence[str]) -> dict[str, str]:

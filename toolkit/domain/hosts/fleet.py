@@ -124,6 +124,11 @@ class Fleet:
 
     hosts: tuple[Host, ...]
 
+    @property
+    def entrances(self) -> tuple[Host, ...]:
+        """The hosts whose routers clients of other machines reach; all hosts where there is none."""
+        return tuple(host for host in self.hosts if not host.inward) or self.hosts
+
     def select(self, names: Sequence[str]) -> tuple[Host, ...]:
         """Return the named hosts in the fleet's order, all of them for no names; raises InputError."""
         known = {host.name: host for host in self.hosts}
