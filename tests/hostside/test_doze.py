@@ -29,6 +29,7 @@ import completion
 import doze
 import memory
 import processes
+import resting
 import start_turn
 import takeover
 import warmth
@@ -116,7 +117,7 @@ def test_a_replica_dozes_and_wakes_to_the_same_process(replica: Replica) -> None
     assert (told["ok"], told["reason"]) == (True, "")
     assert (replica.dozes, replica.well, replica.marks()) == (True, False, ["dozing", "asleep"])
     # Its process lives on, and what starts in its place would not be the engine.
-    assert not warmth.rests(str(replica.root), PROGRAM)
+    assert not resting.rests(str(replica.root), PROGRAM)
     told = replica.rouse()
     assert (told["ok"], told["reason"]) == (True, "")
     assert (replica.dozes, replica.well, replica.marks()) == (False, True, [])
@@ -140,7 +141,7 @@ def test_one_that_does_not_fall_asleep_is_ended_and_its_next_start_waits(replica
     assert replica.process.wait(60) == -signal.SIGKILL
     assert replica.marks() == ["dozing", "asleep"]
     assert not replica.dozes
-    assert warmth.rests(str(replica.root), PROGRAM)
+    assert resting.rests(str(replica.root), PROGRAM)
 
 
 @behaves("sleeps slowly")
@@ -192,7 +193,7 @@ def test_one_that_has_ended_since_is_not_taken_for_one_that_dozes(replica: Repli
     assert replica.doze()["ok"]
     replica.end()
     until(lambda: not replica.dozes)
-    assert warmth.rests(str(replica.root), PROGRAM)
+    assert resting.rests(str(replica.root), PROGRAM)
     replica.process = replica.start()
     assert not replica.dozes
     assert replica.rouse()["reason"] == "its process has ended since it fell asleep"

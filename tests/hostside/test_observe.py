@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -125,3 +126,38 @@ def test_the_memory_of_a_replica_is_read_again_after_some_seconds_and_of_another
     assert observe.observe(place)["slots"][0]["memory"] == 6
     monkeypatch.setattr(observe, "_FRESH_SECONDS", 60.0)
     assert observe.observe(place)["slots"][0]["memory"] == 7
+
+
+# What only changes and the watch need takes as long to load as a look takes.
+NEVER = ("http.client", "random", "reweigh", "router", "tempfile", "warmth", "watch")
+
+
+def test_a_look_loads_nothing_that_only_changes_and_the_watch_need() -> None:
+    program = f"""
+import subprocess
+import sys
+sys.path.insert(0, {str(HOSTSIDE)!r})
+import conversation, observe
+print(*[each for each in {NEVER} if each in sys.modules])
+"""
+    argv = [sys.executable, "-I", "-S", "-c", program]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_the_room_for_temporary_files_is_that_of_their_usual_place(
+    observe: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full place makes `tempfile` take another one, whose room says nothing."""
+    asked = []
+
+    def room(path: str) -> Any:
+        asked.append(path)
+        return observe.disks.Room(7, 8, None, False)
+
+    monkeypatch.setattr(observe.disks, "_of", room)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "full"))
+    assert observe.disks.free_for_temporary() == 7
+    monkeypatch.delenv("TMPDIR")
+    assert observe.disks.free_for_temporary() == 7
+    assert asked == [str(tmp_path / "full"), "/tmp"]

@@ -17,6 +17,7 @@ from toolkit.planning.routing.routes import Route, Routes, Target
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
+import resting
 import warmth
 
 __all__ = ["lab", "pair", "slot"]
@@ -31,18 +32,18 @@ def test_a_replica_that_rests_rests_on_while_a_start_finds_its_mark(site: Site, 
         sleep_now(site, "wait")
         wait_for_rest(site)
         while warmth.processes.command_line(slot.child.pid) != ["sleep", "infinity"]:
-            assert warmth.rests(str(site.lab.root), "tiny-blue")
+            assert resting.rests(str(site.lab.root), "tiny-blue")
         # A mark alone does not make an engine rest, be it of a toolkit that named no process.
         watching.stop()
         mark = site.lab.root / "watch/asleep/tiny-blue"
         mark.unlink()
         slot.child.terminate()
         until(lambda: slot.runs)
-        assert not warmth.rests(str(site.lab.root), "tiny-blue")
+        assert not resting.rests(str(site.lab.root), "tiny-blue")
         mark.touch()
-        assert not warmth.rests(str(site.lab.root), "tiny-blue")
+        assert not resting.rests(str(site.lab.root), "tiny-blue")
         mark.write_text(warmth.processes.identity(slot.child.pid))
-        assert not warmth.rests(str(site.lab.root), "tiny-blue")
+        assert not resting.rests(str(site.lab.root), "tiny-blue")
     finally:
         watching.stop()
 

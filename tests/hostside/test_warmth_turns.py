@@ -19,7 +19,7 @@ from toolkit.planning.routing.routes import Alternate, Route, Routes, Sleep, Tar
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
 import alternates
-import warmth
+import resting
 
 __all__ = ["lab", "pair", "slot"]
 
@@ -96,7 +96,7 @@ def test_the_hosts_of_a_fleet_make_place_each_for_its_own_device(
         for each in watching.values():
             stack.callback(each.stop)
         for router in pair.routers.values():
-            until(lambda router=router: warmth.rests(str(router.root), "tiny-blue"), 60)
+            until(lambda router=router: resting.rests(str(router.root), "tiny-blue"), 60)
         until(lambda: _all_down(pair, "tiny"), 60)
         # On b the other model is busy.
         busy = watching["b"].warmth._alternates

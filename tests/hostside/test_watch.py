@@ -24,6 +24,7 @@ from toolkit.planning.routing.routes import Route, Routes, Target
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
+import beat
 import processes
 import takeover
 import watch
@@ -181,8 +182,8 @@ def test_a_replica_that_hangs_is_out_of_rotation_and_ended(running: Running, pac
     assert pace() - ended < 2
     assert running.router.ask(PATH, {"model": "tiny"})[0] == 503
     assert json.loads((root / "watch/tiny-blue.json").read_text())["why"] in done[0]
-    assert watch.runs(str(root))
+    assert beat.is_heard(str(root))
 
 
 def test_a_host_without_a_watch_says_so(site: Site) -> None:
-    assert not watch.runs(str(site.lab.root))
+    assert not beat.is_heard(str(site.lab.root))

@@ -23,6 +23,7 @@ from toolkit.planning.routing.routes import Sleep
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
+import resting
 import warmth
 
 
@@ -131,7 +132,7 @@ def sleep_now(site: Site, policy: str, hold: int = 0, starts: int = 30) -> None:
 
 
 def wait_for_rest(site: Site) -> None:
-    until(lambda: warmth.rests(str(site.lab.root), "tiny-blue"))
+    until(lambda: resting.rests(str(site.lab.root), "tiny-blue"))
 
 
 def ask(site: Site, path: str = PATH) -> tuple[int, Any, Any]:

@@ -13,7 +13,6 @@ import errno
 import fcntl
 import os
 import re
-import secrets
 import stat
 import time
 from collections.abc import Iterator
@@ -65,7 +64,7 @@ class Directory:
         Root keeps the file and gives it to the directory's group, whoever owns the directory. Raises NotSafe where a
         directory has the name.
         """
-        temporary = f".{name}.{secrets.token_hex(8)}"
+        temporary = f".{name}.{os.urandom(8).hex()}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         handle = os.open(temporary, flags, 0o600, dir_fd=self._handle)
         try:

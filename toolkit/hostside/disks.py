@@ -29,6 +29,12 @@ def fullest_of_root(root: str) -> Room:
     return _least(root, lambda room: room.free / max(1, room.total))
 
 
+def free_for_temporary() -> int:
+    """Return the bytes free where programs put temporary files."""
+    # Not `tempfile`, which takes another directory where the usual one is full.
+    return _of(os.environ.get("TMPDIR") or "/tmp").free  # noqa: S108
+
+
 def _least(root: str, of: Callable[[Room], float]) -> Room:
     rooms = {name: _of(os.path.join(root, name)) for name in ("", "engines", "snapshots")}
     limits = [room.files for room in rooms.values() if room.files is not None]

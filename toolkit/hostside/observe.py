@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import tempfile
 import time
 
 import accelerators
+import beat
 import completion
 import damage
 import deployment_lock
@@ -24,14 +23,13 @@ import listening
 import memory
 import open_deployment
 import processes
+import resting
 import router_keys
 import router_view
 import seals
 import signs
 import slot_manifest
 import unlogged
-import warmth
-import watch
 from directory import read_text
 from wire import Document
 
@@ -74,7 +72,7 @@ def observe(root: str, label: str = "") -> Document:
         "disk_total": disk.total,
         "files_free": disk.files,
         "noexec": disk.noexec,
-        "tmp_free": shutil.disk_usage(tempfile.gettempdir()).free,
+        "tmp_free": disks.free_for_temporary(),
         "cpus": os.cpu_count() or 0,
         "accelerators": makers,
         "devices": devices,
@@ -91,7 +89,7 @@ def observe(root: str, label: str = "") -> Document:
             **router_keys.door(root),
         },
         "changed": seals.changed(root),
-        "watched": watch.runs(root),
+        "watched": beat.is_heard(root),
         "unlogged": unlogged.read(root),
         "guards": guard_order.facts(root),
         "used_ports": listening.ports(),
@@ -143,8 +141,8 @@ def _slot(
         ],
         "fences": fences,
         "hung": hang.recorded(root, f"{model}-{slot}"),
-        "rests": warmth.rests(root, f"{model}-{slot}"),
-        "can_rest": warmth.can_rest(root, f"{model}-{slot}"),
+        "rests": resting.rests(root, f"{model}-{slot}"),
+        "can_rest": resting.can_rest(root, f"{model}-{slot}"),
         "dozes": dozing,
     }
 

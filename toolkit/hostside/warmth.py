@@ -27,6 +27,7 @@ import completion
 import doze
 import hang
 import processes
+import resting
 import reweigh
 import router_files
 import router_socket
@@ -42,7 +43,6 @@ from documents import mapping
 from router_socket import RouterError
 from wire import Document
 
-PLACE = doze.ASLEEP
 WOKEN = "woken.json"
 # Seconds in which the requests of a model that falls asleep may end, and for which an engine may take its leave.
 DRAIN, LEAVE = 900.0, 60.0
@@ -67,7 +67,7 @@ class Warmth:
         self._rested: dict[str, float] = {}
         # The targets of other hosts that were seen down in a sleep: up again, they have woken.
         self._down: dict[str, set[str]] = {}
-        self._alternates = alternates.Alternates(root, rests)
+        self._alternates = alternates.Alternates(root, resting.rests)
         # In how many looks in a row no target with a weight was up, by sleep.
         self._lost: dict[str, int] = {}
         # In how many looks in a row the target of another host was up, by model and name.
@@ -79,7 +79,7 @@ class Warmth:
     def look(self) -> list[str]:
         """Look once; return what was done, in words."""
         routes = router_files.routes(self._directory)
-        marked = doze.marked(self.root, PLACE)
+        marked = doze.marked(self.root, resting.PLACE)
         found = sleeping.sleepers(routes)
         if not found and not marked:
             return []
@@ -172,7 +172,9 @@ class Warmth:
     def _rest(self, model: str, target: Document) -> list[str]:
         """End the replica of a target once it has no request."""
         program, now = f"{model}-{target['slot']}", time.monotonic()
-        if now - self._rested.get(program, -EACH) < EACH or not can_rest(self.root, program):
+        if now - self._rested.get(program, -EACH) < EACH or not resting.can_rest(
+            self.root, program
+        ):
             return []
         if not _is_marked(self.root, program):
             since, quiet = self._draining.get(program, (now, 0))
@@ -182,12 +184,12 @@ class Warmth:
             self._draining[program] = since, 0 if busy else quiet + 1
             if (busy or quiet < 1) and now - since < DRAIN:
                 return []
-            with Directory(make_own(self.root, *PLACE)) as place:
+            with Directory(make_own(self.root, *resting.PLACE)) as place:
                 place.write(program, "")
                 # A process that starts from here on finds the file and waits. So only this one may be an engine.
                 place.write(program, processes.identity(processes.state(self.root, program)["pid"]))
         self._draining.pop(program, None)
-        if rests(self.root, program):
+        if resting.rests(self.root, program):
             self._rested[program] = now
             return [f"{program} sleeps"] if self._told.pop(program, None) else []
         return [f"{program} falls asleep"] if self._bid(program) else []
@@ -277,7 +279,7 @@ class Warmth:
 
         An engine with a mark has been asked to end, and answers until it has. It is not the one that starts.
         """
-        if _is_marked(self.root, program) and not rests(self.root, program):
+        if _is_marked(self.root, program) and not resting.rests(self.root, program):
             self._bid(program)
             return False
         return self._runs_again(program)
@@ -287,7 +289,7 @@ class Warmth:
         self._draining.pop(program, None)
         self._told.pop(program, None)
         self._rested.pop(program, None)
-        doze.unmark(self.root, PLACE, program)
+        doze.unmark(self.root, resting.PLACE, program)
         pid = processes.state(self.root, program)["pid"]
         if processes.waits(pid):
             _ask_to_end(pid)
@@ -321,27 +323,8 @@ def _programs(routes: Document, route: Document) -> list[str]:
     return [f"{route['model']}-{each['slot']}" for each in sleeping.own(routes, route)]
 
 
-def rests(root: str, program: str) -> bool:
-    """Whether the engine of a slot has been ended for its sleep: what runs in its place waits, or will in a moment."""
-    engine = read_text(os.path.join(root, *PLACE, program))
-    if engine is None:
-        return False
-    pid = processes.state(root, program)["pid"]
-    # A start takes a moment to find the mark. It is not the engine, which would seem to be up again.
-    return not pid or processes.waits(pid) or engine not in ("", processes.identity(pid))
-
-
-def can_rest(root: str, program: str) -> bool:
-    """Whether the start of a slot looks for the mark; one that an older toolkit wrote would start the engine again."""
-    for name in ("start", "run"):
-        text = read_text(os.path.join(root, "slots", program, name))
-        if text is not None and os.path.join(*PLACE, program) in text:
-            return True
-    return False
-
-
 def _is_marked(root: str, program: str) -> bool:
-    return os.path.exists(os.path.join(root, *PLACE, program))
+    return os.path.exists(os.path.join(root, *resting.PLACE, program))
 
 
 def _ask_to_end(pid: int) -> None:

@@ -15,10 +15,13 @@ import sys
 import time
 from collections.abc import Callable
 
+import beat
 import bell
 import deployment_lock
+import guards
 import hang as hang_of
 import hold_lease
+import host_metrics
 import processes
 import reweigh
 import router_files
@@ -26,13 +29,14 @@ import router_releases
 import router_view
 import slot_manifest
 import takeover
+import tally_log
+import use_carry
+import use_quotas
+import warmth
 import withdraw
-from directory import Directory, make_own
 from wire import Document
 
 TICK = 0.5
-# Commands see by the age of this file whether the watch runs.
-WATCH, BEAT, BEAT_SECONDS = "watch", "beat", 5.0
 # A model whose replica was down for so many looks in a row has lost it: a check that fails once is no reason.
 LOOKS = 3
 # Seconds from one try to start a supervisord that was killed to the next.
@@ -48,16 +52,7 @@ class Watch:
         self.root, self.limits = root, (hang, stall)
         self._replicas: dict[str, tuple[float, hang_of.Watched]] = {}
         self._down: dict[str, int] = {}
-        self._beaten = 0.0
         self._looks = 0
-        # An observation asks this module whether the watch runs, and must not load what only the watch needs.
-        import guards
-        import host_metrics
-        import tally_log
-        import use_carry
-        import use_quotas
-        import warmth
-
         self.guards = guards.Guards(root, hang, stall)
         self._use = use_carry.Carrier(root)
         self._metrics = host_metrics.HostMetrics(root)
@@ -69,7 +64,7 @@ class Watch:
         reweigh.doubt(root)
         # Guards first: they count the seconds for which clients get bad answers.
         self.parts = (
-            self._beat,
+            beat.Beat(root).look,
             self.guards.look,
             lambda: reweigh.tell_again(root),
             self._end_hanging,
@@ -127,21 +122,6 @@ class Watch:
         if self._looks or deployment_lock.read(self.root)["held"]:
             return []
         return withdraw.follow(self.root)
-
-    def _beat(self) -> list[str]:
-        if time.monotonic() - self._beaten >= BEAT_SECONDS:
-            self._beaten = time.monotonic()
-            with Directory(make_own(self.root, WATCH)) as opened:
-                opened.write(BEAT, "", durable=False)
-        return []
-
-
-def runs(root: str) -> bool:
-    """Return whether the watch of this host has looked in the last half minute."""
-    try:
-        return time.time() - os.stat(os.path.join(root, WATCH, BEAT)).st_mtime < 30
-    except OSError:
-        return False
 
 
 def main(arguments: list[str]) -> int:
