@@ -1,4 +1,6 @@
-"""A change connects to its hosts before it loads what it needs later; a rollback loads nothing that others need."""
+"""Changes and a status connect to their hosts before they load what they need later; a rollback loads nothing that
+others need.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +51,25 @@ def connect(hosts, home):
 change.connect = connect
 main.cli.main(sys.argv[1:], prog_name="toolkit", standalone_mode=False)
 """
+# What `toolkit status` needs once its hosts answer.
+STATUS_LATER = (
+    "toolkit.adapters.history.history",
+    "toolkit.cli.views.status",
+    "toolkit.domain.hosts.facts",
+    "toolkit.workflows.fleet.status",
+)
+STATUS = f"""
+import sys
+from toolkit.cli.commands import status
+from toolkit.cli import main
+
+def connect(hosts, home):
+    print(*[host.name for host in hosts], *[each for each in {STATUS_LATER} if each in sys.modules])
+    sys.exit()
+
+status.connect = connect
+main.cli.main(["status"], prog_name="toolkit", standalone_mode=False)
+"""
 LOADS = f"""
 import sys
 import toolkit.cli.commands.rollback, toolkit.workflows.change.rollout, toolkit.workflows.trail.trail
@@ -63,10 +84,11 @@ print(*[each for each in {NEVER} if each in sys.modules])
         (CONNECTS, "rollback tiny --yes", "gpu1 gpu2"),
         (CONNECTS, "deploy tiny@v1 --yes", "gpu1 gpu2"),
         (CONNECTS, "upgrade tiny --yes", "gpu1 gpu2"),
+        (STATUS, "", "gpu1 gpu2"),
         (LOADS, "", ""),
     ],
 )
-def test_a_change_loads_late_what_it_needs_late(
+def test_a_command_loads_late_what_it_needs_late(
     tmp_path: Path, program: str, words: str, said: str
 ) -> None:
     fleet = tmp_path / "fleet.yaml"
