@@ -55,9 +55,10 @@ _BY_PREFIX = (
     "    hash-balance-factor 150\n"
 )
 
-# A conversation to which a canary has answered 5xx: the host's side clears them when a share changes.
+# The conversations to which a canary has answered 5xx; the host's side clears them when a share changes. One that failed
+# by chance comes back: it may be the only one that draws the canary, and its next good answer ends the doubt.
 _LEFT = (
-    "    stick-table type string len 40 size 10k expire 1h\n"
+    "    stick-table type string len 40 size 10k expire 10m\n"
     "    stick store-response var(txn.prefix)"
     " if {{ status 500:599 }} {{ var(txn.canary) -m found }} has_prefix\n"
     "    http-request unset-var(txn.draw) if has_prefix {{ var(txn.prefix),in_table({backend}) }}\n"
