@@ -55,8 +55,8 @@ _BY_PREFIX = (
     "    hash-balance-factor 150\n"
 )
 
-# The conversations to which a canary has answered 5xx; the host's side clears them when a share changes. One that failed
-# by chance comes back: it may be the only one that draws the canary, and its next good answer ends the doubt.
+# The conversations to which a canary has answered 5xx; the host's side clears them when a share changes. One that
+# failed by chance comes back: it may be the only one that draws the canary, and its next good answer ends the doubt.
 _LEFT = (
     "    stick-table type string len 40 size 10k expire 10m\n"
     "    stick store-response var(txn.prefix)"
