@@ -174,14 +174,32 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
 
 def test_a_crontab_keeps_every_other_line() -> None:
     before = "MAILTO=ops\n0 3 * * * backup"
-    after = crontab(before, SCHEDULE, COMMAND, "/srv/my models")
+    after = crontab(before, SCHEDULE, COMMAND, "/srv/my models", {})
     assert after.startswith(f"{before}\n# begin toolkit-schedule\n")
     assert (
         "*/10 * * * * cd '/srv/my models' && '/opt/tool kit/python' -m toolkit.cli.main --home '/a\\%b'"
         in after
     )
     assert of_schedule(after) == "/srv/my models/schedule.yaml"
-    assert crontab(after, SCHEDULE, COMMAND, "/srv/my models") == after
+    assert crontab(after, SCHEDULE, COMMAND, "/srv/my models", {}) == after
     assert without_crontab(after) == f"{before}\n"
     assert without_crontab(before) == before
-    assert without_crontab(crontab("", SCHEDULE, COMMAND, "/x")) == ""
+    assert without_crontab(crontab("", SCHEDULE, COMMAND, "/x", {})) == ""
+
+
+def test_a_crontab_gives_the_command_its_environment_and_no_other_line() -> None:
+    kept = {"HF_ENDPOINT": "http://mirror:8090", "PATH": "/opt/a b/bin:/usr/bin"}
+    after = crontab("", SCHEDULE, ("/opt/python", "-m", "toolkit"), "/srv", kept)
+    command = (
+        "env HF_ENDPOINT=http://mirror:8090 'PATH=/opt/a b/bin:/usr/bin' /opt/python -m toolkit"
+    )
+    assert after.splitlines()[2:] == [
+        f"*/10 * * * * cd /srv && {command}",
+        "# end toolkit-schedule",
+    ]
+
+
+def test_a_crontab_without_room_for_the_path_leaves_it_out() -> None:
+    kept = {"HF_ENDPOINT": "http://mirror:8090", "PATH": ":".join(["/opt/bin"] * 120)}
+    line = crontab("", SCHEDULE, ("/opt/python",), "/srv", kept).splitlines()[2]
+    assert line == "*/10 * * * * cd /srv && env HF_ENDPOINT=http://mirror:8090 /opt/python"

@@ -268,7 +268,11 @@ def install(
         texts = (
             units(found, command.words, command.directory, command.environment)
             if isinstance(target, SystemdUnits)
-            else {"crontab": crontab(target.read(), found, command.words, command.directory)}
+            else {
+                "crontab": crontab(
+                    target.read(), found, command.words, command.directory, command.environment
+                )
+            }
         )
         if as_json:
             print_json({"place": _place(target), "files": texts, "changed": False, "dry_run": True})

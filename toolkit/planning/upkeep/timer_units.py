@@ -26,6 +26,8 @@ _FORWARD = timedelta(hours=1)
 # Models with warm hours are looked after more often, in any zone; see `warm_hours.EACH`.
 OFTEN = "*:0/5"
 _CRON = f"*/{_EACH} * * * *"
+# Cron refuses a whole crontab for a command of 1000 characters.
+_MOST_OF_CRON = 990
 
 
 def units(
@@ -52,12 +54,21 @@ def calendar(window: Window) -> tuple[str, ...]:
     return tuple(_calendar(window))
 
 
-def crontab(before: str, schedule: Schedule, command: Sequence[str], directory: str) -> str:
-    """Return a crontab with the schedule's lines in the place of former ones; every other line stays."""
+def crontab(
+    before: str,
+    schedule: Schedule,
+    command: Sequence[str],
+    directory: str,
+    environment: Mapping[str, str],
+) -> str:
+    """Return a crontab with the schedule's lines in the place of former ones; every other line stays.
+
+    The command gets the `environment` by `env`: a line of a variable would hold for the operator's own lines, too.
+    """
     lines = [
         _BEGIN,
         _head(schedule.path),
-        f"{_CRON} cd {_for_shell(directory)} && {' '.join(map(_for_shell, command))}",
+        f"{_CRON} {_for_cron(command, directory, environment)}",
         _END,
     ]
     rest = without_crontab(before)
@@ -163,6 +174,17 @@ def _quoted(word: str) -> str:
 def _argument(word: str) -> str:
     """Return an argument of `ExecStart=`. There alone, and not in the program's path, `$` begins a variable."""
     return _quoted(word.replace("$", "$$"))
+
+
+def _for_cron(command: Sequence[str], directory: str, environment: Mapping[str, str]) -> str:
+    kept = [f"{name}={value}" for name, value in environment.items()]
+    line = f"cd {_for_shell(directory)} && " + " ".join(
+        map(_for_shell, ["env", *kept, *command] if kept else command)
+    )
+    if len(line) > _MOST_OF_CRON and "PATH" in environment:
+        rest = {name: value for name, value in environment.items() if name != "PATH"}
+        return _for_cron(command, directory, rest)
+    return line
 
 
 def _for_shell(word: str) -> str:

@@ -84,7 +84,7 @@ def install_timer(
     if isinstance(target, Crontab):
         before = target.read()
         _require_own(before, schedule, "the crontab")
-        after = crontab(before, schedule, command.words, command.directory)
+        after = crontab(before, schedule, command.words, command.directory, command.environment)
         if after != before:
             begin()
             target.write(after)
