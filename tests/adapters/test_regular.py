@@ -36,6 +36,7 @@ from toolkit.config.notify import load_notify
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.registry.upstream import Sighting
 from toolkit.domain.trail.channel import Secret
+from toolkit.errors import ToolkitError
 
 GOLDEN = "- {prompt: What is this?, images: [cat.png], expect: {contains: cat}}\n"
 LOCK = "vllm-0.32.0-cpu-py311.lock"
@@ -136,6 +137,9 @@ def test_a_pipe_in_place_of_a_file_is_refused_by_its_name(
     error = outcome(call, tmp_path)
     assert isinstance(error, Exception)
     assert "regular file" in str(error)
+    if isinstance(error, ToolkitError):
+        assert error.hint
+        assert "Errno" not in error.message
     assert name in str(error) or name in str(getattr(error, "filename", ""))
     assert (tmp_path / name).is_fifo()
 

@@ -25,7 +25,8 @@ def read_setup(home: Path) -> MetricsSetup | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}", hint="toolkit metrics setup") from error
+        words = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{path} cannot be read: {words}", hint="toolkit metrics setup") from error
     try:
         data = parse_mapping(text, _BYTES)
         objectives = UsualObjectives(**data.pop("objectives"))

@@ -105,8 +105,9 @@ class ScheduleRecord:
         except FileNotFoundError:
             return Recorded()
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            words = error.strerror if isinstance(error, OSError) else error
             raise ToolkitError(
-                f"{self._path} cannot be read: {error}",
+                f"{self._path} cannot be read: {words}",
                 hint="bring it back, or remove it: then versions that failed are known by the history alone",
             ) from error
 

@@ -80,7 +80,9 @@ class AuditLog:
         except FileNotFoundError:
             return [], b""
         except OSError as error:
-            hint = "the log is a file for the user of the commands alone"
+            hint = "the log is for the user of the commands alone"
+            if error.errno in _IN_PLACE:
+                hint = _anew(path)
             raise ToolkitError(f"{path}: {error.strerror}", hint=hint) from error
         *lines, rest = data.split(b"\n")
         return lines, rest
@@ -106,7 +108,7 @@ class AuditLog:
         if error.errno in FULL:
             hint = way_out(self.home)
         elif error.errno in _IN_PLACE:
-            hint = f"begin a new log: mv {self.path} {self.path}.aside; toolkit audit verify"
+            hint = _anew(self.path)
         return ToolkitError(f"{self.path}: {error.strerror or error}", hint=hint)
 
     def _mended(self, file: int) -> tuple[Line, Line]:
@@ -165,6 +167,10 @@ class AuditLog:
 def machine_of(home: Path) -> str:
     """Return how hosts name the ops machine of this home."""
     return f"{socket.gethostname()}:{home}"
+
+
+def _anew(path: Path) -> str:
+    return f"move it away, and the next command begins a new log: mv {path} ELSEWHERE"
 
 
 def _genesis(home: Path) -> dict[str, Any]:

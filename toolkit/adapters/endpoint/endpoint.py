@@ -148,8 +148,9 @@ def _first_certificate(path: Path) -> bytes:
         text = read_regular(path).decode("ascii")
         return ssl.PEM_cert_to_DER_cert(text[text.index("-----BEGIN") : text.index(end) + len(end)])
     except (OSError, ValueError) as error:
+        words = error.strerror if isinstance(error, OSError) else error
         raise InputError(
-            f"{path} cannot be read as a certificate: {error}",
+            f"{path} cannot be read as a certificate: {words}",
             hint="router_tls_certificate in the fleet file names the certificate of the routers",
         ) from error
 
