@@ -96,3 +96,36 @@ def test_the_rest_of_a_line_of_a_log_that_began_anew_is_told(
     with pytest.raises(HungUpError):
         logs.follow(request(log, 5, follow=True), heard)
     assert found == ["it cra", "again"]
+
+
+def test_a_line_without_an_end_is_told_in_parts(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replica writes what it likes, and root would keep all of it in memory until a line end comes."""
+    monkeypatch.setattr(logs, "_TAIL_BYTES", 1000)
+    log.write_text("a\n")
+    found: list[str] = []
+
+    def heard(event: dict[str, Any]) -> None:
+        found.append(event["line"])
+        if event["line"] == "last":
+            raise HungUpError
+
+    def write(text: str) -> None:
+        with log.open("a") as file:
+            file.write(text)
+
+    def begin_anew() -> None:
+        write("z" * 5000)
+        log.rename(log.with_suffix(".log.1"))
+        log.write_text("last\n")
+
+    meanwhile(
+        monkeypatch,
+        *(lambda: write("x" * 700) for _ in range(9)),
+        lambda: write("y\nb\n"),
+        begin_anew,
+    )
+    with pytest.raises(HungUpError):
+        logs.follow(request(log, 5, follow=True), heard)
+    assert max(map(len, found)) < 2000
+    assert (found[0], found[-1]) == ("a", "last")
+    assert "".join(found[1:-1]) == "x" * 6300 + "yb" + "z" * 5000

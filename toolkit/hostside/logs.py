@@ -24,7 +24,7 @@ def tail(file: str, count: int) -> list[str]:
         with open(open_plain(file), "rb") as log:
             log.seek(0, os.SEEK_END)
             log.seek(max(0, log.tell() - _TAIL_BYTES))
-            lines = log.read().decode("utf-8", "replace").splitlines()
+            lines = log.read(_TAIL_BYTES).decode("utf-8", "replace").splitlines()
             return lines[max(0, len(lines) - count) :]
     except OSError:
         return []
@@ -49,28 +49,36 @@ def follow(request: Document, report: Report) -> Document:
     try:
         # One reader from here on: what is written meanwhile is told too, and a line that is half written once it ends.
         log.seek(max(0, os.fstat(log.fileno()).st_size - _TAIL_BYTES))
-        *lines, begun = log.read().split("\n")
+        *lines, begun = log.read(_TAIL_BYTES).split("\n")
         for line in lines[max(0, len(lines) - request["lines"]) :]:
             report({"line": line})
         while True:
-            piece = log.readline()
-            begun += piece
-            if begun.endswith("\n"):
-                report({"line": begun[:-1]})
-                begun = ""
-            if piece:
-                continue
+            begun = _told(log, begun, report)
             time.sleep(0.2)
             fresh = _begun_anew(file, log)
             if fresh is not None:
                 # A last line without a line end is told as far as it came.
-                rest, begun = begun + log.read(), ""
-                log.close()
-                log = fresh
-                for line in rest.splitlines():
-                    report({"line": line})
+                former, log = log, fresh
+                with former:
+                    if begun := _told(former, begun, report):
+                        report({"line": begun})
+                begun = ""
     finally:
         log.close()
+
+
+def _told(log: TextIO, begun: str, report: Report) -> str:
+    """Report what the log has more; return the line that has begun. A line without an end is told in parts."""
+    while piece := log.readline(_TAIL_BYTES):
+        begun += piece
+        if begun.endswith("\n"):
+            report({"line": begun[:-1]})
+        elif len(begun) >= _TAIL_BYTES:
+            report({"line": begun})
+        else:
+            continue
+        begun = ""
+    return begun
 
 
 def _begun_anew(file: str, log: TextIO) -> Optional[TextIO]:

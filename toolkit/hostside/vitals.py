@@ -47,9 +47,9 @@ def _since(file: str, place: str) -> Document:
             inode, end = str(os.fstat(log.fileno()).st_ino), log.seek(0, os.SEEK_END)
             former, _, text = place.partition(":")
             start = int(text) if former == inode and text.isdigit() else 0
-            if place:
-                log.seek(max(start, end - _BYTES))
-            said = log.read().decode("utf-8", "replace").splitlines() if place else []
+            # What is written meanwhile comes after the place, and is told next time.
+            begin = log.seek(max(start, end - _BYTES)) if place else end
+            said = log.read(max(0, end - begin)).decode("utf-8", "replace").splitlines()
     except OSError:
         return {"log": "", "lines": []}
     return {"log": "%s:%d" % (inode, end), "lines": [line[:_WIDTH] for line in said[-_LINES:]]}
