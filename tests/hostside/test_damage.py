@@ -132,6 +132,12 @@ ODD = (
 )  # fmt: skip
 
 
+# What is no document at all. A pipe has no writer, and one of the links leads to a file without an end.
+IN_ITS_PLACE: tuple[Callable[[Path], None], ...] = (
+    os.mkfifo, Path.mkdir, lambda path: path.symlink_to(path.name), lambda path: path.symlink_to("/dev/zero"),
+)  # fmt: skip
+
+
 @pytest.mark.parametrize("path", (*OTHERS, "slots/tiny-blue/manifest.json"))
 def test_no_document_of_a_host_ends_an_observation(tmp_path: Path, path: str) -> None:
     furnish(tmp_path)
@@ -144,6 +150,15 @@ def test_no_document_of_a_host_ends_an_observation(tmp_path: Path, path: str) ->
             seen = ask("observe", label="")
             assert "result" in seen, (words[:40], seen)
             facts_from_json("alpha", seen["result"])
+        for put in IN_ITS_PLACE:
+            (tmp_path / path).unlink()
+            put(tmp_path / path)
+            seen = ask("observe", label="")
+            assert "result" in seen, seen
+            facts_from_json("alpha", seen["result"])
+            if (tmp_path / path).is_dir():
+                (tmp_path / path).rmdir()
+                (tmp_path / path).touch()
 
 
 def test_edits_of_routes_that_a_host_does_not_have_change_nothing(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import select
 import time
 from typing import BinaryIO
 
-from directory import is_locked, lock_file, take_lock
+from directory import is_locked, lock_file, open_plain, take_lock
 from documents import mapping
 from wire import Document, Report
 
@@ -68,7 +68,7 @@ def _taken(handle: int) -> bool:
 def read(root: str) -> Document:
     """Return {"held": bool, "owner": {...} or None} without taking the lock."""
     try:
-        handle = os.open(_path(root), os.O_RDONLY)
+        handle = open_plain(_path(root))
     except OSError:
         return {"held": False, "owner": None}
     try:
