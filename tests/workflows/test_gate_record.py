@@ -23,7 +23,7 @@ from toolkit.errors import HostError, InputError, ToolkitError
 from toolkit.planning.guard.drafts import drafts
 from toolkit.planning.guard.kinds import Said
 from toolkit.workflows.guard.record import record_golden
-from toolkit.workflows.guard.replicas import serving_place
+from toolkit.workflows.guard.replicas import serving_replica
 
 LONG = "In the year 1789 the people of Paris stormed the Bastille."
 
@@ -240,4 +240,4 @@ def test_prompts_that_are_none_are_refused(text: str, message: str) -> None:
 
 def test_a_model_that_nobody_serves_cannot_be_recorded() -> None:
     with pytest.raises(InputError, match="tiny serves on none of these hosts"):
-        serving_place([host(answers)], "tiny", ())
+        serving_replica([host(answers)], "tiny", ())

@@ -30,7 +30,7 @@ from toolkit.domain.gates.verdict import GateResult, figure_words
 from toolkit.errors import InputError, ReleaseFailedError
 from toolkit.workflows.change.gating import gate_version
 from toolkit.workflows.change.wanted import Order, Pinned, want_version
-from toolkit.workflows.guard.replicas import serving_place
+from toolkit.workflows.guard.replicas import serving_replica
 from toolkit.workflows.tools import Timing
 
 if TYPE_CHECKING:
@@ -164,15 +164,15 @@ def record(
     found.select(named)
     members = open_members(home_directory(home), found.hosts, None, history_needed=False)
 
-    host, place = serving_place([each.host for each in members], model, named)
-    note(f"prompts and answers of {place.release.title} are written to {output}, in plain text")
-    count = record_golden(host, place, asked, Path(output), note)
+    host, replica = serving_replica([each.host for each in members], model, named)
+    note(f"prompts and answers of {replica.release.title} are written to {output}, in plain text")
+    count = record_golden(host, replica, asked, Path(output), note)
     if as_json:
         print_json(
             {
                 "file": output,
                 "prompts": count,
-                "release": place.release.as_json(),
+                "release": replica.release.as_json(),
                 "host": host.name,
             }
         )

@@ -11,7 +11,7 @@ from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.registry.model import Version
 from toolkit.errors import ReleaseFailedError
 from toolkit.workflows.change.guarding import keep_result
-from toolkit.workflows.guard.adapters import adapter_gates, adapter_named, adapter_place
+from toolkit.workflows.guard.adapters import adapter_gates, adapter_named, adapter_replica
 from toolkit.workflows.guard.former import recorded
 from toolkit.workflows.guard.gates import refusal, run_gates
 from toolkit.workflows.guard.replicas import GatedReplica
@@ -37,8 +37,8 @@ class Proving:
         found = [each for each in self._tools.host.observe().slots_of(model) if each.slot == slot]
         for each in found:
             if each.release and each.healthy:
-                place = GatedReplica(each.slot, each.port, each.release)
-                self._former = recorded(self._tools.host, self._guard, place)
+                replica = GatedReplica(each.slot, each.port, each.release)
+                self._former = recorded(self._tools.host, self._guard, replica)
 
     def prove(self, release: Release, slot: str, port: int) -> None:
         """Run the gates on the release in `slot`, beside the serving one, and record what they find.
@@ -80,7 +80,7 @@ class ProvingAdapters:
         old = GatedReplica(slot, port, former) if former else None
 
         def prove(adapter: ReleaseAdapter, name: str) -> None:
-            self.prove(release, adapter, adapter_place(slot, port, release, adapter, name), old)
+            self.prove(release, adapter, adapter_replica(slot, port, release, adapter, name), old)
 
         return prove
 
@@ -93,7 +93,7 @@ class ProvingAdapters:
         """
         old = serving_beside(self._tools.host.observe(), GatedReplica(slot, port, release))
         for adapter in adapters:
-            self.prove(release, adapter, adapter_place(slot, port, release, adapter), old)
+            self.prove(release, adapter, adapter_replica(slot, port, release, adapter), old)
 
     def prove(
         self,
@@ -112,7 +112,7 @@ class ProvingAdapters:
             return
         known = adapter_named(former.release, adapter.name) if former else None
         old = (
-            adapter_place(former.slot, former.port, former.release, known)
+            adapter_replica(former.slot, former.port, former.release, known)
             if former and known
             else None
         )

@@ -12,10 +12,10 @@ from toolkit.workflows.guard.replicas import GatedReplica
 from toolkit.workflows.tools import Tools
 
 
-def adapter_place(
+def adapter_replica(
     slot: str, port: int, release: Release, adapter: ReleaseAdapter, name: str = ""
 ) -> GatedReplica:
-    """Return the place of an adapter that the replica in `slot` has loaded under `name`, by default its public one."""
+    """Return an adapter as a replica to gate: that in `slot` has loaded it as `name`, by default its public name."""
     return GatedReplica(
         slot, port, replace(release, checks=adapter.checks), name=name or adapter.name
     )

@@ -90,10 +90,10 @@ class _Asking:
         pair = PromptPair(prompt, new.passed, passed_before, new.why)
         return _Round(pair, new.silent, old.silent)
 
-    def _passes(self, place: GatedReplica, prompt: GoldenPrompt, beside: Said | None) -> _Result:
+    def _passes(self, replica: GatedReplica, prompt: GoldenPrompt, beside: Said | None) -> _Result:
         good, unsure, silent, why, last = 0, 0, 0, "", _Result(None)
         for number in range(1, prompt.tries + 1):
-            last = self._answer(place, prompt, beside)
+            last = self._answer(replica, prompt, beside)
             why = last.why or why
             good += last.passed is True
             unsure += last.passed is None
@@ -107,8 +107,8 @@ class _Asking:
         of = f" ({good} of {prompt.tries} as expected)" if prompt.tries > 1 else ""
         return _Result(passed, f"{why}{of}", last.said, silent == number)
 
-    def _answer(self, place: GatedReplica, prompt: GoldenPrompt, beside: Said | None) -> _Result:
-        answer = ask(self._gating.host, place, prompt.kind, prompt.payload, prompt.timeout)
+    def _answer(self, replica: GatedReplica, prompt: GoldenPrompt, beside: Said | None) -> _Result:
+        answer = ask(self._gating.host, replica, prompt.kind, prompt.payload, prompt.timeout)
         if fault := fault_of_answer(answer):
             return _Result(False, fault, silent=answer.status == 0)
         try:

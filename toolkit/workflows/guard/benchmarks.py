@@ -39,18 +39,18 @@ def benchmarks_gate(gating: Gating) -> GateResult | None:
 
 
 def _scores(
-    gating: Gating, benchmarks: Benchmarks, scorer: Scores, place: GatedReplica
+    gating: Gating, benchmarks: Benchmarks, scorer: Scores, replica: GatedReplica
 ) -> tuple[Score, ...]:
-    release = place.release
+    release = replica.release
     kind = Kind(release.checks[0].kind) if release.checks else Kind.CHAT
     if kind not in (Kind.CHAT, Kind.COMPLETION):
         raise InputError(
             f"benchmarks ask for texts, and {release.title} is a model of kind {kind}",
             hint="take `benchmarks` out of its guard",
         )
-    gating.say(f"  benchmarks: asking {place.name or release.title}")
-    ask = partial(_ask, gating.host, place.port)
-    return scorer.scores(benchmarks, place.asked, ask, gating.say, chat=kind is Kind.CHAT)
+    gating.say(f"  benchmarks: asking {replica.name or release.title}")
+    ask = partial(_ask, gating.host, replica.port)
+    return scorer.scores(benchmarks, replica.asked, ask, gating.say, chat=kind is Kind.CHAT)
 
 
 def _ask(host: HostPort, port: int, path: str, payload: Mapping[str, Any]) -> Answer:

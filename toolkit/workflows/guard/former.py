@@ -19,23 +19,23 @@ from toolkit.workflows.guard.replicas import GatedReplica, ask, question_key
 _SILENT = 3
 
 
-def recorded(host: HostPort, guard: Guard, place: GatedReplica) -> GatedReplica:
-    """Return `place` with its answers to all that the gates on answers will ask; they stay in memory alone."""
+def recorded(host: HostPort, guard: Guard, replica: GatedReplica) -> GatedReplica:
+    """Return `replica` with its answers to all that the gates on answers will ask; they stay in memory alone."""
     answers: dict[str, Answer] = {}
     silent = 0
-    for kind, payload, timeout in _questions(place, prompts_of(guard)):
-        answer = ask(host, place, kind, payload, timeout)
+    for kind, payload, timeout in _questions(replica, prompts_of(guard)):
+        answer = ask(host, replica, kind, payload, timeout)
         answers[question_key(kind, payload)] = answer
         silent = 0 if answer.status else silent + 1
         if silent >= _SILENT:
             break
-    return replace(place, recorded=answers)
+    return replace(replica, recorded=answers)
 
 
 def _questions(
-    place: GatedReplica, prompts: Sequence[GoldenPrompt]
+    replica: GatedReplica, prompts: Sequence[GoldenPrompt]
 ) -> Iterator[tuple[Kind, Mapping[str, Any], float]]:
-    for question in questions_of(place.release, prompts):
+    for question in questions_of(replica.release, prompts):
         yield question.kind, question.payload, question.timeout
     for prompt in prompts:
         yield prompt.kind, prompt.payload, prompt.timeout

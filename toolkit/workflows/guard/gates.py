@@ -50,7 +50,7 @@ def run_gates(
         return ()
     with matching() as fits:
         prompts = read_prompts(guard, fits)
-        began = {place.slot: look(host, place) for place in (new, old) if place}
+        began = {replica.slot: look(host, replica) for replica in (new, old) if replica}
         gating = Gating(host, guard, new, old, say, fits, prompts, began, scorer, former)
         return tuple(_results(gating))
 

@@ -10,9 +10,9 @@ from toolkit.planning.guard.health import Watched, judge
 from toolkit.workflows.guard.replicas import GatedReplica, Gating
 
 
-def look(host: HostPort, place: GatedReplica, log: str = "") -> Vitals:
-    """Return how the replica at a place does, with the lines of its log since `log`."""
-    return host.vitals(f"{place.release.model}-{place.slot}", place.port, log)
+def look(host: HostPort, replica: GatedReplica, log: str = "") -> Vitals:
+    """Return how a replica does, with the lines of its log since `log`."""
+    return host.vitals(f"{replica.release.model}-{replica.slot}", replica.port, log)
 
 
 def health_gate(gating: Gating) -> GateResult | None:
@@ -23,12 +23,12 @@ def health_gate(gating: Gating) -> GateResult | None:
     return judge(new, old, gating.guard.tolerance)
 
 
-def _watched(gating: Gating, place: GatedReplica) -> Watched | None:
-    began = gating.began.get(place.slot)
+def _watched(gating: Gating, replica: GatedReplica) -> Watched | None:
+    began = gating.began.get(replica.slot)
     if began is None:
         return None
     # An empty log has no place to read on from: read all of it.
-    return Watched(place.release, began, look(gating.host, place, began.log or "0:0"))
+    return Watched(replica.release, began, look(gating.host, replica, began.log or "0:0"))
 
 
 def speed_gate(gating: Gating) -> GateResult | None:

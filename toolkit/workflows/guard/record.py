@@ -37,18 +37,18 @@ Drafted = tuple[Mapping[str, Any], str]
 
 def record_golden(
     host: HostPort,
-    place: GatedReplica,
+    replica: GatedReplica,
     prompts: Sequence[Mapping[str, Any]],
     output: Path,
     say: Say,
 ) -> int:
-    """Ask the release at `place` each prompt and write `output`, readable by its owner alone; return how many.
+    """Ask `replica` each prompt and write `output`, readable by its owner alone; return how many.
 
     A prompt that is given twice is asked once. Raises InputError where `output` exists or a prompt is none, before
     anything is asked; HostError where the release does not answer one.
     """
     _new(output)
-    title = place.release.title
+    title = replica.release.title
     with matching() as fits:
         file = _File(title, output, fits)
         asked = _asked(file, prompts)
@@ -56,7 +56,7 @@ def record_golden(
             say(f"{again} of {len(prompts)} prompts stand there twice and are asked once")
         narrow, wide = [], []
         for count, (number, prompt) in enumerate(asked, start=1):
-            said = [_said(host, place, number, prompt) for _ in range(_TIMES)]
+            said = [_said(host, replica, number, prompt) for _ in range(_TIMES)]
             known = _readable(file, prompts[number - 1], said)
             if not known:
                 raise _unasked(host, title, number, "called a tool that the prompt does not have")
@@ -159,8 +159,8 @@ def _readable(file: _File, prompt: Mapping[str, Any], said: Sequence[Said]) -> l
     return found
 
 
-def _said(host: HostPort, place: GatedReplica, number: int, prompt: GoldenPrompt) -> Said:
-    answer = ask(host, place, prompt.kind, prompt.payload, prompt.timeout)
+def _said(host: HostPort, replica: GatedReplica, number: int, prompt: GoldenPrompt) -> Said:
+    answer = ask(host, replica, prompt.kind, prompt.payload, prompt.timeout)
     try:
         if fault := fault_of_answer(answer):
             raise ValueError(fault)
@@ -168,7 +168,7 @@ def _said(host: HostPort, place: GatedReplica, number: int, prompt: GoldenPrompt
         if not (said.text.strip() or said.tool_calls or said.refusal):
             raise ValueError("answered nothing")
     except ValueError as error:
-        raise _unasked(host, place.release.title, number, str(error)) from None
+        raise _unasked(host, replica.release.title, number, str(error)) from None
     return said
 
 

@@ -76,13 +76,15 @@ class Gating:
 
 
 def ask(
-    host: HostPort, place: GatedReplica, kind: Kind, payload: Mapping[str, Any], timeout: float
+    host: HostPort, replica: GatedReplica, kind: Kind, payload: Mapping[str, Any], timeout: float
 ) -> Answer:
     """Return the whole answer of a replica to a request, which goes to its own port and never to the router."""
-    if place.recorded is not None:
-        return place.recorded.get(question_key(kind, payload), Answer(0, error="it was not asked"))
-    asked = {"model": place.asked, **payload}
-    return host.ask(place.port, PATHS[kind], asked, timeout)
+    if replica.recorded is not None:
+        return replica.recorded.get(
+            question_key(kind, payload), Answer(0, error="it was not asked")
+        )
+    asked = {"model": replica.asked, **payload}
+    return host.ask(replica.port, PATHS[kind], asked, timeout)
 
 
 def question_key(kind: Kind, payload: Mapping[str, Any]) -> str:
@@ -91,7 +93,7 @@ def question_key(kind: Kind, payload: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def serving_place(
+def serving_replica(
     hosts: Sequence[HostPort], model: str, named: Collection[str]
 ) -> tuple[HostPort, GatedReplica]:
     """Return the first host that serves `model`, of those `named` where some are, and the replica there.

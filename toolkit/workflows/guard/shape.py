@@ -37,9 +37,9 @@ def shape_gate(gating: Gating) -> GateResult | None:
 
 
 def _keys(
-    host: HostPort, place: GatedReplica, question: Question
+    host: HostPort, replica: GatedReplica, question: Question
 ) -> tuple[frozenset[str] | None, str]:
-    answer = ask(host, place, question.kind, question.payload, question.timeout)
+    answer = ask(host, replica, question.kind, question.payload, question.timeout)
     if fault := fault_of_answer(answer):
         return None, fault
     try:
