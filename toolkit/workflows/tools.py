@@ -84,7 +84,7 @@ class Supplies(Protocol):
         """Return the files in the directory that `engine_variables` names."""
 
     def recheck_engine(self, engine: str) -> bool:
-        """Hash the engine's packages; whether they are damaged. `engine_variables` fetches what is from then on."""
+        """Hash the engine's packages, and return whether one is damaged: `engine_variables` then fetches it again."""
 
 
 class Trail(Protocol):

@@ -1,4 +1,4 @@
-"""Refuse what is given with nothing: an unset variable of a script must not mean this machine, or all keys."""
+"""Refuse empty values: an unset variable of a script must not mean this machine, or all keys."""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ def change_release(
     order: Callable[[History], Order],
     consent: Callable[[RolloutPlan], bool] = lambda _: True,
 ) -> None:
-    """Carry `order` out on the fleet and say how it went; `consent` asks for what `--yes` does not answer.
+    """Carry out `order` on the fleet and say how it went; `consent` asks the questions that `--yes` does not answer.
 
     A protection that the plan turns off is agreed to by its name in any case.
     """

@@ -1,4 +1,4 @@
-"""Keep the figures of this ops machine for Prometheus: called where a command has changed what they say."""
+"""Keep the figures of this ops machine for Prometheus: called after a command that may have changed them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sightings of repositories, as commands by which a person takes over what they show."""
+"""Sightings of repositories: by some commands a person takes over the changes that they show."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def _start_of(word: str, room: int) -> str:
 
 
 def _characters(text: str) -> Iterator[str]:
-    """Yield what a reader sees as characters: each with what combines with it."""
+    """Yield the characters that a reader sees: each with its combining characters."""
     found = ""
     for each in text:
         if found and _joins(found, each):
@@ -112,7 +112,7 @@ def _joins(before: str, character: str) -> bool:
 
 
 def _width(character: str) -> int:
-    """Return the columns of one character with what combines with it."""
+    """Return the columns of one character with its combining characters."""
     first = character[0]
     if len(character) > 1 and (
         _is_regional(first) or (_EMOJI_FORM in character and _is_symbol(first))

@@ -68,7 +68,7 @@ def _counted(hosts: int) -> str:
 
 
 def host_lines(hosts: Sequence[HostFit], unreachable: Mapping[str, str]) -> Iterator[str]:
-    """Yield what there is to say of each host; hosts of which the same is said share its lines.
+    """Yield the lines about each host; hosts with the same lines share them.
 
     `unreachable` is host -> reason.
     """

@@ -94,7 +94,7 @@ def spent_words(part: Spent) -> list[str]:
 
 
 def _percent(share: float) -> str:
-    """Return a share in percent, rounded down: what is not all does not become it."""
+    """Return a share in percent, rounded down: less than all never becomes 100 %."""
     places = 4 if share > 0.999 else 2
     scale = 10.0**places
     # The error of binary fractions is less than a millionth of the last place.

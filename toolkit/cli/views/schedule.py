@@ -78,7 +78,7 @@ def show_warm(found: Schedule, known: Recorded) -> None:
 
 
 def said_of(hours: WarmHours, want: Warmth | None) -> str:
-    """Return what a model is to be by its hours, and after which time without a request it is to sleep."""
+    """Return whether a model is up by its hours, and after which time without a request it falls asleep."""
     idle = f"it sleeps after {hours.idle_after / 60:g} min without a request"
     if want is None:
         return idle if hours.idle_after else "it has no hours, and makes room in its turn"

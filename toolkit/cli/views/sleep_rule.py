@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def sleep_lines(model: str, rule: SleepRule) -> tuple[str, ...]:
-    """Return a line for what a schedule says and one for the model's alternates, each where there is something."""
+    """Return a line about the model's schedule and one about its alternates, each only if there is something to say."""
     found = []
     if rule.hours is not None:
         when = WORDS[rule.hours.when_asleep]

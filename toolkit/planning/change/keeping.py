@@ -12,7 +12,7 @@ from toolkit.planning.change.rollout import RolloutPlan, serving_hosts, too_few
 def undone_in_turn(
     opened: Sequence[Deployment], facts: Mapping[str, HostFacts], keep: int
 ) -> list[list[str]]:
-    """Return all hosts of `facts`, by name, in groups: what is `opened` on one group is ended before the next begins.
+    """Return the hosts of `facts`, by name, in groups: deployments `opened` on one group end before the next begins.
 
     Where the former replica had made way, the new one stops before that can start. So beside each group `keep` hosts
     that serve the model now go on, or as many as can. A replica over several hosts stops and starts as a whole.

@@ -106,7 +106,7 @@ class RolloutPlan:
 
     @property
     def other_owners(self) -> tuple[str, ...]:
-        """The repositories that hosts get weights of, and whose owner is not the one of what serves there now."""
+        """The repositories of the new weights whose owner is not the owner of the weights that serve now."""
         changes = [
             (plan.release.source, plan.previous.source)
             for plan in self.plans.values()
@@ -281,7 +281,7 @@ def _swapping(
     swaps: Collection[str],
     serving: Collection[str],
 ) -> dict[str, Plan]:
-    """Return the plans, those of hosts that swap with what requests do meanwhile: go to hosts that serve, or wait."""
+    """Return the plans; a plan with a swap says whether requests go to other hosts meanwhile, or wait."""
     found = dict(plans)
     # Hosts that join serve by the time that the only one stops its replica.
     known = {*serving, *(name for name, plan in plans.items() if not plan.empty)}

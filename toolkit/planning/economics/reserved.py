@@ -39,7 +39,7 @@ class _Place:
         return self.last
 
     def end(self, name: str, now: int) -> _Slot | None:
-        """End what the slot has been since its last change."""
+        """End the slot's state since its last change."""
         slot = self.slots.pop(name, None)
         if slot is not None and now > slot.since:
             weight = self.weights.get((self.model, slot.release), 1)

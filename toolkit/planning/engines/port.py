@@ -206,7 +206,7 @@ class Engine(Protocol):
         """Return whether a replica of the release can give its device back and keep its weights in memory."""
 
     def shaping(self, release: Release) -> tuple[str, ...]:
-        """Return the words of arguments and environment that what the engine compiles may depend on."""
+        """Return the words of arguments and environment on which compiled files may depend."""
 
     def signs(self, release: Release, port: int) -> Signs:
         """Return where a replica's state shows."""

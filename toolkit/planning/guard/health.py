@@ -98,7 +98,7 @@ def preempted(replica: Watched) -> float | None:
 
 
 def _alike(new: Release, old: Release) -> bool:
-    """Whether nothing that was asked for explains another size of the cache."""
+    """Whether both releases ask for the same, so that nothing explains another size of the cache."""
     return (new.args, new.memory, new.devices) == (old.args, old.memory, old.devices)
 
 

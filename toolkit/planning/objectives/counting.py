@@ -43,7 +43,7 @@ class Counted:
 
 
 def counted(counts: Mapping[str, int], objective: Objective) -> Counted:
-    """Return what the counts of a tally are for an objective; unknown names are none of its."""
+    """Return the counts of a tally as an objective judges them; it ignores unknown names."""
     found = Counted()
     for name, requests in counts.items():
         kind, _, bound = name.partition("<=")

@@ -74,7 +74,7 @@ def kind_of(version: Version, facts: ModelFacts | None) -> Kind:
 
 
 def of_tokens(version: Version, facts: ModelFacts | None) -> str:
-    """Return what a model is that tells something of each token and that no client could ask; empty for all others.
+    """Return in words the kind of a model that labels each token, which no client can ask; empty for all others.
 
     Where the registry says a kind, its word is taken.
     """

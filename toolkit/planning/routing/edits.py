@@ -1,4 +1,4 @@
-"""Edits of routes: each returns new routes, and keeps what it does not concern."""
+"""Edits of routes: each returns new routes, and keeps all routes that it does not concern."""
 
 from __future__ import annotations
 

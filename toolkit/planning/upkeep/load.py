@@ -14,7 +14,7 @@ from toolkit.domain.hosts.load import Histogram, HostSample, ReplicaCount, Targe
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The load of a replica, or of several together; what is not known is None.
+    """The load of a replica, or of several together; unknown figures are None.
 
     `requests` (answered), `failed`, and tokens of prompts (`prompt`) and answers (`generated`) are per second, `open`
     are requests under way at the router, `running` and `waiting` those at the engine. `cache_use` is the part of the

@@ -34,7 +34,7 @@ class Judged:
     findings: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `--json` prints, and what the audit log has the digest of."""
+        """Return the document that `--json` prints; the audit log has its digest."""
         return {
             "findings": list(self.findings),
             "firewall": self.perimeter.firewall,

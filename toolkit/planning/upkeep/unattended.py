@@ -66,7 +66,7 @@ def decide(rule: Rule, currency: Currency, failures: Mapping[str, str], now: flo
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A fleet as a run finds it: facts, and in words what is not as it should be."""
+    """A fleet as a run finds it: facts, and its faults in words."""
 
     fleet: FleetFacts
     drift: Sequence[str] = ()

@@ -192,7 +192,7 @@ class Act:
             self.adapters.prove_all(release, step.slot, port, release.adapters)
 
     def _gate_and_keep(self, step: Step) -> None:
-        """Pass the gate; then keep what a new replica has compiled, before a client can have a part in it."""
+        """Pass the gate, then keep the files that a new replica has compiled, before a client can affect them."""
         self._gate(step)
         if step.slot in self._started and not self._change.proven:
             kept = self._tools.host.keep_compiled(f"{self._change.model}-{step.slot}")

@@ -130,7 +130,7 @@ class Rollout:
             )
 
     def _prepare(self, names: Sequence[str]) -> None:
-        """Bring what is needed to all hosts at once: nothing of it touches what serves."""
+        """Bring files and engines to all hosts at once: this touches no serving replica."""
         steps = {name: _steps(self._plan.plans[name], preparing=True) for name in names}
         if not (busy := [name for name in names if steps[name]]):
             return

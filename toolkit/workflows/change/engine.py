@@ -86,7 +86,7 @@ def install_engine(
 
 
 def plan_install(lock: EngineLock, facts: HostFacts) -> HostInstall:
-    """Return what is to do; raises NothingSuitableError where the lock is for another Python."""
+    """Return the work to do; raises NothingSuitableError where the lock is for another Python."""
     if lock.python != facts.python:
         raise NothingSuitableError(
             f"{lock.id} is for Python {lock.python}; {facts.name} has {facts.python}",

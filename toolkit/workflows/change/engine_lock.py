@@ -129,7 +129,7 @@ def _unfit(
 def _missing(
     engine: EngineSpec, pin: str, accelerator: Accelerator, python: str, read: ReadSources
 ) -> tuple[tuple[Missing, ...], str]:
-    """Return what the package lacks, and why that is not known."""
+    """Return the names that the package lacks, and why they are not known where they are not."""
     port = engine_named(engine.name)
     try:
         texts = read(pin, accelerator, python, port.sources)

@@ -96,7 +96,7 @@ def pull(
 
 @contextmanager
 def _disk_faults(version: Version, store: Store) -> Iterator[None]:
-    """Turn what the store's disk refuses into a SourceError."""
+    """Turn an error of the store's disk into a SourceError."""
     try:
         yield
     except OSError as error:
@@ -110,7 +110,7 @@ def _disk_faults(version: Version, store: Store) -> Iterator[None]:
 
 @contextmanager
 def _gone_upstream(version: Version, snapshot: Snapshot, store: Store) -> Iterator[None]:
-    """Say of files that the source has no more what is held of them, and what can be done."""
+    """Say that a version is gone upstream, how many of its files are in the store, and what to do."""
     try:
         yield
     except SourceError as error:

@@ -1,4 +1,4 @@
-"""Put together what a bill needs, and make the bill with everything that stands beside it."""
+"""Gather the data of a bill, and make the bill with the comparisons beside it."""
 
 from __future__ import annotations
 

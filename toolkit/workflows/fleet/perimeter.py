@@ -28,7 +28,7 @@ class FleetPerimeter:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return what was found, of which the audit log has the digest."""
+        """Return the findings as a document; the audit log has its digest."""
         return {
             "hosts": {name: each.as_json() for name, each in self.hosts.items()},
             "unreachable": reasons(self.errors),

@@ -1,4 +1,4 @@
-"""Record what a serving release answers before a new one takes its place: then nothing is left to compare with."""
+"""Record the answers of a serving release before a new one takes its place: later, nothing is left to compare with."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def _results(gating: Gating) -> Iterator[GateResult]:
 
 
 def _printable(text: str) -> str:
-    """Return a reason, which quotes what a model and an engine answer, without what commands a terminal."""
+    """Return a reason without control characters: it quotes answers of a model and an engine."""
     return "".join(
         each if each.isprintable() else f"\\x{ord(each):02x}" for each in brief(text, _REASON)
     )

@@ -48,6 +48,6 @@ def hash_directory(
 
 
 def start_of(path: Path) -> bytes:
-    """Return the bytes of a configuration, and one more, so that what is too large is no JSON; raises OSError."""
+    """Return the bytes of a configuration, at most one too many, so that a larger file is no JSON; raises OSError."""
     with path.open("rb") as file:
         return file.read(CONFIG + 1)

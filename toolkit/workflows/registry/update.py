@@ -124,7 +124,7 @@ def _base(file: RegistryFile, model: str) -> Version:
 def both_texts(
     base: Version, before: Snapshot, pinned: Pinned, local: Local, open_hub: OpenHub
 ) -> tuple[Mapping[str, bytes], Mapping[str, bytes]]:
-    """Return the small files in which `base`, with the files `before`, and what was pinned differ: of each its own."""
+    """Return the small files in which `base`, with the files `before`, and the pinned version differ: those of each."""
     new, after = pinned.version, pinned.snapshot
     return (
         _texts(base, before, after, local.find(base), open_hub),

@@ -57,7 +57,7 @@ def read_schedule(
 
 
 def checked(file: ScheduleFile, now: float) -> Schedule:
-    """Return the schedule of a file that was read; raises InputError for what it can never do from `now` on."""
+    """Return the schedule of a file that was read; raises InputError for a rule that can never apply from `now` on."""
     for window in file.schedule.windows.values():
         if never_opens(window, file.schedule.blackouts, now):
             raise _never(file, window.name)

@@ -49,7 +49,7 @@ def preview(schedule: Schedule, window: str, site: Site) -> Mapping[str, Decisio
 
 
 def _work(schedule: Schedule, opening: Opening, site: Site, report: RunReport) -> None:
-    """Work in one opening, and record that whatever happens."""
+    """Work in one opening, and record the run whatever happens."""
     lines: list[str] = []
 
     def tell(words: str) -> None:

@@ -41,7 +41,7 @@ def plan_of(hours: WarmHours, site: Site) -> Warmth | None:
 
 
 def _rest_idle(schedule: Schedule, site: Site, report: RunReport) -> None:
-    """Put to sleep the models that nobody has asked for so long, but not in their hours."""
+    """Put models to sleep that had no request for their idle time, but not in their hours."""
     watched = [each for each in schedule.warm.values() if each.idle_after]
     if not watched:
         site.record.keep_idle({})
@@ -78,7 +78,7 @@ def _rest(hours: WarmHours, site: Site) -> str:
 
 
 def _act(hours: WarmHours, want: Warmth, site: Site) -> tuple[str, bool]:
-    """Return what was done, in words, and whether to try it again."""
+    """Return the act in words, and whether to try it again."""
     if want.state == UP:
         ended, words = (
             site.desk.wake(hours.model, "schedule, its warm hours begin"),

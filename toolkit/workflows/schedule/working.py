@@ -36,7 +36,7 @@ class Working:
     report: RunReport
 
     def act(self) -> ToolkitError | None:
-        """Pin and upgrade what the rules ask for; return why the run did not do all of it, None where it did."""
+        """Pin and upgrade as the rules say; return why a part was not done, None if all of it was."""
         asked = self.schedule.rules_of(self.opening.window)
         found = self.site.desk.currencies([rule.model for rule in asked])
         # An adapter's candidate is made from its model's newest version, so the model comes first.

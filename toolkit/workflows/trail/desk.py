@@ -123,7 +123,7 @@ class NoticeDesk:
         return found
 
     def try_all(self, notice: Notice) -> list[Record]:
-        """Deliver the notice on all channels, whatever they tell, and keep none; return what became of each."""
+        """Deliver the notice on all channels, whatever they are set to tell; keep none, and return each outcome."""
         from toolkit.adapters.notices.outbox import Waiting
 
         channels = {each.name: each for each in self._settings.channels}

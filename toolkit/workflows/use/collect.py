@@ -164,7 +164,7 @@ def _from_host(host: HostPort, history: History, go_on: Callable[[], bool]) -> _
 def _read_anew(
     host: HostPort, beyond: UseChunk, history: History, go_on: Callable[[], bool]
 ) -> UseChunk | None:
-    """Return what the history lacks of a ledger that was set back, in one chunk in place of `beyond`.
+    """Return the records that the history lacks of a ledger that was set back, as one chunk in place of `beyond`.
 
     Returns `beyond` itself where the host cannot tell, and None where `go_on` said no before the end.
     """

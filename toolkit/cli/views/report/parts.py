@@ -84,7 +84,7 @@ def figure(chart: Html, *caption: object) -> Html:
 
 
 def chip(words: str, tone: str = "") -> Html:
-    """Return some words on a ground whose colour repeats what they say."""
+    """Return some words on a ground whose colour repeats their meaning."""
     short = words if len(words) <= _CHIP else f"{words[: _CHIP - 1]}…"
     title = words if short != words else None
     return tag("span", short, class_=f"chip {tone}".rstrip(), title=title)
