@@ -164,6 +164,26 @@ def test_a_line_of_a_log_that_is_no_text_is_an_error_of_that_host(
         next(lines)
 
 
+KIND = f"{'0' * 16}.{'1' * 16}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        *((odd, "") for odd in ("", "*", "/etc/*", "../../*", "**/x", f"{KIND}*", f"{KIND}\n", f"/{KIND}")),
+        *((KIND, odd) for odd in ("x", f"../{KIND}.{'2' * 64}", f"{KIND}.", f"{KIND}.{'2' * 64}/x")),
+        (KIND, f"{'3' * 16}.{'1' * 16}.{'2' * 64}"),
+    ],
+)  # fmt: skip
+def test_an_odd_name_of_a_compiled_tree_is_an_error_of_that_host(kind: str, name: str) -> None:
+    """This machine looks for the kind among its own files: a pattern would find others, or none for ever."""
+    good = {"kind": KIND, "name": f"{KIND}.{'2' * 64}"}
+    assert RealHost(Liar(good)).find_compiled({}, "d").name == good["name"]
+    assert RealHost(Liar({**good, "name": ""})).find_compiled({}, "d").kind == KIND
+    with pytest.raises(HostError, match=r"^gpu1: its answer is not understood"):
+        RealHost(Liar({"kind": kind, "name": name})).find_compiled({}, "d")
+
+
 @pytest.mark.parametrize("answer", [{}, {"data": "YQ=="}, {"data": 5, "more": True}, {"data": "?"}])
 def test_an_odd_part_of_a_compiled_tree_is_an_error_of_that_host(answer: dict[str, Any]) -> None:
     _, parts = RealHost(Liar({"files": [], **answer})).hand_out_compiled("n")

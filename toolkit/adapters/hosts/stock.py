@@ -11,7 +11,7 @@ from toolkit.adapters.hosts.client import Report
 from toolkit.adapters.hosts.facts import understood
 from toolkit.adapters.hosts.held import Held
 from toolkit.adapters.hosts.port import CheckedEngine, FoundCompiled, KeptCompiled, RemovedLeftovers
-from toolkit.domain.outside import checked, text_of, whole
+from toolkit.domain.outside import checked, shown, text_of, whole
 
 # A rollback must start at once, so types that few commands need are loaded where they are used.
 if TYPE_CHECKING:
@@ -52,9 +52,15 @@ class Stocked(Held):
             )
 
     def find_compiled(self, compiles: Mapping[str, Any], snapshot: str) -> FoundCompiled:
+        from toolkit.domain.engines.compiled import is_name_of
+
         answer = self._ask("find-compiled", compiles=dict(compiles), snapshot=snapshot)
         with understood(self.name):
-            return FoundCompiled(str(answer["kind"]), str(answer["name"]))
+            kind, name = (text_of(answer[each], each) for each in ("kind", "name"))
+            # This machine looks for the kind among its own files.
+            if not is_name_of(kind, name):
+                raise ValueError(f"{shown(name or kind)} is no name of a compiled tree")
+            return FoundCompiled(kind, name)
 
     def hand_out_compiled(self, name: str) -> tuple[tuple[FileDigest, ...], Iterator[bytes]]:
         from toolkit.domain.files.snapshot import FileDigest

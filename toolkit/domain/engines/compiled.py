@@ -9,7 +9,14 @@ from toolkit.domain.files.snapshot import FileDigest, digest_of_files, path_faul
 
 # Bounds on a tree that a host hands out; the program on hosts has the same.
 MOST_BYTES, MOST_FILES = 4 * 2**30, 20_000
-_NAME = re.compile(r"[0-9a-f]{16}\.[0-9a-f]{16}\.[0-9a-f]{64}\Z")
+_NAME = re.compile(r"([0-9a-f]{16}\.[0-9a-f]{16})\.[0-9a-f]{64}\Z")
+_KIND = re.compile(r"[0-9a-f]{16}\.[0-9a-f]{16}\Z")
+
+
+def is_name_of(kind: str, name: str) -> bool:
+    """Whether `kind` is one of compiled trees, and `name` that of such a tree, or empty."""
+    found = _NAME.match(name)
+    return bool(_KIND.match(kind)) and (found[1] == kind if found else not name)
 
 
 @dataclass(frozen=True, slots=True)
