@@ -58,7 +58,9 @@ def status(
 
     hours, history = known_hours(schedule_path), open_history(home_path, needed=False)
     ports = open_ports(hosts, home_path, clients)
-    look = partial(show_once, model, registry_path, hours, ports, history, home_path, as_json=as_json)
+    look = partial(
+        show_once, model, registry_path, hours, ports, history, home_path, as_json=as_json
+    )
     failure = look()
     while again and not output_is_lost():
         if failure:

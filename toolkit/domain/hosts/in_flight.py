@@ -46,5 +46,5 @@ class Work:
 ASKING = Work(per_processor=16, memory=8 * _MIB, files=8)
 # One or two processes for each host that wait for its link nearly all the time.
 SENDING = Work(per_processor=25, memory=24 * _MIB, files=12)
-# A playbook is three forks of Ansible, which hold 52 MB for a single task, more for roles, and compute much of the time.
+# A playbook is three forks of Ansible, which hold 52 MB for one task, more for roles, and compute much of the time.
 CONVERGING = Work(per_processor=4, memory=128 * _MIB, files=16)
