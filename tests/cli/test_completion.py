@@ -356,3 +356,25 @@ def test_a_slip_of_the_keyboard_is_named(shell: Shell, words: str, meant: str) -
     assert said.code == 2
     assert "Did you mean" in said.err
     assert meant in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "rightly"),
+    [
+        ("--json status", "toolkit status --json"),
+        ("--fleet f.yaml deploy tiny --yes", "toolkit deploy --fleet ..."),
+        ("--yes", "toolkit COMMAND --yes"),
+    ],
+)
+def test_an_option_before_its_command_is_told_its_place(
+    shell: Shell, words: str, rightly: str
+) -> None:
+    said = shell(*words.split())
+    assert said.code == 2
+    assert f"stands after the command: {rightly}" in said.remarks + said.out
+
+
+def test_an_option_that_no_command_has_has_no_place(shell: Shell) -> None:
+    said = shell("--nosuch", "status")
+    assert said.code == 2
+    assert "stands after" not in said.err

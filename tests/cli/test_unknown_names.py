@@ -71,6 +71,7 @@ def test_the_hint_names_the_model_that_was_meant(shell: Shell) -> None:
         "requests",
     ):
         assert shell(command, "tinny").err.endswith("hint: did you mean tiny?\n"), command
+    assert shell("releases", "TINY").err.endswith("hint: did you mean tiny?\n")
     said = shell("rollback", "tinny", "--json")
     assert said.json()["error"]["hint"] == "did you mean tiny?"
 

@@ -121,6 +121,27 @@ def test_an_unknown_model_is_answered_with_near_misses(tmp_path: Path) -> None:
         registry.version("qwen-7b@2.6")
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("QWEN-7B", "qwen-7b or qwen3-8b or qwen3-32b"),
+        ("Qwen/Qwen2.5-7B-Instruct", "qwen-7b"),
+        ("qwen/qwen2.5-7b-instruct-awq@main", "qwen-7b"),
+        ("Qwen/Qwen3-32B", "qwen3-32b"),
+        ("mine", "mistral-7b"),
+    ],
+)
+def test_a_name_in_other_letters_an_alias_and_a_repository_lead_to_their_model(
+    tmp_path: Path, name: str, meant: str
+) -> None:
+    path = tmp_path / "r.yaml"
+    text = shipped_text(REGISTRY)
+    path.write_text(text.replace("  mistral-7b:\n", "  mistral-7b:\n    aliases: [mine]\n"))
+    with pytest.raises(InputError) as caught:
+        load_registry(path).version(name)
+    assert caught.value.hint == f"did you mean {meant}?"
+
+
 def test_the_shipped_registry_holds_real_pins_that_policy_allows(tmp_path: Path) -> None:
     path = tmp_path / "r.yaml"
     path.write_text(shipped_text(REGISTRY))

@@ -232,6 +232,18 @@ class LazyGroup(click.Group):
 
         return refuse_empty(getattr(importlib.import_module(module), attribute))
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options before the command; one of a command is told its place."""
+        words = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            from toolkit.cli.completion.unknown_command import place_of_option
+
+            if place := place_of_option(error.option_name, words):
+                raise click.UsageError(f"{error.message} {place}", ctx) from error
+            raise
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

@@ -119,10 +119,10 @@ def items_for(words: Sequence[str], typed: str, *, alone: bool = False) -> Items
     """
     command, before = command_of(words)
     if typed.startswith("-"):
-        if before and _takes_word(command, before[-1]):
+        if before and takes_word(command, before[-1]):
             return None
         option, equals, value = typed.partition("=")
-        if equals and _takes_word(command, option):
+        if equals and takes_word(command, option):
             below = items_for([*words, option], value)
             return below and [
                 CompletionItem(f"{option}={each.value}") for each in below if each.type == "plain"
@@ -209,13 +209,19 @@ def _commands(command: str, typed: str) -> Items | None:
     ]
 
 
-def _takes_word(command: str, option: str) -> bool:
+def takes_option(command: str, option: str) -> bool:
+    """Whether the command has the option."""
+    return option in _words().get(command, {}).get("options", {})
+
+
+def takes_word(command: str, option: str) -> bool:
+    """Whether the option takes the word after it."""
     return option.startswith("-") and option not in _words().get(command, {}).get("flags", ())
 
 
 def _kind(command: str, before: Sequence[str]) -> Name | None:
     last = before[-1] if before else ""
-    if _takes_word(command, last):
+    if takes_word(command, last):
         return _OPTIONS.get(f"{command} {last}") or _OPTIONS.get(last)
     if words_of(command, before) and command not in _MANY:
         return None
@@ -229,7 +235,7 @@ def words_of(command: str, before: Sequence[str]) -> list[str]:
         if skip:
             skip = False
         elif each.startswith("-"):
-            skip = _takes_word(command, each) and "=" not in each
+            skip = takes_word(command, each) and "=" not in each
         else:
             found.append(each)
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -71,7 +70,9 @@ def nearest(model: str, places: dict[str, str]) -> str:
     registry = _registry(places)
     if not registry.exists():
         return "toolkit status"
-    near = difflib.get_close_matches(model, models_in(registry), n=3, cutoff=0.5)
+    from toolkit.domain.registry.model import near_names
+
+    near = near_names(model, models_in(registry))
     return f"did you mean {' or '.join(near)}?" if near else LIST
 
 

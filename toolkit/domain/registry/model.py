@@ -265,7 +265,24 @@ class Registry:
                 f"{name} is an adapter of {base}, whose replicas serve it",
                 hint=f"name the model: {base}; toolkit update {name} pins the adapter's newest revision",
             )
-        raise unknown("model", name, list(self.models), where=f"in {self.path}")
+        where = f"in {self.path}"
+        if meant := self._otherwise_named(name):
+            raise InputError(
+                f"no model {name!r} {where}", hint=f"did you mean {' or '.join(meant)}?"
+            )
+        raise unknown("model", name, list(self.models), where=where)
+
+    def _otherwise_named(self, name: str) -> list[str]:
+        """Return the models of which one of the versions has this alias, or is of this repository."""
+        sought = name.lower()
+        return [
+            model.name
+            for model in self.models.values()
+            if any(
+                sought in (each.source.key.lower(), *map(str.lower, each.aliases))
+                for each in model.versions
+            )
+        ]
 
     def version(self, spec: str) -> Version:
         """Return the version that `MODEL` (its newest) or `MODEL@VERSION` names; a candidate only by its name.
@@ -296,8 +313,14 @@ def parts_of(versions: Iterable[Version]) -> tuple[Version, ...]:
 
 def unknown(noun: str, name: str, known: list[str], *, where: str) -> InputError:
     """Return the error for an unknown name, with the nearest known names as hint."""
-    import difflib
-
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    near = near_names(name, known)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
     return InputError(f"no {noun} {name!r} {where}", hint=hint)
+
+
+def near_names(name: str, known: Iterable[str]) -> list[str]:
+    """Return the known names that a person may have meant by this one, the nearest first, whatever their letters."""
+    import difflib
+
+    names = {each.lower(): each for each in known}
+    return [names[each] for each in difflib.get_close_matches(name.lower(), names, cutoff=0.5)]
