@@ -308,6 +308,25 @@ def test_names_come_from_files_below_a_tilde(
     assert offered("hosts", "drain", "--fleet", "~/f.yaml") == ["gpu7"]
 
 
+def test_adapters_are_offered_to_the_commands_that_take_their_names(tmp_path: Path) -> None:
+    registry = tmp_path / "r.yaml"
+    registry.write_text(
+        "models:\n  mine:\n    adapters:\n      sql:\n        revision: main\n"
+        "    versions:\n      v1:\n        adapters:\n          law:\n          sql:\n"
+    )
+
+    def offered(*words: str) -> list[str]:
+        return [each.value for each in items_for([*words, "--registry", str(registry)], "") or ()]
+
+    for command in ("ask", "registry pin", "update"):
+        assert offered(*command.split()) == ["mine", "sql", "law"], command
+    assert [
+        each.value
+        for each in items_for(["usage", "--registry", str(registry), "--model"], "l") or ()
+    ] == ["law"]
+    assert offered("stop") == ["mine"]
+
+
 def test_an_option_is_offered_again_only_where_it_may_be_repeated() -> None:
     def after(*words: str) -> set[str]:
         return {each.value for each in items_for(words, "--") or ()}

@@ -19,7 +19,7 @@ from typing import Any
 
 from click.shell_completion import CompletionItem, get_completion_class
 
-from toolkit.config.completion.glance import models_in
+from toolkit.config.completion.glance import adapters_in, models_in
 from toolkit.config.completion.known_names import known_hosts, known_keys
 from toolkit.config.paths import expanded
 
@@ -64,6 +64,8 @@ ARGUMENTS = {
     "keys revoke": Name.KEY,
     **dict.fromkeys(("bundle load", "bundle show", "metrics setup"), Name.DIRECTORY),
 }
+# Commands that take an adapter's name in the place of a model's.
+_ADAPTED = ("ask", "registry pin", "update", "usage")
 _MANY = ("bundle create", "outdated", "provision")
 # Groups in which the name of a model stands for one of their commands with it.
 _SHORT = {"gate": "gate run"}
@@ -137,6 +139,8 @@ def items_for(words: Sequence[str], typed: str, *, alone: bool = False) -> Items
     if kind in (Name.FILE, Name.DIRECTORY):
         return [CompletionItem(typed, type=kind.value)]
     names = _names(kind, words_of(command, before), typed, places_of(words))
+    if kind is Name.MODEL and command in _ADAPTED:
+        names += adapters_in(registry_of(places_of(words)))
     if alone:
         names = [each.partition("@")[2] for each in names]
         typed = typed.partition("@")[2]
@@ -259,6 +263,11 @@ def home_of(places: dict[str, str]) -> Path:
     return expanded(places["home"]) if places["home"] else Path.home() / ".toolkit"
 
 
+def registry_of(places: dict[str, str]) -> Path:
+    """Return the file of the registry."""
+    return expanded(places["registry"] or "model_registry.yaml")
+
+
 def _names(kind: Name, before: Sequence[str], typed: str, places: dict[str, str]) -> list[str]:
     # The shell expands `~` only once the line is finished.
     home, fleet = home_of(places), str(expanded(places["fleet"])) if places["fleet"] else ""
@@ -266,7 +275,7 @@ def _names(kind: Name, before: Sequence[str], typed: str, places: dict[str, str]
         return known_hosts(home, fleet) if fleet else ["localhost"]
     if kind is Name.KEY:
         return known_keys(home, fleet)
-    models = models_in(expanded(places["registry"] or "model_registry.yaml"))
+    models = models_in(registry_of(places))
     if kind is Name.VERSIONED and "@" in typed:
         model = typed.partition("@")[0]
         return [f"{model}@{each}" for each in models.get(model, ())]

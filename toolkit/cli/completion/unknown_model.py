@@ -5,9 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
-from toolkit.cli.completion.names import ARGUMENTS, Name, command_of, home_of, places_of, words_of
+from toolkit.cli.completion.names import (
+    ARGUMENTS,
+    Name,
+    command_of,
+    home_of,
+    places_of,
+    registry_of,
+    words_of,
+)
 from toolkit.config.completion.glance import models_in
 from toolkit.errors import InputError, ToolkitError
 
@@ -61,13 +68,13 @@ def is_known(model: str, places: dict[str, str]) -> bool:
     """
     from toolkit.adapters.history.glance import releases_in
 
-    known = model in models_in(_registry(places)) or bool(os.environ.get("TOOLKIT_HISTORY"))
+    known = model in models_in(registry_of(places)) or bool(os.environ.get("TOOLKIT_HISTORY"))
     return known or bool(releases_in(home_of(places) / "history.db", model))
 
 
 def nearest(model: str, places: dict[str, str]) -> str:
     """Return the hint for an unknown model."""
-    registry = _registry(places)
+    registry = registry_of(places)
     if not registry.exists():
         return "toolkit status"
     from toolkit.domain.registry.model import near_names
@@ -89,9 +96,5 @@ def _is_adapter(name: str, places: dict[str, str]) -> bool:
     from toolkit.cli.opening.context import read_registry
 
     with suppress(ToolkitError):
-        return bool(read_registry(str(_registry(places))).adapters(name))
+        return bool(read_registry(str(registry_of(places))).adapters(name))
     return False
-
-
-def _registry(places: dict[str, str]) -> Path:
-    return Path(places["registry"] or "model_registry.yaml")

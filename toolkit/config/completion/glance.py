@@ -26,6 +26,16 @@ def models_in(path: Path) -> dict[str, list[str]]:
     return found
 
 
+def adapters_in(path: Path) -> list[str]:
+    """Return the LoRA adapters of all models and versions of the registry at `path`, each once."""
+    found = (
+        keys[-1]
+        for keys in _paths(path)
+        if len(keys) in (4, 6) and keys[0] == "models" and keys[-2] == "adapters"
+    )
+    return list(dict.fromkeys(found))
+
+
 def hosts_in(path: Path) -> list[str]:
     """Return the hosts of the YAML inventory at `path`; nothing for other inventories."""
     found = (keys[-1] for keys in _paths(path) if len(keys) > 2 and keys[-2] == "hosts")
