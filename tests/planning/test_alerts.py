@@ -184,8 +184,22 @@ CASES: dict[str, tuple[Series, float, set[tuple[str, str]]]] = {
         {_RUNNING: "2x20", _STEPS: "0+60x8 480x20"}, 16, {("ToolkitReplicaHangs", PAGE)},
     ),
     "a replica is idle": ({_RUNNING: "0x20", _STEPS: "0+60x8 480x20"}, 16, set()),
-    "a replica hung": ({host("slot_hung_timestamp_seconds", BLUE): "300x20"}, 10, {("ToolkitReplicaHung", TICKET)}),
-    "a replica hung long ago": ({host("slot_hung_timestamp_seconds", BLUE): "300x40"}, 30, set()),
+    "a replica hung": (
+        {host("slot_hung_timestamp_seconds", BLUE): "300x20", host("host_written_timestamp_seconds"): "0+60x20"},
+        10, {("ToolkitReplicaHung", TICKET)},
+    ),
+    "a replica hung long ago": (
+        {host("slot_hung_timestamp_seconds", BLUE): "300x40", host("host_written_timestamp_seconds"): "0+60x40"},
+        30, set(),
+    ),
+    "a replica hung a day ahead, by its host's clock": (
+        {host("slot_hung_timestamp_seconds", BLUE): "86700x20", host("host_written_timestamp_seconds"): "86400+60x20"},
+        10, {("ToolkitReplicaHung", TICKET)},
+    ),
+    "a replica hung long ago, by a clock that is a day ahead": (
+        {host("slot_hung_timestamp_seconds", BLUE): "86700x40", host("host_written_timestamp_seconds"): "86400+60x40"},
+        30, set(),
+    ),
     "a replica ends again and again": (
         {_UP: "1 0 1 0 1 0 1 1x20", host("slot_weight", BLUE): "100x30"}, 20, {("ToolkitReplicaRestarts", TICKET)},
     ),
@@ -250,6 +264,12 @@ CASES: dict[str, tuple[Series, float, set[tuple[str, str]]]] = {
     ),
     "a watch has ended": ({host("host_written_timestamp_seconds"): "0x30"}, 20, {("ToolkitWatchSilent", TICKET)}),
     "a watch writes": ({host("host_written_timestamp_seconds"): "0+60x30"}, 20, set()),
+    "a watch writes by a clock that is an hour behind": (
+        {host("host_written_timestamp_seconds"): "-3600+60x30"}, 20, set(),
+    ),
+    "a watch has ended whose clock is an hour ahead": (
+        {host("host_written_timestamp_seconds"): "3600x30"}, 20, {("ToolkitWatchSilent", TICKET)},
+    ),
     "a disk fills": (
         {host("disk_free_bytes"): "5x60", host("disk_size_bytes"): "100x60"}, 40, {("ToolkitDiskLow", TICKET)},
     ),

@@ -7,6 +7,8 @@ from toolkit.planning.metrics.targets import DCGM, HOST, OPS
 
 # The slot of a replica, in both jobs that tell of it.
 _SLOT = "on (host, model, slot)"
+# When the watch of a host has written last, by that host's clock, which may be wrong.
+_WRITTEN = "toolkit_host_written_timestamp_seconds"
 # Files that a disk must still take: an engine has tens of thousands, and records of a day some hundreds.
 LOW_FILES, FEW_FILES = 20_000, 1_000
 _HERE = "{{ $labels.model }} in {{ $labels.slot }} of {{ $labels.host }}"
@@ -52,7 +54,7 @@ def _replicas() -> list[Alert]:
         ),
         Alert(
             "ToolkitReplicaHung",
-            "time() - toolkit_slot_hung_timestamp_seconds < 900",
+            f"{_WRITTEN} - on (host) group_right () toolkit_slot_hung_timestamp_seconds < 900",
             "0s",
             TICKET,
             f"{_HERE} hung and was restarted",
@@ -117,7 +119,7 @@ def _machines() -> list[Alert]:
     return [
         Alert(
             "ToolkitWatchSilent",
-            f'time() - toolkit_host_written_timestamp_seconds > 120 or up{{job="{HOST}"}} == 0',
+            f'{_WRITTEN} == {_WRITTEN} offset 2m or up{{job="{HOST}"}} == 0',
             "5m",
             TICKET,
             "The watch of {{ $labels.host }} tells nothing: hangs are not noticed, new releases not guarded",
