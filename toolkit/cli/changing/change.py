@@ -194,7 +194,7 @@ def change_release(
     if options.as_json:
         print_json(_document(done, fleet.hosts))
     else:
-        _tell(done, fleet.hosts)
+        _tell(done, fleet)
 
 
 def order_of_version(action: str, version: Version, pins: Pins, home: Path, **order: Any) -> Order:
@@ -225,15 +225,16 @@ def _document(done: RolledOut, hosts: tuple[Host, ...]) -> dict[str, Any]:
     }
 
 
-def _tell(done: RolledOut, hosts: tuple[Host, ...]) -> None:
+def _tell(done: RolledOut, fleet: Fleet) -> None:
+    several = len(fleet.hosts) > 1
     titles = ", ".join(each.title for each in done.plan.releases)
     if not done.changed:
         say(f"{titles} is live already; nothing to do")
     else:
-        if len(hosts) > 1:
+        if several:
             table(("HOST", "STATE"), [(name, each.words) for name, each in done.states.items()])
         say(f"{titles} is live, after {format_seconds(done.seconds)}")
-    for host in hosts:
-        where = f" on {host.name}" if len(hosts) > 1 else ""
+    for host in fleet.entrances:
+        where = f" on {host.name}" if several else ""
         alone = f"; from {host.name} alone" if host.inward else ""
         say(f"endpoint{where}: {host.endpoint}  (model {done.plan.model!r}{alone})")

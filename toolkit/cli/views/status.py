@@ -105,8 +105,10 @@ def _show(seen: FleetStatus, model: str | None, hours: KnownHours, *, several: b
         note(words)
     if slots:
         say()
+    routers = [facts.router for facts in seen.fleet.facts.values()]
+    entered = any(each.running and not each.inward for each in routers)
     for facts in seen.fleet.facts.values():
-        _show_host(facts, several=several)
+        _show_host(facts, several=several, entered=entered)
     _show_remarks(seen)
     for name, guard in watched(seen.fleet, model):
         note(guard_words(name, guard))
@@ -142,20 +144,26 @@ def _show_remarks(seen: FleetStatus) -> None:
         note("the hosts do not have the same keys; toolkit keys sync brings them together")
 
 
-def _show_host(facts: HostFacts, *, several: bool) -> None:
-    router = facts.router
-    if router.running:
-        alone = "; from there alone" if router.inward else ""
-        say(f"endpoint: {router.endpoint}  ({facts.name}, HAProxy {router.version}{alone})")
-    elif facts.slots and router.silent:
-        say(f"the router of {facts.name} runs and does not answer; see: toolkit doctor")
-    elif facts.slots:
-        say(f"the router of {facts.name} does not run; start it with: toolkit deploy MODEL")
+def _show_host(facts: HostFacts, *, several: bool, entered: bool) -> None:
+    _show_router(facts, entered=entered)
     if owner := facts.held_by:
         held = f"{facts.name} is held by" if several else "held by"
         say(f"{held} {owner.actor} (pid {owner.pid}): {owner.command}")
     for words in fence_remarks(facts) if facts.slots else ():
         note(f"{facts.name}: {words}")
+
+
+def _show_router(facts: HostFacts, *, entered: bool) -> None:
+    """Print where clients enter; where they have `entered` at other hosts, a router on loopback is no entrance."""
+    router = facts.router
+    if router.running:
+        alone = "; from there alone" if router.inward else ""
+        if not (alone and entered):
+            say(f"endpoint: {router.endpoint}  ({facts.name}, HAProxy {router.version}{alone})")
+    elif facts.slots and router.silent:
+        say(f"the router of {facts.name} runs and does not answer; see: toolkit doctor")
+    elif facts.slots:
+        say(f"the router of {facts.name} does not run; start it with: toolkit deploy MODEL")
 
 
 def _unfinished(each: Deployment, seen: FleetStatus) -> str:
