@@ -210,3 +210,18 @@ def test_every_router_draws_for_the_canaries_of_all_hosts_and_not_for_one_that_i
         found = answers(router.port, 200)
         assert (found["b.green"], found["bad"]) == (0, 0)
         assert found["a.green"] <= 80
+
+
+def test_a_conversation_that_a_canary_of_another_host_has_failed_goes_back(fleet: Pair) -> None:
+    route = fleet.routes.of("tiny")
+    assert route is not None
+    fleet.apply(with_model(fleet.routes, "tiny", route.targets, created=1, routing=PREFIX))
+    for router in fleet.routers.values():
+        router.up("tiny", *fleet.engines)
+    fleet.apply(with_shares(fleet.routes, "tiny", {"b.green": 5000}))
+    chats = [{"messages": [{"role": "user", "content": f"I am {n}"}]} for n in range(40)]
+    port = fleet.routers["a"].port
+    failing = next(chat for chat in chats if answers(port, 1, chat)["b.green"])
+    fleet.engines["b.green"].failing = True
+    found = answers(port, 4, failing)
+    assert (found["bad"], found["b.green"]) == (1, 0)
