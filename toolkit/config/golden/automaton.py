@@ -170,12 +170,18 @@ class _Builder:
         self._made.named |= set(_named(name, value))
         key = f"{name} {value!r} {flags}"
         if key not in self._numbers:
-            state = _parser.State()
-            state.flags, state.str = flags, ""
-            one = _parser.SubPattern(state, [(getattr(_parser, name), value)])
             self._numbers[key] = len(self._made.sets)
-            self._made.sets.append(_compiler.compile(one, flags))
+            self._made.sets.append(set_of(name, value, flags))
         return self._numbers[key]
+
+
+def set_of(name: str, value: Any, flags: int) -> re.Pattern[str]:
+    """Return the pattern of one character, of which the parser has the name and the value."""
+    state = _parser.State()
+    state.flags, state.str = flags, ""
+    one = _parser.SubPattern(state, [(getattr(_parser, name), value)])
+    found: re.Pattern[str] = _compiler.compile(one, flags)
+    return found
 
 
 def _named(name: str, value: Any) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Expectations that no answer can meet, and patterns that run for ever."""
+"""Expectations that no answer can meet."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ from toolkit.config.golden.possible import is_possible
 from toolkit.config.golden.schema import TOKEN
 from toolkit.domain.gates.golden import Expectation, Fit, Fits
 
-# A pattern is tried on repetitions of its own characters. Where it backtracks without end, it does so on one of these.
-_LENGTH = 1000
-_TRIED = 6
 # Of the types of a JSON Schema, the names of their bounds.
 _BOUNDS = {
     "integer": ("minimum", "maximum"),
@@ -29,16 +26,6 @@ def contradiction(expect: Expectation, max_tokens: int, fits: Fits) -> str:
     for fault in (*_of_sizes(expect, max_tokens), *_of_texts(expect, fits)):
         return fault
     return ""
-
-
-def endless(pattern: str, fits: Fits) -> bool:
-    """Return whether the match of a pattern with an answer may not end in time."""
-    letters = [each for each in dict.fromkeys(pattern) if each.isalnum() or each == " "]
-    for letter in dict.fromkeys([*letters[:_TRIED], "a", "0", " "]):
-        for text in (letter * _LENGTH, f"{letter * _LENGTH}\u0001"):
-            if fits(Fit(text, regex=pattern)) is None:
-                return True
-    return False
 
 
 def _of_sizes(expect: Expectation, max_tokens: int) -> Iterator[str]:

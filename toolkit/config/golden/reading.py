@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from toolkit.config.golden.contradictions import contradiction, endless
+from toolkit.config.golden.contradictions import contradiction
+from toolkit.config.golden.endless import endless
 from toolkit.config.golden.schema import PromptSpec
 from toolkit.config.registry.faults import empty_value_faults, schema_faults
 from toolkit.config.text_file import open_regular, read_text
