@@ -236,6 +236,14 @@ def test_names_that_were_damaged_are_not_offered(tmp_path: Path, text: str) -> N
     assert known_names.known_keys(tmp_path, None) == ["ann"]
 
 
+def test_a_file_of_names_of_any_size_is_replaced(tmp_path: Path) -> None:
+    """Each command that knows a name looks whether the file has it."""
+    with (tmp_path / known_names.FILE).open("wb") as file:
+        file.truncate(2**41)
+    known_names.remember(tmp_path, None, keys=["ann"])
+    assert known_names.known_keys(tmp_path, None) == ["ann"]
+
+
 def test_names_need_a_home_and_keep_the_fleets_that_were_used_last(tmp_path: Path) -> None:
     known_names.remember(tmp_path / "none", None, keys=["ann"])
     assert not (tmp_path / "none").exists()

@@ -91,10 +91,15 @@ def _read(home: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _has(file: Path, data: bytes) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(len(data) + 1) == data
+
+
 def _write(home: Path, text: str) -> None:
     """Replace the file whole. Of two commands at once the later one's names stay, which is good enough for names."""
     file = home / FILE
-    if not home.is_dir() or (file.is_file() and file.read_bytes() == text.encode()):
+    if not home.is_dir() or (file.is_file() and _has(file, text.encode())):
         return
     handle, path = tempfile.mkstemp(dir=home, prefix=f".{FILE}")
     try:
