@@ -115,14 +115,13 @@ class FakeGuards:
             must_go=goes,
             figures=verdict.figures,
             watched=known.seconds,
-            looked_at=self.now,
         )
 
     def withdrawn(self, model: str) -> None:
         """Note that the host has withdrawn what must go."""
         known = self.facts[model]
         reason = known.verdict.reason if known.verdict else ""
-        self.facts[model] = replace(known, withdrawn=reason or "withdrawn", withdrawn_at=self.now)
+        self.facts[model] = replace(known, withdrawn=reason or "withdrawn")
 
     def _standing(self, host: str, model: str) -> GuardFacts:
         if model not in self.facts:

@@ -158,7 +158,7 @@ class GuardFacts:
     and `probes` pairs of probes were compared. There is no verdict while it watches. `withdrawn` says why the host has
     withdrawn its target of `slot`, empty where it has not. The release `must_go` where the verdict takes its traffic
     away, also where the host could not withdraw it. `wish` is `promote` or `abort` where a person had it.
-    Times are in seconds since the epoch; `looked_at` is None until the watch of the host has seen the order.
+    `since` is in seconds since the epoch.
     """
 
     model: str
@@ -177,9 +177,7 @@ class GuardFacts:
     figures: tuple[Figure, ...] = ()
     verdict: GateResult | None = None
     withdrawn: str = ""
-    withdrawn_at: float | None = None
     wish: str = ""
-    looked_at: float | None = None
     must_go: bool = False
 
 
