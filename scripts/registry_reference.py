@@ -114,9 +114,9 @@ version: their names, types and ranges. So a mistyped flag is found before the p
 right name. A flag is written in full, without its short spellings and beginnings; `enable-x: false` replaces
 `no-enable-x`. A key of a JSON flag may be written after a dot: `speculative-config.method: ngram`.
 
-A name is free, needs a permission, or is reserved. What loads code, weights or files that nothing pins, opens ports or
-endpoints, or lets clients choose what is loaded, needs the version's permission by name, and so does what this toolkit
-has not judged. The plan and `toolkit registry show` say what was permitted.
+A name is free, needs a permission, or is reserved. A name needs the version's permission if it loads code, weights or
+files that nothing pins, opens ports or endpoints, lets clients choose what is loaded, or has not been judged by this
+toolkit. The plan and `toolkit registry show` say what was permitted.
 
 `enable-sleep-mode: true` also lets a former release [doze](upgrades.md#dozing) after a swap, so that a rollback takes
 seconds. It is for CUDA alone: elsewhere the version is refused, since its engine would not start.

@@ -8,7 +8,7 @@ from toolkit.planning.guard.kinds import fault_of_answer
 from toolkit.planning.guard.shape import GATE, Question, judge_shape, keys_of, questions_of
 from toolkit.workflows.guard.replicas import GatedReplica, Gating, ask
 
-# Send each question so many times: a key that only some answers of a release have does not tell two releases apart.
+# Send a question at most so many times, until both releases show the same keys: not every answer has every key.
 _TIMES = 3
 
 
