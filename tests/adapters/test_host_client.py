@@ -162,3 +162,41 @@ def test_nothing_starts_once_an_interruption_has_begun(client: Client) -> None:
             client.ask(name)
     client.interruption.over()
     assert client.pid("observe")
+
+
+def test_a_process_that_is_wanted_soon_is_started_after_the_next_answer_and_once(
+    client: Client,
+) -> None:
+    client.soon("lock")
+    assert client._ahead == {}
+    client.pid("observe")
+    (ahead,) = client._ahead.values()
+    client.pid("observe")
+    assert [*client._ahead.values()] == [ahead]
+    pids = []
+    for _ in range(2):
+        with client.open("lock") as dialog:
+            next(dialog.events())
+            pids.append(next(dialog.events())["result"]["pid"])
+    assert pids[0] == ahead.process.pid != pids[1]
+    assert ahead.process.poll() is not None
+
+
+def test_a_process_that_was_started_in_vain_ends_with_the_client(client: Client) -> None:
+    for end in (client.end, lambda: client.renew([])):
+        client.soon("lock")
+        client.pid("observe")
+        (ahead,) = client._ahead.values()
+        end()
+        assert ahead.process.poll() is not None
+        assert client._ahead == {}
+
+
+def test_a_command_whose_process_ended_ahead_of_its_request_has_another_one(client: Client) -> None:
+    client.soon("lock")
+    client.pid("observe")
+    (ahead,) = client._ahead.values()
+    ahead.process.kill()
+    ahead.process.wait()
+    with client.open("lock") as dialog:
+        assert next(dialog.events())

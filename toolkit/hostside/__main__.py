@@ -15,6 +15,7 @@ that nothing outlives a killed ops machine.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import json
@@ -54,6 +55,10 @@ def main() -> int:
         import life
 
         threading.Thread(target=life.send, args=(show_life,), daemon=True).start()
+    if command:
+        # Before the request: a process that is started ahead of it has loaded its code by then.
+        with contextlib.suppress(Exception):
+            importlib.import_module(command.module)
     # As bytes: what follows the first line may be a file, and text mode would read ahead into it.
     request = json.loads(sys.stdin.buffer.readline() or b"{}")
     if command and not (command.carried_through or command.streams):

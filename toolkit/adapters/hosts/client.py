@@ -50,6 +50,8 @@ class HostClient:
         self._interruption = interruption or Interruption()
         self._conversation = Conversation(partial(_converse, way, self._interruption))
         self._placed = False
+        # The command whose process is to be started ahead, and the one whose process was.
+        self._soon, self._ahead = "", dict[str, Dialog]()
         weakref.finalize(self, self._conversation.end)
 
     def connect(self) -> None:
@@ -59,13 +61,22 @@ class HostClient:
             request = {"root": self.host.root, "label": self.host.label}
             self._conversation.begin("observe", request)
 
+    def soon(self, name: str) -> None:
+        """Start the process of a command that will be opened once, ahead of its request: after the next answer.
+
+        By then the host's side is in its place, and a shared connection to the host stands.
+        """
+        self._soon = name
+
     def hang_up(self) -> None:
         """Let the process of brief requests end, and do not wait for it: `end` does so."""
         self._conversation.hang_up()
 
     def end(self) -> None:
-        """End the process of brief requests."""
+        """End the process of brief requests, and one that was started ahead in vain."""
         self._conversation.end()
+        for name in list(self._ahead):
+            self._ahead.pop(name).end(0)
 
     def ask(self, name: str, report: Report = silent, /, **request: Any) -> dict[str, Any]:
         """Run the command `name` to its end and return its result; raises HostError where it has none."""
@@ -84,7 +95,7 @@ class HostClient:
 
     def renew(self, damaged: Sequence[str]) -> None:
         """Place the host's side anew, and remove other `damaged` copies of it, by name; raises HostError."""
-        self._conversation.end()
+        self.end()
         self._way.renew(damaged, self._interruption.sleep)
         self._placed = False
 
@@ -94,11 +105,13 @@ class HostClient:
         if not self._placed:
             self._way.place(self._interruption.sleep)
             self._placed = True
-        flags = ALONE if COMMANDS[name].alone else ("-I",)
-        argv = self._way.command([self.host.python, *flags, self._way.hostside, name])
+        begun = self._ahead.pop(name, None)
+        if begun is not None and begun.process.poll() is not None:
+            begun.end()
+            begun = None
         interruption = None if COMMANDS[name].carried_through else self._interruption
-        title = f"{self.host.name}: {name}"
-        started = running(argv, interruption, self._failure, title, self._way.first)
+        argv, failure, title, first = self._process(name)
+        started = running(argv, interruption, failure, title, first, begun)
         with started as dialog, dialog.bounded(SILENT_SECONDS):
             dialog.send({"root": self.host.root, **request})
             yield dialog
@@ -160,12 +173,28 @@ class HostClient:
         try:
             for answer in self._conversation.ask(name, request):
                 self._placed = True
+                self._start_ahead()
                 yield answer
         except Ended as ended:
             if ended.code != NO_HOSTSIDE:
                 raise
             self._way.place(self._interruption.sleep)
-            yield from self._conversation.ask(name, request)
+            for answer in self._conversation.ask(name, request):
+                self._start_ahead()
+                yield answer
+
+    def _start_ahead(self) -> None:
+        name, self._soon = self._soon, ""
+        if name:
+            # What fails is the command's to say, which has a process of its own then.
+            with suppress(OSError, HostError):
+                self._ahead[name] = Dialog(*self._process(name))
+
+    def _process(self, name: str) -> tuple[list[str], Callable[[int, str], HostError], str, bytes]:
+        """Return what starts the process of a command, as for Dialog."""
+        flags = ALONE if COMMANDS[name].alone else ("-I",)
+        argv = self._way.command([self.host.python, *flags, self._way.hostside, name])
+        return argv, self._failure, f"{self.host.name}: {name}", self._way.first
 
     def _failure(self, code: int, words: str) -> HostError:
         self._interruption.check()
@@ -199,6 +228,11 @@ class Clients:
             client.hang_up()
         for client in self._clients.values():
             client.end()
+
+    def soon(self, name: str) -> None:
+        """Start the process of a command on each host of which there is a client, see `HostClient.soon`."""
+        for client in self._clients.values():
+            client.soon(name)
 
 
 def host_client(host: Host, scratch: Path, interruption: Interruption | None = None) -> HostClient:

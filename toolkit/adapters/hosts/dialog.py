@@ -198,14 +198,15 @@ def running(
     failure: Failure = Ended,
     title: str = "",
     first: bytes = b"",
+    begun: Dialog | None = None,
 ) -> Iterator[Dialog]:
     """Start a process, and end it when the context is left; `first` is as for Dialog.
 
-    `interruption`, where given, kills it.
+    `interruption`, where given, kills it. `begun` is the same process where it runs already.
     """
     if interruption is not None:
         interruption.check()
-    dialog = Dialog(argv, failure, title, first)
+    dialog = begun or Dialog(argv, failure, title, first)
     try:
         with interruption.ending(dialog.kill) if interruption is not None else nullcontext():
             yield dialog
