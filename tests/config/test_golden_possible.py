@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import re
+import time
 import warnings
 
 import pytest
@@ -53,6 +54,16 @@ def test_what_no_text_can_be_is_found(expect: Expectation) -> None:
 @pytest.mark.parametrize("expect", POSSIBLE, ids=str)
 def test_what_a_text_may_be_is_not_refused(expect: Expectation) -> None:
     assert is_possible(expect)
+
+
+def test_what_would_take_long_is_taken_for_possible_soon() -> None:
+    """Of a file of 2,000 prompts each is looked at."""
+    texts = tuple(f"{letter} and so on, " * 6 for letter in "abcd")
+    long = of(r"^.{0,400}$", texts, ("e" * 4000, "f" * 90), (None, 1000))
+    # By the processor's time: a busy machine makes nothing slow.
+    began = time.process_time()
+    assert is_possible(long)
+    assert time.process_time() - began < 20
 
 
 ATOMS = [

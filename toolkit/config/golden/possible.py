@@ -14,11 +14,11 @@ from toolkit.config.golden.automaton import Automaton, Beyond, automaton
 from toolkit.domain.gates.golden import Expectation
 
 # Places that are looked at, and those of all lengths together; beyond them nothing is known.
-_MOST_PLACES, _MOST_LOOKS = 5000, 50_000
+_MOST_PLACES, _MOST_LOOKS = 2000, 20_000
 # Beyond so many characters the length of a text is not followed.
 _LONGEST = 1000
-# Texts of an expectation that are followed; the others count as met.
-_MOST_TEXTS = 4
+# Texts of an expectation that are followed, and their characters; the others count as met.
+_MOST_TEXTS, _MOST_TEXT = 4, 100
 
 
 class _Place(NamedTuple):
@@ -46,13 +46,13 @@ def is_possible(expect: Expectation) -> bool:
 class _Texts:
     def __init__(self, found: Automaton, expect: Expectation) -> None:
         self._automaton = found
-        self._wanted = expect.contains[:_MOST_TEXTS]
-        self._lacked = expect.lacks[:_MOST_TEXTS]
+        self._wanted, self._lacked = _followed(expect.contains), _followed(expect.lacks)
         self._parts = (*self._wanted, *self._lacked)
         least, most = (expect.length.least, expect.length.most) if expect.length else (None, None)
         self._least = min(int(least or 0), _LONGEST)
         self._most = int(most) if most is not None and most <= _LONGEST else None
         self._classes = _classes(found, self._parts)
+        self._steps: dict[tuple[int, int, str], int] = {}
         self._next: dict[_Place, frozenset[_Place]] = {}
 
     def has_one(self) -> bool:
@@ -112,10 +112,10 @@ class _Texts:
         found = []
         for index, (part, count) in enumerate(zip(self._parts, before, strict=True)):
             if count < len(part):
-                tail = part[:count] + character
-                count = next(
-                    size for size in range(len(tail), -1, -1) if tail.endswith(part[:size])
-                )
+                step = (index, count, character)
+                if step not in self._steps:
+                    self._steps[step] = _grown(part, part[:count] + character)
+                count = self._steps[step]
             if count == len(part) and index >= len(self._wanted):
                 return None
             found.append(count)
@@ -146,6 +146,15 @@ _ALLOWS: Mapping[str, Callable[[str], bool]] = {
     "word": lambda kind: kind == "word",
     "no word": lambda kind: kind != "word",
 }
+
+
+def _followed(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(each for each in texts if len(each) <= _MOST_TEXT)[:_MOST_TEXTS]
+
+
+def _grown(part: str, tail: str) -> int:
+    """Return how many of the first characters of a part a text ends with that ends with `tail`."""
+    return next(size for size in range(len(tail), -1, -1) if tail.endswith(part[:size]))
 
 
 def _needs(condition: str, place: _Place) -> frozenset[str] | None:
