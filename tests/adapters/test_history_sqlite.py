@@ -231,6 +231,23 @@ def test_a_damaged_page_is_no_reason_to_know_nothing(path: Path, page: int) -> N
     history.close()
 
 
+def test_a_fault_that_sqlite_words_with_bytes_of_the_file_is_named(path: Path) -> None:
+    """Its message is no UTF-8 then, and Python raises another error than the library's."""
+    whole = History(path, Clock())
+    whole.add_release(release(1))
+    whole._db.run("PRAGMA wal_checkpoint(TRUNCATE)", ())
+    whole.close()
+    text = path.read_bytes()
+    assert text.count(b"CREATE TABLE releases") == 1
+    path.write_bytes(text.replace(b"CREATE TABLE releases", b"CREATE \xaaABLE releases"))
+    with pytest.raises(ToolkitError) as caught:
+        History(path, Clock())
+    assert caught.value.message == f"the history {path} cannot be opened: its schema is damaged"
+    history = History(path, Clock(), without=lambda _: None, needed=False)
+    assert history.releases("tiny") == []
+    history.close()
+
+
 @pytest.mark.parametrize("body", ['{"model": 1', "[" * 100_000], ids=["half", "deep"])
 def test_a_record_that_cannot_be_read_is_named_or_passed_over(
     path: Path, history: History, body: str

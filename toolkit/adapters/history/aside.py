@@ -16,6 +16,8 @@ from toolkit.adapters.history.database import Row
 from toolkit.adapters.history.schema import MIGRATIONS
 from toolkit.errors import ToolkitError
 
+# SQLite quotes bytes of a damaged schema, and Python cannot read such a message.
+FAULTS = (sqlite3.Error, UnicodeDecodeError)
 _TABLES = ("releases", "deployments", "steps", "fits", "gates")
 
 
@@ -36,14 +38,14 @@ class Aside:
                 self._connection.execute(statement)
         for table in _TABLES:
             for source in _sources(path, opened):
-                with suppress(sqlite3.Error):
+                with suppress(*FAULTS):
                     self._copy(table, source)
 
     def run(self, statement: str, values: Sequence[object]) -> list[Row]:
         """See `Database.run`."""
         try:
             return [dict(row) for row in self._connection.execute(statement, values)]
-        except sqlite3.Error as error:
+        except FAULTS as error:
             raise ToolkitError(f"the history {self.name} does not take this: {error}") from error
 
     @contextmanager
@@ -84,7 +86,7 @@ def transaction_of(
         yield
         run("COMMIT", ())
     except BaseException:
-        with suppress(sqlite3.Error):
+        with suppress(*FAULTS):
             connection.execute("ROLLBACK")
         raise
 
@@ -97,7 +99,7 @@ def _sources(path: Path | None, opened: sqlite3.Connection | None) -> Iterator[s
         return
     # A directory without write access, or a full disk, leaves no place for the files that readers share.
     for option in ("mode=ro", "mode=ro&immutable=1"):
-        with suppress(sqlite3.Error):
+        with suppress(*FAULTS):
             uri = f"file:{quote(str(path.absolute()))}?{option}"
             with closing(sqlite3.connect(uri, uri=True)) as source:
                 yield source

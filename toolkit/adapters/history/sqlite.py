@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from toolkit.adapters.disk import room, way_out
-from toolkit.adapters.history.aside import Aside, transaction_of
+from toolkit.adapters.history.aside import FAULTS, Aside, transaction_of
 from toolkit.adapters.history.database import Row
 from toolkit.adapters.history.schema import pending
 from toolkit.errors import ToolkitError
@@ -29,8 +29,8 @@ class Sqlite:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = _open(path)
-        except (OSError, sqlite3.Error) as error:
-            words = error.strerror if isinstance(error, OSError) else str(error)
+        except (OSError, *FAULTS) as error:
+            words = error.strerror if isinstance(error, OSError) else _words(error)
             left = room(path.parent)
             raise ToolkitError(
                 # SQLite says of such a file only that it cannot be opened.
@@ -43,9 +43,9 @@ class Sqlite:
     def run(self, statement: str, values: Sequence[object]) -> list[Row]:
         try:
             return [dict(row) for row in self._connection.execute(statement, values)]
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise ToolkitError(
-                f"the history {self.name} does not take this: {error}",
+                f"the history {self.name} does not take this: {_words(error)}",
                 hint="look at its disk: toolkit doctor; the next deploy, upgrade, rollback or stop "
                 "ends what was begun",
             ) from error
@@ -60,6 +60,10 @@ class Sqlite:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _words(error: Exception) -> str:
+    return "its schema is damaged" if isinstance(error, UnicodeDecodeError) else str(error)
 
 
 def _open(path: Path) -> sqlite3.Connection:
