@@ -116,7 +116,7 @@ def in_the_way(
     """Return the slots whose replicas have no traffic and are stopped for a new one in `target`."""
     kept = {target.slot, current.slot if current else target.slot}
     occupied = [target] if target.process is not ProcessState.ABSENT else []
-    # Two releases doze at once only where none serves.
+    # Besides these two, a slot dozes only if no release serves.
     return occupied + [
         slot for slot in facts.slots_of(model) if slot.dozes and slot.slot not in kept
     ]

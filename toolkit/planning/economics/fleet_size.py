@@ -53,7 +53,7 @@ def _without(situation: Situation, gone: Sequence[str], kept: Sequence[str]) -> 
     held = [each for each in situation.reservations if each.host not in gone]
     asleep = {at: seconds for at, seconds in situation.asleep.items() if at[0] not in gone}
     for number, host in enumerate(gone):
-        # The first choice of each removed host is another one, so that their models spread.
+        # Begin at another host for each removed one, so that their models spread.
         first = number % len(kept)
         homes = (*kept[first:], *kept[:first])
         for each in [each for each in situation.reservations if each.host == host]:

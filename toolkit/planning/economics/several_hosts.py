@@ -12,7 +12,7 @@ from toolkit.planning.economics.shares import Share
 from toolkit.planning.economics.stated import parts
 
 _COUNTS = ("requests", "tokens_in", "cached", "tokens_out", "unknown")
-# The hosts of the replica whose use a model has at a host on a day.
+# (host, model, day) -> the hosts of the replica that the model had there on that day.
 Together = Mapping[tuple[str, str, date], Sequence[str]]
 
 

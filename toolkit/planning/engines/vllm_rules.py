@@ -111,7 +111,7 @@ def _unknown(table: Table, subject: str, name: str, known: Iterable[str]) -> Opt
     newest = newest_table()
     if name in newest.flags or name in newest.variables:
         return OptionFault(_lacks(table, subject), f"vLLM {newest.minor} has it")
-    # An abbreviation that the engine would complete, before names that look alike.
+    # Prefer a name that begins with the given one, which the engine would complete, to names that look alike.
     begun = [each for each in known if each.startswith(name)] if len(name) > 2 else []
     near = begun[:1] or difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     hint = f"did you mean {near[0]!r}?" if near else "`vllm serve --help` lists the names"

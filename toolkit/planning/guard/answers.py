@@ -60,7 +60,7 @@ def judge_answers(asked: Answers, pairs: Sequence[PromptPair], *, compared: bool
         words = f"{passed} of {len(counted)} golden prompts passed, less than {asked.at_least * 100:g} %"
         missed = [each for each in counted if not each.new]
         return GateResult(GATE, Verdict.FAILED, f"{words}: {_named(missed)}", figures)
-    # Prompts that both releases would fail do not count, so at worst the others are failed.
+    # At worst all unknown prompts are failed, except those that the serving release fails too.
     at_worst = sum(1 for each in unknown if not (compared and each.old is False))
     misses = passed < asked.at_least * (len(counted) + at_worst)
     if (at_worst and len(lost) + at_worst > asked.lose_at_most) or (unknown and misses):

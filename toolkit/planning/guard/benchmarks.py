@@ -10,8 +10,8 @@ from toolkit.domain.gates.verdict import Figure, GateResult, Verdict
 from toolkit.planning.guard.answers import chance_of
 
 GATE = "benchmarks"
-# A score that falls further than allowed fails where that has a smaller chance without a change, and is in doubt up to
-# the second one. Above it is noise: answers at temperature 0 differ from time to time too.
+# Chances that a score falls so far without a change. Below the first one the score fails, below the second one it is in
+# doubt. Anything else is noise: answers differ from time to time even at temperature 0.
 CERTAIN, DOUBTFUL = 0.01, 0.1
 
 

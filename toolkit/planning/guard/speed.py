@@ -19,7 +19,7 @@ from toolkit.planning.guard.kinds import PATHS, SILENCE
 GATE = "speed"
 # The probability that the gate stops a release that is no slower. The watch under traffic has the rest of 0.001.
 ALPHA = 0.0003
-# A doubt asks for more pairs, as many as the registry says each time, up to so many in all: 50 at least show a proof.
+# In doubt the gate takes more pairs, as many as the registry says each time, up to so many in all. A proof takes 50.
 MOST = 200
 # Long enough that reading it takes time, short enough for the smallest context.
 PROMPT = "{fresh}: tell a long story about the sea, the wind and a lighthouse."

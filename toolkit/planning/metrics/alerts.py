@@ -6,7 +6,7 @@ from toolkit.planning.metrics.host_alerts import host_alert_groups
 from toolkit.planning.metrics.rule import PAGE, TICKET, Alert, Group
 from toolkit.planning.metrics.targets import ROUTER
 
-# Requests that must have failed in the long window: of ten requests one is no tenth of a month's budget.
+# Requests that must have failed in the long window: with few requests, one failure says nothing of a month's budget.
 FEWEST_ERRORS = 10
 # The speeds at which errors of a long and a short window spend a month's budget (Google's SRE workbook, chapter 5).
 BURNS = (
@@ -62,7 +62,7 @@ def _down() -> list[Alert]:
 
 def _speed() -> list[Alert]:
     limit = "> on (model) toolkit:model:first_token_limit_seconds"
-    # Less than a request in ten seconds says little about its twentieth part.
+    # With less than a request in ten seconds, the slowest 5 % are single requests.
     busy = "and on (model) toolkit:model:answers:rate5m > 0.1"
     return [
         Alert(

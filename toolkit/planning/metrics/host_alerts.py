@@ -5,7 +5,7 @@ from __future__ import annotations
 from toolkit.planning.metrics.rule import PAGE, TICKET, Alert, Group
 from toolkit.planning.metrics.targets import DCGM, HOST, OPS
 
-# The slot of a replica, in both jobs that tell of it.
+# The labels that name a replica's slot in the jobs of hosts and of replicas alike.
 _SLOT = "on (host, model, slot)"
 # When the watch of a host has written last, by that host's clock, which may be wrong.
 _WRITTEN = "toolkit_host_written_timestamp_seconds"

@@ -96,7 +96,7 @@ def _release(tally: Tally, lived: Sequence[Lived]) -> tuple[int, str, bool]:
     """Return release, version, and whether no replica took the requests."""
     if tally.release:
         return tally.release, tally.version, False
-    # The one that went live last before the hour ended: what fails just after an upgrade is the new release's.
+    # Take the release that went live last before the hour ended: failures just after an upgrade belong to the new one.
     began = [each for each in lived if each.started < (tally.hour + 1) * 3600]
     return (began[-1].release, began[-1].version, True) if began else (0, "", True)
 

@@ -82,7 +82,7 @@ def _ended(found: Counted, name: str, requests: int) -> None:
 
 
 def _timed(found: Counted, bound: float, under: float, requests: int) -> None:
-    # Bounds of hosts have nine digits, and those of a registry are among them.
+    # The bounds of a registry are among those of hosts, which have nine digits.
     if bound <= under:
         found.good += requests
     else:

@@ -65,7 +65,7 @@ def _wakes(own: Route, fleet: Route) -> bool:
     """Whether a model wakes, or has woken, on some hosts from a sleep of which all of them were told."""
     if own.sleep and fleet.sleep:
         return replace(own.sleep, due=0) == replace(fleet.sleep, due=0)
-    # Without a sleep, a host's own route is of before it or of after it. Only in the latter case does the fleet wake.
+    # An own route without a sleep is from before the sleep or from after it. Only after it does the fleet's route wake.
     return bool(own.sleep or (fleet.sleep and fleet.sleep.due))
 
 

@@ -49,7 +49,7 @@ class Adapting:
         self._loaded = {each.name: each for changes in found for each in changes.loaded}
         self._exchanged = {name for changes in found for name in changes.exchanged}
         same = {each.name: each for changes in found for each in changes.checked}
-        # Same files, other checks.
+        # These adapters have the same files and other checks.
         self.checked = [each for name, each in same.items() if name not in self._loaded]
         self._removed = {name for changes in found for name in changes.removed} - kept
 

@@ -144,7 +144,7 @@ def _end_foreign(
     """Complete or undo the deployment that the host keeps and no open one of this history is."""
     history, name = tools.history, tools.host.name
     if history.is_recorded(kept.model, name, kept.rollout):
-        # Its end was recorded; the command was cut short before the host knew.
+        # The history has the end of this deployment: the command was cut short before it told the host.
         forget_on_host(tools, kept.rollout)
         return []
     tools.say(f"{kept.action} {kept.model} by {kept.actor} was cut short")

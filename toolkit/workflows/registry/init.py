@@ -34,7 +34,7 @@ def write_shipped(path: Path) -> tuple[Path, ...]:
     try:
         _write(texts, made)
     except BaseException:
-        # A part of a registry would be taken for one, and the next try would not overwrite it.
+        # Leave no part behind: it would look like a registry, and the next try would not overwrite it.
         for each in made:
             each.unlink(missing_ok=True)
         raise
