@@ -141,10 +141,10 @@ def test_a_key_is_unknown_where_keys_are_known(shell: Shell) -> None:
 def test_a_history_on_a_server_may_have_any_model(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    places = {"registry": "", "fleet": "", "home": str(tmp_path)}
-    assert not is_known("tiny", places)
+    site = {"registry": "", "fleet": "", "home": str(tmp_path)}
+    assert not is_known("tiny", site)
     monkeypatch.setenv("TOOLKIT_HISTORY", "postgresql://ops@db/history")
-    assert is_known("tiny", places)
+    assert is_known("tiny", site)
 
 
 LATER = """\

@@ -138,9 +138,9 @@ def items_for(words: Sequence[str], typed: str, *, alone: bool = False) -> Items
         return below
     if kind in (Name.FILE, Name.DIRECTORY):
         return [CompletionItem(typed, type=kind.value)]
-    names = _names(kind, words_of(command, before), typed, places_of(words))
+    names = _names(kind, words_of(command, before), typed, site_of(words))
     if kind is Name.MODEL and command in _ADAPTED:
-        names += adapters_in(registry_of(places_of(words)))
+        names += adapters_in(registry_of(site_of(words)))
     if alone:
         names = [each.partition("@")[2] for each in names]
         typed = typed.partition("@")[2]
@@ -245,7 +245,7 @@ def words_of(command: str, before: Sequence[str]) -> list[str]:
     return found
 
 
-def places_of(words: Sequence[str]) -> dict[str, str]:
+def site_of(words: Sequence[str]) -> dict[str, str]:
     """Return the values of --registry, --fleet and --home, of the words, else of the environment."""
     given = {
         name: os.environ.get(f"TOOLKIT_{name.upper()}", "")
@@ -258,24 +258,24 @@ def places_of(words: Sequence[str]) -> dict[str, str]:
     return given
 
 
-def home_of(places: dict[str, str]) -> Path:
+def home_of(site: dict[str, str]) -> Path:
     """Return the directory of the history and the store."""
-    return expanded(places["home"]) if places["home"] else Path.home() / ".toolkit"
+    return expanded(site["home"]) if site["home"] else Path.home() / ".toolkit"
 
 
-def registry_of(places: dict[str, str]) -> Path:
+def registry_of(site: dict[str, str]) -> Path:
     """Return the file of the registry."""
-    return expanded(places["registry"] or "model_registry.yaml")
+    return expanded(site["registry"] or "model_registry.yaml")
 
 
-def _names(kind: Name, before: Sequence[str], typed: str, places: dict[str, str]) -> list[str]:
+def _names(kind: Name, before: Sequence[str], typed: str, site: dict[str, str]) -> list[str]:
     # The shell expands `~` only once the line is finished.
-    home, fleet = home_of(places), str(expanded(places["fleet"])) if places["fleet"] else ""
+    home, fleet = home_of(site), str(expanded(site["fleet"])) if site["fleet"] else ""
     if kind is Name.HOST:
         return known_hosts(home, fleet) if fleet else ["localhost"]
     if kind is Name.KEY:
         return known_keys(home, fleet)
-    models = models_in(registry_of(places))
+    models = models_in(registry_of(site))
     if kind is Name.VERSIONED and "@" in typed:
         model = typed.partition("@")[0]
         return [f"{model}@{each}" for each in models.get(model, ())]
