@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.hostside.guard_lab import Crowd
-from tests.hostside.router_lab import REPO, lab
-from tests.hostside.router_site import Clients, Site
+from tests.hostside.router_lab import REPO
+from tests.hostside.router_site import Clients, Site, site_of
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
@@ -27,11 +27,8 @@ def no_clients_left() -> Iterator[None]:
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    with lab() as running:
-        made = Site(running)
+    with site_of() as made:
         yield made
-        made.blue.stop()
-        made.green.stop()
 
 
 @pytest.fixture

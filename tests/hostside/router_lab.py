@@ -127,8 +127,8 @@ def patient(lab: Lab) -> None:
 class Lab:
     """A running router below `root`, of the host `at` where it is one of several."""
 
-    def __init__(self, root: Path, port: int, at: str = "") -> None:
-        self.root, self.port, self.routes, self.at = root, port, Routes(), at
+    def __init__(self, root: Path, port: int, at: str = "", routes: Routes | None = None) -> None:
+        self.root, self.port, self.routes, self.at = root, port, routes or Routes(), at
         self.directory = str(root / "router")
         self.log = root / "log"
         self.process = self._start()
@@ -152,13 +152,20 @@ class Lab:
         with self.log.open("ab") as log, listener:
             process = subprocess.Popen(argv, stdout=log, stderr=log, cwd="/", **given)  # type: ignore[call-overload]
         try:
-            until(lambda: process.poll() is not None or self.observe()["running"])
+            until(lambda: process.poll() is not None or self._is_up())
             assert process.poll() is None, self.log.read_text()
         except BaseException:
             process.kill()
             process.wait()
             raise
         return process  # type: ignore[no-any-return]
+
+    def _is_up(self) -> bool:
+        """Whether the router runs, and its process for larger bodies, which comes a moment later, takes connections."""
+        with socket.socket(socket.AF_UNIX) as bodies, contextlib.suppress(OSError):
+            bodies.connect(str(self.root / "sockets/bodies.sock"))
+            return bool(self.observe()["running"])
+        return False
 
     def stop(self) -> None:
         """End the router and all of its workers."""
@@ -235,8 +242,11 @@ class Lab:
 
 
 @contextlib.contextmanager
-def lab(at: str = "", **variables: Any) -> Iterator[Lab]:
-    """A router without routes, ended and removed at the end."""
+def lab(at: str = "", routes: Routes | None = None, **variables: Any) -> Iterator[Lab]:
+    """A router with these routes or none, ended and removed at the end.
+
+    To begin with them takes half as long as to come to them, by a check and a reload.
+    """
     root = Path(tempfile.mkdtemp(prefix="router-"))
     port = free_port()
     variables = {
@@ -246,13 +256,15 @@ def lab(at: str = "", **variables: Any) -> Iterator[Lab]:
     }
     try:
         write_base(root, **variables)
+        for name, text in render_files(routes, at).items() if routes else ():
+            (root / "router" / name).write_text(text)
         root.chmod(0o755)
         if os.geteuid() == 0:
             # As the role leaves them: files for the router to read, sockets of its own, and its log.
             for path in (root / "router", *(root / "router").iterdir()):
                 os.chown(path, 0, NOBODY)
             os.chown(root / "sockets", NOBODY, NOBODY)
-        running = Lab(root, port, at)
+        running = Lab(root, port, at, routes)
         try:
             yield running
         finally:

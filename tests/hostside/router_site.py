@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tests.hostside.router_lab import ROLE, Backend, Lab, router, router_socket
+from tests.hostside.router_lab import ROLE, Backend, Lab, lab, router, router_socket
 from tests.planning.rendered import render_files
 from toolkit.planning.routing.edits import with_model, with_weights
 from toolkit.planning.routing.routes import Routes, Target
@@ -22,10 +24,12 @@ CONFIGURATION = router.FILES
 class Site:
     """A router with the model `tiny` on two slots, all of its traffic on blue."""
 
-    def __init__(self, running: Lab) -> None:
-        self.lab, self.blue, self.green = running, Backend("blue"), Backend("green")
-        targets = (Target("blue", self.blue.port, 100), Target("green", self.green.port, 0))
-        running.apply(with_model(Routes(), "tiny", targets, created=1))
+    def __init__(self, running: Lab, engines: tuple[Backend, Backend] | None = None) -> None:
+        """With `engines` the router leads to them already."""
+        self.lab = running
+        self.blue, self.green = engines or both_engines()
+        if engines is None:
+            running.apply(leading_to(self.blue, self.green))
         running.up("tiny", "blue", "green")
 
     def shift(self, **weights: int) -> dict[str, Any]:
@@ -49,6 +53,27 @@ class Site:
         base |= {path.name for path in (ROLE / "files/empty").iterdir()} - set(CONFIGURATION)
         base |= {"haproxy.cfg", "bodies.cfg", ".lock"}
         assert left == base
+
+
+def both_engines() -> tuple[Backend, Backend]:
+    return Backend("blue"), Backend("green")
+
+
+def leading_to(blue: Backend, green: Backend) -> Routes:
+    """Return the routes of the model `tiny` with all traffic on blue."""
+    targets = (Target("blue", blue.port, 100), Target("green", green.port, 0))
+    return with_model(Routes(), "tiny", targets, created=1)
+
+
+@contextlib.contextmanager
+def site_of(**variables: Any) -> Iterator[Site]:
+    """A site whose router has these variables; all of it ends with the context."""
+    engines = both_engines()
+    with lab(routes=leading_to(*engines), **variables) as running:
+        made = Site(running, engines)
+        yield made
+        made.blue.stop()
+        made.green.stop()
 
 
 class Clients:

@@ -128,7 +128,11 @@ class Running:
 def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
     port = free_port()
     argv = [sys.executable, str(Path(__file__).with_name("hanging_engine.py")), str(port)]
-    with lab() as router, subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+    routes = with_model(Routes(), "tiny", (Target("blue", port, 100),), created=1)
+    with (
+        lab(routes=routes) as router,
+        subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process,
+    ):
         assert process.stdout
         core = int(process.stdout.readline().split()[1])
         try:
@@ -137,7 +141,6 @@ def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
             slot = router.root / "slots/tiny-blue"
             slot.mkdir(parents=True)
             (slot / "manifest.json").write_text(json.dumps(manifest))
-            router.apply(with_model(Routes(), "tiny", (Target("blue", port, 100),), created=1))
             router.up("tiny", "blue")
             state = {"state": "running", "pid": process.pid, "started_at": 0.0}
             monkeypatch.setattr(processes, "state", lambda *_: state)

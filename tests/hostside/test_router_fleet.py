@@ -64,10 +64,18 @@ def pair() -> Iterator[Pair]:
     addresses = {"a": "127.0.0.2", "b": "127.0.0.3"}
     relays = {name: f"{address}:{free_port()}" for name, address in addresses.items()}
     with contextlib.ExitStack() as stack:
+        engines = {name: Backend(name) for name in addresses}
+        for engine in engines.values():
+            stack.callback(engine.stop)
+        targets = tuple(
+            Target("blue", engines[name].port, 100, name, relays[name]) for name in addresses
+        )
+        routes = with_model(Routes(), "tiny", targets, created=1)
         routers = {
             name: stack.enter_context(
                 lab(
                     name,
+                    routes,
                     router_relay_bind=relays[name],
                     router_peers=["127.0.0.9"],
                     router_relays=list(relays.values()),
@@ -75,14 +83,7 @@ def pair() -> Iterator[Pair]:
             )
             for name in addresses
         }
-        engines = {name: Backend(name) for name in addresses}
-        for engine in engines.values():
-            stack.callback(engine.stop)
-        targets = tuple(
-            Target("blue", engines[name].port, 100, name, relays[name]) for name in addresses
-        )
-        made = Pair(routers, engines, Routes())
-        made.apply(with_model(Routes(), "tiny", targets, created=1))
+        made = Pair(routers, engines, routes)
         for router in routers.values():
             router.up("tiny", "a.blue", "b.blue")
         yield made

@@ -68,12 +68,6 @@ def _workers(router: Lab) -> list[int]:
 def hosts() -> Iterator[Hosts]:
     relays = {"a": f"127.0.0.2:{free_port()}", "b": f"127.0.0.3:{free_port()}"}
     with contextlib.ExitStack() as stack:
-        routers = {
-            name: stack.enter_context(
-                lab(name, router_relay_bind=relay, router_relays=[*relays.values()])
-            )
-            for name, relay in relays.items()
-        }
         engines = {(host, model): Backend(host) for host in relays for model in MODELS}
         for engine in engines.values():
             stack.callback(engine.stop)
@@ -85,9 +79,13 @@ def hosts() -> Iterator[Hosts]:
                 for slot in ("blue", "green")
             )
             routes = with_model(routes, model, targets, created=1)
+        routers = {
+            name: stack.enter_context(
+                lab(name, routes, router_relay_bind=relay, router_relays=[*relays.values()])
+            )
+            for name, relay in relays.items()
+        }
         made = Hosts(routers, engines, relays)
-        for router in routers.values():
-            router.apply(routes)
         for at in relays:
             until(lambda at=at: made.all_up(at, "a") and made.all_up(at, "b"))
         yield made
