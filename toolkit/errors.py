@@ -95,6 +95,8 @@ class SourceError(ToolkitError):
     missing = False
     # Whether the repository is there, and the revision or the file of the request is not.
     gone = False
+    # Whether the source gives the repository to other accounts alone.
+    closed = False
 
 
 class IntegrityError(ToolkitError):

@@ -69,13 +69,15 @@ class Misbehaving:
     """An ASGI application in front of another one, which makes it fail like a Hub.
 
     `requests` lists `METHOD path`, `ranges` the ranges that were asked for, `credentials` what came
-    as Authorization. `trouble` fails every request; `delay` is how long TIMED_OUT stays silent (s).
+    as Authorization. `trouble` fails every request, `gated` those of repositories; `delay` is how long TIMED_OUT stays
+    silent (s).
     """
 
     def __init__(self, app: ASGIApp, *, delay: float = 2.0) -> None:
         self._app = app
         self._delay = delay
         self.trouble: Fault | None = None
+        self.gated: set[str] = set()
         self.extra_headers: dict[str, str] = {}
         self.ignore_ranges = False
         self.flipped: set[str] = set()
@@ -87,8 +89,10 @@ class Misbehaving:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or make it fail."""
         self._note(scope)
-        if self.trouble in ANSWERS:
-            status, headers = ANSWERS[self.trouble]
+        is_gated = any(f"/{repo}/" in scope["path"] for repo in self.gated)
+        trouble = Fault.GATED if is_gated else self.trouble
+        if trouble in ANSWERS:
+            status, headers = ANSWERS[trouble]
             await _answer(send, status, headers)
             return
         if self.trouble is Fault.TIMED_OUT:

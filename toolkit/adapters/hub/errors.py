@@ -110,4 +110,5 @@ class Fault(Enum):
         error = SourceError(message, hint=hint)
         error.gone = self in (Fault.NO_REVISION, Fault.NO_FILE)
         error.missing = error.gone or self is Fault.MISSING
+        error.closed = self in (Fault.GATED, Fault.REFUSED)
         return error

@@ -13,13 +13,18 @@ from toolkit.cli.arguments.options import dry_run_option, home_option, json_opti
 from toolkit.cli.opening.context import home_directory, open_hub, open_store
 from toolkit.cli.terminal.output import note, print_json, say, table
 from toolkit.cli.views.pull import PullProgress
-from toolkit.config.registry.lock_file import read_lock
+from toolkit.config.registry.lock_file import Lock, read_lock
 from toolkit.domain.files.snapshot import Snapshot
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.domain.registry.model import Version, parts_of
-from toolkit.errors import SourceError, ToolkitError
+from toolkit.errors import InputError, SourceError, ToolkitError
 from toolkit.workflows.files.pull import Pulled, preview, require_licence
 from toolkit.workflows.files.pull import pull as pull_version
+
+_GONE = (
+    "hosts that have them go on serving them; or pin what their sources have now: "
+    "toolkit registry pin MODEL"
+)
 
 
 @click.command()
@@ -58,6 +63,8 @@ def pull(
     for why, command in registry.waiting.values() if everything else ():
         note(f"left out: {why}: {command}")
     versions = list(parts_of(named))
+    if everything and any(map(lock.has, versions)):
+        versions = _pinned(versions, lock)
     # All refusals come before the first byte.
     for version in versions:
         require_licence(version, registry.policy)
@@ -89,15 +96,15 @@ def _pulled(
     fetch: Callable[[Version, Snapshot], Pulled],
     *,
     quiet: bool,
-) -> tuple[list[Pulled], dict[str, ToolkitError]]:
-    """Return what was pulled, and the error of each version that its source has no more, by title."""
-    pulled, gone = list[Pulled](), dict[str, ToolkitError]()
+) -> tuple[list[Pulled], dict[str, SourceError]]:
+    """Return what was pulled, and the error of each version that its source does not give, by title."""
+    pulled, gone = list[Pulled](), dict[str, SourceError]()
     for version, snapshot in wanted:
         try:
             done = fetch(version, snapshot)
         except SourceError as error:
-            # A commit that its source has no more keeps no other version from coming.
-            if not error.gone:
+            # What its source has no more, or gives to others alone, keeps no other version from coming.
+            if not (error.missing or error.closed):
                 raise
             gone[version.title] = error
             continue
@@ -107,15 +114,22 @@ def _pulled(
     return pulled, gone
 
 
-def _gone(gone: Mapping[str, ToolkitError]) -> ToolkitError:
-    """Return one error for all versions that are gone upstream."""
+def _pinned(versions: Sequence[Version], lock: Lock) -> list[Version]:
+    """Return the versions whose files are pinned, and say which are left out."""
+    for version in versions:
+        try:
+            lock.snapshot_of(version)
+        except InputError as error:
+            note(f"left out: {error.message}: {error.hint}")
+    return [version for version in versions if lock.has(version)]
+
+
+def _gone(gone: Mapping[str, SourceError]) -> ToolkitError:
+    """Return one error for all versions that their sources do not give."""
     if len(gone) == 1:
         return next(iter(gone.values()))
-    return SourceError(
-        "\n  ".join(each.message for each in gone.values()),
-        hint="hosts that have them go on serving them; or pin what their sources have now: "
-        "toolkit registry pin MODEL",
-    )
+    hints = dict.fromkeys(_GONE if each.gone else each.hint for each in gone.values())
+    return SourceError("\n  ".join(each.message for each in gone.values()), hint="; ".join(hints))
 
 
 def _preview(
