@@ -13,6 +13,7 @@ from cells import (
     MODEL,
     NO_MODEL,
     SCHEMA,
+    SECONDS,
     TO_JSON,
     TO_NOTE,
     TOOL,
@@ -29,7 +30,7 @@ class HttpError(Exception):
 def curl(path: str, body: dict[str, Any], key: str = KEY) -> str:
     # The key goes through the configuration on standard input, so that no list of processes shows it.
     settings = f'header = "Authorization: Bearer {key}"\n'
-    command = ["curl", "-sN", "--max-time", "60", "-K", "-", f"{BASE}{path}"]
+    command = ["curl", "-sN", "--max-time", f"{SECONDS}", "-K", "-", f"{BASE}{path}"]
     done = subprocess.run(
         [*command, "--json", json.dumps(body), "-w", "\n%{http_code}"],
         input=settings,

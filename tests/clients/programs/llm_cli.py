@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from cells import BASE, JSON, KEY, MODEL, NO_MODEL, PROMPT, SCHEMA, WRONG_KEY, run
+from cells import BASE, JSON, KEY, MODEL, NO_MODEL, PROMPT, SCHEMA, SECONDS, WRONG_KEY, run
 
 HOME = Path(tempfile.mkdtemp(prefix="llm-"))
 LLM = Path(sys.executable).with_name("llm")
@@ -43,7 +43,7 @@ def llm(*words: str) -> str:
         env={**os.environ, "LLM_USER_PATH": str(HOME)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=SECONDS,
         stdin=subprocess.DEVNULL,
     )
     if done.returncode:
