@@ -265,6 +265,17 @@ def test_a_record_that_cannot_be_read_is_named_or_passed_over(
     command.close()
 
 
+def test_a_release_without_a_time_is_a_damaged_record(path: Path, history: History) -> None:
+    for number in (1, 2):
+        history.add_release(release(number))
+    history._db.run("UPDATE releases SET created_at = '{' WHERE number = 2", ())
+    with pytest.raises(ToolkitError, match="has a damaged record"):
+        history.releases("tiny")
+    command = History(path, Clock(), without=lambda _: None)
+    assert [each.number for each, _ in command.releases("tiny")] == [1]
+    command.close()
+
+
 def test_a_needed_history_must_open_even_where_a_command_could_go_on_later(
     tmp_path: Path,
 ) -> None:

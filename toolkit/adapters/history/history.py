@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from toolkit.adapters.history.database import Row
 from toolkit.adapters.history.opening import OpenHistory
 from toolkit.adapters.history.records import (
+    dated_release_of,
     fit_of,
     gate_of,
     record_of,
@@ -64,12 +65,8 @@ class History(OpenHistory):
 
     def releases(self, model: str) -> list[tuple[Release, float]]:
         """Return the model's releases with their creation times (seconds since the epoch), newest first."""
-        rows = self._run(
-            "SELECT body, created_at FROM releases WHERE model = ? ORDER BY number DESC", (model,)
-        )
-        return [
-            (found, row["created_at"]) for row in rows for found in self._readable(release_of, row)
-        ]
+        query = "SELECT body, created_at FROM releases WHERE model = ? ORDER BY number DESC"
+        return self._read(dated_release_of, query, (model,))
 
     def models(self) -> list[str]:
         """Return the names of all models that have had a release."""

@@ -28,6 +28,11 @@ def release_of(row: Row) -> Release:
     return Release.from_json(json.loads(row["body"]))
 
 
+def dated_release_of(row: Row) -> tuple[Release, float]:
+    """Return the release in a row with its creation time (seconds since the epoch)."""
+    return release_of(row), float(row["created_at"])
+
+
 def fit_of(row: Row) -> FitRecord:
     """Return the record of a prediction in a row."""
     from toolkit.domain.engines.fit import Actual, FitRecord, Prediction
