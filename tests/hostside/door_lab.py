@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.hostside.keyed import ring
-from tests.hostside.router_lab import Lab, lab
-from tests.hostside.router_site import Site
+from tests.hostside.router_lab import Lab
+from tests.hostside.router_site import site_of
 
 LARGE = b'{"model":"tiny","x":"' + b"x" * 2_000_000 + b'"}'
 
@@ -24,12 +24,10 @@ def locked() -> Iterator[Lab]:
         "router_medium_bodies_of_key": 3,
         "router_connections_per_address": 20,
     }
-    with lab(**limits) as running:
-        made = Site(running)
+    with site_of(**limits) as made:
+        running = made.lab
         running.give(ring())
         yield running
-        made.blue.stop()
-        made.green.stop()
 
 
 def connected(running: Lab, source: str = "127.0.0.1") -> socket.socket:

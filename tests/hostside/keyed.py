@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.hostside.router_lab import Lab, lab
-from tests.hostside.router_site import PATH, Site
+from tests.hostside.router_lab import Lab
+from tests.hostside.router_site import PATH, site_of
 from toolkit.domain.clients.keys import KeyRing
 from toolkit.planning.routing.keys import with_key
 
@@ -21,12 +21,10 @@ TINY = {"model": "tiny"}
 @pytest.fixture(scope="module")
 def locked() -> Iterator[Lab]:
     """A router with Ann's and Bob's keys, for cases that change nothing."""
-    with lab() as running:
-        made = Site(running)
+    with site_of() as made:
+        running = made.lab
         running.give(ring())
         yield running
-        made.blue.stop()
-        made.green.stop()
 
 
 def ring(**limits: int) -> KeyRing:

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.hostside.router_lab import REPO, Lab, lab, until
-from tests.hostside.router_site import PATH, Site
+from tests.hostside.router_lab import REPO, Lab, until
+from tests.hostside.router_site import PATH, Site, site_of
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
@@ -30,11 +30,8 @@ from guard_traffic import Meter, Traffic, slot_of
 
 @pytest.fixture(scope="module")
 def standing() -> Iterator[Site]:
-    with lab() as running:
-        made = Site(running)
+    with site_of() as made:
         yield made
-        made.blue.stop()
-        made.green.stop()
 
 
 def ask(running: Lab, count: int, path: str = PATH) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tests.hostside.keyed import ANN, BOB, bearer, ring
-from tests.hostside.router_lab import Backend, Lab, lab, router_socket, until
-from tests.hostside.router_site import Site
+from tests.hostside.router_lab import Backend, Lab, router_socket, until
+from tests.hostside.router_site import site_of
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.routes import Target
 
@@ -29,25 +29,21 @@ INVALID = "invalid_request_error"
 @pytest.fixture(scope="module")
 def locked() -> Iterator[Lab]:
     """A router with keys, a model that serves and one that is down."""
-    with lab(router_client_silence="1s") as running:
-        made = Site(running)
+    with site_of(router_client_silence="1s") as made:
+        running = made.lab
         running.apply(with_model(running.routes, "dead", (Target("blue", 1, 100),), created=7))
         running.up("tiny", "blue", "green")
         running.give(ring(concurrency=1))
         yield running
-        made.blue.stop()
-        made.green.stop()
 
 
 @pytest.fixture(scope="module")
 def impatient() -> Iterator[Lab]:
     """A router with keys that waits for no answer: each one is too late."""
-    with lab(router_idle_timeout="200ms") as running:
-        made = Site(running)
+    with site_of(router_idle_timeout="200ms") as made:
+        running = made.lab
         running.give(ring())
         yield running
-        made.blue.stop()
-        made.green.stop()
 
 
 @pytest.fixture
@@ -59,11 +55,8 @@ def asked(request: pytest.FixtureRequest, status: int) -> Lab:
 
 @pytest.fixture(scope="module")
 def open_door() -> Iterator[tuple[Lab, Backend]]:
-    with lab() as running:
-        made = Site(running)
-        yield running, made.blue
-        made.blue.stop()
-        made.green.stop()
+    with site_of() as made:
+        yield made.lab, made.blue
 
 
 # --- whose API ------------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.hostside.router_lab import Backend, Lab, lab, until
-from tests.hostside.router_site import PATH, Clients, Site
+from tests.hostside.router_lab import Backend, Lab, until
+from tests.hostside.router_site import PATH, Clients, Site, site_of
 from tests.pace import Pace
 from toolkit.planning.routing.edits import with_hold, with_weights, withheld
 
@@ -192,13 +192,10 @@ def test_a_client_that_hangs_up_leaves_the_queue(site: Site) -> None:
 
 @pytest.fixture
 def narrow() -> Iterator[Site]:
-    with lab(
+    with site_of(
         router_held_requests=4, router_held_bytes=120_000, router_client_silence="1s"
-    ) as running:
-        made = Site(running)
+    ) as made:
         yield made
-        made.blue.stop()
-        made.green.stop()
 
 
 def test_requests_and_bytes_that_wait_are_bounded(narrow: Site, pace: Pace) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.hostside.router_lab import REPO, lab, until
-from tests.hostside.router_site import Site
+from tests.hostside.router_lab import REPO, until
+from tests.hostside.router_site import Site, site_of
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
@@ -25,15 +25,12 @@ CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    with lab() as running:
-        made = Site(running)
+    with site_of() as made:
         manifest = {"model": "tiny", "slot": "blue", "release": {"version": "v1", "number": 3}}
-        slot = running.root / "slots/tiny-blue"
+        slot = made.lab.root / "slots/tiny-blue"
         slot.mkdir(parents=True)
         (slot / "manifest.json").write_text(json.dumps(manifest))
         yield made
-        made.blue.stop()
-        made.green.stop()
 
 
 def cut(site: Site, path: str, room: int, name: str, first: Callable[[], None]) -> Any:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.hostside.router_lab import Backend, Lab, lab, until
-from tests.hostside.router_site import PATH, Site
+from tests.hostside.router_lab import Backend, Lab, until
+from tests.hostside.router_site import PATH, site_of
 
 MADE = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}")
 TINY = {"model": "tiny"}
@@ -18,11 +18,8 @@ TINY = {"model": "tiny"}
 
 @pytest.fixture(scope="module")
 def standing() -> Iterator[tuple[Lab, Backend]]:
-    with lab() as running:
-        made = Site(running)
-        yield running, made.blue
-        made.blue.stop()
-        made.green.stop()
+    with site_of() as made:
+        yield made.lab, made.blue
 
 
 def reached(backend: Backend) -> str | None:

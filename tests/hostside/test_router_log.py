@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.hostside.router_lab import Lab, lab, router_socket, until
-from tests.hostside.router_site import PATH, Site
+from tests.hostside.router_lab import Lab, router_socket, until
+from tests.hostside.router_site import PATH, Site, site_of
 from toolkit.domain.clients.keys import KeyRing
 from toolkit.hostside import access_log
 from toolkit.planning.routing.keys import with_key
@@ -37,11 +37,8 @@ def put_manifest(site: Site, slot: str, version: str, number: int) -> None:
 @pytest.fixture(scope="module")
 def standing() -> Iterator[Lab]:
     """A router for cases that change nothing."""
-    with lab() as running:
-        made = Site(running)
-        yield running
-        made.blue.stop()
-        made.green.stop()
+    with site_of() as made:
+        yield made.lab
 
 
 def line(running: Lab, body: Any, **headers: str) -> dict[str, Any]:

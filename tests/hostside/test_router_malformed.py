@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.hostside.keyed import ANN, ring
-from tests.hostside.router_lab import Lab, free_port, lab, until
-from tests.hostside.router_site import PATH, Site
+from tests.hostside.router_lab import Lab, free_port, until
+from tests.hostside.router_site import PATH, Site, site_of
 from tests.hostside.test_router_tls import certificate, place
 
 KEY = f"x-api-key: {ANN}"
@@ -82,14 +82,12 @@ def site(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
     limits = {"router_head_timeout": "1s", "router_client_silence": "1s"}
-    with lab(router_upload_timeout="1s", **limits) as running:
-        made = Site(running)
+    with site_of(router_upload_timeout="1s", **limits) as made:
+        running = made.lab
         running.give(ring())
         if request.param == "TLS":
             place(running, "a" * 16, certificate(tmp_path_factory.mktemp("certificate"), "first"))
         yield made
-        made.blue.stop()
-        made.green.stop()
 
 
 def answered(running: Lab, data: bytes) -> bytes:
