@@ -10,24 +10,16 @@ from toolkit.adapters.matching.matching import matching
 from toolkit.domain.excerpt import brief
 from toolkit.domain.gates.guard import Guard
 from toolkit.domain.gates.verdict import GateResult, Unsure, Verdict
-from toolkit.workflows.guard.answers import answers_gate
-from toolkit.workflows.guard.benchmarks import benchmarks_gate
 from toolkit.workflows.guard.files import read_prompts
 from toolkit.workflows.guard.measures import health_gate, look, speed_gate
 from toolkit.workflows.guard.replicas import GatedReplica, Gating
 from toolkit.workflows.guard.shape import shape_gate
 from toolkit.workflows.tools import Say, Scores
 
+# Returns None where its guard does not ask for it.
+Gate = Callable[[Gating], GateResult | None]
 # Characters of a reason.
 _REASON = 2000
-# In this order; the cheap ones come first. A gate returns None where its guard does not ask for it.
-GATES: tuple[Callable[[Gating], GateResult | None], ...] = (
-    shape_gate,
-    answers_gate,
-    speed_gate,
-    health_gate,
-    benchmarks_gate,
-)
 
 
 def run_gates(
@@ -65,8 +57,23 @@ def refusal(results: Iterable[GateResult], guard: Guard) -> str:
     return ""
 
 
+def _gates(guard: Guard) -> Iterator[Gate]:
+    """Yield the gates in their order, the cheap ones first. Gates that few guards ask for are loaded for them alone."""
+    yield shape_gate
+    if guard.answers is not None:
+        from toolkit.workflows.guard.answers import answers_gate
+
+        yield answers_gate
+    yield speed_gate
+    yield health_gate
+    if guard.benchmarks is not None:
+        from toolkit.workflows.guard.benchmarks import benchmarks_gate
+
+        yield benchmarks_gate
+
+
 def _results(gating: Gating) -> Iterator[GateResult]:
-    for gate in GATES:
+    for gate in _gates(gating.guard):
         result = gate(gating)
         if result is None:
             continue
