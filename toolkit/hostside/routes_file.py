@@ -294,13 +294,9 @@ def shares(routes: Routes) -> dict[str, str]:
 
 def drawing(routes: Routes) -> list[str]:
     """Return the models whose conversations draw a release, because a share stands."""
-    drawn = shares(routes)
-    found = routes.get("routes", [])
-    return [
-        each["model"]
-        for each in found
-        if each.get("routing") == "prefix" and each["model"] in drawn
-    ]
+    drawn, found = shares(routes), routes.get("routes", [])
+    by_prefix = (each["model"] for each in found if each.get("routing") == "prefix")
+    return [model for model in by_prefix if model in drawn]
 
 
 def holds(routes: Routes) -> dict[str, int]:
