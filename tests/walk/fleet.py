@@ -92,7 +92,7 @@ def another_large(scene: Scene) -> None:
 
 def serve_tls(scene: Scene) -> None:
     """Do what the section on TLS says, which comes later, at the door that the command names."""
-    tls = next(block for block in WALK.blocks if "router_tls_key" in block.text)
+    tls = next(block for block in WALK.blocks if block.is_called("TLS: all:"))
     scene.type("mkdir -p ~/tls")
     scene.type(
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=models.example "
