@@ -121,13 +121,21 @@ def test_a_webhook_that_is_not_there_is_an_error_without_its_path() -> None:
     [
         (Secret("ABSENT"), "the variable ABSENT is not set"),
         (Secret(file="/nonexistent"), "/nonexistent cannot be read: No such file or directory"),
-        (Secret(file="/dev/null"), "/dev/null is empty"),
+        (Secret(file="/dev/null"), "/dev/null cannot be read: is no regular file"),
     ],
 )
 def test_a_secret_that_is_not_there_is_named_by_its_place(secret: Secret, words: str) -> None:
     with pytest.raises(NotDelivered) as raised:
         deliver(Channel("ops", Webhook(secret)), NOTICE, 0.0, {})
     assert (raised.value.words, raised.value.again) == (words, False)
+
+
+def test_an_empty_file_is_no_secret(tmp_path: Path) -> None:
+    empty = tmp_path / "secret"
+    empty.touch()
+    with pytest.raises(NotDelivered) as raised:
+        deliver(Channel("ops", Webhook(Secret(file=str(empty)))), NOTICE, 0.0, {})
+    assert (raised.value.words, raised.value.again) == (f"{empty} is empty", False)
 
 
 def test_apprise_is_an_extra() -> None:

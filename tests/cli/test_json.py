@@ -23,6 +23,7 @@ from tests.workflows.world import World, fleet_host
 from toolkit.adapters.ansible.converge import Progress
 from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.adapters.fakes.converge import FakeConverge
+from toolkit.adapters.hosts.client import Clients
 from toolkit.adapters.hosts.port import CheckedEngine
 from toolkit.cli.main import COMMANDS
 from toolkit.cli.opening.trail import trail_now
@@ -130,7 +131,7 @@ class Fleet:
 
     def _stand_ins(self) -> Mapping[str, Callable[..., Any]]:
         return {
-            "connect": lambda *_: None,
+            "connect": lambda _, home: Clients(home),
             "open_port": lambda host, _: self.world.hosts[host.name],
             "open_members": lambda *_, **__: tuple(
                 replace(each, trail=trail_now()) for each in self.world.command()
