@@ -1,7 +1,7 @@
 """What accounting of use and metrics cost the router, and what the recorder of use costs a real vLLM.
 
     python tests/bench/bench_accounting.py [--rounds 1000] [--requests 64]
-    python tests/bench/bench_accounting.py --engine vllm [--seconds 30]
+    python tests/bench/bench_accounting.py --engine vllm [--seconds 60]
 
 Four routers with the same route and key are asked in turn, in another order each round: two as the toolkit sets them
 up, and two without the header of the key and the quotas. Half of the answers are streams of 20
@@ -289,7 +289,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--engine", choices=["", "vllm"], default="")
     parser.add_argument("--rounds", type=int, default=1000)
-    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--requests", type=int, default=64)
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
