@@ -5,98 +5,24 @@ from __future__ import annotations
 import json
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 import pytest
 from huggingface_hub import HfApi
 
-from tests.adapters.hub_server import Misbehaving, PublishedFiles
-from tests.cli.shell import Prompt, Said, run, start
+from tests.cli.pull_desk import NEW, REPO, SECRET, Desk, open_desk
+from tests.cli.shell import Prompt
 from tests.json_documents import require_valid
-from tests.on_thread import serve_on_thread
 from toolkit.adapters.hub.errors import Fault
-from toolkit.adapters.mirror.app import mirror_app
-from toolkit.config.registry.lock_file import Lock, lock_path, read_lock, write_lock
-from toolkit.domain.files.snapshot import FileDigest, Snapshot
-
-REPO = "acme/tiny"
-WEIGHTS = bytes(range(256)) * 40_000
-OLD = {"config.json": b"{}", "model.safetensors": WEIGHTS}
-NEW = {"config.json": b'{"a": 1}', "model.safetensors": WEIGHTS}
-SECRET = "hf_canaryCANARYcanary"
-REGISTRY = """\
-policy:
-  licences:
-    allowed: [mit]
-models:
-  tiny:
-    description: A tiny model
-    licence: mit
-    openness: fully-open
-    source: {{repo: acme/tiny}}
-    engine: {{name: vllm, version: 0.32.0}}
-    resources: {{accelerators: [cpu], memory: 1GiB}}
-    versions:
-      v1: {{revision: {old}}}
-      v2: {{revision: {new}}}
-  odd:
-    description: Its licence stands nowhere in the policy
-    licence: odd-licence
-    openness: open-weights
-    source: {{repo: acme/tiny}}
-    engine: {{name: vllm, version: 0.32.0}}
-    resources: {{accelerators: [cpu], memory: 1GiB}}
-    versions:
-      v1: {{revision: {old}}}
-"""
-
-
-@dataclass
-class Desk:
-    """A registry, a home and a token, and a mirror of the repository on loopback."""
-
-    place: Path
-    endpoint: str
-    server: Misbehaving
-    revisions: dict[str, str]
-
-    @property
-    def home(self) -> Path:
-        return self.place / "home"
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {
-            "HF_ENDPOINT": self.endpoint,
-            "HF_HOME": str(self.place / "hf"),
-            "HF_TOKEN": SECRET,
-            "TOOLKIT_HOME": str(self.home),
-            "TOOLKIT_REGISTRY": str(self.place / "model_registry.yaml"),
-        }
-
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        return start(self.environment, *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-    def run(self, *words: str) -> Said:
-        return run(self.environment, *words)
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    published = PublishedFiles(tmp_path / "origin")
-    revisions = {"v1": published.publish(REPO, OLD), "v2": published.publish(REPO, NEW)}
-    registry = tmp_path / "model_registry.yaml"
-    registry.write_text(REGISTRY.format(old=revisions["v1"], new=revisions["v2"]))
-    snapshots = [published.snapshot(REPO, revision) for revision in revisions.values()]
-    write_lock(Lock(lock_path(registry), {(s.source, s.revision): s for s in snapshots}))
-    server = Misbehaving(mirror_app(published))
-    with serve_on_thread(server) as endpoint:
-        yield Desk(tmp_path, endpoint, server, revisions)
+    with open_desk(tmp_path) as opened:
+        yield opened
 
 
 def test_a_pull_ends_with_the_files_verified(desk: Desk) -> None:
@@ -343,72 +269,3 @@ def wait_for(condition) -> None:  # type: ignore[no-untyped-def]
     while not condition():
         assert time.monotonic() < deadline, "it never came true"
         time.sleep(0.01)
-
-
-def test_a_version_that_is_gone_upstream_keeps_no_other_from_coming(desk: Desk) -> None:
-    path = desk.place / "model_registry.yaml"
-    lock = read_lock(path)
-    write_lock(lock.plus(Snapshot(REPO, "0" * 40, (FileDigest("config.json", 3, "0" * 64),))))
-    kept, _, _ = path.read_text().partition("  odd:")
-    path.write_text(kept.replace("versions:\n", f"versions:\n      v0: {{revision: {'0' * 40}}}\n"))
-    said = desk.run("pull", "--all", "--json")
-    assert said.code == 5
-    data = json.loads(said.out)
-    assert [each["version"] for each in data["versions"]] == ["v1", "v2"]
-    assert data["error"]["message"].startswith("tiny@v0 is gone upstream: ")
-    assert data["error"]["message"].endswith("0 of its 1 files are in the store")
-
-
-OTHERS = """\
-  {name}:
-    description: Another model
-    licence: mit
-    openness: fully-open
-    source: {{repo: acme/{name}}}
-    engine: {{name: vllm, version: 0.32.0}}
-    resources: {{accelerators: [cpu], memory: 1GiB}}
-    versions:
-      v1: {{revision: {revision}}}
-"""
-
-
-def test_a_version_whose_files_are_not_pinned_keeps_no_other_from_coming(desk: Desk) -> None:
-    path = desk.place / "model_registry.yaml"
-    kept, _, _ = path.read_text().partition("  odd:")
-    models, before, tiny = kept.partition("  tiny:")
-    path.write_text(models + OTHERS.format(name="loose", revision="0" * 40) + before + tiny)
-    said = desk.run("pull", "--all", "--dry-run")
-    assert said.code == 0
-    words = (
-        f"left out: the files of loose@v1 are not pinned in {desk.place}/model_registry.lock.json: "
-    )
-    assert f"{words}toolkit registry pin loose@v1 --lock-only\n" in said.err
-    said = desk.run("pull", "--all", "--json")
-    assert said.code == 0
-    assert [each["version"] for each in json.loads(said.out)["versions"]] == ["v1", "v2"]
-    # Named, or alone, it is what was asked for.
-    assert desk.run("pull", "loose").code == 2
-    path.write_text(models + OTHERS.format(name="loose", revision="0" * 40))
-    assert desk.run("pull", "--all").code == 2
-
-
-def test_a_repository_that_is_gone_or_gated_keeps_no_other_from_coming(desk: Desk) -> None:
-    path = desk.place / "model_registry.yaml"
-    kept, _, _ = path.read_text().partition("  odd:")
-    models, before, tiny = kept.partition("  tiny:")
-    more = "".join(OTHERS.format(name=name, revision="0" * 40) for name in ("away", "closed"))
-    path.write_text(models + more + before + tiny)
-    lock = read_lock(path)
-    for name in ("away", "closed"):
-        files = (FileDigest("config.json", 3, "0" * 64),)
-        lock = lock.plus(Snapshot(f"acme/{name}", "0" * 40, files))
-    write_lock(lock)
-    desk.server.gated.add("acme/closed")
-    said = desk.run("pull", "--all", "--json")
-    assert said.code == 5
-    data = json.loads(said.out)
-    assert [each["version"] for each in data["versions"]] == ["v1", "v2"]
-    words = data["error"]["message"].splitlines()
-    assert "has no repository acme/away" in words[0]
-    assert "acme/closed is gated" in words[1]
-    assert "hf auth login" in data["error"]["hint"]

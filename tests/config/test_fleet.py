@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from toolkit.config.inventory.fleet import LOCALHOST, load_fleet
-from toolkit.config.inventory.host_variables import variable_fault
 from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import InputError
 
@@ -383,17 +381,6 @@ def test_what_is_not_supported_is_refused_by_name(
         load_fleet(path)
     assert caught.value.message.partition(": ")[2] == words
     assert caught.value.hint.startswith(hint) and bool(hint) == bool(caught.value.hint)
-
-
-def test_limits_that_the_role_sets_are_not_taken_for_settings(tmp_path: Path) -> None:
-    role = Path(__file__).parents[2] / "playbooks/roles/router/defaults/main.yml"
-    # The playbook gives the role what was seen of the host, whatever an inventory says.
-    given = ("router_seen",)
-    names = yaml.safe_load(role.read_text())
-    limits = [each for each in names if each.startswith("router_") and each not in given]
-    assert "router_max_body" in limits
-    for name in limits:
-        assert variable_fault(name, {}), name
 
 
 def test_variables_of_other_playbooks_are_left_alone(tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from toolkit.adapters.ansible.converge import host_variables
 from toolkit.adapters.ansible.playbooks import provision_digest
 from toolkit.config.inventory.fleet import load_fleet
 from toolkit.config.inventory.host_settings import SETTINGS, setting_fault
+from toolkit.config.inventory.host_variables import variable_fault
 from toolkit.errors import InputError
 
 
@@ -134,3 +136,14 @@ def test_a_fault_has_its_place_in_the_file(tmp_path: Path) -> None:
         InputError, match=r"fleet.yaml:5:\d+: toolkit_firewall of here must be true"
     ):
         load_fleet(fleet)
+
+
+def test_limits_that_the_role_sets_are_not_taken_for_settings() -> None:
+    role = Path(__file__).parents[2] / "playbooks/roles/router/defaults/main.yml"
+    # The playbook gives the role what was seen of the host, whatever an inventory says.
+    given = ("router_seen",)
+    names = yaml.safe_load(role.read_text())
+    limits = [each for each in names if each.startswith("router_") and each not in given]
+    assert "router_max_body" in limits
+    for name in limits:
+        assert variable_fault(name, {}), name
