@@ -6,12 +6,9 @@ import resource
 import threading
 from weakref import WeakKeyDictionary
 
+from toolkit.domain.hosts.in_flight import ASKING, OWN_FILES
 from toolkit.errors import ToolkitError
 
-# Three pipes of the process for brief requests, three of the one that keeps its lock, a playbook's socket and log.
-_OF_A_HOST = 8
-# The command's own: history, log, registry, sockets, and what is read in passing.
-_OWN = 64
 # Some programs close all descriptors that they may have, one by one.
 MOST = 2**16
 
@@ -28,8 +25,8 @@ def need_descriptors(part: object, hosts: int, count: int | None = None) -> None
     """
     with _guard:
         former = _needs.get(part, 0)
-        _needs[part] = _OF_A_HOST * hosts if count is None else count
-        needed = _OWN + sum(_needs.values())
+        _needs[part] = ASKING.files * hosts if count is None else count
+        needed = OWN_FILES + sum(_needs.values())
         now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         if now == resource.RLIM_INFINITY or now >= needed:
             return

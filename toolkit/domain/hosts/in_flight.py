@@ -7,8 +7,8 @@ from dataclasses import dataclass
 _MIB = 2**20
 # Whatever the machine: one slow host must not hold up all others.
 _LEAST = 4
-# What the command itself has open beside its hosts, see `adapters/descriptors.py`.
-_OWN_FILES = 64
+# What the command itself has open beside its hosts: history, log, registry, sockets, and what is read in passing.
+OWN_FILES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Work:
         """Return the number of hosts at once on `machine`, of whose memory half is left to others."""
         bounds = [
             self.per_processor * machine.processors,
-            (machine.files - _OWN_FILES) // self.files,
+            (machine.files - OWN_FILES) // self.files,
         ]
         if machine.memory:
             bounds.append(machine.memory // 2 // self.memory)
@@ -43,6 +43,7 @@ class Work:
 
 
 # An ssh for each host, and its key exchange, which takes a processor 0.14 s: more of them would make each other late.
+# Three pipes of the process for brief requests, three of the one that keeps its lock, a playbook's socket and log.
 ASKING = Work(per_processor=16, memory=8 * _MIB, files=8)
 # One or two processes for each host that wait for its link nearly all the time.
 SENDING = Work(per_processor=25, memory=24 * _MIB, files=12)
