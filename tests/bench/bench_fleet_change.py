@@ -57,10 +57,13 @@ def main() -> None:
     if lacking := missing():
         raise SystemExit(lacking)
     cuts = {int(each) for each in given.cuts.split(",") if each}
-    with stub_site(3) as site:
-        rounds, reports = roll(site, given.rounds, cuts)
-    tell_rounds(rounds, reports)
-    print()
+    rounds: list[Round] = []
+    reports: dict[str, LoadReport] = {}
+    if given.rounds:
+        with stub_site(3) as site:
+            rounds, reports = roll(site, given.rounds, cuts)
+        tell_rounds(rounds, reports)
+        print()
     with stub_site(given.hosts) as site:
         backs = roll_back(site, given.rollbacks)
     tell_backs(backs, given.hosts)
@@ -154,8 +157,9 @@ def roll_back(site: StubSite, count: int) -> list[Back]:
 
 @contextmanager
 def clients(site: StubSite) -> Iterator[list[Load]]:
-    """One client at each router."""
-    loads = [load(site, machine, workers=1, pause=0.1) for machine in site.lab.machines]
+    """One client at each router: together at most 80 requests a second, so that 50 leave the machine idle."""
+    pause = max(0.1, len(site.lab.machines) / 80)
+    loads = [load(site, machine, workers=1, pause=pause) for machine in site.lab.machines]
     try:
         yield loads
     finally:
