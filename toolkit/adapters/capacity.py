@@ -6,6 +6,7 @@ import os
 import resource
 from functools import cache
 
+from toolkit.adapters.control_group import limits
 from toolkit.adapters.descriptors import MOST
 from toolkit.domain.hosts.in_flight import Machine, Work
 from toolkit.hostside import memory
@@ -18,11 +19,12 @@ def width(work: Work) -> int:
 
 @cache
 def this_machine() -> Machine:
-    """Return the capacity of this machine as it is at the first call."""
+    """Return the capacity of this machine, or the part that this process may use, as it is at the first call."""
     _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    processors, free, group = len(os.sched_getaffinity(0)), memory.available(), limits()
     return Machine(
-        len(os.sched_getaffinity(0)),
-        memory.available(),
+        min(processors, group.processors or processors),
+        min(free, group.memory or free),
         # A command raises its own limit as far as it may.
         MOST if files == resource.RLIM_INFINITY else min(files, MOST),
     )
