@@ -72,7 +72,9 @@ def test_the_narrowest_group_above_the_process_counts(tmp_path: Path) -> None:
     assert limits(own(tmp_path, "0::/a/b"), tree) == Limits(processors=3, memory=GIB)
 
 
-@pytest.mark.parametrize("line", ["", "5:memory:/a", "0::", "0::../../etc", "0::/../../etc", "0:://etc"])
+@pytest.mark.parametrize(
+    "line", ["", "5:memory:/a", "0::", "0::../../etc", "0::/../../etc", "0:://etc"]
+)
 def test_a_process_without_a_group_of_version_two_has_no_bound(tmp_path: Path, line: str) -> None:
     group(tmp_path / "tree", "a", cpu_max="100000 100000")
     group(tmp_path / "etc", "", cpu_max="100000 100000")
