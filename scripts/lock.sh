@@ -10,6 +10,6 @@ options="--universal --python-version 3.11 --generate-hashes --no-header --no-an
 .venv/bin/uv pip compile $options pyproject.toml --extra postgresql -c requirements.lock -o requirements-postgresql.lock "$@"
 # shellcheck disable=SC2086
 .venv/bin/uv pip compile $options pyproject.toml --extra postgresql --group dev -c requirements.lock -o requirements-dev.lock "$@"
-# The same, with what sends to the services of Apprise.
+# The same, with Apprise, which sends notices to its services.
 # shellcheck disable=SC2086
 .venv/bin/uv pip compile $options pyproject.toml --extra apprise -c requirements.lock -o requirements-apprise.lock "$@"

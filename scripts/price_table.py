@@ -19,7 +19,7 @@ from typing import Any
 
 from genai_prices import data, types
 
-# Whose models are closed, or are sold by those who made them: provider -> what the name of a model begins with.
+# Providers of closed models, and makers that sell their own: provider -> the beginning of its models' names.
 PROVIDERS = {
     "anthropic": "claude",
     "aws": "nova",

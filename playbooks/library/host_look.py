@@ -111,7 +111,7 @@ def has_former_replicas(root, user, init):
 
 
 def is_container(module):
-    """Return what systemd says of the host; fail with its words where it cannot tell."""
+    """Return whether systemd calls the host a container; fail with systemd's words where it cannot tell."""
     code, said, complained = module.run_command(["systemd-detect-virt", "--quiet", "--container"])
     if code not in (0, 1):
         words = (complained or said).strip()

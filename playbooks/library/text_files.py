@@ -227,7 +227,7 @@ def run_unit(module, unit, changed):
         done.append("start")
     if module.check_mode:
         return done
-    # systemd runs all its generators to read its files: once for a new unit and for what wants it.
+    # Reading its files costs systemd a run of all its generators, so reload once, after the unit is enabled.
     if own and "enable" in done:
         systemctl(module, "enable", "--no-reload", unit["name"])
     if own:
@@ -239,7 +239,7 @@ def run_unit(module, unit, changed):
 
 
 def systemctl(module, *words):
-    """Return what systemctl says; fail with its words where it fails."""
+    """Return the output of systemctl; fail with it where systemctl fails."""
     code, said, complained = module.run_command(["systemctl", *words])
     if code:
         words = "systemctl %s: %s" % (" ".join(words), (complained or said).strip())

@@ -29,7 +29,7 @@ _JSON = b"application/json"
 
 
 def in_shape(scope: Scope, send: Send) -> Send:
-    """Return what sends to the client of this request by `send`, errors in the shape of the API."""
+    """Return a `send` for the client of this request, which gives errors the shape of the API."""
     held: list[Message] = []
 
     def sent(message: Message) -> Awaitable[None]:

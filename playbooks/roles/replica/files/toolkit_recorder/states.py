@@ -37,7 +37,7 @@ class Sequence:
         return self._processor.request_states.get(self._id) is self._state
 
     def part(self) -> Part:
-        """Return what has been computed so far."""
+        """Return the tokens computed so far."""
         prompt, waits, cached, parent, name, generated = figures(self._state)
         # The counter of prompts moves with the first output.
         if waits:

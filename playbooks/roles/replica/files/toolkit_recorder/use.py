@@ -87,7 +87,7 @@ class Use:
         return any(map(states.Sequence.is_open, self.sequences))
 
     def parts(self) -> list[counting.Part]:
-        """Return what the engine has computed of each sequence so far."""
+        """Return the tokens that the engine has computed of each sequence so far."""
         return [each.part() for each in self.sequences]
 
     def count(self) -> Count:
