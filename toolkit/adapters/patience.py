@@ -34,7 +34,7 @@ class Patience:
         self._guard = threading.Lock()
         self._deadline: float | None = None
         self._said: float | None = None
-        # The error that ended the wait: what waits around that wait passes it on as it is.
+        # The error that ended the wait. An outer wait raises it again instead of waiting a second time.
         self._last: BusyError | None = None
 
     def until_free(self, take: Callable[[], T]) -> T:

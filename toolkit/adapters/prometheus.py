@@ -175,7 +175,7 @@ def checked_address(address: str) -> str:
 
 
 def read_credentials(path: str) -> Secret:
-    """Return what a file of credentials holds. Raises InputError where it cannot be read or holds something else."""
+    """Return the secret of a file of credentials. Raises InputError where the file cannot be read or has none."""
     try:
         # pathlib raises RuntimeError for the home of a user whom nobody knows.
         with open(os.path.expanduser(path), "rb", opener=open_regular) as file:  # noqa: PTH111

@@ -25,7 +25,7 @@ def kept_modules(top: Path, playbooks: Path) -> Path:
     and where it is not this user's alone.
     """
     place = top / _digest(playbooks)
-    # Ansible unpickles what lies there, which is to run it.
+    # Ansible unpickles these files, and unpickling runs code: whoever can write there would run theirs as this user.
     if not is_private(top):
         raise PermissionError(f"{top} is open to others")
     place.mkdir(mode=0o700, exist_ok=True)

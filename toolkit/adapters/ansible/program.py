@@ -58,7 +58,7 @@ def run_program(
 
 
 def _read(process: subprocess.Popen[bytes], most: int, until: float) -> tuple[bytes, bytes]:
-    """Return what the program writes until it closes both of its outputs, or ends."""
+    """Return the output and the errors of the program, until it closes both or ends."""
     output, errors = bytearray(), b""
     assert process.stdout and process.stderr
     with selectors.DefaultSelector() as ready:

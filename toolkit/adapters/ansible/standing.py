@@ -92,7 +92,7 @@ class Run:
             self._requests.flush()
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """Yield what happens, until the run ends."""
+        """Yield the events of the run until its end."""
         for line in self._answers:
             event: dict[str, Any] = json.loads(line)
             if event.get("event") == "begun":

@@ -20,7 +20,7 @@ _NO_LOGIN = 2**32 - 1
 
 
 def who(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what is known; an unknown field is absent.
+    """Return the known fields of the person; an unknown field is absent.
 
     `user` runs the command. `login` is the user who logged in, which the kernel keeps through su and sudo. `sudo`
     is the user who called sudo, `client` the address of the SSH client. `key` is the fingerprint of the SSH key with

@@ -88,7 +88,7 @@ class Delivery:
         return {"kind": self.tree.kind, "name": self.tree.name, "files": files}
 
     def survey(self, host: Host) -> Need | None:
-        """Return what `host` lacks, None if it has the tree. On this machine, put the tree in place at once."""
+        """Return the files that `host` lacks, None for a whole tree. On this machine, put the tree in place at once."""
         if host.connection == "local":
             self._put_locally(host)
             return None

@@ -58,7 +58,7 @@ class Endpoint:
         self._certificate, self._key = certificate, key
 
     def describe(self, model: str) -> Mapping[str, Any]:
-        """Return what the router tells of a model, empty where it does not tell.
+        """Return the router's description of a model, empty where it has none.
 
         Raises HostError without an answer, and for one that no router gives.
         """

@@ -95,7 +95,7 @@ class FakeHost(Replicas, Stocked, Recorded, Guarded):
     def repair_guards(self) -> tuple[str, ...]:
         self.happens("repair guards")
         found = self.facts.lost_guards
-        # Of an order whose guard stands there is a copy.
+        # A standing guard has a copy of its order, so that order is not lost.
         standing = {order_path(model) for model in self.guards.orders}
         self.learn(lambda facts: mended(facts, found))
         lost = tuple(each for each in found if each not in standing)

@@ -279,7 +279,7 @@ class History(OpenHistory):
     def tallies(
         self, since: int, until: int, models: Sequence[str]
     ) -> tuple[tuple[Tally, ...], tuple[Watched, ...]]:
-        """Return what hosts counted of models by the hour, and when they did: hours since the epoch, both included."""
+        """Return the tallies of models, and the hours in which hosts counted: hours since the epoch, both included."""
         from toolkit.adapters.history import tallies
 
         with self._lock:

@@ -33,7 +33,7 @@ def as_root_words(host: Host, argv: Sequence[str]) -> list[str]:
 
 
 def sudo_input(host: Host) -> bytes:
-    """Return what such a command needs on its standard input before all else; empty where sudo asks for nothing."""
+    """Return the first bytes for the standard input of such a command: sudo's password, or nothing."""
     if host.become_password is None:
         return b""
     return f"{host.become_password.reveal()}{chr(10) * _TRIES}{_MARK}\n".encode()

@@ -50,7 +50,7 @@ class HostClient:
         self._interruption = interruption or Interruption()
         self._conversation = Conversation(partial(_converse, way, self._interruption))
         self._placed = False
-        # The command whose process is to be started ahead, and the one whose process was.
+        # The command for which a process shall start ahead of its use, and the processes that were started ahead.
         self._soon, self._ahead = "", dict[str, Dialog]()
         weakref.finalize(self, self._conversation.end)
 
@@ -186,12 +186,12 @@ class HostClient:
     def _start_ahead(self) -> None:
         name, self._soon = self._soon, ""
         if name:
-            # What fails is the command's to say, which has a process of its own then.
+            # A failure shows again when the command starts a process of its own, and is reported there.
             with suppress(OSError, HostError):
                 self._ahead[name] = Dialog(*self._process(name))
 
     def _process(self, name: str) -> tuple[list[str], Callable[[int, str], HostError], str, bytes]:
-        """Return what starts the process of a command, as for Dialog."""
+        """Return the arguments with which Dialog starts the process of a command."""
         flags = ALONE if COMMANDS[name].alone else ("-I",)
         argv = self._way.command([self.host.python, *flags, self._way.hostside, name])
         return argv, self._failure, f"{self.host.name}: {name}", self._way.first

@@ -25,7 +25,7 @@ class Conversation:
         self._dialog: Dialog | None = None
         self._turn = threading.Lock()
         self._waiting = False
-        # Whether the process has been asked nothing yet, but for what was sent ahead.
+        # Whether the process got no request yet, apart from the one that was sent ahead.
         self._idle = True
         # The request that was sent ahead, and its time.
         self._ahead: tuple[dict[str, Any], float] | None = None

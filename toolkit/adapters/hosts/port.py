@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
-# Here alone: to load what a command never asks a host for would make a rollback late.
+# For types alone: loading these modules for answers that a command never requests would delay a rollback.
 if TYPE_CHECKING:
     from toolkit.adapters.hosts.client import Report
     from toolkit.domain.clients.evidence import Answered
@@ -119,7 +119,7 @@ class HostPort(Named, Protocol):
         """Return the heads of audit logs that the host has been given, those of a log in the order they came."""
 
     def answered(self, request: str) -> tuple[Answered, ...]:
-        """Return what the router's access log has of the requests with this id, the newest first."""
+        """Return the requests with this id in the router's access log, the newest first."""
 
     def read_requests(
         self, model: str, lines: int, place: Mapping[str, Any] | None = None
@@ -136,17 +136,17 @@ class HostPort(Named, Protocol):
         """
 
     def use(self, place: LedgerPlace, last: Mapping[str, int] | None = None) -> UseChunk:
-        """Return what the host's ledger of use has from `place` on, at most a part of it.
+        """Return the records of the host's ledger of use from `place` on, at most a part of them.
 
         A place of another ledger is its beginning. With `last`, {"PROGRAM/RUN": number}, of each run what came after
         its number; a host of an older toolkit hands out all, and the chunk is not `after_last` then. Raises HostError.
         """
 
     def perimeter(self) -> Perimeter:
-        """Return what listens on the host, and what its replicas reach when they try, in about 25 seconds at most."""
+        """Return the host's listeners, and the addresses that its replicas reach when they try; takes up to 25 s."""
 
     def sums_of_use(self) -> tuple[LedgerSums, ...]:
-        """Return what keys with quotas used by the host's own ledger, and by those of other hosts that it knows of."""
+        """Return the use of keys with quotas, by the host's own ledger and by others that it has read."""
 
     def tell_use(self, sums: Sequence[LedgerSums]) -> None:
         """Tell the host what keys have used by each ledger; of two sums the larger stays, and its own does.
@@ -203,10 +203,10 @@ class HostPort(Named, Protocol):
         """Return how a replica does, with the lines of its log since `log`, the place that a former call returned."""
 
     def sample(self) -> HostSample:
-        """Return what router and replicas have counted up to now."""
+        """Return the present counts of router and replicas."""
 
     def energy(self) -> EnergyCount:
-        """Return what the devices count of their energy."""
+        """Return the devices' own counts of their energy."""
 
     def watch(self, program: str, port: int, seconds: float, report: Report) -> Waited:
         """Watch a replica for `seconds`; ends early where it dies, stops answering or hangs."""
@@ -306,7 +306,7 @@ class HostPort(Named, Protocol):
         """Place the host's side of this toolkit anew, and remove other `damaged` copies of it, by their names."""
 
     def leftovers(self) -> tuple[Leftover, ...]:
-        """Return what commands that were cut short left on the host."""
+        """Return the leftovers of interrupted commands on the host."""
 
     def remove_leftovers(self, paths: Sequence[str]) -> RemovedLeftovers:
         """Remove leftovers by their paths; this command must hold the host's lock. One that is busy stays."""

@@ -1,4 +1,4 @@
-"""Read what a host tells of single requests; every value is checked, see `toolkit/hostside/request_log.py`."""
+"""Read a host's answers about single requests; every value is checked, see `toolkit/hostside/request_log.py`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _TEXTS = (
 )
 # Characters of a name, an id or an API's path.
 _TEXT = 400
-# Of what a log lacks, in words.
+# Characters of the sentence that says what a log lacks.
 _WORDS = 500
 
 
 def part_from_json(host: str, data: Mapping[str, Any]) -> RequestPart:
-    """Return what `host` told of its log; raises ValueError, TypeError or KeyError where it is nothing of it."""
+    """Return the part of the log that `host` sent; raises ValueError, TypeError or KeyError for other data."""
     requests = tuple(_request(host, each) for each in data["requests"])
     lacks = text_of(data["unlogged"], "unlogged", _WORDS)
     return RequestPart(requests, dict(data["place"]), bool(data["more"]), lacks)

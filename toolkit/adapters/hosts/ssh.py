@@ -33,7 +33,8 @@ CONNECT_SECONDS = 10
 _ALIVE_SECONDS = 2
 _ALIVE_COUNT = 4
 _NO_CONNECTION = 255
-# A login whose shell, sudo or disk hangs looks alive: sshd itself answers. Placing the host's side takes a second.
+# sshd answers even where the login's shell, sudo or disk hangs, so keep-alives do not notice. Placing the host's side
+# takes a second.
 RUN_SECONDS = 120.0
 _TICK_SECONDS = 0.2
 _TUNNEL_ATTEMPTS = 3

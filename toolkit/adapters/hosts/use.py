@@ -1,4 +1,4 @@
-"""Read what a host hands out of its ledger of use; every value is checked, see `toolkit/hostside/use_hand_out.py`."""
+"""Read the records of use that a host hands out; every value is checked, see `toolkit/hostside/use_hand_out.py`."""
 
 from __future__ import annotations
 

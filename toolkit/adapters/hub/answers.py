@@ -16,7 +16,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
 
 def parse_repo_info(body: bytes) -> RepoInfo:
-    """Return what a Hub says about a repository at a commit. Raises ValueError where that is no such answer."""
+    """Return a Hub's description of a repository at a commit. Raises ValueError where `body` is none."""
     entry = parse_mapping(body, ANSWER)
     revision = text_of(entry.get("sha"), "its commit")
     if not _SHA1.match(revision):

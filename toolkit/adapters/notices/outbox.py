@@ -57,7 +57,7 @@ class Outbox:
         return Waiting(channel, notice, path)
 
     def waiting(self) -> Iterator[Waiting]:
-        """Yield what waits, the oldest first. What is no notice, and what is too much, is removed."""
+        """Yield the waiting notices, the oldest first. Remove other files, and notices beyond the bound."""
         with suppress(OSError):
             files = sorted(self.place.glob("*.json"))
             for path in files[:-MOST_FILES]:

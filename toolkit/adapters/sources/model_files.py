@@ -99,7 +99,7 @@ def directory_fault(root: Path, paths: Sequence[str]) -> str:
 
 
 def parts_fault(root: Path, paths: Sequence[str]) -> str:
-    """Return what the index and the small files below `root` say about missing weights; empty where all are there.
+    """Return, in words, the weights that the index and the small files below `root` miss; empty where all are there.
 
     The large files need not be there yet. Raises OSError.
     """
@@ -113,7 +113,7 @@ def parts_fault(root: Path, paths: Sequence[str]) -> str:
 def weights_fault(
     paths: Sequence[str], read: Callable[[str], bytes], tensors: Callable[[str], tuple[Tensor, ...]]
 ) -> str:
-    """Return which weights among `paths` are missing or contradict each other; empty where none do.
+    """Return, in words, the weights among `paths` that are missing or contradict each other; empty without any.
 
     `read` returns a file's bytes, `tensors` the tensors of a safetensors file; raises what they raise. A single file of
     weights without an index is not read.

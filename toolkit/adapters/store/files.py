@@ -18,7 +18,7 @@ def locked(directory: Path) -> Iterator[bool]:
         directory.mkdir(parents=True, exist_ok=True)
         handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except (FileNotFoundError, FileExistsError):
-        # `mkdir` looks once more at what is there already, and may find that it is gone.
+        # `mkdir` looks at an existing directory once more, and may find that it has gone meanwhile.
         if directory.exists() and not directory.is_dir():
             raise
         yield False
