@@ -189,7 +189,7 @@ def stated_traffic_options() -> Decorator:
 
 
 def together(*options: Decorator) -> Decorator:
-    """Return what gives a command all of `options`, listed in this order."""
+    """Return a decorator that gives a command all of `options`, listed in this order."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         for option in reversed(options):

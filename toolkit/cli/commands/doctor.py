@@ -51,7 +51,7 @@ def doctor(registry_path: str, fleet: str | None, home: str | None, as_json: boo
 
 
 def _registry_faults(path: Path) -> list[Finding]:
-    """Return what `registry check` calls a fault, in its words."""
+    """Return the faults that `registry check` finds, in its words."""
     from toolkit.workflows.registry.check import check_registry
 
     return [

@@ -259,7 +259,7 @@ def _shown(name: str, value: int, charge: Charge | None) -> str:
 
 
 def _charge(costs_path: str) -> Charge:
-    """Return what keys are charged by the file of costs; raises InputError or RefusedError."""
+    """Return the charge of the file of costs; raises InputError or RefusedError."""
     from toolkit.config.costs.reading import load_costs
     from toolkit.domain.costs.economics import day_of
 

@@ -132,7 +132,7 @@ def prove(
 
 
 def _claim(request_id: str, path: str) -> Claim:
-    """Return what the options say of the answer; raises InputError."""
+    """Return the answer's claim by the options; raises InputError."""
     text = ""
     if path:
         text = read_text(Path(path), limit=_MOST_HEADERS, hint="--answer-headers FILE")

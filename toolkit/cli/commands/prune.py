@@ -65,7 +65,7 @@ def prune(
     # In a directory without the registry everything in the store would look unused.
     load_registry(Path(registry_path))
     store = open_store(home_path)
-    # First of all: on a full disk the history needs the room of what killed commands left.
+    # Remove the leftovers of killed commands first: on a full disk the history needs their room.
     if not dry_run:
         store.sweep()
     members = open_members(home_path, open_fleet(fleet).hosts, None, history_needed=False)

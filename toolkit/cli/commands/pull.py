@@ -97,13 +97,13 @@ def _pulled(
     *,
     quiet: bool,
 ) -> tuple[list[Pulled], dict[str, SourceError]]:
-    """Return what was pulled, and the error of each version that its source does not give, by title."""
+    """Return the pulled versions, and the errors of versions that their sources do not give, by title."""
     pulled, gone = list[Pulled](), dict[str, SourceError]()
     for version, snapshot in wanted:
         try:
             done = fetch(version, snapshot)
         except SourceError as error:
-            # What its source has no more, or gives to others alone, keeps no other version from coming.
+            # A version that its source has deleted, or closed to this user, does not stop the others.
             if not (error.missing or error.closed):
                 raise
             gone[version.title] = error

@@ -114,7 +114,7 @@ def report(
 
 
 def _upstream(registry: Callable[[], Registry], registry_path: str, home: Path) -> Upstream:
-    """Return what sources and package indexes hold; why that is not known where the registry cannot be read."""
+    """Return the content of sources and package indexes, or the reason where the registry cannot be read."""
     try:
         pins = read_pins(registry_path, home, registry())
     except ToolkitError as error:
@@ -139,7 +139,7 @@ def _upstream(registry: Callable[[], Registry], registry_path: str, home: Path) 
 def _cost(
     costs_path: str, readings: str | None, history: History, since: float, until: float
 ) -> Cost:
-    """Return what the period cost, nothing where there is no file of costs."""
+    """Return the cost of the period, an empty one without a file of costs."""
     if without_costs(costs_path):
         if readings is not None:
             raise InputError(

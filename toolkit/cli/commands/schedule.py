@@ -311,7 +311,7 @@ def remove(directory: str | None, as_json: bool, **_: Any) -> None:
 
 
 def machine() -> str:
-    """Return what tells this ops machine from others for the jitter: its own id, else its name."""
+    """Return the id of this ops machine, else its name; the jitter is drawn from it."""
     try:
         return Path("/etc/machine-id").read_text().strip() or platform.node()
     except OSError:

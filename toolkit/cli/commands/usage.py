@@ -160,7 +160,7 @@ def _fields(kinds: Sequence[str], row: UseRow) -> dict[str, Any]:
 
 
 def _order(by: Sequence[str]) -> Callable[[UseRow], tuple[Any, ...]]:
-    """Return what puts rows in order: by the first group, then by the next."""
+    """Return the key for sorting rows by the first group, then by the next."""
     names = [name for each in by for name in _IN_ORDER.get(each, (each,))]
     return lambda row: tuple(getattr(row, name) for name in names)
 

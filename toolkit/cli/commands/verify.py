@@ -117,7 +117,7 @@ def verify(
 def _bring_engines(
     members: Sequence[Tools], engines: Mapping[str, Mapping[str, tuple[str, ...]]]
 ) -> tuple[list[str], list[str]]:
-    """Return what was done, and what still differs, a line each."""
+    """Return the repairs and the remaining differences, a line each."""
     done, left = [], []
     for tools in members:
         name = tools.host.name
@@ -157,7 +157,7 @@ def _failure(
     *,
     repair: bool,
 ) -> ToolkitError | None:
-    """Return what is not whole as an error; `engines` are the lines about engines.
+    """Return one error for all damaged parts; `engines` are the lines about engines.
 
     `kept` says why hosts keep damaged snapshots.
     """

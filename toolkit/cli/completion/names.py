@@ -96,7 +96,7 @@ _OPTIONS = {
 
 
 def offered() -> str | None:
-    """Return what the shell is told about the words in its variables, a line a name; None where click must say it."""
+    """Return the names to offer for the words in the shell's variables, a line each; None where click offers."""
     shell = os.environ.get("_TOOLKIT_COMPLETE", "").partition("_")[0]
     found = get_completion_class(shell)
     if found is None:

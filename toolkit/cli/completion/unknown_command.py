@@ -9,7 +9,7 @@ from toolkit.cli.completion.names import known_commands, takes_option, takes_wor
 
 
 def meant_by(words: Sequence[str]) -> list[str]:
-    """Return what the `words` after the program's name may mean; nothing where nobody knows.
+    """Return the commands that the `words` after the program's name may mean, or nothing.
 
     `help`, `version`, and the command of a group without its group are habits from other programs; the rest are slips
     of the keyboard.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 _KEY = "toolkit.cli.opening.trail"
-# Options whose files say what a command was asked for, and the field of a record with their digest.
+# Option of a file that determines what a command does -> the field of a record with the digest of that file.
 _FILES = {"registry_path": "registry", "fleet": "fleet"}
 
 

@@ -65,7 +65,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _written(path: Path) -> Path:
-    """Return what must be writable: a directory that gets a new file, or what is written to as it is."""
+    """Return the path that must be writable: the directory of a new file, or a pipe or device itself."""
     return absolute(path).parent if _is_file(path) else path
 
 

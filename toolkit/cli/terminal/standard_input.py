@@ -1,4 +1,4 @@
-"""Read what a person or a script gives on standard input."""
+"""Read a line or a document from standard input, given by a person or a script."""
 
 from __future__ import annotations
 

@@ -237,7 +237,7 @@ def csv_text(bill: Account, by: str) -> str:
 
 
 def _parts(model: ModelBill) -> tuple[str, ...]:
-    """Return what the parts of a model's time cost; nothing for what no capacity tells."""
+    """Return the cost of each part of a model's time, empty for a part that no capacity tells."""
     known = model.idle is not None
     asleep = model.asleep if known else None
     return tuple(money(each) or "" for each in (model.working, model.idle, asleep, model.standby))

@@ -156,7 +156,7 @@ def _least(found: FleetFit) -> str:
 
 
 def start_line(record: FitRecord) -> str:
-    """Return what an earlier start measured, beside what was predicted for it."""
+    """Return the memory that an earlier start measured, beside its prediction."""
     said, actual = record.predicted, record.actual
     figures = []
     if actual.tokens and said.keeps_cache:

@@ -75,7 +75,7 @@ def share_words(share: float | None) -> str:
 
 
 def budget_words(one: Attained) -> str:
-    """Return what is left of a budget in words: `74 %`, or by how much it is overspent."""
+    """Return the rest of a budget in words: `74 %`, or by how much it is overspent."""
     left = one.left
     if left is None:
         return "-"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def accept_owner(source: str) -> Callable[[str, str], bool]:
-    """Return what answers whether a repository of another owner is meant: `source`, where it is given, or a person."""
+    """Return a function that accepts a repository of another owner: by `source`, else it asks a person."""
 
     def accept(asked: str, repo: str) -> bool:
         if source:

@@ -1,4 +1,4 @@
-"""What `toolkit status` shows: what serves, what stands by and what is unfinished, on every host."""
+"""The view of `toolkit status`: serving, standing and unfinished releases on every host."""
 
 from __future__ import annotations
 
@@ -192,13 +192,13 @@ def _row(slot: SlotFacts, now: float) -> tuple[str, ...]:
         traffic_words(slot),
         str(slot.sessions),
         _memory(slot),
-        # Of one that sleeps, only what waits in its place runs.
+        # A sleeping replica has no time of running: the process in its slot only waits for requests.
         format_seconds(now - slot.started_at) if slot.started_at and not slot.rests else "-",
     )
 
 
 def _memory(slot: SlotFacts) -> str:
-    """Return what the replica takes where it computes: of its devices, or of the host."""
+    """Return the replica's memory where it computes: of its devices, or of the host."""
     if not slot.devices:
         return format_size(slot.memory)
     return "-" if slot.device_memory is None else format_size(slot.device_memory)

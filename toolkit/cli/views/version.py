@@ -70,7 +70,7 @@ def _shown(value: object) -> str:
 
 
 def needs_words(version: Version) -> str:
-    """Return what a version needs of a host: an accelerator, devices, memory."""
+    """Return a version's needs of a host: an accelerator, devices, memory."""
     needs = version.resources
     devices = f"{needs.devices} devices, " if needs.devices > 1 else ""
     return f"{' or '.join(needs.accelerators)}, {devices}{written_size(needs.memory)}"
@@ -123,7 +123,7 @@ def _able(lock: Lock, version: Version) -> Capabilities | None:
 
 
 def _able_rows(lock: Lock, version: Version) -> list[tuple[str, str]]:
-    """Return what a version can do, and the parsers that it gets for that, as rows of `show`."""
+    """Return the abilities of a version, and its parsers for them, as rows of `show`."""
     able = _able(lock, version)
     if able is None:
         return []

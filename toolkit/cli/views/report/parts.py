@@ -91,7 +91,7 @@ def chip(words: str, tone: str = "") -> Html:
 
 
 def nothing(*words: object) -> Html:
-    """Return what stands in place of data that there is not."""
+    """Return the words in place of absent data."""
     return tag("p", words, class_="none")
 
 

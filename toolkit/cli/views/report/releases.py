@@ -47,7 +47,7 @@ _NOT_LIVE = (Ending.RETURNED, Ending.FAILED)
 
 
 def timeline(found: Findings, room: int) -> Html:
-    """Return what was live when, and every change with its gates."""
+    """Return the live releases over time, and every change with its gates."""
     live = sum(each.ending is Ending.LIVE for each in found.changes)
     back = sum(each.ending is Ending.RETURNED for each in found.changes)
     failed = sum(each.ending is Ending.FAILED for each in found.changes)

@@ -156,7 +156,7 @@ def objectives(found: Findings, room: int) -> Html:
 
 
 def cost(found: Findings, room: int) -> Html:
-    """Return what each model cost, beside the cheapest closed API for the same traffic."""
+    """Return the cost of each model, beside the cheapest closed API for the same traffic."""
     lead = "What the fleet cost, and what the same traffic would have cost at a closed API."
     seen = found.cost
     if not seen.stated:
