@@ -140,7 +140,7 @@ class _Parser:
     path: Path
     now: float
     last: dict[str, _Count] = field(default_factory=dict)
-    # By how much sums fell, by their hosts: what is gone may come back in one step.
+    # Host -> by how much its sums fell: one later step may bring a lost amount back.
     fallen: dict[str, list[Decimal]] = field(default_factory=dict)
     found: list[Metered] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -330,7 +330,7 @@ class _Reader(Values):
         return Tier(over, self.amount((*where, "input")), self.amount((*where, "output")), cached)
 
     def _charges(self, name: str) -> tuple[ChargePrice, ...]:
-        """Return what keys are charged for a model: one price, or a list of them, each from a later day."""
+        """Return the prices that keys are charged for a model: one, or a list, each from a later day on."""
         where: Where = ("charge", name)
         if not isinstance(self.value(where), list):
             return (self._charge(where),)

@@ -35,7 +35,7 @@ def with_ports(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def setting_fault(name: str, value: Any) -> str:
-    """Return what is wrong with the value of one of `SETTINGS`, empty for a good value."""
+    """Return the fault of a value of one of `SETTINGS`, empty for a good value."""
     fits, words = SETTINGS[name]
     return "" if fits(value) else f"must be {words}, not {value!r}"
 

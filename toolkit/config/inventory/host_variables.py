@@ -173,7 +173,7 @@ def _checked(name: str, variables: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def variable_fault(variable: str, value: Any) -> str:
-    """Return what is wrong with a variable and its value; empty for a good one, and for variables of other programs."""
+    """Return the fault of a variable and its value; empty for a good one, and for variables of other programs."""
     variable = ALIASES.get(variable, variable)
     if variable in SETTINGS:
         return setting_fault(variable, value)
@@ -225,7 +225,7 @@ def _unknown(variable: str) -> str:
 
 
 def _hint(variable: str) -> str:
-    """Return what to do about a variable that is not supported; empty where its value alone is wrong."""
+    """Return the remedy for an unsupported variable; empty where its value alone is wrong."""
     if variable in ALIASES or is_known(variable):
         return ""
     if near := _nearest(variable):

@@ -84,7 +84,7 @@ def _is_beyond(path: Path) -> bool:
     if not path.exists():
         return is_host_list(path)
     if not path.is_file() and not path.is_dir():
-        # Ansible would wait for whoever writes to a pipe.
+        # Ansible would wait for a writer of a pipe.
         raise InputError(f"{path} is not a regular file", hint="name an inventory with --fleet")
     if any((path.parent / name).exists() for name in _BESIDE):
         return True

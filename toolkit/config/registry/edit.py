@@ -160,7 +160,7 @@ def _without_entry(document: YamlText, where: Where, key: str) -> str:
 
 
 def draft_version(file: RegistryFile, model: str) -> Version:
-    """Return what a new version of `model` would be, before its name and revision are known."""
+    """Return the next new version of `model`, before its name and revision are known."""
     taken = {version.name for version in file.registry.model(model).versions}
     for field in REQUIRED:
         if field not in file.document.data["models"][model]:

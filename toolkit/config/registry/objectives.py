@@ -18,7 +18,8 @@ _TIME = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*(ms|s|min)\Z")
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0}
 _WINDOW = re.compile(r"([0-9]{1,3})\s*(d|w)\Z")
 _DAYS = {"d": 1, "w": 7}
-# The history keeps hours for longer; a promise over more than a quarter tells nobody what to do now.
+# A longer window would not help: an objective over more than a quarter is too slow to act on. The history keeps the
+# hours for longer.
 _MOST_DAYS = 90
 
 
@@ -50,7 +51,7 @@ def _check_window(value: Any) -> int:
 
 
 def _limit(bounds: tuple[float, ...], example: str) -> BeforeValidator:
-    """Return what reads a time that hosts count at."""
+    """Return the reader of a time limit: one of `bounds`, at which hosts count."""
 
     def check(value: Any) -> float:
         found = _TIME.match(value) if isinstance(value, str) else None

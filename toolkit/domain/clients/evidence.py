@@ -30,7 +30,7 @@ class Answered:
 
     @staticmethod
     def from_line(host: str, line: Mapping[str, Any]) -> Answered | None:
-        """Return what a line of the log says; None where no replica answered the request.
+        """Return the request of a line of the log; None where no replica answered it.
 
         Raises ValueError, KeyError or TypeError where it is no such line.
         """

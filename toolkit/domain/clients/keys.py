@@ -86,7 +86,7 @@ class Key:
         return not self.created
 
     def joined(self, other: Key) -> Key:
-        """Return what both say of the key: the stricter value of each field.
+        """Return the key with the stricter value of each field.
 
         A 0 says nothing, so what one of them does not know comes from the other.
         """
@@ -162,7 +162,7 @@ class KeyRing:
 
 
 def _order(charge: Charge) -> tuple[float, str]:
-    """Return what the same charge comes last by on every host."""
+    """Return the sorting key by which every host takes the same charge as the last one."""
     return charge.told, json.dumps(asdict(charge), sort_keys=True)
 
 

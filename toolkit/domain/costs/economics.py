@@ -211,12 +211,12 @@ class Costs:
     charge: Mapping[str, tuple[ChargePrice, ...]] = field(default_factory=dict)
 
     def capacity(self, model: str, device: str) -> Capacity | None:
-        """Return what a replica of `model` does on `device`; one without a device holds for all devices."""
+        """Return the capacity of a replica of `model` on `device`; one without a device holds for all devices."""
         known = {(each.model, each.device): each for each in self.capacities}
         return known.get((model, device)) or known.get((model, ""))
 
     def price_on(self, host: str, moment: int) -> HostPrice | None:
-        """Return what a host costs at a moment; None where it costs nothing then."""
+        """Return the price of a host at a moment; None where it costs nothing then."""
         day = day_of(moment)
         for each in self.hosts.get(host, ()):
             if each.begins <= day and (each.ends is None or day <= each.ends):

@@ -174,8 +174,8 @@ class Release:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Release:
         """Return the release whose `as_json` is `data`."""
-        # Releases of an older toolkit lack these: it had one policy, one host for each replica and no adapters, and it
-        # did not read what a model can do.
+        # Releases of an older toolkit lack these fields: it had one policy of routing, one host for each replica and no
+        # adapters, and it did not read a model's abilities.
         absent = {"span": None, "adapters": (), "does": None, "aliases": (), "hold": DEFAULT_HOLD}
         data = {"routing": "least-connections", **absent, **data}
         known = {key: data[key] for key in Release.__dataclass_fields__}

@@ -60,7 +60,7 @@ def _weight_map(text: bytes) -> dict[str, str]:
 
 
 def set_fault(paths: Collection[str], index: bytes | None) -> str:
-    """Return which weights are missing from `paths`, as their index or their own names say; empty where none is."""
+    """Return, in words, the weights that `paths` lack by their index or their own names; empty without any."""
     if index is None:
         return _numbers_fault(weights_of(paths))
     name = index_of(paths)
@@ -76,7 +76,7 @@ def set_fault(paths: Collection[str], index: bytes | None) -> str:
 
 
 def tensor_fault(tensors: Mapping[str, Sequence[Tensor]], index: bytes | None = None) -> str:
-    """Return which tensor stands in two files, or not in the file that the index names; empty where none does.
+    """Return, in words, a tensor that stands in two files, or not in the file of the index; empty without one.
 
     `tensors` is file -> its tensors, `index` the text of the index, if any. Raises ValueError where that is none.
     """
@@ -108,7 +108,7 @@ def _twice(tensors: Mapping[str, Sequence[Tensor]]) -> str:
 
 
 def _numbers_fault(weights: Sequence[str]) -> str:
-    """Return which of `NAME-00001-of-00003.safetensors` is missing, where no index says it."""
+    """Return, in words, the first missing file of a series like `NAME-00001-of-00003.safetensors`, without an index."""
     sets: dict[tuple[str, int], set[int]] = {}
     for path in weights:
         if found := _SHARD.match(path):

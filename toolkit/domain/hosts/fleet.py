@@ -114,7 +114,7 @@ def endpoint_of(bind: str, address: str, *, tls: bool) -> str:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether what listens at the address can be reached on its own host alone."""
+    """Whether a listener at the address can be reached from its own host alone."""
     return address in ("localhost", "[::1]") or address.startswith("127.")
 
 

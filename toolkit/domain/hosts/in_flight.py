@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _MIB = 2**20
-# Whatever the machine: one slow host must not hold up all others.
+# Work on at least so many hosts at once, even on a small machine: one slow host must not hold up all others.
 _LEAST = 4
-# What the command itself has open beside its hosts: history, log, registry, sockets, and what is read in passing.
+# Files that the command itself has open beside its hosts': history, log, registry, sockets, files that it reads.
 OWN_FILES = 64
 
 

@@ -306,7 +306,7 @@ class Registry:
 
 
 def parts_of(versions: Iterable[Version]) -> tuple[Version, ...]:
-    """Return what has files of its own, each once: the versions, and the adapters of any of them."""
+    """Return the parts with files of their own, each once: the versions, and their adapters."""
     parts = [part for version in versions for part in version.parts]
     return tuple({part.title: part for part in parts}.values())
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-# The newest starts alone say what is usual: a disk, a host or a cache of compiled graphs may have changed since.
+# Use the newest starts alone: since older ones a disk, a host or a cache of compiled graphs may have changed.
 _NEWEST = 5
 
 
