@@ -39,7 +39,7 @@ class AdapterChanges:
 
 
 def adapter_changes(former: Release, wanted: Release) -> AdapterChanges:
-    """Return what differs between the adapters of two releases; nothing where they are the same."""
+    """Return the differences between the adapters of two releases; none where they are the same."""
     before = {each.name: each for each in former.adapters}
     kept = {name: each.snapshot for name, each in before.items()}
     loaded = tuple(each for each in wanted.adapters if kept.get(each.name) != each.snapshot)

@@ -246,7 +246,7 @@ def _watched(wanted: Wanted, facts: HostFacts, slot: str, *, beside: SlotFacts |
 
 
 def _guard(wanted: Wanted) -> Guard | None:
-    """Return what the release must prove: nothing for a rollback, because it served before."""
+    """Return the guard that the release must pass: none for a rollback, because that release served before."""
     off = wanted.action == "rollback" or (wanted.guard is not None and wanted.guard.off)
     return None if off else wanted.guard
 

@@ -18,7 +18,7 @@ _SECRET = re.compile(r"(^|[-_])(token|secret|password|passwd|key)$", re.IGNORECA
 
 
 def release_changes(before: Release | None, after: Release) -> tuple[Change, ...]:
-    """Return what differs from the release `before` to `after`; nothing where no release serves yet.
+    """Return the differences from the release `before` to `after`; none where no release serves yet.
 
     Files within the snapshot are compared elsewhere, because a release knows only their digest.
     """
@@ -118,7 +118,7 @@ def _adapter(adapter: ReleaseAdapter) -> str:
 
 
 def _inside_adapters(before: Release, after: Release) -> Iterator[tuple[str, str, str]]:
-    """Yield what may differ in adapters that both releases have."""
+    """Yield the fields that may differ in adapters of both releases: name, value before, value after."""
     known = {each.name: each for each in before.adapters}
     for new in after.adapters:
         old = known.get(new.name)

@@ -38,7 +38,7 @@ def missing_engines(facts: HostFacts) -> tuple[str, ...]:
 
 
 def _missing(slot: SlotFacts, facts: HostFacts) -> tuple[str, ...]:
-    """Return what the next start of the slot lacks; its running process needs none of it."""
+    """Return the parts that are missing for the next start of the slot; the running process needs none of them."""
     words = []
     if slot.release and slot.release.engine not in facts.engines:
         words.append(f"its engine {slot.release.engine} is not on the host")

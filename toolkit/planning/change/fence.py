@@ -39,13 +39,13 @@ def unfenced_replicas(facts: HostFacts) -> tuple[str, ...]:
 
 
 def unfenced_host(facts: HostFacts) -> str:
-    """Return what the host cannot keep its replicas from, in words; empty where it fences them entirely."""
+    """Return, in words, the acts of replicas that the host cannot prevent; empty where it fences them entirely."""
     words = left_open(facts.fences)
     return f"it cannot fence replicas entirely: they can {words}" if words else ""
 
 
 def fence_remarks(facts: HostFacts) -> tuple[str, ...]:
-    """Return what the host and its running replicas leave open, in words."""
+    """Return, in words, the fences that the host and its running replicas lack."""
     return (*filter(None, [unfenced_host(facts)]), *unfenced_replicas(facts))
 
 

@@ -81,7 +81,7 @@ def _bare_order(
 def adapter_probes(
     release: Release, adapter: ReleaseAdapter, former: str, prompts: Iterable[GoldenPrompt]
 ) -> tuple[PairedProbe, ...]:
-    """Return what a guard asks an adapter of `release`: its checks, and the short ones of the `prompts` that it passed.
+    """Return a guard's probes of an adapter of `release`: its checks, and the short ones of the passed `prompts`.
 
     `former` is the name under which the replica has the version that served before; empty where none did.
     """

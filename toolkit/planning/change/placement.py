@@ -141,7 +141,7 @@ def require_place_for_replicas(host: Host) -> None:
 
 
 def gateway_remarks(host: Host, facts: HostFacts) -> tuple[str, ...]:
-    """Return what deserves a look: a host that became a gateway keeps its replicas until somebody moves them."""
+    """Return a remark on a host that became a gateway: it keeps its replicas until somebody moves them."""
     models = sorted({slot.model for slot in facts.slots}) if host.gateway else []
     if not models:
         return ()

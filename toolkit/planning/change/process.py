@@ -30,7 +30,7 @@ def seat_of(
 
 
 def compiles(release: Release, rank: int = 0, hosts: int = 0) -> dict[str, Any]:
-    """Return what a host needs, beside the model's files, to tell whose compiled graphs a replica may load.
+    """Return the data from which a host tells, with the model's files, which compiled graphs a replica may load.
 
     `rank` is the host's place among the `hosts` that run the replica together, none for one host.
     """

@@ -42,7 +42,7 @@ def with_settings(
 
 
 def settings_changes(facts: HostFacts, wanted: Mapping[str, Any]) -> tuple[Change, ...]:
-    """Return what provisioning changes in the settings of a host; nothing for one that was never provisioned.
+    """Return the changes of a host's settings by provisioning; none for a host that was never provisioned.
 
     A host that an older toolkit provisioned has not kept its settings: those that its router shows are compared.
     """

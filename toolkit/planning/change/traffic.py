@@ -12,7 +12,7 @@ from toolkit.domain.quantity import format_seconds
 def traffic_words(
     model: str, plans: Mapping[str, Plan], batches: Sequence[Sequence[str]] = ((),)
 ) -> str:
-    """Return what happens to the requests for `model`, by the plan of each host and the batches of hosts."""
+    """Return the effect on requests for `model` in words, by the plan of each host and the batches of hosts."""
     busy = [plan for plan in plans.values() if not plan.empty]
     if not busy:
         return "Nothing changes." if plans else "What was cut short is ended first."
@@ -39,7 +39,7 @@ def traffic_words(
 
 
 def stop_words(model: str, hosts: Sequence[str], *, everywhere: bool) -> str:
-    """Return what happens to the requests for a model that is stopped on `hosts`."""
+    """Return the effect on requests for a model that is stopped on `hosts`, in words."""
     if everywhere:
         return f"Requests for {model} are refused from now on, until it is deployed again."
     return f"Traffic of {model} leaves {', '.join(hosts)}; the other hosts take it."

@@ -337,7 +337,7 @@ def _model_bill(name: str, sums: _Model) -> ModelBill:
 
 
 def _actual(money: Decimal, tokens: Tokens, mean: Rates | None) -> PerMillion:
-    """Return what a million tokens of each kind cost, where all of them together cost `money`."""
+    """Return the cost of a million tokens of each kind, where all tokens together cost `money`."""
     work = work_of(tokens, mean)
     return PerMillion(
         *(

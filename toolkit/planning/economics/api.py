@@ -57,7 +57,7 @@ def quote(
     stale: int,
     prompt: int | None = None,
 ) -> Quote:
-    """Return what the tokens of some days cost at `price`, each day at that day's rate.
+    """Return the cost of the tokens of some days at `price`, each day at that day's rate.
 
     `rate` is what one unit of the price's currency costs in the bill's. A price is stale from an age of `stale` days
     on. Prices by the length of the prompt are those for prompts of `prompt` tokens, by default the traffic's mean.
@@ -156,7 +156,7 @@ def _staleness(price: ApiPrice, read: date, today: date, most: int) -> str:
 
 
 def _changes(price: ApiPrice, today: date, last: date, prompt: int) -> Iterable[str]:
-    """Yield what is known to change after today; changes up to the day `last` are in the cost already."""
+    """Yield the announced changes of the price after today; those up to the day `last` are in the cost already."""
     now = counting(price, today)
     for each in sorted(price.rates, key=lambda rate: rate.begins or date.min):
         if each.begins is not None and each.begins > today:
@@ -203,7 +203,7 @@ def break_even(
 
 
 def exchange_rate(currency: str, price: ApiPrice, rates: Mapping[str, Decimal]) -> Decimal | None:
-    """Return what one unit of the price's currency costs in `currency`; None where nothing says it."""
+    """Return the cost of one unit of the price's currency in `currency`; None where no rate is given."""
     return Decimal(1) if price.currency == currency else rates.get(price.currency)
 
 

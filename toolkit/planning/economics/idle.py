@@ -63,7 +63,7 @@ class Idleness:
 
 
 def idleness(situation: Situation) -> Idleness:
-    """Return what holds hosts at the end of the span, and whether it was used in the span."""
+    """Return the holders of hosts at the end of the span, and whether each was used in the span."""
     costs, end = situation.costs, situation.span.ends
     there = [each for each in situation.reservations if each.span.ends >= end]
     names = dict.fromkeys(
@@ -108,7 +108,7 @@ def _held(situation: Situation, there: Reservation, a_day: Decimal | None, found
 
 
 def _a_day(costs: Costs, price: HostPrice | None, moment: int, hosts: int) -> Decimal | None:
-    """Return what a host costs in a day in which it does nothing, its part of the work for the fleet included."""
+    """Return the cost of a host on an idle day, its part of the work for the fleet included."""
     if price is None or price.metered:
         return None
     monthly = price.hosting + costs.person_hour * (price.people + costs.people / hosts)

@@ -43,7 +43,7 @@ def spread(traffic: Iterable[Traffic], found: Together) -> tuple[Traffic, ...]:
 
 
 def rates_of(share: Share, rates: Rates) -> Rates:
-    """Return what a model does at a host in a second, where its replicas do `rates`: a part where they have others."""
+    """Return a model's rates at a host with replicas of `rates`: a part of them for a replica over several hosts."""
     if not share.seconds or share.replica_seconds == share.seconds:
         return rates
     part = share.replica_seconds / Decimal(share.seconds)

@@ -64,7 +64,7 @@ class Workload:
 
 
 def one_more_million(model: ModelBill) -> Decimal | None:
-    """Return what one more million tokens cost here in the model's mix, by the marginal prices where they are known.
+    """Return the cost of one more million tokens here in the model's mix, by the marginal prices where they are known.
 
     Where a meter had gaps the bill lacks the energy of the work in them.
     """

@@ -92,7 +92,7 @@ class Work:
 
 
 def work_of(tokens: Tokens, rates: Rates | None) -> Work:
-    """Return what tokens take at a capacity; without one, their proportions."""
+    """Return the work of tokens at `rates`, in seconds; without rates, their proportions."""
     if rates is None:
         first, second, third = WITHOUT_CAPACITY
         return Work(tokens.fresh * first, tokens.cached * second, tokens.output * third)

@@ -77,7 +77,7 @@ class Signs:
     adapters: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """Return what stands in the manifest."""
+        """Return the form of the manifest."""
         return asdict(self)
 
 
@@ -261,12 +261,12 @@ class Engine(Protocol):
         """Return the names of metrics for rules and dashboards: one entry for each that its known versions have."""
 
     def missing_names(self, version: str, texts: Mapping[str, str]) -> tuple[Missing, ...]:
-        """Return what the toolkit uses and the package of `texts`, its `sources` by path, lacks."""
+        """Return the names that the toolkit uses and the package lacks; `texts` has its `sources` by path."""
 
     def unfit_packages(
         self, accelerator: Accelerator, packages: Mapping[str, str]
     ) -> tuple[str, ...]:
-        """Return what among the `packages` of a lock, versions by name, does not fit together, in words."""
+        """Return, in words, the `packages` of a lock (versions by name) that do not fit together."""
 
     def context_flag(self, version: str) -> str:
         """Return the serving option that bounds a request's length, as the registry writes it."""

@@ -204,8 +204,8 @@ class Vllm:
             "DO_NOT_TRACK": "1",
             variables.no_usage_statistics: "1",
             variables.cache_root: f"{seat.compiling}/vllm",
-            # Engines before 0.32 name what they have compiled by these two places as well, which else lie in the home
-            # of the slot: a graph compiled in one slot would be compiled again in the other.
+            # Engines before 0.32 put these two paths into the names of compiled graphs. By default both lie in the
+            # home of the slot, and the other slot would compile the same graph again.
             "VLLM_CONFIG_ROOT": f"{seat.compiling}/vllm/config",
             "VLLM_XLA_CACHE_PATH": f"{seat.compiling}/vllm/xla",
             "TORCHINDUCTOR_CACHE_DIR": f"{seat.compiling}/inductor",
@@ -290,7 +290,7 @@ def _modules(release: Release, seat: Seat) -> dict[str, str]:
 
 
 def _together(seat: Seat, flags: Flags) -> list[str]:
-    """Return what tells an engine of the other hosts that run its replica."""
+    """Return the arguments that name the other hosts of a replica."""
     if not seat.hosts:
         return []
     options: dict[str, ServingValue] = {
@@ -305,7 +305,7 @@ def _together(seat: Seat, flags: Flags) -> list[str]:
 
 
 def _ahead(release: Release, seat: Seat) -> tuple[str, ...]:
-    """Return what loads the engine once for the server, its core and that one's worker.
+    """Return the command that loads the engine once for server, core and worker.
 
     So far on the CPU alone, with one worker on one host: the starter knows what the core's environment is there.
     """
@@ -315,7 +315,7 @@ def _ahead(release: Release, seat: Seat) -> tuple[str, ...]:
 
 
 def _recording(seat: Seat, flags: Flags) -> tuple[str, ...]:
-    """Return what puts the recorder of use around the server. It is no argument of the release: it computes nothing."""
+    """Return the arguments for the recorder of use around the server. No release has them: they compute nothing."""
     return () if seat.rank else (f"--{flags.middleware}", "toolkit_recorder.Recorder")
 
 

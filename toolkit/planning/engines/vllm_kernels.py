@@ -41,7 +41,7 @@ def nothing_to_compile(variables: Variables) -> dict[str, str]:
 
 
 def unfit_packages(accelerator: Accelerator, packages: Mapping[str, str]) -> tuple[str, ...]:
-    """Return what in a lock does not fit together, in words; `packages` are its names and versions."""
+    """Return, in words, the packages of a lock that do not fit together; `packages` has versions by name."""
     return (
         *_compilers(packages),
         *_bindings(packages),

@@ -20,7 +20,7 @@ LOAD, UNLOAD = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
 _TOKENIZE = "/tokenize"
 # Each with its directory as `root` and its base as `parent` (entrypoints/openai/models/serving.py).
 LISTED = "/v1/models"
-# Adapters that an engine keeps in the host's memory: what it forgets there it reads from the disk when it is asked for.
+# Adapters that an engine keeps in the host's memory. It reads any other one from the disk when a request names it.
 _KEPT = 16
 _INITS = ("gaussian", "eva", "orthogonal", "mica", "lora_ga")
 _UNSUPPORTED = {

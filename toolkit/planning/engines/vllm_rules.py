@@ -23,7 +23,7 @@ _OWN = "VLLM_"
 def flag_fault(
     version: str, name: str, value: Any, permitted: Collection[str] = ()
 ) -> OptionFault | None:
-    """Return what is wrong with the serving option `name: value` for the engine of `version`.
+    """Return the fault of the serving option `name: value` for the engine of `version`.
 
     `name` may have underscores, and a path of keys after a dot. `permitted` are the names that the version's permission
     holds, in the engine's spelling.
@@ -48,7 +48,7 @@ def flag_fault(
 def variable_fault(
     version: str, name: str, value: str, permitted: Collection[str] = ()
 ) -> OptionFault | None:
-    """Return what is wrong with the variable `name: value` for the engine of `version`; see `flag_fault`."""
+    """Return the fault of the variable `name: value` for the engine of `version`; see `flag_fault`."""
     table = table_of(version)
     if name in ENGINE_ENV:
         return OptionFault(f"environment variable {name} is reserved", ENGINE_ENV[name])
@@ -66,7 +66,7 @@ def variable_fault(
 
 
 def permission_fault(version: str, name: str) -> OptionFault | None:
-    """Return what is wrong with `name` under a version's `permission.options`."""
+    """Return the fault of `name` under a version's `permission.options`."""
     table = table_of(version)
     reason = RESERVED_FLAGS.get(name, ENGINE_ENV.get(name, ""))
     if reason:

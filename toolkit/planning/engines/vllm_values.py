@@ -24,7 +24,7 @@ _FACTORS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12,
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _NUMBER = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?")
 _WORD = re.compile(r"[A-Za-z0-9_.:-]+")
-# Names of methods and parsers that the engine has; what looks like a path or code is none.
+# Options whose values are names of methods and parsers of the engine. A path or code is no such name.
 _METHODS = ("quantization", "tool-call-parser", "reasoning-parser", "attention-backend")
 
 
@@ -127,7 +127,7 @@ def _json_reason(name: str, path: str, value: Any) -> str:
 
 
 def _read(value: Any) -> Any:
-    """Return what the engine reads from a value: after a path of keys too, JSON where it is JSON."""
+    """Return a value as the engine reads it: JSON where it is JSON, also after a path of keys."""
     try:
         return parse_json(value, MAX_TEXT) if isinstance(value, str) else value
     except ValueError:

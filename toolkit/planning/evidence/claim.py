@@ -1,4 +1,4 @@
-"""Read what an answer's headers say of its origin."""
+"""Read an answer's claim about its origin from its headers."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ def _same(one: Release, other: Release) -> bool:
 
 
 def content_of(facts: ProofFacts) -> dict[str, Any]:
-    """Return what the evidence says."""
+    """Return the content of the evidence."""
     release = facts.release
     body = release.as_json()
     found: dict[str, Any] = _plain(

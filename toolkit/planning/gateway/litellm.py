@@ -69,7 +69,7 @@ def served_names(releases: Iterable[Release]) -> tuple[Served, ...]:
 
 
 def with_owners(served: Sequence[Served], models: Iterable[Model]) -> tuple[Served, ...]:
-    """Return what is served, then each of its names again for another of `models` to which the registry gives it.
+    """Return the served models, then each name again for another of `models` to which the registry gives it.
 
     That model may serve under the name on a host that does not answer now, or from its next deployment on.
     """

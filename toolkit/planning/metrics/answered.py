@@ -69,7 +69,7 @@ def _by_model(window: str, metric: str, kinds: Sequence[str], adapters: Adapters
 
 
 def pattern(names: Iterable[str]) -> str:
-    """Return what matches one of the names."""
+    """Return a pattern that matches each of the names."""
     return "|".join(each.replace(".", "[.]") for each in sorted(names))
 
 

@@ -32,7 +32,7 @@ class Promised:
 
 
 NOTHING = Promised()
-# A router's backend for a model; what other hosts handed on was counted where it came in.
+# A router's backend for a model. Requests from other hosts' routers were counted at the router that clients reached.
 _MODELS = f'job="{ROUTER}",proxy=~"model[.].+"'
 
 
@@ -174,7 +174,7 @@ def _promises(promised: Promised, promise: Promise) -> list[tuple[str, Objective
 
 
 def _own(series: str, values: Mapping[str, float], usual: float) -> str:
-    """Return what gives each model of `series` its own value, and the others the usual one."""
+    """Return an expression that gives each model of `series` its own value, and the others the usual one."""
     parts = [
         f'{_decimal(value)} * group by (model) ({series}{{model="{model}"}})'
         for model, value in values.items()
@@ -203,7 +203,7 @@ def _windows(adapters: Adapters) -> list[Record]:
 
 
 def _late(promised: Promised) -> list[Record]:
-    """Return what the latency objectives of models are measured by."""
+    """Return the records that measure the latency objectives of models."""
     found = []
     for promise in (Promise.FIRST, Promise.BETWEEN):
         for model, one in _promises(promised, promise):

@@ -63,7 +63,7 @@ class Attained:
 def attained(
     objective: Objective, tallies: Sequence[Tally], until: int, lived: Sequence[Lived] = ()
 ) -> Attained:
-    """Return what the tallies of a window say of an objective.
+    """Return the state of an objective by the tallies of a window.
 
     `until` is the last hour of the window, in hours since the epoch; `lived` are the model's reigns in their order.
     """

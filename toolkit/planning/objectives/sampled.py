@@ -32,7 +32,7 @@ _TIMES = {
 
 
 def selections(models: Sequence[str], objective: Objective) -> tuple[Selection, ...]:
-    """Return what an objective of a model needs; `models` are its name and those of its adapters."""
+    """Return the selections for an objective of a model; `models` are its name and those of its adapters."""
     of_models = {**_JOB, "model": tuple(models)}
     if objective.promise is Promise.AVAILABILITY:
         return (Selection(REQUESTS, of_models),)

@@ -17,7 +17,7 @@ _LONGEST = 120
 
 
 def files_of(version: Version, paths: Iterable[str]) -> FileChoice:
-    """Return which of a repository's `paths` a snapshot of `version` holds: a model's files, or an adapter's.
+    """Return the choice of a repository's `paths` for a snapshot of `version`: a model's files, or an adapter's.
 
     Of an adapter these are its configuration, its weights and its licence, at the top alone: an engine loads nothing
     else, and whatever lies beside them (tokenizers, states of a training, code) would only be there to be misused.

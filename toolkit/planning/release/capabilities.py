@@ -53,7 +53,7 @@ _LATE = re.compile(r"(HF_|Ops)?Col(BERT|Pali|Qwen|ModernVBert)|Qwen3VLNemotronEm
 
 
 def kind_of(version: Version, facts: ModelFacts | None) -> Kind:
-    """Return what a version answers: what the registry says, else what its files say, else chats."""
+    """Return the kind of a version: the registry's, else that of its files, else chats."""
     if version.kind:
         return Kind(version.kind)
     if facts is None:
@@ -110,7 +110,7 @@ def vocabulary_of(facts: ModelFacts | None) -> int | None:
 
 
 def capabilities(version: Version, facts: ModelFacts | None) -> Capabilities | None:
-    """Return what a version can do; None where neither its lock has facts nor the registry names its kind."""
+    """Return the abilities of a version; None where neither its lock has facts nor the registry names its kind."""
     facts = _known(version, facts)
     if facts is None:
         return None
@@ -136,7 +136,7 @@ def answers(able: Capabilities, kind: Kind) -> bool:
 
 
 def unread(version: Version, facts: ModelFacts | None) -> Mapping[str, str]:
-    """Return what the template of a model that chats has and no parser reads: `tools`, `reasoning` -> its flag.
+    """Return the parts of a chat template that no parser reads: `tools`, `reasoning` -> the parser's flag.
 
     Where the registry says anything about it, nothing is lacking.
     """

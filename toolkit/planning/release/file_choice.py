@@ -51,7 +51,7 @@ class FileChoice:
 
 
 def choose_files(paths: Iterable[str], permission: Permission) -> FileChoice:
-    """Return which of a repository's `paths` a snapshot holds.
+    """Return the choice of a repository's `paths` for a snapshot.
 
     Weights are safetensors; other formats and Python code need the version's permission, because
     loading them can run code. A second copy of the weights in a vendor's own layout is left out.
@@ -76,7 +76,7 @@ def choose_files(paths: Iterable[str], permission: Permission) -> FileChoice:
 
 
 def settle(source: str, choice: FileChoice, index: bytes | None) -> FileChoice:
-    """Return what a snapshot of `source` holds: `choice`, with exactly the weights of the index.
+    """Return the final choice for a snapshot of `source`: `choice`, with exactly the weights of the index.
 
     `index` is the text of `index_of(choice.kept)`, if there is one. Raises RefusedError where nothing can be kept, and
     SourceError, by name, where a file cannot be stored or the weights are not whole.

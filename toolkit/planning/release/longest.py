@@ -78,7 +78,7 @@ def scaled(length: int, text: Config) -> int:
 
 
 def _ropes(text: Config) -> Iterator[Config]:
-    """Yield what a configuration says of its rotary positions, of each kind of layer where these differ."""
+    """Yield a configuration's parameters of rotary positions, one for each kind of layer where these differ."""
     found = text.get("rope_scaling") or text.get("rope_parameters")
     if not isinstance(found, Mapping):
         return

@@ -32,7 +32,7 @@ _THINKS = re.compile(r"add_generation_prompt.{0,600}<think>", re.DOTALL)
 
 
 def telling_files(paths: Iterable[str]) -> tuple[str, ...]:
-    """Return which of a snapshot's `paths` say what the model can do; all are small."""
+    """Return the small files among a snapshot's `paths` that describe the model's abilities."""
     return tuple(
         path
         for path in paths

@@ -24,7 +24,7 @@ def file_edits(former: Mapping[str, str], files: Mapping[str, str]) -> dict[str,
 
 
 def splices(former: str, text: str) -> list[Splice]:
-    """Return what to put in place of which lines of `former`, from its end to its beginning."""
+    """Return the replacements of lines of `former` that make it `text`, from its end to its beginning."""
     if former == text:
         return []
     old, new = former.splitlines(keepends=True), text.splitlines(keepends=True)

@@ -26,7 +26,7 @@ def told(target: Target, release: Release) -> Target:
 
 
 def _kind(does: Capabilities) -> str:
-    """Return what a model answers. One that takes sound in a chat may also transcribe it."""
+    """Return the kinds of requests that a model answers. One that takes sound in a chat may also transcribe it."""
     also = "/transcription" if does.audio and does.kind is Kind.CHAT else ""
     return f"{does.kind}{also}"
 

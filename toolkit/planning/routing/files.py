@@ -227,7 +227,7 @@ def _drawing(route: Route, at: str) -> str:
     ]
     text += "".join(drawn)
     if at:
-        # A server whose relay answers 404 gets nothing new by its weight; by its name it would.
+        # A server whose relay answers 404 gets nothing new through its weight, but it would through its name.
         text += (
             f"    http-request set-var(txn.indicator) str({_indicator(model)}),concat(,txn.canary)"
             " if { var(txn.canary) -m found }\n"

@@ -23,7 +23,7 @@ def render_aliases(routes: Routes, names: Mapping[str, Route]) -> str:
 
 
 def described(routes: Routes, names: Mapping[str, Route]) -> list[Description]:
-    """Return what clients are told of each name, in the order of `routes`; `names` has the owner of each."""
+    """Return the description of each name for clients, in the order of `routes`; `names` has the owner of each."""
     return [each for route in routes.routes for each in _described(route, names)]
 
 

@@ -185,7 +185,7 @@ def parse_manifest(text: str) -> Manifest:
 
 
 def compiled_trees(manifest: Manifest) -> tuple[tuple[str, CompiledTree], ...]:
-    """Return what engines have compiled, each with the id of its engine lock."""
+    """Return the trees that engines have compiled, each with the id of its engine lock."""
     files: dict[tuple[str, str], list[FileDigest]] = {}
     for file in manifest.files:
         parts = file.path.split("/", 3)

@@ -155,7 +155,7 @@ def age_of(upstream: Upstream, now: float) -> float | None:
 
 
 def version_order(version: str) -> tuple[int, int, int]:
-    """Return what the versions of an engine are ordered by: `0.32.0+cpu` -> (0, 32, 0)."""
+    """Return the sorting key of an engine's version: `0.32.0+cpu` -> (0, 32, 0)."""
     found = _NUMBERS.match(version)
     if found is None:
         return (0, 0, 0)
@@ -194,7 +194,7 @@ def _changes(
 
 
 def _way_out(version: Version, upstream: Upstream) -> str:
-    """Return what ends the first of the `_changes` to a source that has the pinned revision still."""
+    """Return the way out of the first of the `_changes` to a source that still has the pinned revision."""
     if not upstream.revision:
         return "write the branch or tag to follow as `track` in its `source`"
     if upstream.licence and upstream.licence != version.licence:

@@ -31,7 +31,7 @@ def _does(slot: SlotFacts) -> str:
 
 
 def _reason(release: Release, registry: Registry) -> str:
-    """Return what the registry lacks of a release; nothing where it has its version with the same pin."""
+    """Return, in words, what the registry lacks of a release; empty where it has its version with the same pin."""
     model = registry.models.get(release.model)
     if release.model in registry.waiting:
         # The registry has the model; its versions are known once it is pinned.

@@ -211,7 +211,7 @@ def _door(facts: HostFacts) -> tuple[Finding, ...]:
 
 
 def _fence(facts: HostFacts) -> tuple[Finding, ...]:
-    """Return what is left open around the host's replicas: first of those to come, then of those that run."""
+    """Return the findings on the fences of replicas: first of those to come, then of those that run."""
     words = unfenced_host(facts)
     host = (
         Finding(

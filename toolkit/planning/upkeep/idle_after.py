@@ -30,13 +30,13 @@ class Idle:
 
 
 def counted(samples: Mapping[str, HostSample]) -> dict[str, Counted]:
-    """Return what the hosts count, by model, from a sample of every host by its name."""
+    """Return the hosts' counts by model, from a sample of every host by its name."""
     models = {each.model for sample in samples.values() for each in sample.replicas}
     return {model: _of(model, samples) for model in sorted(models)}
 
 
 def look(known: Idle | None, count: Counted, now: float, after: float) -> tuple[Idle, bool]:
-    """Return what is known of a model from `now` on, and whether it has been idle for `after` seconds.
+    """Return a model's record of idleness at `now`, and whether it has been idle for `after` seconds.
 
     A model that is not up is not idle: its time begins when it is. So does that of a model whose count is not the known
     one, as after a restart of a router.

@@ -89,7 +89,7 @@ def _reached(replica: ReplicaTries) -> Iterable[str]:
 
 
 def _seen(host: Host, facts: HostFacts, perimeter: Perimeter, listener: Listener) -> Seen:
-    """Return what a listener is."""
+    """Return a listener with its role and whether it should be there."""
     replicas = {
         host.slot_user(f"{each.model}-{each.slot}"): f"{each.model}-{each.slot}"
         for each in facts.slots

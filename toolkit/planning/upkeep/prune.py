@@ -26,7 +26,7 @@ class Prune:
         return not self.snapshots and not self.engines and not self.leftovers
 
     def among(self, other: Prune) -> Prune:
-        """Return what both remove."""
+        """Return the removals that are in both."""
         paths = {each.path for each in other.leftovers}
         return Prune(
             tuple(each for each in self.snapshots if each in other.snapshots),

@@ -68,7 +68,7 @@ def kind_told(described: Mapping[str, Any]) -> Kind:
 
 
 def piece_of(text: str) -> Piece:
-    """Return what an event of a stream, or an answer in one piece, says; raises HostError where it is no such thing."""
+    """Return the content of an event of a stream, or of an answer in one piece; raises HostError for other texts."""
     try:
         data = parse_mapping(text, ANSWER)
     except ValueError as error:

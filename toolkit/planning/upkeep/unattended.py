@@ -40,7 +40,7 @@ class Decision:
 
 
 def decide(rule: Rule, currency: Currency, failures: Mapping[str, str], now: float) -> Decision:
-    """Return what a run does for the model of `rule`; `failures` has why revisions failed before, by revision."""
+    """Return the decision of a run for the model of `rule`; `failures` has the reasons of failed revisions."""
     model, found = rule.model, currency.upstream
     if currency.state is State.UNKNOWN or found is None:
         return Decision(model, Action.UNKNOWN, f"its source is not known: {currency.fault}")

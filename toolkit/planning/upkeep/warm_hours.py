@@ -29,7 +29,7 @@ class Warmth:
 
 
 def wanted(hours: Window, now: float, starts: float) -> Warmth:
-    """Return what the model is to be at `now`, where a start takes `starts` seconds.
+    """Return the state that the model shall have at `now`, where a start takes `starts` seconds.
 
     It is to be up a start before its hours, so that it serves when they begin: of two calls of the timer, the last one
     that is in time. Hours that follow each other within that time are one; such without an end have begun at 0.

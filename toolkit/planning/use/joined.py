@@ -10,8 +10,8 @@ from toolkit.domain.clients.requests import LoggedRequest, RecordedUse
 
 # The status of a request whose client left.
 LEFT = 499
-# A client may use one id again and again; what began at another time is another request. The log's time is of whole
-# seconds, hosts' clocks differ, and a record is written once the engine has ended its work.
+# A client may use one id for several requests; their times tell them apart. The bound is wide, because the log's times
+# are whole seconds, hosts' clocks differ, and a record is written once the engine has ended its work.
 APART_SECONDS = 90.0
 
 
