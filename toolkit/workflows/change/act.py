@@ -45,7 +45,7 @@ class Act:
         self._change = change
         self._deployment = deployment
         self._said = 0.0
-        # Slots whose replica these steps stop, and those that they have stopped so far.
+        # Slots whose replicas these steps stop, and the slots whose replicas are stopped already.
         self._stopping: set[str] = set()
         self._stopped: set[str] = set()
         self._kept: set[str] = set()

@@ -114,7 +114,7 @@ class Adapting:
         guards: Mapping[str, Guard],
         passed: Mapping[str, frozenset[str]],
     ) -> tuple[PairedProbe, ...]:
-        """Return what a guard asks each new adapter, and the former one under its internal name."""
+        """Return the probes of a guard for each new adapter, and for the former one under its internal name."""
         known = {each.name: internal_name(each) for each in former.adapters} if former else {}
         found: list[PairedProbe] = []
         for name, adapter in sorted(self._loaded.items()):
@@ -153,7 +153,7 @@ class Adapting:
         self._tools.routers.change(released, {self._tools.host.label})
 
     def _taken_in(self) -> list[Call]:
-        """Return what is asked before names change: requests that came before have passed the look for their adapter.
+        """Return the calls before names change: requests that came before have passed the look for their adapter.
 
         On a busy machine they may take longer for that than for their way to the engine, and would be lost.
         """

@@ -208,7 +208,7 @@ class Rollout:
 
         failed = retire({name: self._tools[name] for name in batch}, self._plan, self._facts)
         failed |= self._at_once([*late, *([] if failed else batch)], go_on, meeting.abort)
-        # Their release has passed, whoever interrupts the next batch.
+        # Late hosts belong to a batch whose release has passed: an interruption of the next batch is not their fault.
         cut = [name for name in late if isinstance(failed.get(name), InterruptionError)]
         failed = {name: error for name, error in failed.items() if name not in cut}
         self._judge(batch, [name for name in late if name not in cut], failed, later)

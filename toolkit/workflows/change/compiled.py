@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from toolkit.errors import HostError, IntegrityError, SourceError
 from toolkit.workflows.tools import Tools
 
-# A rollback starts nothing and must start at once, so what is sent and how is loaded where something starts.
+# A rollback starts no replica and must begin at once, so a change loads the modules for sending when it starts one.
 if TYPE_CHECKING:
     from toolkit.adapters.hosts.port import FoundCompiled
     from toolkit.adapters.store.compiled import StoredTree
@@ -69,7 +69,7 @@ def _send(stored: StoredTree, lacking: Sequence[Tools]) -> None:
 
 
 def _find(tools: Tools, release: Release) -> FoundCompiled | None:
-    """Return what the host has compiled for its part of the release; None where it has no part at its address."""
+    """Return the host's compiled graphs for its part of the release; None where it has no part at its address."""
     span = release.span
     rank = span.rank_of(tools.host.host.relay_address) if span else 0
     if rank is None:

@@ -115,7 +115,7 @@ def relock(
 
 
 def unfit_of(lock: EngineLock) -> tuple[str, ...]:
-    """Return what among the packages of a lock does not fit together, in words."""
+    """Return, in words, the packages of a lock that do not fit together."""
     return _unfit(lock.name, lock.accelerator, parse_requirements(Path(lock.path).read_text()))
 
 

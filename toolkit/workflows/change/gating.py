@@ -212,7 +212,7 @@ def _tried(tools: Tools, order: Order, plan: Plan, facts: HostFacts) -> Gated:
 def _within_deployment(
     tools: Tools, order: Order, plan: Plan, facts: HostFacts, ask: Callable[[Act, str], Gated]
 ) -> Gated:
-    """Return what `ask` finds with the steps of `plan`, which are undone where they fail or are interrupted."""
+    """Perform the steps of `plan` and return the result of `ask`; undo the steps where they fail or are interrupted."""
     assert plan.release is not None, "a gate asks a release"
     rollout = str(uuid.uuid4())
     kept = keep_on_host(tools, plan, rollout)

@@ -42,7 +42,7 @@ class Guarding:
         self._tools, self._guard, self._rollout, self._facts = tools, guard, rollout, facts
         self._hosts = hosts
         self._begun = False
-        # What to do if the guard cannot tell.
+        # The action where the guard cannot tell.
         self._unsure = Unsure.GO_ON
         self._said = 0.0
 

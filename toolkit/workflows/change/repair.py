@@ -113,7 +113,7 @@ def renew_programs(members: Sequence[Tools], seen: FleetFacts) -> FleetFacts:
 
 
 def _with(found: Repair, facts: Mapping[str, HostFacts], unreachable: Mapping[str, str]) -> Repair:
-    """Return what was found before, and what is damaged under the locks."""
+    """Return the findings from before the locks, with the damage that is seen under them."""
     seen = {name: (*found.damaged.get(name, ()), *facts[name].damaged) for name in facts}
     damaged = {name: tuple(dict.fromkeys(paths)) for name, paths in seen.items() if paths}
     return Repair(damaged, unreachable)

@@ -108,7 +108,7 @@ def _first_plan(
     What was cut short may stand in the way of a plan, and must be ended all the same: then the plan has no steps yet.
     """
     try:
-        # Once, before what was cut short is ended: the outcome of that must not move the target.
+        # Aim once, before recovery ends an interrupted change: the outcome of recovery must not move the target.
         aimed = _aimed(order, seen)
         return aimed, _plan(members, aimed, seen)[0]
     except (InputError, RefusedError) as error:
@@ -241,7 +241,7 @@ def _plan(
 def _wanted(
     members: Sequence[Tools], order: Order, facts: Mapping[str, HostFacts], routes: Routes
 ) -> tuple[dict[str, Wanted], dict[str, NothingSuitableError]]:
-    """Return what each host is to have, and why other hosts cannot hold it.
+    """Return the wanted state of each host, and the reasons of hosts that cannot hold it.
 
     Raises InputError for an upgrade of a model that no host has, and the error of a host that must take part.
     """
@@ -261,7 +261,7 @@ def _wanted(
         if name not in facts or (have and name not in have and order.action != "deploy"):
             continue
         try:
-            # What a host has serves on, also where it became a gateway since.
+            # A replica serves on even where its host has become a gateway since.
             if name not in have:
                 require_place_for_replicas(tools.host.host)
             wanted[name] = _wanted_on(tools, order, facts[name], start)
@@ -275,7 +275,7 @@ def _wanted(
 
 
 def _wanted_on(tools: Tools, order: Order, facts: HostFacts, start: float) -> Wanted:
-    """Return what the host is to have; raises NothingSuitableError where it cannot."""
+    """Return the wanted state of the host; raises NothingSuitableError where it cannot hold the release."""
     found = order.want(facts)
     found = replace(
         found,

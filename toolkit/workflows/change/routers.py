@@ -142,7 +142,7 @@ class Routers:
     def _apply(self, label: str, new: Routes) -> ToolkitError | None:
         files = self._rendering(new).at(label)
         former = self._known[label]
-        # A router without routes has what it was set up with.
+        # A router without routes has the files of its provisioning, which are no base for a difference.
         edits = file_edits(self._rendering(former).at(label), files) if former.routes else {}
         try:
             self._hosts[label].apply_routes(files, edits)

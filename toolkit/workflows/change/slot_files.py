@@ -45,7 +45,7 @@ def slot_variables(
 
 
 def _span(host: Host, release: Release, slot: str, port: int) -> Mapping[str, Any]:
-    """Return what the span supervisor of the slot needs: rank, hosts and ports; raises RefusedError."""
+    """Return the settings of the slot's span supervisor: rank, hosts and ports; raises RefusedError."""
     if release.span is None:
         return {}
     hosts, rank = list(release.span.hosts), release.span.rank_of(host.relay_address)

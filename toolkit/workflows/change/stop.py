@@ -100,7 +100,7 @@ def stop_model(
         behind = missed(there[0].routers.catch_up())
     if plan.unreachable or behind:
         where = f"on {' and '.join(plan.plans)}, but not all routers follow"
-        # The replicas of named hosts are all stopped: what is left are the routers of others.
+        # The replicas of named hosts are all stopped, so only the routers of other hosts are behind.
         again = TELL if named else _again(model, named)
         raise HostError(
             f"{model} is stopped {where if named and plan.plans else 'where a host answered'}:\n  "

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Host facts -> what the command wants on that host.
 Want = Callable[["HostFacts"], Wanted]
-# The fleet as it is found, see `former_releases`: facts by host's name, names of silent hosts -> what a command wants.
+# The observed fleet (facts by host's name, names of unreachable hosts) -> what a command wants on each host.
 Aim = Callable[[Mapping[str, "HostFacts"], Collection[str]], Want]
 
 
@@ -71,7 +71,7 @@ class Pinned:
 
 
 def want_version(version: Version, pinned: Pinned, *, action: str) -> Want:
-    """Return what `deploy` and `upgrade` want. The release has no number yet, see `numbered`.
+    """Return the `Want` of `deploy` and `upgrade`. The release has no number yet, see `numbered`.
 
     The result raises, before anything is downloaded: NothingSuitableError where no device can hold the version,
     RefusedError where policy denies licence or files, InputError where its files or engine are not locked.

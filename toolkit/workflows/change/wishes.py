@@ -65,7 +65,7 @@ def settle_bakes(
     failed = failed_rollouts(seen.facts.values())
     for host in hosts:
         facts = seen.facts.get(host.name)
-        # A command that is there records what it waits for.
+        # Skip a host that another command holds: that command waits for the verdicts and records them.
         for guard in () if facts is None or facts.held_by else facts.guards:
             if guard.verdict is None:
                 continue

@@ -72,7 +72,7 @@ class Bundle:
         return self.registry.registry.versions
 
     def parts(self) -> tuple[Version, ...]:
-        """Return what has files of its own, each once: the versions, and their adapters."""
+        """Return the parts with files of their own, each once: the versions, and their adapters."""
         return parts_of(self.versions())
 
 

@@ -90,7 +90,7 @@ def lock_all(
 
 
 def _locked(hosts: Sequence[HostPort], owner: LockOwner) -> ExitStack:
-    """Return what releases the locks of all hosts; raises the error of the first that has none, and holds none."""
+    """Lock all hosts and return the stack that releases them; raises the first error, and then holds no lock."""
     with ExitStack() as held:
 
         def take(host: HostPort) -> ToolkitError | None:

@@ -67,7 +67,7 @@ def scraped(
     hosts: Sequence[HostPort],
     promised: Callable[[MetricsSetup], Promised] = lambda _: NOTHING,
 ) -> Scraped:
-    """Return what Prometheus would read now, and the files that do not say so; raises InputError without a setup."""
+    """Return the texts that Prometheus would read now, and the files that differ; raises InputError without a setup."""
     setup = _require_setup(home)
     wanted, apart, unreachable = _wanted(setup, hosts)
     texts = {**_fixed(setup, promised(setup)), **target_files(wanted)}

@@ -23,7 +23,7 @@ def measure(
     days: int | None = None,
     fleet: Collection[str] | None = None,
 ) -> tuple[Measured, ...]:
-    """Return what models with objectives have kept up to `now` (seconds since the epoch), by the history.
+    """Return the state of all objectives at `now` (seconds since the epoch), by the history.
 
     A model has its adapters with it. `days` replaces the windows of the registry. `fleet` names the hosts that are to
     count, None for all that did.

@@ -118,7 +118,7 @@ def _clear(tools: Tools, paths: Sequence[str]) -> int:
 
 
 def _both(shown: Unused, now: Unused) -> Unused:
-    """Return what is unused `now` and was `shown` as such."""
+    """Return the parts that are unused `now` and were `shown` as such."""
     nothing = Prune((), (), ())
     return Unused(
         {name: each.among(shown.hosts.get(name, nothing)) for name, each in now.hosts.items()},

@@ -86,7 +86,7 @@ def cost_of(
     until: float,
     readings: Readings = NO_READINGS,
 ) -> Cost:
-    """Return what the days from `since` to `until` cost; why that is not known where it is not."""
+    """Return the cost of the days from `since` to `until`, or the reason why it is unknown."""
     span = window(day_of(since), day_of(until), int(until))
     try:
         situation, notes = recorded(history, costs, span, readings.metered, keys=False)

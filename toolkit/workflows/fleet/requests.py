@@ -70,7 +70,7 @@ class RequestReader:
         waiting: list[tuple[float, LoggedRequest]] = []
         while True:
             self.clock.sleep(seconds)
-            # The first look may tell what was logged during the one before again.
+            # The first look may repeat requests that were logged during the look before.
             fresh = [each for each in self._read(0) if _name(each) not in told]
             told = set()
             waiting += [(self.clock.now() + PATIENCE, each) for each in fresh]
@@ -136,5 +136,5 @@ def _is_young(request: LoggedRequest, clock: Clock) -> bool:
 
 
 def _name(request: LoggedRequest) -> tuple[object, ...]:
-    """Return what tells a line of the log from others, with tokens or without."""
+    """Return the identity of a line of the log, the same with tokens and without."""
     return request.host, request.request_id, request.at, request.total_ms

@@ -110,7 +110,7 @@ def observe_fleet(
 def _left_registry(
     facts: Iterable[HostFacts], read_registry: Callable[[], Registry]
 ) -> tuple[tuple[str, ...], str]:
-    """Return what has left the registry, and the reason where that is not known."""
+    """Return the releases that have left the registry, or the reason why they are unknown."""
     facts = [each for each in facts if each.slots]
     if not facts:
         return (), ""

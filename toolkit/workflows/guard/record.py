@@ -22,7 +22,7 @@ from toolkit.planning.guard.kinds import Said, fault_of_answer, said_in
 from toolkit.workflows.guard.replicas import GatedReplica, ask
 from toolkit.workflows.tools import Say
 
-# Ask each prompt so many times: a draft expects only what all of its answers share.
+# Ask each prompt so many times: a draft expects only the properties that all of its answers share.
 _TIMES = 3
 # Before the first question, these placeholders show whether the file will be small enough. No draft with the widest
 # expectations has more values, and an answer of escapes alone takes six characters for each of its own.

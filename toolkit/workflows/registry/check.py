@@ -168,7 +168,7 @@ def _check_lock(version: Version, lock: Lock) -> Iterator[Finding]:
 
 
 def _check_abilities(version: Version, lock: Lock) -> Iterator[Finding]:
-    """Yield what clients will miss, and what a check cannot ask a model of this kind. An adapter is as its base."""
+    """Yield the abilities that clients will miss, and checks that do not fit the kind. An adapter is as its base."""
     if version.adapter_of:
         return
     facts = lock.snapshot_of(version).facts

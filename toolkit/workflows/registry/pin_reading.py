@@ -1,4 +1,4 @@
-"""Read what a pin must know of a repository: each small file, and the headers of its weights."""
+"""Read the parts of a repository that a pin needs: its small files, and the headers of its weights."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class RepositoryReading:
         return data
 
     def weights_fault(self, paths: Sequence[str]) -> str:
-        """Return which weights among `paths` are missing or contradict each other; empty where none do."""
+        """Return, in words, the weights among `paths` that are missing or contradict each other; empty without any."""
 
         def sized(path: str) -> int:
             return self._listed[path].size

@@ -42,7 +42,7 @@ def run_schedule(schedule: Schedule, site: Site, *, by_timer: bool = False) -> R
 
 
 def preview(schedule: Schedule, window: str, site: Site) -> Mapping[str, Decision]:
-    """Return what a run would decide for the models of a window by what is known now; changes nothing."""
+    """Return the present decisions of a run for the models of a window; changes nothing."""
     rules = schedule.rules_of(window)
     found = site.desk.currencies([rule.model for rule in rules])
     return {rule.model: decided(rule, found[rule.model], site) for rule in rules}

@@ -34,7 +34,7 @@ def keep_warm(schedule: Schedule, site: Site, report: RunReport) -> None:
 
 
 def plan_of(hours: WarmHours, site: Site) -> Warmth | None:
-    """Return what a model is to be now, by its hours and its last start; None where it has no hours."""
+    """Return the state that a model shall have now, by its hours and its last start; None where it has no hours."""
     if hours.window is None:
         return None
     return wanted(hours.window, site.now(), site.desk.start_seconds(hours.model))

@@ -153,7 +153,7 @@ class Working:
 
 
 def decided(rule: Rule, currency: Currency, site: Site) -> Decision:
-    """Return what a run decides for a model by what is known now."""
+    """Return the present decision of a run for a model."""
     failures = {
         **site.desk.failures(rule.model),
         **site.record.read().failed.get(rule.model, {}),

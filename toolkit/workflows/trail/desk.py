@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from toolkit.errors import InputError, RefusedError
 from toolkit.workflows.tools import Say
 
-# Settings are read when a command begins or has ended: a rollback acts before it loads what tells people.
+# For types alone: a rollback acts before it loads the code that notifies people.
 if TYPE_CHECKING:
     from toolkit.adapters.notices.outbox import Outbox, Waiting
     from toolkit.domain.trail.channel import Channel, NotifySettings

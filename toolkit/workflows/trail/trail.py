@@ -126,7 +126,7 @@ class CommandTrail:
         try:
             return self.desk.tell(notice, self._plan)
         except Exception as error:
-            # The change is done, whatever a channel or a hook does.
+            # The change is done, so a failure of a channel or a hook must not fail the command.
             self.say(f"warning: nobody was told: {type(error).__name__}: {error}")
             return [{"where": "all", "outcome": "failed", "why": type(error).__name__}]
 
@@ -227,7 +227,7 @@ class CommandTrail:
             try:
                 host.keep_head(head)
             except HostError:
-                # The next deployment gives it the head again, and `audit verify` says what it lacks.
+                # The next deployment gives the host the head again. Until then `audit verify` names the missing heads.
                 return
 
         if len(hosts) == 1:
