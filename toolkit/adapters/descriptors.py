@@ -18,7 +18,7 @@ _needs: WeakKeyDictionary[object, int] = WeakKeyDictionary()
 
 
 def need_descriptors(part: object, hosts: int, count: int | None = None) -> None:
-    """Let this process open what a part of the command needs for that many hosts; `count` where that is known.
+    """Let this process open enough files for a part of the command on that many hosts, or `count` files if known.
 
     The part needs it until `free_descriptors`, or until it is gone. Raises ToolkitError where the system's limit is
     lower than all parts need; then the part is what it was.

@@ -38,7 +38,7 @@ class Patience:
         self._last: BusyError | None = None
 
     def until_free(self, take: Callable[[], T]) -> T:
-        """Return what `take` returns, trying it again where it raises BusyError; at the deadline that is raised.
+        """Return the result of `take`; try again where it raises BusyError, and raise that error at the deadline.
 
         `take` must hold nothing where it raises: two waiting commands would else wait for each other.
         """

@@ -1,4 +1,4 @@
-"""The tasks of a playbook that people are told: those that change the host, and those that take long."""
+"""The tasks of a playbook that are announced to people: changes of the host, and long tasks."""
 
 from __future__ import annotations
 

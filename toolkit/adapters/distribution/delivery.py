@@ -116,7 +116,7 @@ class Delivery:
         )
 
     def drop_pieces(self, host: Host) -> None:
-        """Make `host` remove what a swarm has left of the tree, which takes the room of what comes another way."""
+        """Make `host` remove the pieces of a swarm: they take the room that another way of delivery needs."""
         self._call(host, "tree-drop-swarm")
 
     def finish(self, host: Host) -> None:

@@ -74,7 +74,7 @@ class Wheels:
         self._wheelhouse.take_in(self._written(self._python_of(sha256)), [wheel], lambda _: None)
 
     def recheck(self) -> tuple[str, ...]:
-        """Hash the wheels that are here; return the names of those that were wrong, which are removed."""
+        """Hash the wheels on this machine, remove the wrong ones, and return their names."""
         return tuple(
             name for python in self._found for name in self._wheelhouse.recheck(self._lock(python))
         )

@@ -12,7 +12,7 @@ from toolkit.domain.replicas.probe import Completion
 
 
 def answer_of(completion: Completion, payload: Mapping[str, Any]) -> Answer:
-    """Return the whole answer that says what `completion` says, as a stream where the payload asks for one."""
+    """Return a whole answer with the text of `completion`, as a stream where the payload asks for one."""
     if completion.status != 200:
         return Answer(completion.status, error=completion.error, seconds=completion.seconds)
     text = completion.text

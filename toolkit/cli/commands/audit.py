@@ -1,4 +1,4 @@
-"""`toolkit audit`: who changed what, from where and why, and whether that log is whole."""
+"""`toolkit audit`: every change with its person, origin and reason, and whether that log is whole."""
 
 from __future__ import annotations
 

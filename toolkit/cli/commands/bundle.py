@@ -94,7 +94,7 @@ def create(dry_run: bool, as_json: bool, **options: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CreateOptions:
-    """The options of `create` that say what the bundle holds, and where it is made."""
+    """The options of `create` for the content of the bundle and its place."""
 
     models: tuple[str, ...]
     target: str

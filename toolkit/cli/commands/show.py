@@ -186,7 +186,7 @@ def logs(
 
 @dataclass(frozen=True, slots=True)
 class LogOptions:
-    """The options of `logs` that say which lines of which log to show."""
+    """The options of `logs` that choose the log and its lines."""
 
     follow: bool
     lines: int

@@ -1,4 +1,4 @@
-"""`toolkit slo`: whether models keep what the registry promises, what is left of their budgets, and what spent them."""
+"""`toolkit slo`: whether models keep their objectives, the rest of their budgets, and the releases that spent them."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def offered() -> str | None:
 
 
 def items_for(words: Sequence[str], typed: str, *, alone: bool = False) -> Items | None:
-    """Return the words that may stand where `typed` begins; None where only the command itself knows them.
+    """Return the words that can complete `typed`; None where only the command itself knows them.
 
     `words` are those before it. With `alone` the shell replaces only what follows the @ of MODEL@VERSION.
     """

@@ -26,7 +26,7 @@ def meant_by(words: Sequence[str]) -> list[str]:
 
 
 def place_of_option(option: str, words: Sequence[str]) -> str:
-    """Return where an option that stands before its command belongs; empty where no command has it."""
+    """Return the right place of an option that stands before its command; empty where no command has it."""
     having = [each for each in known_commands() if each and takes_option(each, option)]
     if not having:
         return ""

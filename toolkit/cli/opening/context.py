@@ -20,7 +20,7 @@ from toolkit.config.inventory.fleet import Variables, load_fleet
 from toolkit.config.paths import absolute, expanded
 from toolkit.errors import ToolkitError
 
-# Adapters are imported where they are opened, so that a command that asks a model alone starts at once.
+# Import adapters where they are opened: `toolkit ask` needs few of them and must start at once.
 if TYPE_CHECKING:
     from toolkit.adapters.ansible.converge import Converge
     from toolkit.adapters.history.history import History

@@ -1,4 +1,4 @@
-"""The replicas of a release as people and programs read them: on which host, in which slot, and in which state."""
+"""The replicas of a release for people and programs: host, slot and state of each."""
 
 from __future__ import annotations
 

@@ -188,7 +188,7 @@ class _Parser:
         self.found.append(Metered(host, Interval(before.at, now.at), _risen(before, now)))
 
     def _came_back(self, host: str, risen: Decimal) -> str:
-        """Return by what a sum of unnamed counters rose where devices that were gone may be back, else nothing."""
+        """Return the rise of a sum of unnamed counters where lost devices may be back, else nothing."""
         fallen = self.fallen.get(host, ())
         left = [each for each in fallen if each > risen]
         if len(left) == len(fallen):

@@ -24,7 +24,7 @@ _LIMITS = {"hang": (2, 600), "stall": (10, 86400)}
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]+=[A-Za-z0-9.+~:-]+")
 
 
-# The exporters that a role can install, each with the setting that names its port, and the port that is usual for it.
+# Exporters that a role can install -> the setting of its port, and its usual port.
 _EXPORTERS = {"node": ("toolkit_node_exporter", 9100), "dcgm": ("toolkit_dcgm_exporter", 9400)}
 
 

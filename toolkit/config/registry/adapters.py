@@ -1,4 +1,4 @@
-"""Faults of LoRA adapters in the registry: names that are taken, commits that are missing, options that contradict."""
+"""Faults of LoRA adapters in the registry: taken names, missing commits, contradicting options."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def is_pinned(revision: str) -> bool:
 
 
 def _contradictions(document: YamlText, model: str, entry: Mapping[str, Any]) -> Iterator[Fault]:
-    """Yield where serving options say what `lora` says, and where several hosts run a replica with adapters."""
+    """Yield the faults of serving options that `lora` sets, and of adapters on a replica over several hosts."""
     parts = places_of(model, entry)
     takes = any(each.get("adapters") or each.get("lora") for _, each in parts)
     for place, each in parts if takes else ():

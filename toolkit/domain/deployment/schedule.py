@@ -106,7 +106,7 @@ class Schedule:
     warm: Mapping[str, WarmHours] = field(default_factory=dict)
 
     def alternates_of(self, model: str) -> tuple[str, ...]:
-        """Return the models that take turns with one, ordered: those that it names or that name it, and so on."""
+        """Return the models that take turns with one, ordered: all that names link to it, directly or over others."""
         found, left = {model}, [model]
         while left:
             name = left.pop()

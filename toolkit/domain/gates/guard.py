@@ -125,7 +125,7 @@ class Guard:
     off: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `--json` prints: what the registry says, without the place where it says so."""
+        """Return what `--json` prints: the fields of the registry, without their place in the file."""
         data = asdict(self)
         for part in ("answers", "benchmarks"):
             if data[part]:

@@ -1,4 +1,4 @@
-"""The settings of notifications and hooks: who is told of which outcomes, and which programs are called."""
+"""The settings of notifications and hooks: the receivers of outcomes, and the programs to call."""
 
 from __future__ import annotations
 

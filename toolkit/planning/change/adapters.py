@@ -80,7 +80,7 @@ def adapt_step(slot: SlotFacts, wanted: Release) -> Step:
 
 
 def adapters_guard(changes: AdapterChanges, guards: Mapping[str, Guard]) -> Guard | None:
-    """Return the guard that watches adapters which change together; None where none of them declares a bake.
+    """Return one guard for adapters that change together; None where none of them declares a bake.
 
     It is as long as the longest bake and as strict as the strictest guard. The gates of each are its own.
     """

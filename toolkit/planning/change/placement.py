@@ -116,7 +116,7 @@ def _together(
 
 
 def _remedy(unfit: Mapping[str, ToolkitError]) -> str:
-    """Return the hint that all hosts share; where they lack different things, the command that shows them."""
+    """Return the common hint of all hosts; where their hints differ, the command that shows them."""
     hints = {error.hint for error in unfit.values()}
     return next(iter(hints)) or _LOOK if len(hints) == 1 else _LOOK
 

@@ -1,4 +1,4 @@
-"""The process of a replica: what starts it, and the manifest that says what it is."""
+"""The process of a replica: its command, and the manifest that describes it."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def place_together(
 
 
 def require_together(model: str, routes: Routes, unreachable: Mapping[str, str]) -> None:
-    """Raise HostError where a host that runs a part of `model` is `unreachable`, which has the reason by name."""
+    """Raise HostError where a host with a part of `model` is `unreachable`; that has the reasons by name."""
     route = routes.of(model)
     targets = route.targets if route else ()
     missing = {target.host for target in targets if target.host in unreachable}

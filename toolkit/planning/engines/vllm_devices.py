@@ -38,7 +38,7 @@ def is_eager(version: Version, accelerator: Accelerator, flags: Flags) -> bool:
 
 
 def utilization(version: Version, facts: HostFacts, flags: Flags, vocabulary: int | None) -> float:
-    """Return the share of a device with which a replica takes what the version states, so that a second one fits."""
+    """Return the share of a device that gives a replica the stated memory, so that a second replica fits."""
     wanted = version.resources.memory / version.resources.devices
     able = [device for device in facts.devices if device.memory >= wanted]
     if not able:

@@ -107,7 +107,7 @@ VARIABLES = {
     "GLOO_SOCKET_IFNAME": _PORTS,
     "NCCL_SOCKET_IFNAME": _PORTS,
 }
-# flag -> the values that need no permission, where others load code, pickles or weights that nothing pins.
+# flag -> its harmless values. Any other value loads code, pickles or unpinned weights, and needs a permission.
 VALUES = {
     "config-format": ("auto", "hf", "mistral"),
     "distributed-executor-backend": ("mp", "uni"),

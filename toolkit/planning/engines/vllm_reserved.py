@@ -59,7 +59,7 @@ RESERVED_FLAGS = {
     "ssl-ciphers": _ROUTER,
     "ssl-keyfile": _ROUTER,
 }
-# Flags that `lora` of the registry decides, where a version has `lora` or `adapters`: whether, how many, of which rank.
+# Flags that `lora` of the registry sets for versions with `lora` or `adapters`: the switch, the number, the rank.
 LORA_FLAGS = ("enable-lora", "max-loras", "max-cpu-loras", "max-lora-rank")
 ENGINE_ENV = {
     "VLLM_SERVER_DEV_MODE": "it opens endpoints that show and change the engine",

@@ -45,7 +45,7 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A configuration, and the models that are left out of it: those that are `inside`, and those that may be."""
+    """A configuration, and the models without a place in it: the `inside` ones, and those that may be."""
 
     config: Mapping[str, Any]
     left_out: tuple[str, ...]

@@ -37,7 +37,7 @@ def failed(window: str, adapters: Adapters) -> str:
 
 
 def answered(window: str, adapters: Adapters) -> str:
-    """Return the requests that were answered within `window`, by model: with those that failed, all that count."""
+    """Return the answered requests within `window` by model. With the failed ones they are all that count."""
     return _by_model(window, REQUESTS, (_ANSWERED,), adapters)
 
 

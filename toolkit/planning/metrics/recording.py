@@ -1,4 +1,4 @@
-"""Recording rules: what engines and routers count, under names that say what it means.
+"""Recording rules: the counts of engines and routers under meaningful names.
 
 Alerts and dashboards read these names alone, so that an engine that renames a metric changes one place. A rate is a
 second's; times are in seconds.

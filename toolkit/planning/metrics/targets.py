@@ -21,7 +21,7 @@ ROUTER, HOST, REPLICA, NODE, DCGM, OPS = (
     "toolkit-ops",
 )
 JOBS = (ROUTER, HOST, REPLICA, NODE, DCGM, OPS)
-# The settings of a host that name the exporters which an operator has installed there, the paths that lead to them.
+# The settings of a host with the addresses of exporters that an operator has installed there, and their paths.
 _EXPORTERS = {
     NODE: ("toolkit_node_exporter", "/metrics/node"),
     DCGM: ("toolkit_dcgm_exporter", "/metrics/dcgm"),

@@ -1,4 +1,4 @@
-"""Whether a model keeps an objective: the share that was good, the budget that is left, and the releases that spent it.
+"""Whether a model keeps an objective: its good share, the rest of the budget, and the releases that spent it.
 
 The budget is the part of the requests that may be bad: of 10,000 requests under an objective of 99.5 % these are 50. It
 is that of the requests that came in the window, so it grows with them.

@@ -1,4 +1,4 @@
-"""The counts of a tally that are good, that are bad, and that are left out.
+"""The requests of a tally, sorted into good, bad and left out.
 
 `toolkit/planning/metrics/answered.py` says the same to Prometheus.
 

@@ -1,4 +1,4 @@
-"""One set of routes for a fleet: which routes are right where hosts differ, and which hosts lag behind."""
+"""One set of routes for a fleet: the right routes where hosts differ, and the hosts that lag behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The router's files that say under which names clients find which model: each name once."""
+"""The router's files of names: the model behind each name that clients use, each name once."""
 
 from __future__ import annotations
 

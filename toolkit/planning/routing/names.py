@@ -27,7 +27,7 @@ def owners(routes: Routes) -> dict[str, Route]:
 
 
 def claimed(routes: Routes, route: Route) -> Route:
-    """Return `route`, noted as the last one that got a name where it takes one that another route has."""
+    """Return `route`; where it takes a name of another route, note it as the newest owner of that name."""
     former = routes.of(route.model)
     gained = _all_names(route) - (_all_names(former) if former else set())
     others = [each for each in routes.routes if each.model != route.model]

@@ -44,7 +44,7 @@ def events_of(routes: Routes, facts: Iterable[HostFacts]) -> tuple[str, ...]:
 
 
 def _room_words(model: str, sleep: Sleep, facts: Iterable[HostFacts]) -> str:
-    """Return on which hosts a model that sleeps has no room to wake, in words; nothing where it has everywhere."""
+    """Return, in words, the hosts on which a sleeping model has no room to wake; nothing where all have it."""
     alternates = {each.model for each in sleep.alternates}
     lacks = ((each.name, lack_of_room(model, each, alternates)) for each in facts)
     found = [f"{name} has no room for it now: {why}" for name, why in lacks if why]

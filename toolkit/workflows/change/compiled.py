@@ -1,4 +1,4 @@
-"""Carry what engines have compiled: from the first host that did to this ops machine, and on to hosts that would.
+"""Carry compiled trees: from the first host of a kind to this ops machine, and on to hosts that would compile anew.
 
 A failure here costs a compilation and nothing else, so it is said and ends nothing.
 """

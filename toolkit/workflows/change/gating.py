@@ -102,7 +102,7 @@ def gate_version(
 
 
 def _chosen(members: Sequence[Tools], order: Order) -> tuple[Tools, Wanted, HostFacts]:
-    """Return the host of the gates, what is wanted there, and its facts: one that has the model, where one has it."""
+    """Return the host of the gates, the wanted state there, and its facts. A host with the model comes first."""
     seen = look([each.host for each in members])
     if not seen.facts:
         raise seen.failure()

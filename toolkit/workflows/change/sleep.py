@@ -286,7 +286,7 @@ def _wake_plan(model: str, seen: FleetFacts) -> SleepPlan:
 
 
 def _in_the_way(model: str, seen: FleetFacts, error: HostError) -> HostError:
-    """Return the error of a model that did not wake: the busy models that have its device, where there are some."""
+    """Return the error of a model that did not wake; it names the busy models on its device, if any."""
     routes, facts = agreed(seen.by_label)
     alternates = alternates_of(model, routes)
     busy = [

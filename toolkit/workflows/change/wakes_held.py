@@ -25,7 +25,7 @@ class WakesHeld:
         self._held = False
 
     def before(self, steps: Sequence[Step]) -> None:
-        """Hold wakes off where the first of `steps`, which are those that are left, begins a start.
+        """Hold wakes off where the first of the remaining `steps` begins a start.
 
         Raises NothingSuitableError where a model has woken since the plan, and has the memory of what is to start.
         """

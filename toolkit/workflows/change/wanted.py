@@ -174,7 +174,7 @@ def _back(
                 f"{model} has no release before on {host.name}", hint=f"toolkit releases {model}"
             )
         release, serving = found[host.name], host.serving_slot(model)
-        # The patience that was declared last is that of the release which serves.
+        # The patience of the newest declaration belongs to the serving release.
         hold = (serving.release if serving and serving.release else release).hold
         # A rollback changes the release alone, also where the host could be converged by now.
         return Wanted("rollback", release, provision_digest=host.converged, hold_seconds=hold)

@@ -1,1 +1,1 @@
-"""Collect what proves to somebody else which model is served, and from where it came."""
+"""Collect documents that prove to others which model is served, and its origin."""

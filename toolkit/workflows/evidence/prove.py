@@ -35,7 +35,7 @@ Record = Callable[[Mapping[str, Any]], Head]
 
 @dataclass(frozen=True, slots=True)
 class ProofRequest:
-    """To prove: an answer by its `claim`, or what serves of a `model`, which is empty where the log tells it."""
+    """The subject of a proof: an answer by its `claim`, or the serving release of `model` (empty: the log has it)."""
 
     claim: Claim
     model: str

@@ -139,7 +139,7 @@ def log_host(hosts: Sequence[HostPort], model: str) -> HostPort:
 
 
 def log_slot(host: HostPort, model: str) -> str:
-    """Return the slot whose log a person means: the one that serves, else any that the model has.
+    """Return the slot for a person's question about the log of a model: the serving one, else any.
 
     Raises InputError where the model has none.
     """

@@ -18,7 +18,7 @@ _TRIED_AGAIN = (BusyError.exit_code, HostError.exit_code)
 
 
 def keep_warm(schedule: Schedule, site: Site, report: RunReport) -> None:
-    """Wake the models whose hours come, and put those to sleep whose hours are over; says and records what was done."""
+    """Wake models at the beginning of their hours and put them to sleep at the end; report and record both."""
     known = site.record.read().warm
     for hours in schedule.warm.values():
         want = plan_of(hours, site)

@@ -1,4 +1,4 @@
-"""The sections about hosts: what there is, what runs where, what is not as it should be."""
+"""The sections about hosts: their devices, their replicas, their faults."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def _object(text: bytes) -> Mapping[str, Any] | None:
 
 
 def usage_of(objects: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the usage that an answer states, in the newest of `objects` that has one; empty where none has.
+    """Return the usage in the newest of an answer's `objects` that states one; empty where none does.
 
     A stream of `/v1/responses` has it within `response`.
     """

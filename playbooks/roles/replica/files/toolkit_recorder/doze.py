@@ -86,7 +86,7 @@ class Doze:
         return ""
 
     async def _sleep(self) -> None:
-        # First, so that no request reaches an engine that falls asleep. One that fails stays shut.
+        # Shut it first, so that no request reaches an engine that falls asleep. After a failure it stays shut.
         self.dozes = True
         await self._engine.sleep(level=LEVEL)
         if not await self._engine.is_sleeping():

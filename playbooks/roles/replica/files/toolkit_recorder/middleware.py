@@ -26,7 +26,7 @@ from toolkit_recorder.use import Message, Receive, Scope, Send, Use, looked_thro
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# The variable that says for which release the records are, and where they go.
+# The variable with the release of the records and their place.
 VARIABLE = "TOOLKIT_USE"
 # Seconds between two lines of counters, between two looks at a request whose client left, and until the last such look.
 BETWEEN, LOOK, PATIENCE = 5.0, 0.05, 60.0

@@ -113,7 +113,7 @@ class Use:
 
 
 def looked_through(use: Use, send: Send) -> tuple[Send, Callable[[], Message | None]]:
-    """Return what sends to the client by `send` and lets `use` see it, and what returns the message that is held."""
+    """Return a `send` that lets `use` see each message, and a function that returns the held message."""
     # Before version 2.4 of the protocol no server says by `send` that the client has left.
     quiet = use.scope.get("asgi", {}).get("spec_version", "2.0") < "2.4"
     held: list[Message] = []
