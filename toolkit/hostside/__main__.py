@@ -95,7 +95,7 @@ def carry_out(name: str, request: Document) -> int:
 
 
 def _hint(error: Exception) -> str:
-    """Return what a person can do about an error, empty where nobody knows."""
+    """Return the remedy of an error for a person, empty where none is known."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "make room on the host's disk: toolkit prune, or look there with df -h and df -i"
     if isinstance(error, OSError) and error.errno == errno.EROFS:

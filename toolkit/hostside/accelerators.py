@@ -36,7 +36,7 @@ NEEDED = {
         "Python.h": "python3-dev",
     },
 }
-# The name of what brings the libraries without a package.
+# The driver, which brings the libraries that no package has.
 DRIVER = "NVIDIA driver"
 
 

@@ -26,7 +26,7 @@ _SECONDS = 60
 _FORMER = 3
 _LONGEST = 64 * 2**10
 _MONTHS = {name: number for number, name in enumerate(calendar.month_abbr) if name}
-# Neither the key's name nor the client's address: they say who asked, and not what answered.
+# Without the key's name and the client's address: evidence is about the answer, not about the person who asked.
 _FIELDS = ("at", "model", "version", "release", "slot", "path", "status", "request_id")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Optional
 
-# Devices of one host, and characters of what a tool says of one.
+# Devices of one host, and characters of a tool's words about one.
 DEVICES = 256
 WORDS = 200
 # Requests in work at one engine, as its own metrics count them.

@@ -40,7 +40,7 @@ from wire import Document
 KEPT, WORKING = "compiled", "compiling"
 # Bounds on what root copies from a directory that a replica fills.
 MOST_BYTES, MOST_FILES, MOST_DEPTH = 4 * 2**30, 20_000, 24
-# Names of files, of directories, and of what is passed over. Each directory takes an inode, and each name time.
+# Names in all: files, directories, and other things that are passed over. A directory takes an inode, a name time.
 MOST_NAMES = 3 * MOST_FILES
 # Kept trees of one host; a few hundred MB at most each.
 MOST_TREES = 16
@@ -90,7 +90,7 @@ def furnish(root: str, program: str) -> str:
             sys.stderr.write(f"what was compiled before is not used: {error}\n")
             _remove(root, name)
     os.chown(fresh, *owner)
-    # The directory above is root's, so these names are safe; what is removed may hold links, which are not followed.
+    # The directory above is root's, so these names are safe. The removed tree may hold links, which are not followed.
     former = os.path.join(parent, f".{program}.former")
     remove_tree(former)
     with contextlib.suppress(FileNotFoundError):
@@ -191,7 +191,7 @@ def kept(root: str, what: str, where: str) -> list[str]:
 
 
 def machine(proc: str = "/proc", release: str = "/etc/os-release") -> Document:
-    """Return what compiled code depends on of this machine."""
+    """Return the properties of this machine on which compiled code depends."""
     block = (_read(f"{proc}/cpuinfo")).split("\n\n")[0]
     pairs = (line.partition(":") for line in block.splitlines())
     cpu = {name.strip(): value.strip() for name, _, value in pairs}

@@ -64,7 +64,7 @@ def answer_in(body: bytes, streamed: bool) -> tuple[str, str, str]:
 
 
 def _streamed(body: bytes) -> tuple[str, str, str]:
-    """Return what the events of a stream say together (server-sent events, ended by `[DONE]`)."""
+    """Return the events of a stream as one answer (server-sent events, ended by `[DONE]`)."""
     lines = [line[6:] for line in body.splitlines() if line.startswith(b"data: ")]
     if not lines or lines[-1].strip() != b"[DONE]":
         return "", "", "a stream that breaks off"

@@ -179,7 +179,7 @@ def is_broken(error: Exception) -> bool:
 
 
 def mark_of(path: str) -> tuple[int, int, int] | None:
-    """Return what changes with a file; None where there is none. Raises OSError where nobody can tell."""
+    """Return a mark that changes with a file; None where there is none. Raises OSError where it cannot be read."""
     try:
         seen = os.lstat(path)
     except FileNotFoundError:

@@ -29,7 +29,7 @@ SELDOM = 5.0
 READY = 900.0
 # A standby that took over by so many seconds after the release was ready again was the earlier one of the two.
 BOOTED_SECONDS = 10.0
-# The checks of the other routers find within half a second what a host has withdrawn, and guards look each second.
+# The other routers' checks find a withdrawal within half a second, and guards look each second.
 TURN = 2.0
 # These fields and the model tell the phases of all orders apart.
 PHASE = ("model", "rollout", "number", "since")
@@ -185,7 +185,7 @@ class Guard:
     def _new_judge(self) -> Judge:
         release = self._manifest.get("release", {})
         planned = 0 if self._manifest.get("devices") else int(release.get("memory", 0))
-        # From phase to phase the former release shows better what is usual; in the end it has no requests any more.
+        # From phase to phase the former release shows its usual figures better; in the end it has no requests any more.
         if self._usual[0] is not None or "usual" not in self._state:
             self._state["usual"] = self._usual
         sticky = is_sticky(self.root, self.order["model"])
@@ -216,7 +216,7 @@ class Guard:
         if self.order["phase"] != guard_order.BAKE:
             return None
         at = guard_order.took_over(self.root, self.order["model"])
-        # A clock that was set meanwhile must not hide it. All traffic to the release ends what is said of a former one.
+        # A clock that was set meanwhile must not hide it. A takeover before the release had all traffic does not count.
         before = self.order.get("took_over", at if at <= self.order["since"] - 1 else 0.0)
         if at in (0.0, before):
             return None
@@ -315,14 +315,14 @@ class Guard:
     def _give_back(self) -> list[str]:
         named = "%s of %s" % (", ".join(self._adapters), self._program)
         well = completion.healthy(self._port, self._replica.signs["health"], 0.5)
-        # Where the replica is gone, it starts with what its slot names: requests need not wait for that.
+        # A replica that is gone starts with the adapters that its slot names, so requests need not wait.
         why = "it does not answer"
         if well:
             why = guard_adapters.give_back(self.root, self.order, self._port)
         if why:
             return [f"{named} cannot be given back yet: {why}"]
         reason = self._kept["verdict"]["reason"]
-        # The process that was given them back: another one starts with what its slot names.
+        # The process that got them back. Another process starts with the adapters that its slot names.
         process = processes.started(processes.state(self.root, self._program)["pid"])
         self._kept.update(
             withdrawn=reason or "withdrawn", withdrawn_at=time.time(), process=process
@@ -351,7 +351,7 @@ class Guard:
         return done
 
     def _keep(self, words: str, *, durable: bool) -> None:
-        """Write what was found, and the state from which another guard goes on."""
+        """Write the findings, and the state from which another guard goes on."""
         judge = self._judge
         if judge:
             self._state.update(judge=judge.as_json(), process=self._replica.known)

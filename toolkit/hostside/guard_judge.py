@@ -164,7 +164,7 @@ class Judge:
         return bool(self._grown)
 
     def _doubt(self) -> str:
-        """Return what keeps the phase from passing, in words; empty where nothing does."""
+        """Return, in words, the obstacle to the end of the phase; empty without one."""
         wanted, (asked, pairs) = self.order["requests"], self.counted
         if asked < wanted and pairs < PAIRS:
             return f"{asked} of {wanted} requests and {pairs} of {PAIRS} pairs of probes so far"
@@ -301,7 +301,7 @@ class Judge:
         return next((each.new.fault for each in reversed(self._recent) if each.new.fault), "")
 
     def figures(self) -> list[Document]:
-        """Return what was measured, new beside old, as `Figure` of `toolkit.domain.gates.guard` has it."""
+        """Return the measured figures, new beside old, in the form of `Figure` of `toolkit.domain.gates.guard`."""
         new, old = self._side["new"], self._side["old"]
         found = [
             _figure("requests", self._asked[0], self._of_old[0]),

@@ -44,7 +44,7 @@ _NUMBERS = (
     "since",
     "took_over",
 )
-# Of what the watch found, and of a wish: a value of another kind makes the whole file one that cannot be read.
+# The fields of findings and wishes with their types: a value of another type makes the whole file unreadable.
 _KINDS = {
     "verdict": (dict, type(None)),
     "figures": (list,),
@@ -119,7 +119,7 @@ def must_go(order: Document, seen: Document) -> bool:
 
 
 def wish(root: str, model: str, wish: str, actor: str) -> Document:
-    """Keep the wish of a person, who needs no lock; return {"taken"}, which is false where no guard watches any more.
+    """Keep a person's wish, which needs no lock; return {"taken"}: false where no guard watches any more.
 
     A guard that has ended the bake, or has withdrawn the target, hears nobody. Raises ValueError where the wish is
     neither `promote` nor `abort`.
@@ -208,7 +208,7 @@ def read(root: str, model: str) -> Document | None:
 
 
 def found(root: str, order: Document) -> Document:
-    """Return what the guard of this order found in its phase; an empty document where it has not looked yet.
+    """Return the findings of this order's guard in its phase; an empty document before its first look.
 
     A verdict of an earlier phase that takes the traffic away counts in the phase that a command has begun meanwhile.
     """
@@ -220,7 +220,7 @@ def found(root: str, order: Document) -> Document:
 
 
 def found_is_damaged(root: str, model: str) -> bool:
-    """Whether what the guard of `model` found is there and cannot be read."""
+    """Whether the guard of `model` has findings that cannot be read."""
     return _is_damaged(root, name_of(model, FOUND))
 
 
@@ -242,7 +242,7 @@ def wished(root: str, order: Document) -> Document:
 
 
 def keep(root: str, order: Document, seen: Document, *, durable: bool) -> None:
-    """Write what the guard has found, if `durable` even where power fails."""
+    """Write the guard's findings; with `durable` they survive a power failure."""
     about = {"rollout": order["rollout"], "number": order["number"]}
     with _files(root) as opened:
         text = json.dumps({**seen, **about}) + "\n"
@@ -327,7 +327,7 @@ def _read(root: str, model: str, kind: str) -> Document:
 
 
 def _document(root: str, name: str) -> Document:
-    """Return what the watch found, or a wish; an empty document where there is none, or none that can be read."""
+    """Return the watch's findings, or a wish; an empty document where there is none that can be read."""
     found = mapping(read_text(os.path.join(root, GUARD, name)))
     sound = all(isinstance(found[each], _KINDS[each]) for each in found.keys() & _KINDS.keys())
     return found if sound else {}

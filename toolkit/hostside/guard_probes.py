@@ -98,7 +98,7 @@ class Pairs:
             old = new if probe["former"] else None
             other_probe = {**probe, "payload": {**probe["payload"], "model": probe["former"]}}
         before = self.loads
-        # Each probe in changing order: else one side would always find what the other has warmed.
+        # Change the order with each probe: else one side would always profit from caches that the other has filled.
         if old is None:
             found, other = self._ask_new(new, probe), None
         elif (turn + number) % 2:
@@ -151,7 +151,7 @@ def fault_of(answer: Document, text: str | None, contains: str) -> str:
 
 
 def text_of(answer: Document) -> str | None:
-    """Return what an answer says: its text or calls of tools, for another kind its JSON; None where it is none."""
+    """Return the content of an answer: its text or calls of tools, for another kind its JSON; None for no answer."""
     try:
         if answer["events"]:
             return "".join(_choice(parsed(each)) for each in answer["events"])

@@ -71,7 +71,7 @@ class Meter:
         for key, row in rows.items():
             slot = slot_of(key[1], key[2], at)
             if slot is not None:
-                # A worker that has come since counts from nothing; at the first look nobody knows what is new.
+                # A worker that has come since the last look counts from 0. At the first look no count is new.
                 then = counts_now[key] if before is None else before.get(key, (0, 0, 0))
                 found[slot] = _added(found.get(slot, Traffic()), counts_now[key], then, row)
                 if before is None:
@@ -120,7 +120,7 @@ def slot_of(backend: str, server: str, at: str) -> tuple[str, str] | None:
 
 
 def counts(row: dict[str, str]) -> _Counts:
-    """Return the requests of a server that were answered, those that failed, and those that it refused."""
+    """Return a server's counts of answered, failed and refused requests."""
     broken = _number(row, "eresp")
     # An answer that broke off after its head counts as one of its status, too.
     total = sum(_number(row, each) for each in _ANSWERS) + max(0, broken - _number(row, "srv_abrt"))

@@ -61,7 +61,7 @@ class Guards:
             except Exception as error:
                 # The router starts again, or the slot is being emptied; other models have guards, too.
                 done.append(f"guard of {model}: {type(error).__name__}: {error}")
-        # What is over was judged, or has to wait for another look.
+        # A phase that is over was judged, or has to wait for another look.
         ends = (each.ends_at for each in self._guards.values())
         self.due = min((each for each in ends if each > now), default=math.inf)
         return done

@@ -293,7 +293,7 @@ def _seconds(told: object, name: str, usual: float) -> float:
 
 
 def _told(root: str) -> Document:
-    """Return what the role `watch` wrote; an empty document where there is nothing that can be read."""
+    """Return the settings from the role `watch`; an empty document where they cannot be read."""
     return mapping(read_text(os.path.join(root, "watch", "limits.json")))
 
 

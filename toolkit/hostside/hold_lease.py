@@ -21,7 +21,7 @@ from wire import Document
 
 # Seconds without a command after which a former replica that still runs gets its traffic again.
 RETURN = 1.5
-# Seconds in which a person may type the next command; requests that wait are answered by what it makes of the hosts.
+# Seconds in which a person may type the next command. Waiting requests get the hosts as that command leaves them.
 GRACE = 30.0
 
 
@@ -75,7 +75,7 @@ def exchanged(routes: Document) -> list[str]:
 
 
 def released(routes: Document, up: dict[str, dict[str, bool]], *, late: bool) -> Document:
-    """Return the routes in which former replicas serve again where all of them are up, the same where they are not.
+    """Return the routes with the former replicas serving again, if all of them are up; else the same routes.
 
     `up` is {model: {target: whether it is up}}. Where it is `late`, those that are up serve, and requests of a model
     that none serves wait no more. Those of an adapter wait no more in any case: its replicas have it, old or new.

@@ -80,7 +80,7 @@ class HostMetrics:
         if now - self._compared >= SECONDS_OF_DRIFT:
             self._compared = now
             self._drift = drifted(self.root)
-        # The ledger is the carrier's, which says what is wrong with it; the other figures are told without it.
+        # The carrier reports the faults of its ledger. The other figures are shown without it.
         with contextlib.suppress(OSError, NotSafe):
             self._tallies.look()
         samples = [*figures(self.root), ("toolkit_drift_files", {}, float(self._drift))]

@@ -44,7 +44,7 @@ class Act:
         os.close(writing)
 
     def end(self, until: float) -> Document:
-        """Return what the function returns; raises NotInside where it fails, or is not there by the time `until`."""
+        """Return the result of the function; raises NotInside where it fails, or has none by the time `until`."""
         try:
             answer = _read(self._reading, until)
         finally:

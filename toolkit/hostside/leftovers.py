@@ -145,7 +145,7 @@ def _busy(place: str, kind: str, age: float) -> str:
         return ""
     if kind == TRANSFER and _is_locked(os.path.join(place, "lock")):
         return "a transfer is running"
-    # Of a later time than now is what came before the clock was set back.
+    # A time in the future is from before the clock was set back.
     return "it is still changing" if abs(age) < QUIET else ""
 
 

@@ -81,7 +81,7 @@ class Files:
                     continue
                 offset = offsets.get(each.inode, 0)
                 if self.more:
-                    # It is not this look's turn, and what was read of it before stays known.
+                    # This look has no budget left for the file. The place up to which it was read stays known.
                     read = [*([each.mark(offset)] if offset else []), *read]
                     continue
                 data, self.more = self._read(each, offset, budget)

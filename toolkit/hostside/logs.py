@@ -47,7 +47,7 @@ def follow(request: Document, report: Report) -> Document:
         return {"found": True}
     log = _opened(file)
     try:
-        # One reader from here on: what is written meanwhile is told too, and a line that is half written once it ends.
+        # One reader from here on, so it reports lines written meanwhile too, and a half-written line once it ends.
         log.seek(max(0, os.fstat(log.fileno()).st_size - _TAIL_BYTES))
         *lines, begun = log.read(_TAIL_BYTES).split("\n")
         for line in lines[max(0, len(lines) - request["lines"]) :]:

@@ -117,7 +117,7 @@ def _slot(
         and not dozing
         and (server.get("up") or completion.healthy(port, path))
     )
-    # Read after its state, and right before the fences: what starts a replica becomes another process soon.
+    # Read the tree after the state and right before the fences: the process that starts a replica soon becomes another.
     family, pid = processes.Family(), process["pid"]
     fences = fence.of_process(root, pid, family)
     mine = processes.tree(pid, family) if users else []

@@ -148,7 +148,7 @@ def waits(pid: int) -> bool:
 
 
 def identity(pid: int) -> str:
-    """Return what tells a process from a later one with its number: the number and the ticks at which it started.
+    """Return the identity of a process, which a later one with its number lacks: number and ticks of the start.
 
     It is `0` where there is none.
     """

@@ -30,7 +30,7 @@ def _read_slot(root: str, program: str) -> None:
     found = slot_manifest.read(root, program)
     if not slot_manifest.is_sound(found):
         return
-    # What cannot be read here is the start's to find out and tell.
+    # The start of the replica reports files that cannot be read.
     with contextlib.suppress(OSError, ValueError):
         read(
             os.path.join(root, "snapshots", tree_name(found["release"]["snapshot"])),

@@ -1,4 +1,4 @@
-"""What the mark of a sleeping slot says: whether its engine has ended for it, and whether its start looks for it.
+"""The mark of a sleeping slot: whether its engine has ended for it, and whether the slot's start looks for it.
 
 <root>/watch/asleep/PROGRAM    see `warmth.py`
 """

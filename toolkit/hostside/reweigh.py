@@ -21,9 +21,9 @@ from router_socket import RouterDown
 from wire import Document
 
 _SERVER = re.compile(r"(    server (\S+) \S+ weight )\d+")
-# Seconds until the workers are told again what they did not take.
+# Seconds until workers get commands again that they did not carry out.
 AGAIN = 2.0
-# Directories of the toolkit whose workers may not know what their files say -> when they are told next.
+# Directory of a toolkit whose workers may lag behind its files -> the time at which they are told again.
 _untold: dict[str, float] = {}
 
 

@@ -203,7 +203,7 @@ def _holds(
 
 
 def _set_asleep(directory: str, workers: list[int], entries: dict[str, str]) -> None:
-    """Tell the workers which models sleep, and keep what they say of requests that want one."""
+    """Tell the workers the sleeping models, and keep their notes of requests that want one."""
     for pid in workers:
         known = router_socket.read_map(directory, pid, "asleep.map") or {}
         wishes = sleeping.wishes(known, entries)

@@ -111,7 +111,7 @@ def door(root: str) -> Document:
     """
     directory = os.path.join(root, "router")
     base = router_files.read(os.path.join(directory, "haproxy.cfg")) or ""
-    # Without a sound ring the router does what its map says.
+    # Without a sound ring the router follows its map.
     ring = sound_ring(directory) or _from_map(directory)
     api = base.partition("\nfrontend api\n")[2]
     checks = MAP in api
@@ -150,7 +150,7 @@ def _require_quotas(directory: str, given: Document) -> None:
 
 
 def _joined(one: Document, other: Document) -> Document:
-    """Return what both say of a key, as Key.joined does on the ops machine."""
+    """Return the key with the stricter value of each field, as Key.joined does on the ops machine."""
     found = {**one, **other}
     for name in one.keys() & other.keys():
         values = one[name], other[name]

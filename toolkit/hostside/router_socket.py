@@ -87,7 +87,7 @@ def servers(directory: str, pid: int) -> Servers | None:
 
 
 def counters(directory: str, pid: int) -> list[dict[str, str]]:
-    """Return what a worker counts of each server, by HAProxy's own names; nothing where that worker is gone."""
+    """Return a worker's counts of each server, by HAProxy's own names; nothing where that worker is gone."""
     text = _ask_worker(directory, pid, "show stat -1 4 -1") or ""
     return list(csv.DictReader(text.lstrip("# ").splitlines()))
 

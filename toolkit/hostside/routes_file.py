@@ -310,7 +310,7 @@ def holds(routes: Routes) -> dict[str, int]:
 
 
 def held(wanted: Mapping[str, int], now: float, known: Mapping[str, str]) -> dict[str, str]:
-    """Return what running workers have in holds.map, for the models in `wanted` {model: seconds}.
+    """Return the content of holds.map in running workers, for the models in `wanted` {model: seconds}.
 
     `known` is what they have so far, and `now` is in seconds since the epoch. See hold.lua: it replays the time of a
     hold that ended, and that takes a few seconds.

@@ -75,7 +75,7 @@ def seal_program(root: str, path: str) -> None:
 
 
 def _program_fault(path: str, known: list[Any]) -> str:
-    """Return what is wrong with a sealed program. It is only read where something may have changed it."""
+    """Return the fault of a sealed program. Its content is read only where it may have changed."""
     try:
         with open(open_plain(path), "rb") as file:
             same = state(os.fstat(file.fileno())) == known[:-1] or [summary(file)] == known[-1:]
@@ -123,7 +123,7 @@ def remove(root: str, name: str) -> None:
 
 
 def state(seen: os.stat_result) -> list[int]:
-    """Return what shows whether the content of a file may have changed."""
+    """Return the properties of a file that change with its content."""
     return [seen.st_size, seen.st_ino, seen.st_mtime_ns, seen.st_ctime_ns]
 
 

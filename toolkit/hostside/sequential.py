@@ -89,7 +89,7 @@ class ErrorTest:
         self.old = [self.old[0] + old_failed, self.old[1] + old_total]
 
     def _gain(self, old_rate: float, new_rate: float) -> float:
-        """Return what the block adds to the wealth of a bet on these rates."""
+        """Return the gain of the block for the wealth of a bet on these rates."""
         new_failed, new_total, old_failed, old_total = self._block
         if self.alone:
             return gain(new_failed, new_total, new_rate, self.margin)

@@ -112,7 +112,7 @@ def _asleep(target: Document) -> Document:
 
 
 def waking(model: str, due: int) -> Edit:
-    """Return the edit by which a model that sleeps wakes, and is `due` then; none where it wakes already."""
+    """Return the edit that wakes a sleeping model and makes it `due`; none where it wakes already."""
 
     def wake(route: Document) -> Document:
         sleep = route["sleep"]

@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
     try:
         compiled.furnish(root, program)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        # The engine would load what a former replica left, or fail without its directory.
+        # The engine would load the files of a former replica, or fail without its directory.
         sys.stderr.write(f"no fresh directory for what the engine compiles: {error}\n")
         return 1
     # Last, because its turn passes where the replica does not begin at once.

@@ -47,7 +47,7 @@ class Claim(NamedTuple):
 
 
 def before(devices: frozenset[int], since: float, claims: list[Claim]) -> str:
-    """Return whom a replica on `devices` that asked at `since` must wait for; empty where it is its turn."""
+    """Return the program whose turn is before a replica on `devices` that asked at `since`; empty where none is."""
     for each in claims:
         if each.turn:
             starts = not each.ready and (each.age < BEGUN or (each.runs and each.age < LONGEST))

@@ -62,7 +62,7 @@ def start_again(root: str) -> str:
 
 
 def state(path: str, program: str) -> Document:
-    """Return what `processes.state` returns, from the supervisord that listens at `path`; raises Silent."""
+    """Return the result of `processes.state` from the supervisord that listens at `path`; raises Silent."""
     try:
         proxy: Any = xmlrpc.client.ServerProxy("http://localhost", transport=_UnixTransport(path))
         with proxy:

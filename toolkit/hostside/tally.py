@@ -68,7 +68,7 @@ class Tallies:
             self._add(name, _bound("gone", FIRST, seconds), 1)
 
     def told(self) -> dict[str, Any]:
-        """Return what is handed out."""
+        """Return the part of the tallies for the ops machine."""
         return {
             "tallies": [[*name, counts] for name, counts in self.rows.items()],
             "watched": [[hour, round(seconds, 3)] for hour, seconds in self.watched.items()],
@@ -80,7 +80,7 @@ class Tallies:
 
 
 def _bound(name: str, bounds: tuple[float, ...], value: float) -> str:
-    # Records have four digits; what a binary fraction adds must not lead beyond a bound.
+    # Records have four digits, so round: the rest of a binary fraction must not lead beyond a bound.
     place = bisect_left(bounds, round(value, 6))
     return f"{name}<={bounds[place]:g}" if place < len(bounds) else f"{name}<=inf"
 

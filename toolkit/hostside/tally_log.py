@@ -69,7 +69,7 @@ class TallyLog:
         try:
             self._more, silent = self._count(now)
         except log_places.Unreadable as error:
-            # The place stands still, so whatever the log has later counts then.
+            # The place stands still, so the lines count once the log can be read.
             self._more = False
             self._looked += SECONDS_OF_FAULT
             return str(error)

@@ -19,12 +19,12 @@ SILENT = (
 
 
 def read(root: str) -> str:
-    """Return what the log lacks; empty where it lacks nothing that is known."""
+    """Return, in words, the known gap of the log; empty without one."""
     return (read_text(os.path.join(root, FOLDER, FILE)) or "").strip()[:500]
 
 
 def note(root: str, words: str) -> str:
-    """Keep what the log lacks, nothing for a whole log; return what is worth a word: that this has changed."""
+    """Keep the gap of the log, empty for a whole log; return words where it has changed."""
     before = read(root)
     if words == before:
         return ""

@@ -20,11 +20,11 @@ from wire import Document
 
 # Bytes that one look reads of one replica.
 LOOK_BYTES = 2**19
-# Different pairs of key and model in one run; what a replica invents beyond them is refused.
+# Pairs of key and model in one run. More pairs than that are a replica's invention and are refused.
 MOST_PAIRS = 10_000
-# After so many seconds, or bytes of the ledger, is written down what was carried.
+# The state of the carrier is saved after so many seconds, or bytes of the ledger.
 SAVE_SECONDS, SAVE_BYTES = 5.0, 2**22
-# A time before this one is that of a machine whose clock was not set yet.
+# An earlier time means that the machine's clock was not set yet.
 _EARLIEST = 1_700_000_000
 
 

@@ -29,9 +29,9 @@ from wire import Document
 FOLDER, STATE, LOCK = "use", "carried.json", ".lock"
 FILE_BYTES = 64 * 2**20
 MOST_FILES = 64
-# Runs whose last number is known; of more, those go that were quiet for the longest time, of the program that has most.
+# Runs with a known last number. Beyond that, the program with most runs loses those that were quiet for longest.
 MOST_RUNS = 4096
-# Names whose use is summed up here beside those of the ring, and new ones of them that a program may bring in a month.
+# Names with sums of use beside those of the ring, and the new ones that a program may bring in a month.
 MOST_KEYS, MOST_NEW = 20_000, 1000
 _ROOT_ONLY, _ROOT_FOLDER = 0o600, 0o700
 _NAME = re.compile(r"[0-9]{6,12}\.jsonl\Z")
@@ -287,7 +287,7 @@ def first_line(folder: str, number: int) -> Document:
 
 
 def identity(folder: str) -> str:
-    """Return what tells this ledger from others, empty where there is none yet."""
+    """Return the id of this ledger, empty where there is none yet."""
     marks = (first_line(folder, number).get("ledger", "") for number in files(folder))
     return next((each for each in marks if each), "")
 
@@ -306,7 +306,7 @@ def _surplus(last: dict[str, int]) -> list[str]:
 
 
 def _stated(periods: dict[str, list[int]], now: float) -> list[Any]:
-    """Return what `carried.json` says of a key: day, month, the sums of both, and the sums of other periods.
+    """Return the entry of a key in `carried.json`: day, month, the sums of both, and the sums of other periods.
 
     A watch of an older toolkit reads all but the last, and writes it no more.
     """
@@ -316,7 +316,7 @@ def _stated(periods: dict[str, list[int]], now: float) -> list[Any]:
 
 
 def _state(text: Any) -> Document | None:
-    """Return what `carried.json` says; None where it cannot be read: the ledger itself tells what was carried."""
+    """Return the content of `carried.json`; None where it cannot be read, and then the ledger itself has the state."""
     found = _parsed(text)
     if not found:
         return None

@@ -45,7 +45,7 @@ def parsed(line: bytes) -> Document | None:
 
 
 def head(line: Document, run: str, program: str) -> Document | None:
-    """Return what the first line of the file of `run` says; None where it is of another run or program."""
+    """Return the first line of the file of `run`; None where it is of another run or program."""
     kept = {name: line.get(name) for name in ("run", "program", "version", "release", "engine")}
     sound = (
         _is(_RUN, kept["run"])

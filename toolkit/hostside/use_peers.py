@@ -34,7 +34,7 @@ class Peers:
 
     def __init__(self, root: str) -> None:
         self.root = root
-        # {PEER: its ledger and sums}, so that each has one place, whatever it says.
+        # {PEER: its ledger and sums}. The key is the peer, so none can take more than one place.
         self._said: dict[str, tuple[str, Document]] = {}
         self._silent: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -73,7 +73,7 @@ class Peers:
 
 
 def fetch(root: str, peer: str) -> bytes:
-    """Return what the host `peer`, a number in the router's base, has published. Raises OSError or ValueError."""
+    """Return the published sums of the host `peer`, its number in the router's base. Raises OSError or ValueError."""
     user, _ = router_files.reader(root)
     handle = connectable(os.path.join(root, "sockets", SOCKET), (user, 0, os.geteuid()))
     try:

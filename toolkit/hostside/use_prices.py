@@ -45,7 +45,7 @@ class Prices:
             self._mark = mark
 
     def cost(self, line: Document, day: str) -> int:
-        """Return what a record of the ledger costs, in 10^-12 of the currency; 0 where there are no prices.
+        """Return the cost of a record of the ledger, in 10^-12 of the currency; 0 without prices.
 
         A model without a price costs as the dearest one, so that a new model is no way around a quota.
         """

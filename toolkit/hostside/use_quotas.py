@@ -1,4 +1,4 @@
-"""Quotas: a key that has used up what it may use in a day or a month is refused until that ends.
+"""Quotas: a key that has used up its share of a day or a month is refused until that ends.
 
 `quotas.map` of the router has each such key: NAME -> END|WHAT|PERIOD|TIME, END in seconds since the epoch, the rest for
 the words of the refusal. An entry that has ended works no more, also where nobody removes it. What a key used is the
@@ -24,7 +24,7 @@ from use_sums import PERIODS
 from wire import Document
 
 MAP = "quotas.map"
-# Fields of a key, in the order of what is counted; words of the refusal.
+# Fields of a key in the order of the counts, with the words of the refusal.
 QUOTAS = (
     ("requests_per_day", "requests"),
     ("tokens_per_day", "tokens"),
@@ -85,7 +85,7 @@ class Quotas:
             use_sums.take_in(self.root, told)
 
     def _elsewhere(self, now: float) -> dict[str, list[int]]:
-        """Return what keys used on other hosts in this day and month."""
+        """Return the keys' use on other hosts in this day and month."""
         file = mark_of(os.path.join(self.root, use_sums.FOLDER, use_sums.ELSEWHERE))
         if file is None:
             return {}

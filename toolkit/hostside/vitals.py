@@ -47,7 +47,7 @@ def _since(file: str, place: str) -> Document:
             inode, end = str(os.fstat(log.fileno()).st_ino), log.seek(0, os.SEEK_END)
             former, _, text = place.partition(":")
             start = int(text) if former == inode and text.isdigit() else 0
-            # What is written meanwhile comes after the place, and is told next time.
+            # Lines written meanwhile come after the place and are reported next time.
             begin = log.seek(max(start, end - _BYTES)) if place else end
             said = log.read(max(0, end - begin)).decode("utf-8", "replace").splitlines()
     except OSError:

@@ -44,7 +44,7 @@ from router_socket import RouterError
 from wire import Document
 
 WOKEN = "woken.json"
-# Seconds in which the requests of a model that falls asleep may end, and for which an engine may take its leave.
+# Seconds for the running requests of a model that falls asleep, and for the end of its engine.
 DRAIN, LEAVE = 900.0, 60.0
 # A model that takes so many times as long as usual, and so many seconds at least, counts as awake and down.
 LATE_TIMES, LATE = 4, 600.0
@@ -141,7 +141,7 @@ class Warmth:
         return True, [] if words == known else [f"{route['model']} is wanted; {words}"]
 
     def _steady(self, routes: Document, route: Document, up: dict[str, bool]) -> dict[str, bool]:
-        """Return which targets are up; one of another host only after a while."""
+        """Return the targets that are up; a target of another host counts only after a while."""
         found = {}
         for each in route["targets"]:
             name, key = routes_file.name_of(each), (route["model"], routes_file.name_of(each))
@@ -166,7 +166,7 @@ class Warmth:
             route["model"]
         ) == sleep["id"]:
             return True
-        # A replica of this host does not get up by itself: those that did are of hosts whose clients wanted them.
+        # A replica that is up again is of a host whose clients wanted it: none gets up by itself.
         return any(up.get(name) for name in self._down.get(sleep["id"], ()))
 
     def _rest(self, model: str, target: Document) -> list[str]:

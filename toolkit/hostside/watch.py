@@ -37,11 +37,11 @@ import withdraw
 from wire import Document
 
 TICK = 0.5
-# A model whose replica was down for so many looks in a row has lost it: a check that fails once is no reason.
+# A replica is lost after it was down for so many looks in a row: one failed check is no reason.
 LOOKS = 3
 # Seconds from one try to start a supervisord that was killed to the next.
 _AGAIN = 10.0
-# Of so many looks, one compares the routes with what other hosts have withdrawn.
+# One look of so many compares the routes with the withdrawals of other hosts.
 LOOKS_TO_FOLLOW = 4
 
 

@@ -29,7 +29,7 @@ import withdrawals
 from router_socket import RouterDown
 from wire import Document
 
-# A relay's answer to the check of a target that was withdrawn, and whose requests the slot beside it takes.
+# A relay's answer to the check of a withdrawn target, while the slot beside it takes its requests.
 CODE = "299"
 # Seconds for which the word of another host counts; a router asks for it each 0.4 s.
 FRESH = 5.0
@@ -69,7 +69,7 @@ def ahead(root: str, model: str, slot: str) -> int:
     routes = router_files.routes(os.path.join(root, "router"))
     name = routes_file.name_of({"host": routes.get("at", ""), "slot": slot})
     if not routes_file.targets_of(routes, model).get(name, {}).get("weight"):
-        # A share: what serves goes on, and is withdrawn by nobody.
+        # The target has only a share, so the serving one goes on and nobody withdraws it.
         return 0
     after = routes_file.targets_of(withdrawn(routes, model, name), model)
     up = takeover.seen_up(root).get(model, {})

@@ -1,4 +1,4 @@
-"""Keep what the guard of this host has withdrawn from coming back by a command that does not know of it yet."""
+"""Refuse routes that give a withdrawn release traffic again: their command does not know of the withdrawal yet."""
 
 from __future__ import annotations
 
