@@ -18,7 +18,7 @@ import pytest
 from tests.pace import Pace
 from toolkit.adapters.hosts import conversation
 from toolkit.adapters.hosts.conversation import Conversation
-from toolkit.adapters.hosts.dialog import Dialog, Ended
+from toolkit.adapters.hosts.dialog import Dialog, DialogEnded
 from toolkit.adapters.hosts.ssh import HOSTSIDE
 from toolkit.domain.clients.keys import KeyRing
 from toolkit.planning.routing.keys import with_key
@@ -79,7 +79,7 @@ def test_a_process_that_has_ended_is_replaced_once(
     # It takes its time to end on a busy machine.
     monkeypatch.setattr(conversation, "_LOST_SINCE_SECONDS", 60)
     first = echo.ask()
-    with pytest.raises(Ended):
+    with pytest.raises(DialogEnded):
         echo.ask("die")
     assert echo.begun == 2
     assert echo.ask() != first and echo.begun == 3
@@ -90,14 +90,14 @@ def test_one_that_was_lost_while_it_was_asked_is_not_waited_for_again(
 ) -> None:
     echo.ask()
     monkeypatch.setattr(conversation, "_LOST_SINCE_SECONDS", 0)
-    with pytest.raises(Ended):
+    with pytest.raises(DialogEnded):
         echo.ask("die")
     assert echo.begun == 1
 
 
 def test_a_process_that_never_answered_tells_why() -> None:
     echo = Echo("import sys; print('no such host', file=sys.stderr); sys.exit(86)")
-    with pytest.raises(Ended) as ended:
+    with pytest.raises(DialogEnded) as ended:
         echo.ask()
     assert (ended.value.code, ended.value.words, echo.begun) == (86, "no such host\n", 1)
 
@@ -124,7 +124,7 @@ def test_a_process_that_was_started_ahead_and_failed_is_not_tried_again() -> Non
     for asked in ("pid", "other"):
         echo = Echo("import sys; sys.exit('no such host')")
         echo.conversation.begin("pid", {})
-        with pytest.raises(Ended, match="no such host"):
+        with pytest.raises(DialogEnded, match="no such host"):
             echo.ask(asked)
         assert echo.begun == 1
 

@@ -8,18 +8,18 @@ import pytest
 
 from tests.adapters.test_history_use import CHUNK, LEDGER, SECOND
 from toolkit.adapters.history.history import History
-from toolkit.domain.clients.tally import Tally, Watched
+from toolkit.domain.clients.tally import Tally, WatchedHour
 
 TALLY = Tally(498_611, "gpu-1", "tiny", "1.0", 3, {"200": 5, "503:no_replica": 1})
 
 
 def test_counts_of_an_hour_add_up_and_a_part_that_comes_twice_counts_once(history: History) -> None:
     other = replace(TALLY, counts={"200": 2, "first<=0.5": 7})
-    first = replace(CHUNK, tallies=(TALLY,), watched=(Watched(498_611, "gpu-1", 600.0),))
+    first = replace(CHUNK, tallies=(TALLY,), watched=(WatchedHour(498_611, "gpu-1", 600.0),))
     second = replace(
         SECOND,
         tallies=(other, replace(TALLY, hour=498_612, model="poet")),
-        watched=(Watched(498_611, "gpu-1", 60.5),),
+        watched=(WatchedHour(498_611, "gpu-1", 60.5),),
     )
     assert first.end.ledger == LEDGER
     assert history.add_use(first)
@@ -30,7 +30,7 @@ def test_counts_of_an_hour_add_up_and_a_part_that_comes_twice_counts_once(histor
         replace(TALLY, counts={"200": 7, "503:no_replica": 1, "first<=0.5": 7}),
         replace(TALLY, hour=498_612, model="poet"),
     )
-    assert watched == (Watched(498_611, "gpu-1", 660.5),)
+    assert watched == (WatchedHour(498_611, "gpu-1", 660.5),)
 
 
 def test_seconds_in_which_models_slept_add_up_by_host(history: History) -> None:
@@ -47,7 +47,9 @@ def test_seconds_in_which_models_slept_add_up_by_host(history: History) -> None:
 
 
 def test_hours_and_models_that_are_not_asked_for_are_not_told(history: History) -> None:
-    history.add_use(replace(CHUNK, tallies=(TALLY,), watched=(Watched(498_611, "gpu-1", 600.0),)))
+    history.add_use(
+        replace(CHUNK, tallies=(TALLY,), watched=(WatchedHour(498_611, "gpu-1", 600.0),))
+    )
     assert history.tallies(498_612, 498_700, ["tiny"]) == ((), ())
     assert history.tallies(498_611, 498_611, ["poet"])[0] == ()
 
@@ -71,7 +73,7 @@ def test_a_host_is_believed_known_counts_alone() -> None:
         "gap<=0.005": 3,
         "gone<=inf": 4,
     }
-    assert found.watched == (Watched(498_611, "gpu1", 3600.0),)
+    assert found.watched == (WatchedHour(498_611, "gpu1", 3600.0),)
     for wrong in (
         [["x", "tiny", "", 0, {}]],
         [[1, "tiny", "", 0, {"200": -1}]],

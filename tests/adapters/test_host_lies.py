@@ -15,7 +15,7 @@ import pytest
 from tests.fuzz.of_hosts import FACTS, complete
 from toolkit.adapters.hosts import dialog as dialogs
 from toolkit.adapters.hosts.client import HostClient
-from toolkit.adapters.hosts.dialog import Dialog, Ended
+from toolkit.adapters.hosts.dialog import Dialog, DialogEnded
 from toolkit.adapters.hosts.facts import facts_from_json, owner_from_json
 from toolkit.adapters.hosts.host import RealHost
 from toolkit.adapters.hosts.ways import Here
@@ -70,7 +70,7 @@ def test_a_line_without_an_end_is_not_read_to_it(monkeypatch: pytest.MonkeyPatch
 
 def test_a_process_that_says_much_on_its_standard_error_does_not_wait_for_ever() -> None:
     """A pipe holds 64 KiB; the words at the end are those that count."""
-    with pytest.raises(Ended) as caught:
+    with pytest.raises(DialogEnded) as caught:
         talk("import sys; sys.stderr.write('x' * 2**20 + 'the reason'); sys.exit(7)")
     assert caught.value.code == 7
     assert caught.value.words.endswith("the reason")

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from toolkit.adapters.notices.delivery import NotDelivered, PartlyDelivered, deliver
-from toolkit.domain.trail.channel import Channel, Mail, Secret, Service, Webhook
+from toolkit.domain.trail.channel import Channel, Mail, SecretPlace, Service, Webhook
 from toolkit.domain.trail.notice import Notice
 
 NOTICE = Notice(
@@ -61,7 +61,7 @@ def site() -> Iterator[Site]:
 
 
 def test_a_webhook_gets_the_signed_event(site: Site) -> None:
-    way = Webhook(site.url, key=Secret("KEY"))
+    way = Webhook(site.url, key=SecretPlace("KEY"))
     deliver(Channel("ops", way), NOTICE, 2000.0, {"KEY": "k3y"})
     ((headers, body),) = site.got
     assert json.loads(body)["hosts"] == {"gpu1": "failed"}
@@ -74,7 +74,7 @@ def test_slack_and_mattermost_get_text_in_which_nothing_is_a_command(
     site: Site, tmp_path: Path
 ) -> None:
     (tmp_path / "url").write_text(site.url + "\n")
-    way = Webhook(Secret(file=str(tmp_path / "url")), text_only=True)
+    way = Webhook(SecretPlace(file=str(tmp_path / "url")), text_only=True)
     deliver(Channel("chat", way), NOTICE, 0.0, {})
     ((_, body),) = site.got
     assert json.loads(body) == {
@@ -119,12 +119,15 @@ def test_a_webhook_that_is_not_there_is_an_error_without_its_path() -> None:
 @pytest.mark.parametrize(
     ("secret", "words"),
     [
-        (Secret("ABSENT"), "the variable ABSENT is not set"),
-        (Secret(file="/nonexistent"), "/nonexistent cannot be read: No such file or directory"),
-        (Secret(file="/dev/null"), "/dev/null cannot be read: is no regular file"),
+        (SecretPlace("ABSENT"), "the variable ABSENT is not set"),
+        (
+            SecretPlace(file="/nonexistent"),
+            "/nonexistent cannot be read: No such file or directory",
+        ),
+        (SecretPlace(file="/dev/null"), "/dev/null cannot be read: is no regular file"),
     ],
 )
-def test_a_secret_that_is_not_there_is_named_by_its_place(secret: Secret, words: str) -> None:
+def test_a_secret_that_is_not_there_is_named_by_its_place(secret: SecretPlace, words: str) -> None:
     with pytest.raises(NotDelivered) as raised:
         deliver(Channel("ops", Webhook(secret)), NOTICE, 0.0, {})
     assert (raised.value.words, raised.value.again) == (words, False)
@@ -134,13 +137,13 @@ def test_an_empty_file_is_no_secret(tmp_path: Path) -> None:
     empty = tmp_path / "secret"
     empty.touch()
     with pytest.raises(NotDelivered) as raised:
-        deliver(Channel("ops", Webhook(Secret(file=str(empty)))), NOTICE, 0.0, {})
+        deliver(Channel("ops", Webhook(SecretPlace(file=str(empty)))), NOTICE, 0.0, {})
     assert (raised.value.words, raised.value.again) == (f"{empty} is empty", False)
 
 
 def test_apprise_is_an_extra() -> None:
     with pytest.raises(NotDelivered, match="Apprise"):
-        deliver(Channel("phone", Service(Secret("URL"))), NOTICE, 0.0, {"URL": "nonsense://x"})
+        deliver(Channel("phone", Service(SecretPlace("URL"))), NOTICE, 0.0, {"URL": "nonsense://x"})
 
 
 class _Smtp(socketserver.StreamRequestHandler):
@@ -224,7 +227,7 @@ def test_a_mail_server_that_refuses_tls_gets_no_password() -> None:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         port = server.server_address[1]
-        way = Mail(("a@b",), "c@d", "127.0.0.1", port, "starttls", "me", Secret("PASSWORD"))
+        way = Mail(("a@b",), "c@d", "127.0.0.1", port, "starttls", "me", SecretPlace("PASSWORD"))
         with pytest.raises(NotDelivered) as raised:
             deliver(Channel("mail", way), NOTICE, 0.0, {"PASSWORD": "hunter2"})
         server.shutdown()
@@ -242,7 +245,7 @@ def test_a_mail_server_that_repeats_the_password_is_told_of_without_it(
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         port = server.server_address[1]
-        way = Mail(("a@b",), "c@d", "127.0.0.1", port, "none", "", Secret("PASSWORD"))
+        way = Mail(("a@b",), "c@d", "127.0.0.1", port, "none", "", SecretPlace("PASSWORD"))
         with pytest.raises(NotDelivered) as raised:
             deliver(Channel("mail", way), NOTICE, 0.0, {"PASSWORD": "correct-horse-battery"})
         server.shutdown()

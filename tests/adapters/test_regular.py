@@ -35,7 +35,7 @@ from toolkit.config.inventory.plain import read_plain
 from toolkit.config.notify import load_notify
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.registry.upstream import Sighting
-from toolkit.domain.trail.channel import Secret
+from toolkit.domain.trail.channel import SecretPlace
 from toolkit.errors import ToolkitError
 
 GOLDEN = "- {prompt: What is this?, images: [cat.png], expect: {contains: cat}}\n"
@@ -79,7 +79,7 @@ REFUSED: list[tuple[str, Callable[[Path], object]]] = [
     ("sightings.lock", see),
     ("metrics.json", read_setup),
     ("notify.yaml", lambda place: load_notify(place / "notify.yaml")),
-    ("key", lambda place: delivery._read(Secret(file=str(place / "key")), {})),
+    ("key", lambda place: delivery._read(SecretPlace(file=str(place / "key")), {})),
     ("cat.png", golden),
     ("golden.yaml", lambda place: read_golden(place / "golden.yaml", lambda _: "")),
     ("tls.pem", lambda place: _first_certificate(place / "tls.pem")),

@@ -13,7 +13,7 @@ from tests.adapters.test_history_use import RUN
 from tests.cli.shell import Prompt
 from tests.cli.test_json import Fleet
 from toolkit.adapters.fakes.prometheus import FakePrometheus
-from toolkit.domain.clients.tally import Tally, Watched
+from toolkit.domain.clients.tally import Tally, WatchedHour
 from toolkit.domain.clients.use import LedgerPlace, UseChunk
 from toolkit.errors import HostError, InputError
 
@@ -56,7 +56,7 @@ def fleet(prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> Fleet:
         # One host has counted all the time, the other one began two days ago and had a gap of an hour.
         hours = 24 * 8 if name == "gpu1" else 48
         watched = tuple(
-            Watched(hour, name, 3600.0)
+            WatchedHour(hour, name, 3600.0)
             for hour in range(HOUR - hours, HOUR + 1)
             if name == "gpu1" or hour != HOUR - 20
         )
@@ -100,7 +100,7 @@ def test_the_tables_say_what_is_kept_what_is_left_and_which_release_spent_it(fle
 
 def test_a_host_that_left_the_fleet_was_counted_until_then(fleet: Fleet) -> None:
     assert fleet("slo").code == 0
-    watched = tuple(Watched(hour, "gone", 3600.0) for hour in range(HOUR - 180, HOUR - 100))
+    watched = tuple(WatchedHour(hour, "gone", 3600.0) for hour in range(HOUR - 180, HOUR - 100))
     place = LedgerPlace("f" * 16)
     fleet.world.history.add_use(
         UseChunk("gone", place, LedgerPlace("f" * 16, 1, 9), (), (), before=0, watched=watched)

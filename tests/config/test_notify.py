@@ -13,7 +13,7 @@ from toolkit.domain.trail.channel import (
     Hook,
     Mail,
     NotifySettings,
-    Secret,
+    SecretPlace,
     Service,
     Webhook,
 )
@@ -52,12 +52,12 @@ def load(place: Path, text: str) -> NotifySettings:
 def test_settings_are_read(tmp_path: Path) -> None:
     found = load(tmp_path, WHOLE)
     assert found.channels == (
-        Channel("ops", Webhook("https://ops.example/hooks/toolkit", key=Secret("OPS_KEY"))),
-        Channel("chat", Webhook(Secret(file="/etc/toolkit/slack"), text_only=True),
+        Channel("ops", Webhook("https://ops.example/hooks/toolkit", key=SecretPlace("OPS_KEY"))),
+        Channel("chat", Webhook(SecretPlace(file="/etc/toolkit/slack"), text_only=True),
                 ("deploy", "schedule run"), done=False),
         Channel("mail", Mail(("ops@example.org",), "toolkit@example.org", "smtp.example.org", 587,
-                             user="toolkit", password=Secret(file="/etc/toolkit/smtp"))),
-        Channel("phone", Service(Secret("APPRISE_URL"))),
+                             user="toolkit", password=SecretPlace(file="/etc/toolkit/smtp"))),
+        Channel("phone", Service(SecretPlace("APPRISE_URL"))),
     )  # fmt: skip
     assert found.channels[0].commands == TOLD_COMMANDS
     assert (found.before, found.after) == (

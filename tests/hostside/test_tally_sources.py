@@ -13,7 +13,7 @@ import pytest
 from tests.hostside.router_lab import REPO
 from tests.hostside.use_lab import START
 from toolkit.adapters.fakes.prometheus import FakePrometheus
-from toolkit.domain.clients.tally import Tally, Watched
+from toolkit.domain.clients.tally import Tally, WatchedHour
 from toolkit.domain.registry.objective import Objective, Promise
 from toolkit.planning.objectives.attained import attained
 from toolkit.planning.objectives.sampled import READ, sampled, selections, watched
@@ -127,4 +127,4 @@ def test_both_tell_the_same_also_where_the_watch_was_started_again(
         assert theirs == ours
         assert ours.bad and ours.good
     hours = range(max(first, FIRST), until + 1)
-    assert watched(read, first) == [Watched(hour, "gpu1", 3600.0) for hour in hours]
+    assert watched(read, first) == [WatchedHour(hour, "gpu1", 3600.0) for hour in hours]

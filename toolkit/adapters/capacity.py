@@ -8,11 +8,11 @@ from functools import cache
 
 from toolkit.adapters.control_group import limits
 from toolkit.adapters.descriptors import MOST
-from toolkit.domain.hosts.in_flight import Machine, Work
+from toolkit.domain.hosts.in_flight import HostWork, Machine
 from toolkit.hostside import memory
 
 
-def width(work: Work) -> int:
+def width(work: HostWork) -> int:
     """Return the number of hosts on which this machine does such work at once."""
     return work.width(this_machine())
 

@@ -24,7 +24,7 @@ _SPECIAL = re.compile(r"""[\s"'\\%$~#]""")
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class DiskRoom:
     """The room that an ordinary user can still fill: `free` bytes and `files`, None where their number has no limit.
 
     A file system that is `read_only` takes neither: one that was mounted so, or that failed.
@@ -41,13 +41,13 @@ class Room:
         return self.read_only or self.free < LEAST_BYTES or few
 
 
-def room(path: Path) -> Room:
+def room(path: Path) -> DiskRoom:
     """Return the room of the file system that has `path`, or that would have it."""
     while not path.exists() and path != path.parent:
         path = path.parent
     found = os.statvfs(path)
     # Some file systems make inodes as they need them, and report none at all.
-    return Room(
+    return DiskRoom(
         free=found.f_bavail * found.f_frsize,
         files=found.f_favail if found.f_files else None,
         read_only=bool(found.f_flag & os.ST_RDONLY),

@@ -36,7 +36,7 @@ class WindowRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class KnownRuns:
     """The whole record. `since` is the moment from which openings without a run count as missed, 0 before any.
 
     `missed` are openings that were told as missed: window and beginning. `failed` has why revisions failed, by model.
@@ -95,7 +95,7 @@ class ScheduleRecord:
                 f"{self._lock}: {error.strerror}", hint=f"move it away: mv {self._lock} ELSEWHERE"
             ) from error
 
-    def read(self) -> Recorded:
+    def read(self) -> KnownRuns:
         """Return the record; an empty one where there is none yet. Raises ToolkitError where it is damaged.
 
         Without it nobody knows which versions failed, so a run must not go on.
@@ -103,7 +103,7 @@ class ScheduleRecord:
         try:
             return _recorded(parse_mapping(read_regular(self._path), _BYTES))
         except FileNotFoundError:
-            return Recorded()
+            return KnownRuns()
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             words = error.strerror if isinstance(error, OSError) else error
             raise ToolkitError(
@@ -152,13 +152,13 @@ class ScheduleRecord:
         if known.idle != idle:
             self._write(replace(known, idle=idle))
 
-    def _write(self, recorded: Recorded) -> None:
+    def _write(self, recorded: KnownRuns) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         replace_text(self._path, json.dumps(asdict(recorded), indent=1))
 
 
-def _recorded(data: dict[str, Any]) -> Recorded:
-    return Recorded(
+def _recorded(data: dict[str, Any]) -> KnownRuns:
+    return KnownRuns(
         float(data["since"]),
         tuple(_run(each) for each in data["runs"]),
         tuple((str(window), float(opens)) for window, opens in data["missed"]),

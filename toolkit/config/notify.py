@@ -18,7 +18,7 @@ from toolkit.domain.trail.channel import (
     Hook,
     Mail,
     NotifySettings,
-    Secret,
+    SecretPlace,
     Service,
     Way,
     Webhook,
@@ -177,7 +177,7 @@ class _Reader:
             )
         return Hook(run, float(seconds))
 
-    def _secret(self, where: Where, data: Any) -> Secret:
+    def _secret(self, where: Where, data: Any) -> SecretPlace:
         hint = "write {variable: NAME} or {file: /path}: a secret stands in no settings"
         if not isinstance(data, dict):
             raise self._fault(where, "is a secret, so only its place stands here", hint)
@@ -186,11 +186,11 @@ class _Reader:
             raise self._fault(where, "needs one place", hint)
         if "variable" in fields:
             at = (*where, "variable")
-            return Secret(
+            return SecretPlace(
                 variable=self._text(at, fields["variable"], _VARIABLE, "a variable's name")
             )
         path = self._text((*where, "file"), fields["file"], re.compile("/.+"), "an absolute path")
-        return Secret(file=path)
+        return SecretPlace(file=path)
 
     def _mapping(self, where: Where, data: Any, known: Collection[str]) -> dict[str, Any]:
         if not isinstance(data, dict):

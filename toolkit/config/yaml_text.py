@@ -67,7 +67,7 @@ class TextRange:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class TextFault:
     """A fault at a place of a file; lines and columns count from 1, 0 stands for the whole file."""
 
     line: int
@@ -101,19 +101,21 @@ class YamlText:
 
     def fault_at(self, line: int, column: int, message: str, *, hint: str = "") -> InputError:
         """Return the error at a place of the text."""
-        return Fault(line, column, message, hint).error(self.path)
+        return TextFault(line, column, message, hint).error(self.path)
 
-    def found(self, where: Where, message: str, *, hint: str = "", at_key: bool = False) -> Fault:
+    def found(
+        self, where: Where, message: str, *, hint: str = "", at_key: bool = False
+    ) -> TextFault:
         """Return the fault of the value at `where`, or of its nearest parent in the file."""
         found = where
         while found not in self.spans and found:
             found = found[:-1]
         span = self.spans.get(found)
         if span is None:
-            return Fault(0, 0, message, hint)
+            return TextFault(0, 0, message, hint)
         use_key = at_key or found != where
         line, column = (span.key_line, span.key_column) if use_key else (span.line, span.column)
-        return Fault(line, column, message, hint)
+        return TextFault(line, column, message, hint)
 
 
 def parse_yaml(path: Path, text: str) -> YamlText:
@@ -129,7 +131,7 @@ def parse_yaml(path: Path, text: str) -> YamlText:
     return document
 
 
-def read_yaml(path: Path, text: str) -> tuple[YamlText, tuple[Fault, ...]]:
+def read_yaml(path: Path, text: str) -> tuple[YamlText, tuple[TextFault, ...]]:
     """Return the data of `text` and all its faults; see `parse_yaml`.
 
     Where the rest of the text has no meaning after a fault, that fault is the last one and the data is None.
@@ -137,7 +139,7 @@ def read_yaml(path: Path, text: str) -> tuple[YamlText, tuple[Fault, ...]]:
     document = YamlText(path, text)
     for number, line in enumerate(text.split("\n"), start=1):
         if len(line) > MAX_LINE:
-            return document, (Fault(number, 1, f"a line of {len(line)} characters"),)
+            return document, (TextFault(number, 1, f"a line of {len(line)} characters"),)
     builder, reader = _Builder(document), YAML(typ="safe", pure=True)
     reader.Scanner = _BoundedScanner
     try:
@@ -148,7 +150,7 @@ def read_yaml(path: Path, text: str) -> tuple[YamlText, tuple[Fault, ...]]:
         last = _syntax_fault(error)
     except (YAMLError, YAMLStreamError, ValueError, OverflowError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        last = Fault(0, 0, f"not YAML: {first}", "check the file")
+        last = TextFault(0, 0, f"not YAML: {first}", "check the file")
     else:
         return document, tuple(builder.faults)
     document.data = None
@@ -158,7 +160,7 @@ def read_yaml(path: Path, text: str) -> tuple[YamlText, tuple[Fault, ...]]:
 class _EndError(Exception):
     """Carries the fault after which the rest of a text has no meaning."""
 
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: TextFault) -> None:
         super().__init__(fault.message)
         self.fault = fault
 
@@ -175,9 +177,9 @@ class _BoundedScanner(Scanner):
         super().fetch_flow_collection_start(*kind, **more)
 
 
-def _too_deep(mark: Any) -> Fault:
+def _too_deep(mark: Any) -> TextFault:
     words = f"nested deeper than {MAX_DEPTH} levels"
-    return Fault(mark.line + 1, mark.column + 1, words, "no entry needs that depth")
+    return TextFault(mark.line + 1, mark.column + 1, words, "no entry needs that depth")
 
 
 @dataclass(slots=True)
@@ -195,7 +197,7 @@ class _Builder:
 
     def __init__(self, document: YamlText) -> None:
         self.document = document
-        self.faults: list[Fault] = []
+        self.faults: list[TextFault] = []
         self.stack: list[_Open] = []
         self.values = 0
         self.documents = 0
@@ -318,11 +320,11 @@ class _Builder:
 
     def _note(self, event: Event, message: str, hint: str) -> None:
         mark = event.start_mark
-        self.faults.append(Fault(mark.line + 1, mark.column + 1, message, hint))
+        self.faults.append(TextFault(mark.line + 1, mark.column + 1, message, hint))
 
     def _end_at(self, event: Event, message: str, hint: str) -> _EndError:
         mark = event.start_mark
-        return _EndError(Fault(mark.line + 1, mark.column + 1, message, hint))
+        return _EndError(TextFault(mark.line + 1, mark.column + 1, message, hint))
 
 
 def _resolve(event: Any) -> Any:
@@ -340,7 +342,7 @@ def _resolve(event: Any) -> Any:
     return text
 
 
-def _syntax_fault(error: MarkedYAMLError) -> Fault:
+def _syntax_fault(error: MarkedYAMLError) -> TextFault:
     """Return ruamel's complaint with the place where it was seen."""
     problem = (error.problem or error.context or "not YAML").strip().splitlines()[0]
     mark = error.problem_mark or error.context_mark
@@ -348,4 +350,4 @@ def _syntax_fault(error: MarkedYAMLError) -> Fault:
     if "\\t" in problem:
         problem, hint = "a tab where YAML allows only spaces", "indent with spaces"
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
-    return Fault(line, column, f"not YAML: {problem}", hint)
+    return TextFault(line, column, f"not YAML: {problem}", hint)

@@ -10,7 +10,7 @@ _MARK = "\0"
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class HostWords:
     """Words, and the hosts that they are about."""
 
     hosts: tuple[str, ...]
@@ -24,7 +24,7 @@ def listed(hosts: Sequence[str]) -> str:
 
 def said_once(
     words: Mapping[str, str], together: Callable[[Sequence[str]], str] = listed
-) -> tuple[Said, ...]:
+) -> tuple[HostWords, ...]:
     """Return the words of all hosts, by host's name; words that differ in the host's own name alone are said once.
 
     There, `together` stands for that name; it gets all the names. The order is that in which the words come first.
@@ -33,7 +33,9 @@ def said_once(
     for name, said in words.items():
         found.setdefault(nameless(said, name), []).append(name)
     return tuple(
-        Said(tuple(names), said.replace(_MARK, together(names) if len(names) > 1 else names[0]))
+        HostWords(
+            tuple(names), said.replace(_MARK, together(names) if len(names) > 1 else names[0])
+        )
         for said, names in found.items()
     )
 

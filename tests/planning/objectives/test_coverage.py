@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toolkit.domain.clients.tally import Watched
+from toolkit.domain.clients.tally import WatchedHour
 from toolkit.planning.objectives.coverage import Coverage, coverage
 
 HOUR = 498_611
@@ -10,8 +10,8 @@ AT = HOUR * 3600
 
 
 def test_a_host_counts_since_its_first_moment() -> None:
-    hours = [Watched(HOUR - 2, "gpu1", 600), Watched(HOUR - 1, "gpu1", 3600)]
-    now = [Watched(HOUR, "gpu1", 300)]
+    hours = [WatchedHour(HOUR - 2, "gpu1", 600), WatchedHour(HOUR - 1, "gpu1", 3600)]
+    now = [WatchedHour(HOUR, "gpu1", 300)]
     assert coverage([*hours, *now], AT + 310) == (Coverage("gpu1", AT - 4200, 0.0),)
     assert coverage(now, AT + 310) == (Coverage("gpu1", AT + 10, 0.0),)
     assert coverage([], AT) == ()
@@ -20,10 +20,10 @@ def test_a_host_counts_since_its_first_moment() -> None:
 def test_hours_that_nobody_counted_are_missing_on_their_host_alone() -> None:
     found = coverage(
         [
-            Watched(HOUR - 5, "gpu1", 3600),
-            Watched(HOUR - 1, "gpu1", 3600),
-            Watched(HOUR - 5, "gpu2", 3600),
-            *(Watched(hour, "gpu2", 3600) for hour in range(HOUR - 4, HOUR)),
+            WatchedHour(HOUR - 5, "gpu1", 3600),
+            WatchedHour(HOUR - 1, "gpu1", 3600),
+            WatchedHour(HOUR - 5, "gpu2", 3600),
+            *(WatchedHour(hour, "gpu2", 3600) for hour in range(HOUR - 4, HOUR)),
         ],
         AT,
     )
@@ -31,13 +31,13 @@ def test_hours_that_nobody_counted_are_missing_on_their_host_alone() -> None:
 
 
 def test_an_hour_counted_twice_by_a_clock_that_was_put_back_hides_no_gap() -> None:
-    twice = [Watched(HOUR - 3, "gpu1", 3600), Watched(HOUR - 3, "gpu1", 3600)]
+    twice = [WatchedHour(HOUR - 3, "gpu1", 3600), WatchedHour(HOUR - 3, "gpu1", 3600)]
     assert coverage(twice, AT) == (Coverage("gpu1", AT - 10_800, 2 * 3600.0),)
 
 
 def test_a_host_that_left_the_fleet_lacks_nothing_after_its_last_hour() -> None:
-    counted = [Watched(hour, "gone", 3600) for hour in (HOUR - 300, HOUR - 299, HOUR - 297)]
-    counted.append(Watched(HOUR - 296, "gone", 600))
+    counted = [WatchedHour(hour, "gone", 3600) for hour in (HOUR - 300, HOUR - 299, HOUR - 297)]
+    counted.append(WatchedHour(HOUR - 296, "gone", 600))
     since, until = AT - 300 * 3600, AT - 296 * 3600 + 600
     # It did not count for an hour while it was there.
     assert coverage(counted, AT, {"gpu1"}) == (Coverage("gone", since, 3600.0, until),)
@@ -46,5 +46,5 @@ def test_a_host_that_left_the_fleet_lacks_nothing_after_its_last_hour() -> None:
     assert lacking == Coverage("gone", since, 300 * 3600 - 3 * 3600 - 600)
     assert coverage(counted, AT) == (lacking,)
     # A host of another fleet with the same history counts still.
-    other = [Watched(hour, "other", 3600) for hour in range(HOUR - 5, HOUR)]
+    other = [WatchedHour(hour, "other", 3600) for hour in range(HOUR - 5, HOUR)]
     assert coverage(other, AT, {"gpu1"}) == (Coverage("other", AT - 18_000, 0.0),)

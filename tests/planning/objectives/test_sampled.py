@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolkit.domain.clients.tally import Tally, Watched
+from toolkit.domain.clients.tally import Tally, WatchedHour
 from toolkit.domain.hosts.metrics import HOST_JOB, Series
 from toolkit.domain.registry.objective import Objective, Promise
 from toolkit.planning.objectives.sampled import READ, sampled, selections, watched
@@ -101,12 +101,12 @@ def test_what_is_asked_for() -> None:
 def test_hosts_that_were_not_read_for_hours_have_counted_all_the_same() -> None:
     values: Values = (0.0, 3_600.0, None, None, 14_000.0)
     assert watched([read(values)], 100) == [
-        Watched(100, "gpu1", 3_600.0),
-        Watched(101, "gpu1", 3_200.0),
-        Watched(102, "gpu1", 3_600.0),
-        Watched(103, "gpu1", 3_600.0),
+        WatchedHour(100, "gpu1", 3_600.0),
+        WatchedHour(101, "gpu1", 3_200.0),
+        WatchedHour(102, "gpu1", 3_600.0),
+        WatchedHour(103, "gpu1", 3_600.0),
     ]
     assert watched([read((None, None, 9e5, 9e5 + 3_600, 9e5 + 5_400))], 100) == [
-        Watched(102, "gpu1", 3_600.0),
-        Watched(103, "gpu1", 1_800.0),
+        WatchedHour(102, "gpu1", 3_600.0),
+        WatchedHour(103, "gpu1", 1_800.0),
     ]

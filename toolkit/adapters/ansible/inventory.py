@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from toolkit.adapters.ansible.program import Ended, run_program
+from toolkit.adapters.ansible.program import ProgramEnd, run_program
 from toolkit.adapters.ansible.secret_pipe import secret_pipe
 from toolkit.domain.excerpt import excerpt
 from toolkit.domain.outside import parse_mapping
@@ -77,7 +77,9 @@ def read_inventory(
     return _evaluated(path, hosts, wanted, run)
 
 
-def _ansible(path: Path, password: Secret | None, seconds: float, entry: str, *words: str) -> Ended:
+def _ansible(
+    path: Path, password: Secret | None, seconds: float, entry: str, *words: str
+) -> ProgramEnd:
     argv = [sys.executable, "-m", "ansible", entry, "-i", str(path), *words]
     try:
         with _vault_words(password) as more:
@@ -183,7 +185,7 @@ def _members(listed: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _evaluated(
-    path: Path, hosts: dict[str, dict[str, Any]], wanted: Wanted, run: Callable[..., Ended]
+    path: Path, hosts: dict[str, dict[str, Any]], wanted: Wanted, run: Callable[..., ProgramEnd]
 ) -> dict[str, dict[str, Any]]:
     open_ = {
         name: [each for each, value in variables.items() if wanted(each) and _is_open(value)]
@@ -198,7 +200,7 @@ def _evaluated(
     return {name: {**variables, **answers.get(name, {})} for name, variables in hosts.items()}
 
 
-def _answers(path: Path, ended: Ended) -> dict[str, dict[str, Any]]:
+def _answers(path: Path, ended: ProgramEnd) -> dict[str, dict[str, Any]]:
     try:
         answer = parse_mapping(_RESULT.split(ended.output.decode(), maxsplit=1)[1], MOST_BYTES)[
             "msg"
@@ -244,7 +246,7 @@ def _entry(host: str, variable: str) -> str:
     return f"'{variable}': hostvars['{host}']['{variable}']"
 
 
-def _unreadable(path: Path, ended: Ended) -> InputError:
+def _unreadable(path: Path, ended: ProgramEnd) -> InputError:
     """Return the error with the first of Ansible's errors; the lines after it repeat its cause at length."""
     lines = [line.strip() for line in ended.errors.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(("[ERROR]", "ERROR"))] or lines[-1:]

@@ -17,7 +17,7 @@ _SAID = 2**16
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class ProgramEnd:
     """The end of a program: its exit code, its whole output and the last part of its errors."""
 
     code: int
@@ -27,7 +27,7 @@ class Ended:
 
 def run_program(
     argv: Sequence[str], environment: Mapping[str, str], *, most_bytes: int, seconds: float
-) -> Ended:
+) -> ProgramEnd:
     """Run `argv` in a session of its own, so that all that it starts ends with it.
 
     Raises TimeoutError after `seconds`, and ValueError where it prints more than `most_bytes`.
@@ -54,7 +54,7 @@ def run_program(
         assert process.stdout and process.stderr
         process.stdout.close()
         process.stderr.close()
-    return Ended(code, output, errors.decode(errors="replace"))
+    return ProgramEnd(code, output, errors.decode(errors="replace"))
 
 
 def _read(process: subprocess.Popen[bytes], most: int, until: float) -> tuple[bytes, bytes]:

@@ -30,7 +30,7 @@ from toolkit.errors import BusyError
 
 # A rollback must start at once, so types that no change of releases reads are loaded where they are used.
 if TYPE_CHECKING:
-    from toolkit.domain.clients.tally import Tally, Watched
+    from toolkit.domain.clients.tally import Tally, WatchedHour
     from toolkit.domain.clients.use import UseChunk, UseCursor, UseRow, UseRun
     from toolkit.domain.engines.fit import FitRecord
 
@@ -278,7 +278,7 @@ class History(OpenHistory):
 
     def tallies(
         self, since: int, until: int, models: Sequence[str]
-    ) -> tuple[tuple[Tally, ...], tuple[Watched, ...]]:
+    ) -> tuple[tuple[Tally, ...], tuple[WatchedHour, ...]]:
         """Return the tallies of models, and the hours in which hosts counted: hours since the epoch, both included."""
         from toolkit.adapters.history import tallies
 

@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterable, Sequence
 
 from toolkit.adapters.history.database import Database, Row
-from toolkit.domain.clients.tally import Tally, Watched
+from toolkit.domain.clients.tally import Tally, WatchedHour
 
 _KEY = ("hour", "host", "model", "version", "release_number")
 _WHERE = " AND ".join(f"{each} = ?" for each in _KEY)
 
 
-def add(db: Database, found: Iterable[Tally], seconds: Iterable[Watched]) -> None:
+def add(db: Database, found: Iterable[Tally], seconds: Iterable[WatchedHour]) -> None:
     """Add counts to what is known of their hours; within a transaction that only one command can have for a host."""
     for one in found:
         key = (one.hour, one.host, one.model, one.version, one.release)
@@ -59,9 +59,9 @@ def tally(row: Row) -> Tally:
     return Tally(int(row["hour"]), row["host"], row["model"], row["version"], release, counts)
 
 
-def watched(db: Database, since: int, until: int) -> list[Watched]:
+def watched(db: Database, since: int, until: int) -> list[WatchedHour]:
     """Return the seconds in which hosts read their logs, of hours from `since` to `until`, both included."""
     found = db.run(
         "SELECT * FROM watched WHERE hour >= ? AND hour <= ? ORDER BY hour, host", [since, until]
     )
-    return [Watched(int(each["hour"]), each["host"], float(each["seconds"])) for each in found]
+    return [WatchedHour(int(each["hour"]), each["host"], float(each["seconds"])) for each in found]

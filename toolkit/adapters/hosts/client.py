@@ -13,7 +13,7 @@ from typing import Any
 from toolkit.adapters.capacity import width
 from toolkit.adapters.descriptors import need_descriptors
 from toolkit.adapters.hosts.conversation import Conversation
-from toolkit.adapters.hosts.dialog import Dialog, Ended, running
+from toolkit.adapters.hosts.dialog import Dialog, DialogEnded, running
 from toolkit.adapters.hosts.facts import understood
 from toolkit.adapters.hosts.refusals import pauses, refuses_for_now
 from toolkit.adapters.hosts.ways import ALONE, NO_HOSTSIDE, Here, OverSsh
@@ -162,7 +162,7 @@ class HostClient:
             try:
                 yield from self._placed_and_asked(name, request)
                 return
-            except Ended as ended:
+            except DialogEnded as ended:
                 again = refuses_for_now(ended.words, ended.code)
                 pause = next(tries, None) if again else None
                 if pause is None:
@@ -175,7 +175,7 @@ class HostClient:
                 self._placed = True
                 self._start_ahead()
                 yield answer
-        except Ended as ended:
+        except DialogEnded as ended:
             if ended.code != NO_HOSTSIDE:
                 raise
             self._way.place(self._interruption.sleep)

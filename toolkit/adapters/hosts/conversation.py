@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from toolkit.adapters.hosts.dialog import Dialog, Ended
+from toolkit.adapters.hosts.dialog import Dialog, DialogEnded
 
 _LOST_SINCE_SECONDS = 2
 _END_SECONDS = 1
@@ -59,7 +59,7 @@ class Conversation:
         begun, asked = self._dialog is None or self._idle, time.monotonic()
         try:
             yield from self._ask(command, request)
-        except Ended:
+        except DialogEnded:
             # A process that answered before may have lost its link since; brief requests may be repeated. A link that
             # is lost during the request belongs to a host that is gone: to try again would take as long again.
             if begun or time.monotonic() - asked > _LOST_SINCE_SECONDS:
@@ -97,6 +97,6 @@ class Conversation:
             for answer in dialog.answers():
                 self._waiting = "event" in answer
                 yield answer
-        except Ended:
+        except DialogEnded:
             self.end()
             raise

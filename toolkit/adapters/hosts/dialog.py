@@ -25,7 +25,7 @@ _SAID = 2**16
 _PARTS = {"event": dict, "result": dict, "error": str, "hint": str}
 
 
-class Ended(Exception):
+class DialogEnded(Exception):
     """The process ended without its last answer. `words` are those on its standard error."""
 
     def __init__(self, code: int, words: str) -> None:
@@ -43,7 +43,11 @@ class Dialog:
     """
 
     def __init__(
-        self, argv: Sequence[str], failure: Failure = Ended, title: str = "", first: bytes = b""
+        self,
+        argv: Sequence[str],
+        failure: Failure = DialogEnded,
+        title: str = "",
+        first: bytes = b"",
     ) -> None:
         self._failure, self._title = failure, title
         pipe = subprocess.PIPE
@@ -195,7 +199,7 @@ def parse_answer(line: bytes) -> dict[str, Any]:
 def running(
     argv: Sequence[str],
     interruption: Interruption | None,
-    failure: Failure = Ended,
+    failure: Failure = DialogEnded,
     title: str = "",
     first: bytes = b"",
     begun: Dialog | None = None,

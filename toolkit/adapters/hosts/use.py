@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from toolkit.domain.clients.tally import Tally, Watched
+from toolkit.domain.clients.tally import Tally, WatchedHour
 from toolkit.domain.clients.use import (
     PERIODS,
     Counted,
@@ -104,10 +104,10 @@ def _tally(host: str, values: Sequence[Any]) -> Tally:
     return Tally(hour, host, model, version, release, known)
 
 
-def _watched(host: str, values: Sequence[Any]) -> Watched:
+def _watched(host: str, values: Sequence[Any]) -> WatchedHour:
     hour, seconds = values
     # Two lines of the ledger may overlap where a clock was put back.
-    return Watched(whole(hour, "hour"), host, min(max(float(seconds), 0.0), 3600.0))
+    return WatchedHour(whole(hour, "hour"), host, min(max(float(seconds), 0.0), 3600.0))
 
 
 def _run(host: str, data: Mapping[str, Any]) -> UseRun:

@@ -39,7 +39,7 @@ READ = ["GET", "HEAD"]
 
 def mirror_app(source: MirrorSource) -> ASGIApp:
     """Return the ASGI application that serves the snapshots of `source`."""
-    answers = Answers(source)
+    answers = Endpoints(source)
     routes = []
     # Some old repositories have no owner.
     for repo in ("{owner}/{name}", "{name}"):
@@ -81,7 +81,7 @@ class _Refused(Exception):
         self.response = response
 
 
-class Answers:
+class Endpoints:
     """The endpoints, a method for each."""
 
     def __init__(self, source: MirrorSource) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from toolkit.adapters.regular import open_regular
-from toolkit.domain.trail.channel import Channel, Mail, Secret, Service, Webhook
+from toolkit.domain.trail.channel import Channel, Mail, SecretPlace, Service, Webhook
 from toolkit.domain.trail.discretion import without_secrets
 from toolkit.domain.trail.notice import Notice
 
@@ -143,7 +143,7 @@ def _apprise(way: Service, notice: Notice, environment: Mapping[str, str]) -> No
         raise NotDelivered("Apprise could not deliver it", again=True)
 
 
-def _read(secret: Secret, environment: Mapping[str, str]) -> str:
+def _read(secret: SecretPlace, environment: Mapping[str, str]) -> str:
     """Return the secret; raises NotDelivered where it is not at its place."""
     if secret.variable:
         if found := environment.get(secret.variable):

@@ -34,7 +34,7 @@ KEEP = 7 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Leftover:
+class PullRemains:
     """The remains of a pull at `path`, `size` bytes; `kind` names them for people."""
 
     kind: str
@@ -146,28 +146,28 @@ class Store:
 
     def leftovers(
         self, pinned: Collection[str] = (), *, full: bool, now: float | None = None
-    ) -> tuple[Leftover, ...]:
+    ) -> tuple[PullRemains, ...]:
         """Return files of no snapshot; where the disk is `full`, also what `sweep` keeps for a while.
 
         A pull that was given up, or a bundle that had links to the files of a removed snapshot, leaves such files. They
         count after a week, at once where the disk is full. Files with a digest in `pinned` stay: a pull may go on.
         """
         found = [
-            Leftover("the unused file", blob, size_of(blob))
+            PullRemains("the unused file", blob, size_of(blob))
             for blob in self._orphans(pinned, now, full)
         ]
         if full:
             found += [
-                Leftover("the unfinished download", directory, size_of(directory / "data"))
+                PullRemains("the unfinished download", directory, size_of(directory / "data"))
                 for directory in entries(self.partial)
             ]
             found += [
-                Leftover("the quarantined file", each, size_of(each))
+                PullRemains("the quarantined file", each, size_of(each))
                 for each in entries(self.quarantined)
             ]
         return tuple(found)
 
-    def clear(self, leftovers: Iterable[Leftover]) -> int:
+    def clear(self, leftovers: Iterable[PullRemains]) -> int:
         """Remove leftovers, unless a living pull holds them; return the bytes freed."""
         freed = 0
         for each in leftovers:

@@ -10,7 +10,7 @@ from toolkit.domain.deployment.schedule import WEEKDAYS
 from toolkit.planning.upkeep.windows import wall_text
 
 if TYPE_CHECKING:
-    from toolkit.adapters.schedule_record import Recorded, WindowRun
+    from toolkit.adapters.schedule_record import KnownRuns, WindowRun
     from toolkit.domain.deployment.schedule import Opening, Rule, Schedule, WarmHours, Window
     from toolkit.planning.upkeep.warm_hours import Warmth
 
@@ -31,7 +31,7 @@ def when(found: Schedule, opening: Opening | None) -> str:
     )
 
 
-def show_runs(found: Schedule, known: Recorded) -> None:
+def show_runs(found: Schedule, known: KnownRuns) -> None:
     """Print the last runs."""
     last = [each for each in known.runs if each.window in found.windows][-5:]
     if not last:
@@ -52,7 +52,7 @@ def show_runs(found: Schedule, known: Recorded) -> None:
     )
 
 
-def show_warm(found: Schedule, known: Recorded) -> None:
+def show_warm(found: Schedule, known: KnownRuns) -> None:
     """Print the models with warm hours, and what these last made of them."""
     if not found.warm:
         return
@@ -86,7 +86,7 @@ def said_of(hours: WarmHours, want: Warmth | None) -> str:
     return f"{words}; outside of them {idle}" if hours.idle_after else words
 
 
-def warm_json(each: WarmHours, others: Sequence[str], known: Recorded) -> dict[str, Any]:
+def warm_json(each: WarmHours, others: Sequence[str], known: KnownRuns) -> dict[str, Any]:
     """Return the JSON form of warm hours of a model that takes turns with `others`."""
     made = known.warm.get(each.model)
     none = {"days": [], "dates": [], "from": "", "seconds": 0.0, "time_zone": ""}

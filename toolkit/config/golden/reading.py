@@ -15,7 +15,7 @@ from toolkit.config.golden.endless import endless
 from toolkit.config.golden.schema import PromptSpec
 from toolkit.config.registry.faults import empty_value_faults, schema_faults
 from toolkit.config.text_file import open_regular, read_text
-from toolkit.config.yaml_text import Fault, TextRange, YamlText, read_yaml
+from toolkit.config.yaml_text import TextFault, TextRange, YamlText, read_yaml
 from toolkit.domain.bounds import GOLDEN, GOLDEN_PROMPTS
 from toolkit.domain.gates.golden import Fits, GoldenPrompt
 from toolkit.domain.gates.kind import Kind
@@ -177,11 +177,11 @@ class _Reader:
         return self._document.fault((index,), message, hint=hint)
 
 
-def _document(path: Path, text: str) -> tuple[YamlText, tuple[Fault, ...]]:
+def _document(path: Path, text: str) -> tuple[YamlText, tuple[TextFault, ...]]:
     return _lines(path, text) if path.suffix == ".jsonl" else read_yaml(path, text)
 
 
-def _lines(path: Path, text: str) -> tuple[YamlText, tuple[Fault, ...]]:
+def _lines(path: Path, text: str) -> tuple[YamlText, tuple[TextFault, ...]]:
     """Return the values of a JSON text in each line; the place of a value is its line."""
     document, faults, offset = YamlText(path, text, data=[]), [], 0
     for number, line in enumerate(text.split("\n"), start=1):
@@ -189,7 +189,7 @@ def _lines(path: Path, text: str) -> tuple[YamlText, tuple[Fault, ...]]:
             try:
                 value = parse_json(line, GOLDEN)
             except ValueError as error:
-                faults.append(Fault(number, 1, f"no JSON: {error}", "write one prompt a line"))
+                faults.append(TextFault(number, 1, f"no JSON: {error}", "write one prompt a line"))
                 value = None
             span = TextRange(number, 1, number, 1, number, offset, offset + len(line))
             document.spans[(len(document.data),)] = span
@@ -198,7 +198,7 @@ def _lines(path: Path, text: str) -> tuple[YamlText, tuple[Fault, ...]]:
     return document, tuple(faults)
 
 
-def _first(path: Path, faults: list[Fault] | tuple[Fault, ...]) -> InputError:
+def _first(path: Path, faults: list[TextFault] | tuple[TextFault, ...]) -> InputError:
     ordered = sorted(faults, key=lambda each: (each.line, each.column))
     error = ordered[0].error(path)
     if more := len(ordered) - 1:

@@ -8,7 +8,7 @@ from typing import Any
 
 from toolkit.config.registry.fields import REVISION_PATTERN, normal_flag, short
 from toolkit.config.registry.places import mapping, places_of
-from toolkit.config.yaml_text import Fault, Where, YamlText
+from toolkit.config.yaml_text import TextFault, Where, YamlText
 from toolkit.planning.engines.vllm_reserved import LORA_FLAGS
 
 _REVISION = re.compile(REVISION_PATTERN.removesuffix("$") + r"\Z")
@@ -16,7 +16,7 @@ _REVISION = re.compile(REVISION_PATTERN.removesuffix("$") + r"\Z")
 Block = tuple[Where, str, Mapping[str, Any]]
 
 
-def adapter_faults(document: YamlText, *, unpinned: bool) -> Iterator[Fault]:
+def adapter_faults(document: YamlText, *, unpinned: bool) -> Iterator[TextFault]:
     """Yield the faults; with `unpinned`, revisions may still be branches or tags.
 
     Parts of another shape than the schema's are left to the schema.
@@ -54,7 +54,7 @@ def blocks_of(model: str, entry: Mapping[str, Any]) -> Iterator[Block]:
 
 def _revision(
     document: YamlText, where: Where, name: str, adapter: Mapping[str, Any], *, unpinned: bool
-) -> Iterator[Fault]:
+) -> Iterator[TextFault]:
     revision = adapter.get("revision")
     if not isinstance(revision, str) or unpinned or is_pinned(revision):
         return
@@ -70,7 +70,9 @@ def is_pinned(revision: str) -> bool:
     return _REVISION.match(revision) is not None
 
 
-def _contradictions(document: YamlText, model: str, entry: Mapping[str, Any]) -> Iterator[Fault]:
+def _contradictions(
+    document: YamlText, model: str, entry: Mapping[str, Any]
+) -> Iterator[TextFault]:
     """Yield the faults of serving options that `lora` sets, and of adapters on a replica over several hosts."""
     parts = places_of(model, entry)
     takes = any(each.get("adapters") or each.get("lora") for _, each in parts)

@@ -7,10 +7,10 @@ from typing import Any
 
 from toolkit.config.registry.adapters import blocks_of
 from toolkit.config.registry.places import mapping, places_of
-from toolkit.config.yaml_text import Fault, Where, YamlText
+from toolkit.config.yaml_text import TextFault, Where, YamlText
 
 
-def alias_faults(document: YamlText) -> Iterator[Fault]:
+def alias_faults(document: YamlText) -> Iterator[TextFault]:
     """Yield where an alias is the name of a model or an adapter, an alias of another model, or there twice.
 
     Parts of another shape than the schema's are left to the schema.

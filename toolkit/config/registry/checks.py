@@ -18,7 +18,7 @@ from toolkit.config.registry.fields import (
 from toolkit.config.registry.inheritance import REQUIRED
 from toolkit.config.registry.places import mapping
 from toolkit.config.registry.schema import ModelSpec, VersionSpec
-from toolkit.config.yaml_text import Fault, Where, YamlText
+from toolkit.config.yaml_text import TextFault, Where, YamlText
 from toolkit.domain.excerpt import excerpt
 from toolkit.domain.registry.model import unknown
 from toolkit.planning.engines.vllm_rules import flag_fault, permission_fault, variable_fault
@@ -37,7 +37,7 @@ _NAME = full(NAME_PATTERN)
 _FIELDS = ModelSpec.model_fields.keys() | VersionSpec.model_fields.keys()
 
 
-def spanning_faults(document: YamlText, *, unpinned: bool) -> Iterator[Fault]:
+def spanning_faults(document: YamlText, *, unpinned: bool) -> Iterator[TextFault]:
     """Yield the faults in policy, models and versions; with `unpinned`, revisions may still be branches or tags.
 
     Parts of another shape than the schema's are left to the schema.
@@ -61,7 +61,7 @@ class _Model:
         self.where: Where = ("models", name)
         self.unpinned = unpinned
 
-    def faults(self) -> Iterator[Fault]:
+    def faults(self) -> Iterator[TextFault]:
         versions = self.data.get("versions", {})
         yield from self._equal_flags(self.where, self.data)
         if versions in ({}, None):
@@ -81,7 +81,7 @@ class _Model:
                 yield from self._revision(where, version.get("revision"))
                 yield from self._version(where, f"{self.name}@{key}", version)
 
-    def _version(self, where: Where, title: str, own: Mapping[str, Any]) -> Iterator[Fault]:
+    def _version(self, where: Where, title: str, own: Mapping[str, Any]) -> Iterator[TextFault]:
         # A name that the schema does not know may be the missing one, mistyped.
         mistyped = not (self.data.keys() | own.keys()) <= _FIELDS
         for field in () if mistyped else REQUIRED:
@@ -96,7 +96,7 @@ class _Model:
         if isinstance(engine, str) and _ENGINE.match(engine):
             yield from self._options(where, own, engine)
 
-    def _options(self, where: Where, own: Mapping[str, Any], engine: str) -> Iterator[Fault]:
+    def _options(self, where: Where, own: Mapping[str, Any], engine: str) -> Iterator[TextFault]:
         permitted = []
         for index, name in enumerate(_list(mapping(own.get("permission")).get("options"))):
             if isinstance(name, str):
@@ -122,12 +122,12 @@ class _Model:
             entries[normal_flag(name)] = ((*where, part, name), name, value)
         yield from entries.values()
 
-    def _found(self, where: Where, fault: OptionFault | None) -> Iterator[Fault]:
+    def _found(self, where: Where, fault: OptionFault | None) -> Iterator[TextFault]:
         if fault is not None:
             at_key = not fault.at_value and isinstance(where[-1], str)
             yield self.document.found(where, fault.message, hint=fault.hint, at_key=at_key)
 
-    def _revision(self, where: Where, revision: Any) -> Iterator[Fault]:
+    def _revision(self, where: Where, revision: Any) -> Iterator[TextFault]:
         if not isinstance(revision, str) or is_pinned(revision) or self.unpinned:
             return
         shown = excerpt(revision)
@@ -137,7 +137,7 @@ class _Model:
             hint=f"toolkit registry pin {self.name} {_word(shown)}".rstrip(),
         )
 
-    def _equal_flags(self, where: Where, data: Mapping[str, Any]) -> Iterator[Fault]:
+    def _equal_flags(self, where: Where, data: Mapping[str, Any]) -> Iterator[TextFault]:
         seen: dict[str, str] = {}
         for flag in mapping(data.get("serving")):
             # Keys after a dot replace the whole of the flag's JSON.
@@ -157,7 +157,7 @@ class _Model:
                 )
 
 
-def _policy(document: YamlText, data: Mapping[str, Any]) -> Iterator[Fault]:
+def _policy(document: YamlText, data: Mapping[str, Any]) -> Iterator[TextFault]:
     rules = mapping(mapping(data.get("policy")).get("licences"))
     where: Where = ("policy", "licences")
     approved = mapping(rules.get("approved"))

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from toolkit.config.registry.fields import short
 from toolkit.config.registry.schema import RegistrySpec
-from toolkit.config.yaml_text import Fault, Where, YamlText
+from toolkit.config.yaml_text import TextFault, Where, YamlText
 
 _EXPECTED = {
     "string_type": "text",
@@ -27,11 +27,11 @@ _EXPECTED = {
 }
 
 
-def empty_value_faults(document: YamlText) -> Iterator[Fault]:
+def empty_value_faults(document: YamlText) -> Iterator[TextFault]:
     """Yield a fault for each key that has no value."""
     for where, span in document.spans.items():
         if where and value_at(document.data, where, default=0) is None:
-            yield Fault(
+            yield TextFault(
                 span.key_line,
                 span.key_column,
                 f"{short(str(where[-1]))} has no value",
@@ -41,7 +41,7 @@ def empty_value_faults(document: YamlText) -> Iterator[Fault]:
 
 def schema_faults(
     document: YamlText, error: ValidationError, schema: Any = RegistrySpec
-) -> list[Fault]:
+) -> list[TextFault]:
     """Return the faults that the schema found; `schema` is the type of the whole document."""
     wording = _Wording(document, schema)
     found = error.errors(include_url=False)
@@ -73,7 +73,7 @@ class _Wording:
         page = "registry" if schema is RegistrySpec else "upgrades"
         self._see = f"see docs/{page}.md"
 
-    def fault(self, item: Any) -> Fault:
+    def fault(self, item: Any) -> TextFault:
         loc: Where = tuple(item["loc"])
         at_key = bool(loc) and loc[-1] == "[key]"
         where = loc[:-1] if at_key else loc

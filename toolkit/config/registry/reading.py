@@ -16,7 +16,7 @@ from toolkit.config.registry.inheritance import inherit, values_of
 from toolkit.config.registry.schema import ModelSpec, RegistrySpec
 from toolkit.config.shipped import of_registry
 from toolkit.config.text_file import read_text
-from toolkit.config.yaml_text import Fault, Where, YamlText, read_yaml
+from toolkit.config.yaml_text import TextFault, Where, YamlText, read_yaml
 from toolkit.domain.gates.guard import Guard
 from toolkit.domain.registry.model import Model, Policy, Registry, Version
 
@@ -95,14 +95,14 @@ def parse_registry(path: Path, text: str, *, unpinned: bool = False) -> Registry
     return file
 
 
-def registry_faults(path: Path, text: str) -> tuple[Fault, ...]:
+def registry_faults(path: Path, text: str) -> tuple[TextFault, ...]:
     """Return all faults of the text of a registry in its order; empty where `parse_registry` reads it."""
     return _read(path, text, unpinned=False)[1]
 
 
 def _read(
     path: Path, text: str, *, unpinned: bool
-) -> tuple[RegistryFile | None, tuple[Fault, ...]]:
+) -> tuple[RegistryFile | None, tuple[TextFault, ...]]:
     document, faults = read_yaml(path, text)
     found = list(faults)
     if document.data in (None, {}):
@@ -127,9 +127,9 @@ def _read(
     return _file(document, spec), ()
 
 
-def _ordered(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+def _ordered(faults: Iterable[TextFault]) -> tuple[TextFault, ...]:
     """Return the first fault found at each place, in the file's order."""
-    places: dict[tuple[int, int], Fault] = {}
+    places: dict[tuple[int, int], TextFault] = {}
     for fault in faults:
         places.setdefault((fault.line, fault.column), fault)
     return tuple(places[place] for place in sorted(places))

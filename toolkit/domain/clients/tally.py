@@ -37,7 +37,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class WatchedHour:
     """The seconds of an hour in which a host read its router's log."""
 
     hour: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from toolkit.domain.clients.tally import Tally, Watched
+from toolkit.domain.clients.tally import Tally, WatchedHour
 
 # A request that the toolkit itself sent. Engines count it, so the reconciliation does; it is nobody's use.
 PROBE = "probe"
@@ -116,7 +116,7 @@ class UseChunk:
     before: int | None = None
     more: bool = False
     tallies: tuple[Tally, ...] = ()
-    watched: tuple[Watched, ...] = ()
+    watched: tuple[WatchedHour, ...] = ()
     set_back: bool = False
     after_last: bool = False
 

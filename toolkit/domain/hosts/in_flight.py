@@ -24,7 +24,7 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class HostWork:
     """Work on one host: how many share a processor, the bytes of its processes here, and the files it has open."""
 
     per_processor: int
@@ -44,8 +44,8 @@ class Work:
 
 # An ssh for each host, and its key exchange, which takes a processor 0.14 s: more of them would make each other late.
 # Three pipes of the process for brief requests, three of the one that keeps its lock, a playbook's socket and log.
-ASKING = Work(per_processor=16, memory=8 * _MIB, files=8)
+ASKING = HostWork(per_processor=16, memory=8 * _MIB, files=8)
 # One or two processes for each host that wait for its link nearly all the time.
-SENDING = Work(per_processor=25, memory=24 * _MIB, files=12)
+SENDING = HostWork(per_processor=25, memory=24 * _MIB, files=12)
 # A playbook is three forks of Ansible, which hold 52 MB for one task, more for roles, and compute much of the time.
-CONVERGING = Work(per_processor=4, memory=128 * _MIB, files=16)
+CONVERGING = HostWork(per_processor=4, memory=128 * _MIB, files=16)

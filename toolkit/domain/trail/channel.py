@@ -22,7 +22,7 @@ HOOK_COMMANDS = ("deploy", "upgrade", "rollback", "stop", "promote", "abort")
 
 
 @dataclass(frozen=True, slots=True)
-class Secret:
+class SecretPlace:
     """The place of a secret, which is read when it is needed: an environment variable, or else a file."""
 
     variable: str = ""
@@ -33,9 +33,9 @@ class Secret:
 class Webhook:
     """A URL that gets a POST, as text or as the place of a secret. `text_only` is the form of Slack and Mattermost."""
 
-    url: str | Secret
+    url: str | SecretPlace
     text_only: bool = False
-    key: Secret | None = None
+    key: SecretPlace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,14 @@ class Mail:
     port: int
     tls: str = "starttls"
     user: str = ""
-    password: Secret | None = None
+    password: SecretPlace | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
     """A URL of Apprise, which is a secret in most of its forms."""
 
-    url: Secret
+    url: SecretPlace
 
 
 Way = Webhook | Mail | Service

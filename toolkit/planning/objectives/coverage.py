@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from toolkit.domain.clients.tally import Watched
+from toolkit.domain.clients.tally import WatchedHour
 
 # Hosts write down every few minutes that they count, and a collection takes a moment.
 ALLOWANCE = 900.0
@@ -25,7 +25,7 @@ class Coverage:
 
 
 def coverage(
-    watched: Iterable[Watched], until: float, fleet: Collection[str] | None = None
+    watched: Iterable[WatchedHour], until: float, fleet: Collection[str] | None = None
 ) -> tuple[Coverage, ...]:
     """Return the coverage of each host by its hours, which are those of the window up to `until`.
 
@@ -43,7 +43,9 @@ def coverage(
     )
 
 
-def uncounted(watched: Iterable[Watched], fleet: Collection[str] | None = None) -> tuple[str, ...]:
+def uncounted(
+    watched: Iterable[WatchedHour], fleet: Collection[str] | None = None
+) -> tuple[str, ...]:
     """Return the hosts of the fleet that have counted in none of the hours, in order."""
     return tuple(sorted(set(fleet or ()) - {each.host for each in watched}))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from toolkit.domain.clients.tally import Tally, Watched
+from toolkit.domain.clients.tally import Tally, WatchedHour
 from toolkit.domain.hosts.metrics import HOST_JOB, Selection, Series, bounds
 from toolkit.domain.registry.objective import Objective, Promise
 from toolkit.hostside.tally_names import (
@@ -77,7 +77,7 @@ def sampled(
     return [Tally(*row, _apart(each, objective)) for row, each in sorted(counts.items())]
 
 
-def watched(read: Iterable[Series], first: int) -> list[Watched]:
+def watched(read: Iterable[Series], first: int) -> list[WatchedHour]:
     """Return the seconds of each hour in which hosts read their logs; see `sampled`."""
     found = []
     for each in read:
@@ -90,7 +90,8 @@ def watched(read: Iterable[Series], first: int) -> list[Watched]:
                     seconds[place] = seconds.get(place, 0.0) + part
                 more, place = more - part, place - 1
         found += [
-            Watched(first - 1 + place, _host(each), part) for place, part in sorted(seconds.items())
+            WatchedHour(first - 1 + place, _host(each), part)
+            for place, part in sorted(seconds.items())
         ]
     return found
 

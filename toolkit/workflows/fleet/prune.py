@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from toolkit.adapters.history.history import History
-from toolkit.adapters.store.store import Leftover, Store
+from toolkit.adapters.store.store import PullRemains, Store
 from toolkit.domain.deployment.release import Outcome, Release
 from toolkit.domain.files.snapshot import Snapshot
 from toolkit.planning.upkeep.prune import Prune, held_by, plan_prune, require_known
@@ -27,7 +27,7 @@ class Unused:
 
     hosts: Mapping[str, Prune]
     stored: tuple[Snapshot, ...]
-    leftovers: tuple[Leftover, ...] = ()
+    leftovers: tuple[PullRemains, ...] = ()
 
     @property
     def empty(self) -> bool:
