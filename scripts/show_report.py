@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.report.browser import picture, printed
 from tests.report.made_up import NOW, YEAR, Size, made_cost, made_status, write_history
 from toolkit.cli.views.report.page import page
-from toolkit.planning.report.findings import Upstream
+from toolkit.planning.report.findings import UpstreamFindings
 from toolkit.workflows.fleet.report import gather
 
 
@@ -35,7 +35,7 @@ def main() -> int:
         history = write_history(place / "history.db", size)
         cost = made_cost(history, size, place)
         since = NOW - size.days * 86_400
-        found = gather(made_status(history, size), history, since, NOW, Upstream(), cost)
+        found = gather(made_status(history, size), history, since, NOW, UpstreamFindings(), cost)
         file = place / "report.html"
         file.write_text(page(found), "utf-8")
         history.close()

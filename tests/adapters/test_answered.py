@@ -24,7 +24,7 @@ from toolkit.cli.commands.prove import CHECKER
 from toolkit.domain.clients.evidence import Answered, Claim
 from toolkit.domain.clients.keys import KeyRing
 from toolkit.domain.trail.audit import Head, plan_digest
-from toolkit.planning.evidence.decision import Decision
+from toolkit.planning.evidence.decision import LicenceDecision
 from toolkit.planning.evidence.proof import evidence_text
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.routes import Routes, Target
@@ -118,7 +118,7 @@ def test_an_answer_of_a_real_router_is_proved(lab: HostLab, tmp_path: Path) -> N
         desk = Desk(
             history=history,
             log=log,
-            decide=lambda _: Decision(None, True, "mit", "", ""),
+            decide=lambda _: LicenceDecision(None, True, "mit", "", ""),
             record=record,
             toolkit="0",
             clock=time.time,

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.report.made_up import NOW, YEAR, made_status, use_rows, write_history
 from toolkit.cli.views.report.page import page
-from toolkit.planning.report.findings import Upstream
+from toolkit.planning.report.findings import UpstreamFindings
 from toolkit.workflows.fleet.report import gather
 
 TARGET_SECONDS, TARGET_BYTES = 10.0, 300_000
@@ -29,7 +29,7 @@ def main() -> int:
         history = write_history(path, YEAR)
         status, rows = made_status(history, YEAR), use_rows(path)
         wall, work = time.monotonic(), time.process_time()
-        found = gather(status, history, NOW - YEAR.days * 86_400, NOW, Upstream())
+        found = gather(status, history, NOW - YEAR.days * 86_400, NOW, UpstreamFindings())
         text = page(found)
         wall, work = time.monotonic() - wall, time.process_time() - work
         history.close()

@@ -23,7 +23,7 @@ from toolkit.adapters.store.manifest import StoredSnapshot, parse_manifest
 from toolkit.domain.hosts.load import HostSample
 from toolkit.domain.outside import parse_mapping
 from toolkit.errors import ToolkitError
-from toolkit.planning.upkeep.question import Question, kind_told, piece_of, refusal
+from toolkit.planning.upkeep.question import ModelQuestion, kind_told, piece_of, refusal
 
 with hostside():
     access_log = import_module("access_log")
@@ -36,7 +36,7 @@ with importable(REPOSITORY / "playbooks/roles/replica/files"):
 
 def heard(data: bytes) -> Any:
     """Read what a router says of a model, and an answer or a refusal of it."""
-    text, question = words(data), Question("tiny", "hello")
+    text, question = words(data), ModelQuestion("tiny", "hello")
     refused = [str(refusal(question, status, text)) for status in (400, 401, 404, 503, 500)]
     kind = str(kind_told(parse_mapping(data, 10**6))) if data.startswith(b"{") else ""
     return [refused, kind, asdict(piece_of(text))]

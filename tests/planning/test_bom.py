@@ -40,7 +40,7 @@ from toolkit.planning.evidence.bom import (
     bom_text,
     licence_choice,
 )
-from toolkit.planning.release.licence_policy import Verdict as Licence
+from toolkit.planning.release.licence_policy import LicenceVerdict
 
 COMMIT, OTHER = "a" * 40, "b" * 40
 AT = 1_790_000_000.0
@@ -106,7 +106,11 @@ def facts(of: Version | None = None, **more: Any) -> BomFacts:
     bake = GateResult("bake", Verdict.UNKNOWN, "nobody asked", (Figure("errors", None),))
     given: dict[str, Any] = {
         "parts": tuple(
-            Part(each, Snapshot(each.source.key, each.revision, files, known), Licence(True, "yes"))
+            Part(
+                each,
+                Snapshot(each.source.key, each.revision, files, known),
+                LicenceVerdict(True, "yes"),
+            )
             for each in of.parts
         ),
         "kind": Kind.CHAT,
@@ -248,7 +252,9 @@ def test_the_same_facts_give_the_same_bytes_and_another_time_the_same_serial_num
     later = bill_of_materials(facts(at=AT + 60))
     assert later["metadata"]["timestamp"] == "2026-09-21T14:14:20Z"
     assert later["serialNumber"] == one["serialNumber"]
-    other = facts(parts=tuple(replace(p, licence=Licence(False, "no")) for p in facts().parts))
+    other = facts(
+        parts=tuple(replace(p, licence=LicenceVerdict(False, "no")) for p in facts().parts)
+    )
     assert bill_of_materials(other)["serialNumber"] != one["serialNumber"]
 
 

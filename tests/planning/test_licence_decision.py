@@ -11,7 +11,7 @@ from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.deployment.release import Release, ReleaseAdapter
 from toolkit.domain.registry.model import Adapter, HubSource, Openness, Policy, Resources, Version
 from toolkit.domain.registry.release_parts import EngineSpec
-from toolkit.planning.evidence.decision import Decision, decide
+from toolkit.planning.evidence.decision import LicenceDecision, decide
 
 BASE, SQL, NEWER = "a" * 40, "b" * 40, "c" * 40
 POLICY = Policy(allowed=("mit",), denied=("cc-by-nc-4.0",))
@@ -66,4 +66,4 @@ def test_all_parts_of_a_release_are_judged(case: str) -> None:
     release, there, allowed, reason = CASES[case]
     found = decide(release, (there,), POLICY, registry="r", lock="l")
     known = None if reason == GONE else there
-    assert found == Decision(known, allowed, reason, "r", "l")
+    assert found == LicenceDecision(known, allowed, reason, "r", "l")

@@ -12,7 +12,7 @@ from toolkit.domain.deployment.release import Span
 from toolkit.domain.hosts.facts import HostFacts, ProcessState, RouterFacts, SlotFacts
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.hosts.perimeter import Listener, Perimeter, ReplicaTries, Try
-from toolkit.planning.upkeep.perimeter import Judged, judge
+from toolkit.planning.upkeep.perimeter import JudgedPerimeter, judge
 
 HOST = Host("gpu1", "ssh", "10.0.0.1", router_bind="0.0.0.0:8080")
 PEERED = replace(HOST, relay_address="10.0.0.1", peers=("10.0.0.2",))
@@ -39,7 +39,7 @@ def judged(
     of: HostFacts | None = None,
     replicas: tuple[ReplicaTries, ...] = (tries(*HELD),),
     firewall: bool = False,
-) -> Judged:
+) -> JudgedPerimeter:
     return judge(host, of or facts(), Perimeter((ROUTER, *listeners), firewall, replicas))
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.planning.facts import GB
 from tests.planning.facts import host as any_host
 from toolkit.domain.hosts.facts import Device, HostFacts, RouterFacts
-from toolkit.planning.change.preflight import Fault, preflight, reason_to_provision, remarks
+from toolkit.planning.change.preflight import Obstacle, preflight, reason_to_provision, remarks
 
 NOW = 1_800_000_000.0
 
@@ -154,7 +154,7 @@ def test_a_host_that_can_be_provisioned_has_no_faults(facts: HostFacts) -> None:
 def test_what_stands_in_the_way_is_said_once_with_what_to_do(
     facts: HostFacts, words: str, hint: str
 ) -> None:
-    assert preflight(facts, NOW) == (Fault(words, hint),)
+    assert preflight(facts, NOW) == (Obstacle(words, hint),)
 
 
 def test_a_driver_that_is_to_be_installed_need_not_be_there_yet() -> None:

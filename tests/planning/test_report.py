@@ -10,7 +10,7 @@ import pytest
 from toolkit.domain.clients.use import PROBE, UseRow
 from toolkit.domain.deployment.release import Deployment, Outcome
 from toolkit.domain.gates.verdict import Figure, GateRecord, GateResult, Verdict
-from toolkit.planning.report.changes import Ending, GateSummary, Reign, changes, reigns
+from toolkit.planning.report.changes import ChangeEnd, GateSummary, Reign, changes, reigns
 from toolkit.planning.report.latency import leading, measured
 from toolkit.planning.report.use import columns, sums, total
 
@@ -64,20 +64,24 @@ def test_all_hosts_of_a_command_are_one_change() -> None:
 @pytest.mark.parametrize(
     ("fields", "gates", "ending"),
     [
-        ({}, [], Ending.LIVE),
-        ({"outcome": Outcome.RUNNING, "ended_at": None}, [], Ending.RUNNING),
-        (FAILED, [], Ending.FAILED),
-        (FAILED, [gate("speed", Verdict.FAILED)], Ending.FAILED),
-        (FAILED, [gate("canary", Verdict.FAILED)], Ending.RETURNED),
-        (FAILED, [gate("canary", Verdict.UNKNOWN)], Ending.RETURNED),
-        (FAILED, [gate("canary", Verdict.PASSED), gate("bake", Verdict.FAILED)], Ending.RETURNED),
-        (FAILED, [gate("canary", Verdict.PASSED)], Ending.FAILED),
-        ({"outcome": Outcome.UNDONE}, [], Ending.UNDONE),
-        ({"action": "stop"}, [], Ending.STOPPED),
+        ({}, [], ChangeEnd.LIVE),
+        ({"outcome": Outcome.RUNNING, "ended_at": None}, [], ChangeEnd.RUNNING),
+        (FAILED, [], ChangeEnd.FAILED),
+        (FAILED, [gate("speed", Verdict.FAILED)], ChangeEnd.FAILED),
+        (FAILED, [gate("canary", Verdict.FAILED)], ChangeEnd.RETURNED),
+        (FAILED, [gate("canary", Verdict.UNKNOWN)], ChangeEnd.RETURNED),
+        (
+            FAILED,
+            [gate("canary", Verdict.PASSED), gate("bake", Verdict.FAILED)],
+            ChangeEnd.RETURNED,
+        ),
+        (FAILED, [gate("canary", Verdict.PASSED)], ChangeEnd.FAILED),
+        ({"outcome": Outcome.UNDONE}, [], ChangeEnd.UNDONE),
+        ({"action": "stop"}, [], ChangeEnd.STOPPED),
     ],
 )
 def test_how_a_change_ended(
-    fields: dict[str, object], gates: list[GateRecord], ending: Ending
+    fields: dict[str, object], gates: list[GateRecord], ending: ChangeEnd
 ) -> None:
     (found,) = changes([replace(TWO, **fields)], gates, VERSIONS)  # type: ignore[arg-type]
     assert found.ending is ending
@@ -86,7 +90,7 @@ def test_how_a_change_ended(
 def test_a_change_is_as_bad_as_its_worst_host_and_says_why() -> None:
     other = replace(TWO, id=3, host="b", outcome=Outcome.FAILED, reason="its disk is full")
     (found,) = changes([TWO, other], [], {})
-    assert (found.ending, found.reason, found.version) == (Ending.FAILED, "its disk is full", "")
+    assert (found.ending, found.reason, found.version) == (ChangeEnd.FAILED, "its disk is full", "")
 
 
 def test_what_changes_no_release_is_left_out_and_no_rollout_is_a_change_of_its_own() -> None:

@@ -13,8 +13,8 @@ from toolkit.errors import HostError
 from toolkit.planning.economics.summary import Summary
 from toolkit.planning.objectives.attained import attained
 from toolkit.planning.objectives.measured import Measured
-from toolkit.planning.report.changes import Change, Ending, GateSummary, Reign
-from toolkit.planning.report.findings import Cost, Findings, Upstream, Use
+from toolkit.planning.report.changes import ChangeEnd, GateSummary, PastChange, Reign
+from toolkit.planning.report.findings import Cost, Findings, UpstreamFindings, Use
 from toolkit.planning.report.latency import Before
 from toolkit.planning.report.use import Sum
 
@@ -35,7 +35,7 @@ HOSTILE = (
 
 def hostile(text: str) -> Findings:
     """Return findings in which every text is the same one."""
-    change = Change(
+    change = PastChange(
         text,
         text,
         2,
@@ -46,7 +46,7 @@ def hostile(text: str) -> Findings:
         text,
         NOW - 9000,
         NOW - 8000,
-        Ending.RETURNED,
+        ChangeEnd.RETURNED,
         text,
         (GateSummary(text, Verdict.FAILED, f"{text} again"), GateSummary(text, Verdict.PASSED)),
     )
@@ -66,7 +66,7 @@ def hostile(text: str) -> Findings:
         Use((Sum(text, 1, 2, 0, 3),), (Sum(text, 1, 2, 0, 3),), names=(text,)),
         (text,),
         (text,),
-        Upstream(asked=True, fault=text),
+        UpstreamFindings(asked=True, fault=text),
         text,
         Cost(
             (Summary(text, text, Decimal(2), None, text, Decimal(1), text),), (text,), stated=True

@@ -29,7 +29,7 @@ from toolkit.domain.clients.tally import Tally
 from toolkit.domain.gates.verdict import Verdict
 from toolkit.domain.hosts.facts import FleetFacts
 from toolkit.planning.economics.summary import Summary
-from toolkit.planning.report.findings import Cost, Findings, Upstream
+from toolkit.planning.report.findings import Cost, Findings, UpstreamFindings
 from toolkit.workflows.fleet.report import gather
 
 EMPTY = Findings(NOW - 30 * 86_400, NOW, FleetFacts({}))
@@ -209,7 +209,7 @@ def test_a_year_of_twenty_hosts_fits_on_the_page(tmp_path: Path) -> None:
     # Fewer keys than in the benchmark: rows of use are summed, so their number does not show on the page.
     size = replace(YEAR, keys=10)
     history = write_history(tmp_path / "history.db", size)
-    found = gather(made_status(history, size), history, NOW - 365 * 86_400, NOW, Upstream())
+    found = gather(made_status(history, size), history, NOW - 365 * 86_400, NOW, UpstreamFindings())
     history.close()
     assert len(found.changes) > 350
     assert len(found.use.columns) == 53

@@ -20,7 +20,7 @@ from toolkit.errors import (
     ToolkitError,
 )
 from toolkit.planning.upkeep.currency import Currency, State, judge
-from toolkit.planning.upkeep.idle_after import Counted
+from toolkit.planning.upkeep.idle_after import Activity
 from toolkit.planning.upkeep.unattended import Seen
 from toolkit.workflows.schedule.desk import Ended, RunReport, Site
 from toolkit.workflows.schedule.run import run_schedule
@@ -55,7 +55,7 @@ class FakeDesk:
     begin_error: ToolkitError | None = None
     adapters: dict[str, str] = field(default_factory=dict)
     any_window: bool = False
-    counts: dict[str, Counted] | None = None
+    counts: dict[str, Activity] | None = None
 
     def begin(self, window: str) -> None:
         if self.begin_error:
@@ -101,7 +101,7 @@ class FakeDesk:
         self.done.append(f"wake {model}")
         return self.ended.get(model, Ended(0))
 
-    def counted(self) -> Mapping[str, Counted]:
+    def counted(self) -> Mapping[str, Activity]:
         if self.counts is None:
             raise HostError("gpu1 does not answer")
         return self.counts

@@ -19,11 +19,11 @@ from tests.workflows.world import World, release
 from toolkit.adapters.endpoint.endpoint import Endpoint
 from toolkit.domain.secret import Secret
 from toolkit.errors import BusyError, HostError, InputError, ToolkitError
-from toolkit.planning.upkeep.question import Question
+from toolkit.planning.upkeep.question import ModelQuestion
 from toolkit.workflows.fleet.ask import Answered, ask_endpoint
 from toolkit.workflows.fleet.ask_replica import ask_replica
 
-HELLO = Question("tiny", "hello", system="be brief", most_tokens=5)
+HELLO = ModelQuestion("tiny", "hello", system="be brief", most_tokens=5)
 LABELS = {"X-Toolkit-Version": "v2", "X-Toolkit-Release": "7", "X-Toolkit-Slot": "green"}
 
 
@@ -84,7 +84,7 @@ def delta(**parts: Any) -> dict[str, Any]:
 
 
 def through(
-    server: http.server.HTTPServer, question: Question = HELLO, **options: Any
+    server: http.server.HTTPServer, question: ModelQuestion = HELLO, **options: Any
 ) -> tuple[Answered, list[str]]:
     scheme = "https" if options else "http"
     said: list[str] = []
@@ -134,7 +134,7 @@ def test_a_base_model_completes_the_prompt(router: Any) -> None:
     own, server = router
     own.described = {"id": "tiny", "kind": "completion"}
     own.body = events({"choices": [{"text": " world"}]}, "[DONE]")
-    answered, _ = through(server, Question("tiny", "hello"))
+    answered, _ = through(server, ModelQuestion("tiny", "hello"))
     assert answered.text == " world"
     assert own.asked[0][:2] == (
         "/v1/completions",
@@ -290,10 +290,10 @@ def test_only_the_operators_certificate_gets_the_key(router: Any, tmp_path: Path
 def test_a_standby_is_asked_by_its_host(world: World) -> None:
     world.deploy(release(1))
     world.deploy(release(2))
-    answered = ask_replica(list(world.hosts.values()), Question("tiny", "hello"), version="v1")
+    answered = ask_replica(list(world.hosts.values()), ModelQuestion("tiny", "hello"), version="v1")
     assert (answered.version, answered.text != "") == ("v1", True)
     with pytest.raises(InputError, match="no replica of tiny is up as v9") as caught:
-        ask_replica(list(world.hosts.values()), Question("tiny", "hello"), version="v9")
+        ask_replica(list(world.hosts.values()), ModelQuestion("tiny", "hello"), version="v9")
     assert "v1 in blue" in caught.value.hint
     with pytest.raises(InputError, match="no replica of none is up"):
-        ask_replica(list(world.hosts.values()), Question("none", "hello"), slot="blue")
+        ask_replica(list(world.hosts.values()), ModelQuestion("none", "hello"), slot="blue")

@@ -14,7 +14,7 @@ from tests.workflows.night import SERVING, Night, schedule
 from toolkit.domain.deployment.schedule import Schedule, WarmHours, Window
 from toolkit.domain.hosts.facts import FleetFacts, HostFacts
 from toolkit.domain.replicas.warmth import WhenAsleep
-from toolkit.planning.upkeep.idle_after import Counted
+from toolkit.planning.upkeep.idle_after import Activity
 from toolkit.planning.upkeep.unattended import Action, Seen
 from toolkit.planning.upkeep.warm_hours import Warmth, wanted
 from toolkit.workflows.schedule.desk import Ended
@@ -164,7 +164,7 @@ IDLE = Schedule({}, {}, warm={"tiny": WarmHours("tiny", None, WhenAsleep.WAIT, 1
 BOTH = Schedule({}, {}, warm={"tiny": replace(HOURS, idle_after=1800.0)})
 
 
-def minutes(day: Night, found: Schedule, begin: float, *counts: Counted | None) -> list[str]:
+def minutes(day: Night, found: Schedule, begin: float, *counts: Activity | None) -> list[str]:
     """Return what calls of the timer did, ten minutes apart from `begin` on, each with what the hosts count then."""
     did = []
     for number, count in enumerate(counts):
@@ -175,7 +175,7 @@ def minutes(day: Night, found: Schedule, begin: float, *counts: Counted | None) 
     return did
 
 
-QUIET, MORE = Counted("gpu1/blue=5", False, True), Counted("gpu1/blue=6", False, True)
+QUIET, MORE = Activity("gpu1/blue=5", False, True), Activity("gpu1/blue=6", False, True)
 BUSY, DOWN = replace(QUIET, open=True), replace(QUIET, up=False)
 
 
@@ -192,7 +192,7 @@ BUSY, DOWN = replace(QUIET, open=True), replace(QUIET, up=False)
     ],
 )  # fmt: skip
 def test_a_model_that_nobody_asks_falls_asleep(
-    day: Night, counts: list[Counted | None], did: list[str]
+    day: Night, counts: list[Activity | None], did: list[str]
 ) -> None:
     assert minutes(day, IDLE, at(1, 12), *counts) == did
 

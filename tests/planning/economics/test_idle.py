@@ -9,7 +9,7 @@ from decimal import Decimal
 from tests.planning.economics.given import WEEK, costs, held, rounded, use
 from toolkit.domain.costs.economics import Interval
 from toolkit.planning.economics.bills import Situation
-from toolkit.planning.economics.idle import Held, idleness
+from toolkit.planning.economics.idle import HostPart, idleness
 
 RENTED = """\
 currency: EUR
@@ -41,9 +41,9 @@ def test_a_host_divides_by_memory_and_what_had_no_request_is_idle() -> None:
     traffic = (use(1, 1, requests=5), use(1, 1, requests=2, day=date(2026, 11, 4)))
     found = idleness(Situation(costs(RENTED), WEEK, there, traffic))
     assert found.held == (
-        Held("gpu2", "large", 1, "live", 0, None, Decimal(24)),
-        Held("gpu1", "large", 4, "standby", 0, None, Decimal(12)),
-        Held("gpu1", "small", 1, "live", 7, date(2026, 11, 4), Decimal(36)),
+        HostPart("gpu2", "large", 1, "live", 0, None, Decimal(24)),
+        HostPart("gpu1", "large", 4, "standby", 0, None, Decimal(12)),
+        HostPart("gpu1", "small", 1, "live", 7, date(2026, 11, 4), Decimal(36)),
     )
     assert [each.idle for each in found.held] == [True, True, False]
     assert (found.a_day, found.idle_a_day) == (Decimal(72), Decimal(36))

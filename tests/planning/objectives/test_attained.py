@@ -10,7 +10,7 @@ import pytest
 from toolkit.domain.clients.tally import Tally
 from toolkit.domain.registry.objective import Objective, Promise
 from toolkit.planning.objectives.attained import Lived, Spent, attained
-from toolkit.planning.objectives.counting import Counted, counted
+from toolkit.planning.objectives.counting import SortedRequests, counted
 
 UP = Objective(Promise.AVAILABILITY, 0.99)
 SOON = Objective(Promise.FIRST, 0.95, 2.0)
@@ -25,26 +25,26 @@ def tally(hour: int = HOUR, release: int = 3, **counts: int) -> Tally:
 @pytest.mark.parametrize(
     ("objective", "counts", "expected"),
     [
-        (UP, {"200": 5, "204": 1, "304": 1}, Counted(7)),
+        (UP, {"200": 5, "204": 1, "304": 1}, SortedRequests(7)),
         (UP, {"503:model_asleep": 4, "503:not_awake_in_time": 1},
-         Counted(0, {"not_awake_in_time": 1}, {"asleep": 4})),
-        (UP, {"500": 2, "503:no_replica": 3}, Counted(0, {"500": 2, "no_replica": 3})),
+         SortedRequests(0, {"not_awake_in_time": 1}, {"asleep": 4})),
+        (UP, {"500": 2, "503:no_replica": 3}, SortedRequests(0, {"500": 2, "no_replica": 3})),
         # The answer had begun with 200 when its replica broke off.
-        (UP, {"200:replica_broke_off": 2}, Counted(0, {"replica_broke_off": 2})),
-        (UP, {"499:client_left": 4, "499:client_left_answer": 1}, Counted(0, {}, {"client left": 5})),
-        (UP, {"400": 1, "401:invalid_api_key": 1, "404:model_not_found": 1, "413:body_too_large": 1}, Counted(0, {}, {"refused": 4})),
-        (UP, {"429:quota_exceeded": 1, "429:rate_limit_exceeded": 1}, Counted(0, {}, {"refused": 2})),
+        (UP, {"200:replica_broke_off": 2}, SortedRequests(0, {"replica_broke_off": 2})),
+        (UP, {"499:client_left": 4, "499:client_left_answer": 1}, SortedRequests(0, {}, {"client left": 5})),
+        (UP, {"400": 1, "401:invalid_api_key": 1, "404:model_not_found": 1, "413:body_too_large": 1}, SortedRequests(0, {}, {"refused": 4})),
+        (UP, {"429:quota_exceeded": 1, "429:rate_limit_exceeded": 1}, SortedRequests(0, {}, {"refused": 2})),
         # Others have used up what the fleet can do: that is no client's own doing.
-        (UP, {"429:too_many_waiting": 1, "429": 1}, Counted(0, {"too_many_waiting": 1, "429": 1})),
-        (UP, {"first<=0.5": 9, "gone<=2": 1, "gap<=0.01": 9, "odd": 1, "": 1}, Counted()),
-        (SOON, {"first<=0.5": 8, "first<=2": 1, "first<=2.5": 2, "first<=inf": 1, "200": 12}, Counted(9, {"late": 3})),
+        (UP, {"429:too_many_waiting": 1, "429": 1}, SortedRequests(0, {"too_many_waiting": 1, "429": 1})),
+        (UP, {"first<=0.5": 9, "gone<=2": 1, "gap<=0.01": 9, "odd": 1, "": 1}, SortedRequests()),
+        (SOON, {"first<=0.5": 8, "first<=2": 1, "first<=2.5": 2, "first<=inf": 1, "200": 12}, SortedRequests(9, {"late": 3})),
         # A client that left before the limit tells nothing; one that waited for longer was let down.
-        (SOON, {"gone<=1": 4, "gone<=2": 1, "gone<=2.5": 2, "gone<=inf": 1}, Counted(0, {"late": 3}, {"client left": 5})),
-        (FAST, {"gap<=0.05": 4, "gap<=0.06": 1, "gap<=inf": 1, "first<=0.05": 7}, Counted(4, {"late": 2})),
+        (SOON, {"gone<=1": 4, "gone<=2": 1, "gone<=2.5": 2, "gone<=inf": 1}, SortedRequests(0, {"late": 3}, {"client left": 5})),
+        (FAST, {"gap<=0.05": 4, "gap<=0.06": 1, "gap<=inf": 1, "first<=0.05": 7}, SortedRequests(4, {"late": 2})),
     ],
 )  # fmt: skip
 def test_what_counts_as_good_as_bad_and_what_is_left_out(
-    objective: Objective, counts: dict[str, int], expected: Counted
+    objective: Objective, counts: dict[str, int], expected: SortedRequests
 ) -> None:
     assert counted(counts, objective) == expected
 

@@ -21,7 +21,7 @@ from toolkit.domain.bounds import ANSWER
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.secret import Secret
 from toolkit.errors import InputError
-from toolkit.planning.upkeep.question import Question
+from toolkit.planning.upkeep.question import ModelQuestion
 from toolkit.workflows.fleet.ask import Answered, ask_endpoint
 
 KEY = "TOOLKIT_KEY"
@@ -60,7 +60,7 @@ def ask(
     if "@" in model:
         raise InputError(f"ask takes a model, not {model!r}", hint="toolkit ask MODEL --version V")
     home, named = options.pop("home"), options.pop("named")
-    question = Question(model, _prompt(prompt), **options)
+    question = ModelQuestion(model, _prompt(prompt), **options)
     hosts = open_fleet(fleet).select((named,) if named else ())
     if version or slot:
         from toolkit.workflows.fleet.ask_replica import ask_replica

@@ -24,7 +24,14 @@ from toolkit.domain.moment import moment_text
 from toolkit.domain.quantity import format_seconds
 from toolkit.domain.trail.audit import KeptHead
 from toolkit.errors import HostError, InputError, IntegrityError, ToolkitError
-from toolkit.planning.upkeep.audit import Entry, Examined, chosen, entries, examine, removed_logs
+from toolkit.planning.upkeep.audit import (
+    AuditEntry,
+    Examined,
+    chosen,
+    entries,
+    examine,
+    removed_logs,
+)
 from toolkit.workflows.fleet.look import each_at_once
 
 _LIMIT = 50
@@ -115,7 +122,7 @@ def _list(wanted: _Wanted, home: str | None, as_json: bool) -> None:
     )
 
 
-def _require_known(every: Sequence[Entry], wanted: _Wanted) -> None:
+def _require_known(every: Sequence[AuditEntry], wanted: _Wanted) -> None:
     """Raise InputError for a person or a model that neither log nor registry knows."""
     if wanted.who and not chosen(every, who=wanted.who):
         raise InputError(f"no command of {wanted.who!r} is recorded", hint="toolkit audit")
@@ -225,7 +232,7 @@ def _failure(
     return failure
 
 
-def _entries(home: str | None) -> list[Entry]:
+def _entries(home: str | None) -> list[AuditEntry]:
     texts, rest = AuditLog(home_directory(home)).read()
     found = examine(texts, rest, ())
     if found.faults:
@@ -233,7 +240,7 @@ def _entries(home: str | None) -> list[Entry]:
     return entries(found.lines)
 
 
-def _rows(entry: Entry) -> list[tuple[str, str]]:
+def _rows(entry: AuditEntry) -> list[tuple[str, str]]:
     found = entry.as_json()
     rows = [
         ("when", _when(found["at"])),

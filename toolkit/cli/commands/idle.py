@@ -29,7 +29,7 @@ from toolkit.planning.economics.idle import Idleness, idleness
 from toolkit.workflows.fleet.recorded import recorded, to_come, window, words_on_days_to_come
 
 if TYPE_CHECKING:
-    from toolkit.planning.economics.idle import Held
+    from toolkit.planning.economics.idle import HostPart
 
 
 @click.command()
@@ -127,7 +127,7 @@ def _document(found: Idleness, hours: KnownHours) -> dict[str, Any]:
     }
 
 
-def _held(each: Held, hours: KnownHours) -> dict[str, Any]:
+def _held(each: HostPart, hours: KnownHours) -> dict[str, Any]:
     rule = hours.rule(each.model)
     return {
         "host": each.host,

@@ -22,7 +22,7 @@ from toolkit.config.text_file import read_text
 from toolkit.domain.clients.evidence import Claim
 from toolkit.errors import InputError, RefusedError
 from toolkit.planning.evidence.claim import claim_of
-from toolkit.planning.evidence.decision import Decision, decide
+from toolkit.planning.evidence.decision import LicenceDecision, decide
 from toolkit.planning.evidence.proof import evidence_text
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _claim(request_id: str, path: str) -> Claim:
     return claim_of(request_id, text, path)
 
 
-def _decision(release: Release, registry_path: str, home: Path) -> Decision:
+def _decision(release: Release, registry_path: str, home: Path) -> LicenceDecision:
     """Return the licence's decision for a release, by the registry as it is now."""
     path, registry = Path(registry_path), read_pins(registry_path, home).registry
     versions = registry.models[release.model].versions if release.model in registry.models else ()

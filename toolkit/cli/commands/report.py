@@ -38,7 +38,7 @@ from toolkit.config.costs.price_table import load_price_table
 from toolkit.domain.quantity import format_size
 from toolkit.domain.registry.model import Model, Registry
 from toolkit.errors import InputError, ToolkitError
-from toolkit.planning.report.findings import Cost, Upstream
+from toolkit.planning.report.findings import Cost, UpstreamFindings
 from toolkit.workflows.fleet.report import cost_of, gather
 from toolkit.workflows.fleet.status import observe_fleet
 from toolkit.workflows.registry.deadline import within
@@ -94,7 +94,7 @@ def report(
     # Read once, for the page must not show two states of it.
     registry = cache(partial(read_registry, registry_path))
     status = observe_fleet(hosts, history, registry)
-    upstream = Upstream() if no_outdated else _upstream(registry, registry_path, home_path)
+    upstream = UpstreamFindings() if no_outdated else _upstream(registry, registry_path, home_path)
     cost = _cost(paid["costs_path"], paid["readings"], history, begin, until)
     # A registry that cannot be read is told elsewhere on the page.
     models: Sequence[Model] = ()
@@ -113,12 +113,12 @@ def report(
         say(f"{output}: {format_size(size)}")
 
 
-def _upstream(registry: Callable[[], Registry], registry_path: str, home: Path) -> Upstream:
+def _upstream(registry: Callable[[], Registry], registry_path: str, home: Path) -> UpstreamFindings:
     """Return the content of sources and package indexes, or the reason where the registry cannot be read."""
     try:
         pins = read_pins(registry_path, home, registry())
     except ToolkitError as error:
-        return Upstream(asked=True, fault=error.message)
+        return UpstreamFindings(asked=True, fault=error.message)
     chosen = list(pins.registry.models.values())
     sources = Sources(open_hub, Sightings(home), pins.lock, time.time)
     asked: dict[str, Any] = within(
@@ -132,8 +132,8 @@ def _upstream(registry: Callable[[], Registry], registry_path: str, home: Path) 
     )
     fault = next((each for each in asked.values() if isinstance(each, ToolkitError)), None)
     if fault is not None:
-        return Upstream(asked=True, fault=fault.message)
-    return Upstream(asked["models"], asked["engines"], asked=True)
+        return UpstreamFindings(asked=True, fault=fault.message)
+    return UpstreamFindings(asked["models"], asked["engines"], asked=True)
 
 
 def _cost(

@@ -21,7 +21,7 @@ from toolkit.cli.terminal.output import note
 from toolkit.domain.registry.model import Model, Registry, Version
 from toolkit.planning.upkeep.adapter_currency import adapter_models
 from toolkit.planning.upkeep.currency import Currency
-from toolkit.planning.upkeep.idle_after import Counted, counted
+from toolkit.planning.upkeep.idle_after import Activity, counted
 from toolkit.planning.upkeep.unattended import Seen, expected_seconds
 from toolkit.workflows.change.wanted import usual_start
 from toolkit.workflows.fleet.look import each_at_once
@@ -118,7 +118,7 @@ class CommandDesk:
         """Return how long the last start of the model took, in seconds."""
         return usual_start(self.history, model)
 
-    def counted(self) -> Mapping[str, Counted]:
+    def counted(self) -> Mapping[str, Activity]:
         """Ask all hosts at once for their counters."""
         hosts = open_hosts(self.fleet, self.home)
         names = [each.name for each in hosts]

@@ -22,14 +22,14 @@ HOT = 90
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Obstacle:
     """An obstacle to provisioning a host, and its remedy."""
 
     words: str
     hint: str
 
 
-def preflight(facts: HostFacts, now: float, driver_package: str = "") -> tuple[Fault, ...]:
+def preflight(facts: HostFacts, now: float, driver_package: str = "") -> tuple[Obstacle, ...]:
     """Return the obstacles to provisioning the host, the gravest first; none where it can be provisioned.
 
     `now` is this machine's clock in seconds since the epoch, at the time of the observation; `driver_package` what the
@@ -75,100 +75,100 @@ def driver_branch(driver: str) -> int:
     return int(first) if first.isdigit() else 0
 
 
-def _system(facts: HostFacts) -> Iterator[Fault]:
+def _system(facts: HostFacts) -> Iterator[Obstacle]:
     known = SUPPORTED.get(facts.os_id)
     names = " and ".join(f"{name} {oldest:g}" for name, oldest in SUPPORTED.values())
     # Debian's next release has no number until it is released.
     if known is None or (facts.os_version and _number(facts.os_version) < known[1]):
-        yield Fault(
+        yield Obstacle(
             f"{facts.os} is not supported; supported are {names} or newer",
             "install one of them, or take the host out of the fleet file",
         )
     if facts.architecture != ARCHITECTURE:
-        yield Fault(
+        yield Obstacle(
             f"its processor is {facts.architecture}; engines are locked for {ARCHITECTURE}",
             "take the host out of the fleet file",
         )
     if facts.init == "systemd" and not facts.confines:
-        yield Fault(
+        yield Obstacle(
             "it runs control groups of version 1, under which a replica could reach any address",
             "boot it with systemd.unified_cgroup_hierarchy=1 on the kernel's command line",
         )
 
 
-def _accelerators(facts: HostFacts) -> Iterator[Fault]:
+def _accelerators(facts: HostFacts) -> Iterator[Obstacle]:
     if facts.accelerators and not MAKERS.keys() & set(facts.accelerators):
         makers = " and ".join(each.upper() for each in facts.accelerators)
-        yield Fault(
+        yield Obstacle(
             f"its accelerators are {makers}'s, which are not supported yet",
             "take the host out of the fleet file",
         )
 
 
-def _clock(skew: float) -> Iterator[Fault]:
+def _clock(skew: float) -> Iterator[Obstacle]:
     if abs(skew) > LARGEST_SKEW:
         which = "ahead of" if skew > 0 else "behind"
-        yield Fault(
+        yield Obstacle(
             f"its clock is {format_seconds(abs(skew))} {which} this machine's",
             "set it there: sudo timedatectl set-ntp true; or look at this machine's: date",
         )
 
 
-def _disk(facts: HostFacts) -> Iterator[Fault]:
+def _disk(facts: HostFacts) -> Iterator[Obstacle]:
     if facts.disk_free < LEAST_DISK:
-        yield Fault(
+        yield Obstacle(
             f"its disk is full: {format_size(facts.disk_free)} of {format_size(facts.disk_total)} are free, "
             f"provisioning needs {format_size(LEAST_DISK)}",
             "toolkit prune, or make room there: df -h",
         )
     if facts.files_free is not None and facts.files_free < LEAST_FILES:
-        yield Fault(
+        yield Obstacle(
             f"its disk takes only {facts.files_free:,} more files, an engine has tens of thousands",
             "toolkit prune, or remove files there: df -i",
         )
     if facts.noexec:
-        yield Fault(
+        yield Obstacle(
             "its disk for engines is mounted noexec: no program runs there",
             "mount it there with exec, or name a directory on another disk as toolkit_root",
         )
     if facts.tmp_free is not None and facts.tmp_free < LEAST_TMP:
-        yield Fault(
+        yield Obstacle(
             f"its /tmp is full: {format_size(facts.tmp_free)} are free, "
             f"provisioning needs {format_size(LEAST_TMP)}",
             "make room there: df -h /tmp",
         )
 
 
-def _driver(facts: HostFacts) -> Iterator[Fault]:
+def _driver(facts: HostFacts) -> Iterator[Obstacle]:
     for maker in dict.fromkeys((*facts.accelerators, *(each.maker for each in facts.devices))):
         driver = MAKERS[maker].traits.driver if maker in MAKERS else None
         if driver is None:
             continue
         name_one = f"name a {driver.setting} for it in the fleet file, or install one there"
         if facts.driver_fault:
-            yield Fault(f"its {driver.name} does not work: {facts.driver_fault}", name_one)
+            yield Obstacle(f"its {driver.name} does not work: {facts.driver_fault}", name_one)
         versions = [each.driver for each in facts.devices if each.maker == maker]
         found = min(versions, key=driver_branch, default="")
         if found and driver_branch(found) < driver.oldest:
-            yield Fault(
+            yield Obstacle(
                 f"its {driver.name} is {found}; {driver.runtime} needs {driver.oldest} or newer",
                 name_one,
             )
 
 
-def _health(device: Device) -> Iterator[Fault]:
+def _health(device: Device) -> Iterator[Obstacle]:
     name, accelerator = f"device {device.index} ({device.name})", MAKERS.get(device.maker)
     driver = accelerator.traits.driver if accelerator else None
     reset = driver.reset.format(index=device.index) if driver else "toolkit hosts"
     if device.remapping == "failed":
-        yield Fault(f"{name} has no spare memory rows left", "have the device replaced")
+        yield Obstacle(f"{name} has no spare memory rows left", "have the device replaced")
     elif device.memory_errors:
-        yield Fault(
+        yield Obstacle(
             f"{name} has {device.memory_errors} uncorrected memory errors",
             f"reset it there: {reset}",
         )
     elif device.remapping == "pending":
-        yield Fault(
+        yield Obstacle(
             f"{name} waits for a reset to replace memory rows",
             f"reset it there: {reset}",
         )

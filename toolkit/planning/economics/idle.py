@@ -21,7 +21,7 @@ LIVE, STANDBY, EMPTY = "live", "standby", "empty"
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HostPart:
     """A part of a host, held by a replica; without a `model` nothing holds the host.
 
     `state` is `live`, `standby` or `empty`. `requests` came in the span, the last of them on the day `last`: None where
@@ -49,7 +49,7 @@ class Idleness:
     """The models that hold the hosts now, the most expensive idle part first; amounts are in `currency`."""
 
     currency: str
-    held: tuple[Held, ...]
+    held: tuple[HostPart, ...]
 
     @property
     def a_day(self) -> Decimal | None:
@@ -69,14 +69,14 @@ def idleness(situation: Situation) -> Idleness:
     names = dict.fromkeys(
         [*(name for name in costs.hosts if costs.price_on(name, end - 1)), *(x.host for x in there)]
     )
-    found: list[Held] = []
+    found: list[HostPart] = []
     pairs = together(situation.reservations)
     for host in names:
         mine = [each for each in there if each.host == host]
         cost = _a_day(costs, costs.price_on(host, end - 1), end - 1, len(names))
         whole = Decimal(sum(each.weight for each in mine))
         if not mine:
-            found.append(Held(host, "", 0, EMPTY, 0, None, cost))
+            found.append(HostPart(host, "", 0, EMPTY, 0, None, cost))
         for each in mine:
             part = None if cost is None else cost * each.weight / whole
             found.append(_held(situation, each, part, pairs))
@@ -86,7 +86,9 @@ def idleness(situation: Situation) -> Idleness:
     return Idleness(costs.currency, tuple(found))
 
 
-def _held(situation: Situation, there: Reservation, a_day: Decimal | None, found: Together) -> Held:
+def _held(
+    situation: Situation, there: Reservation, a_day: Decimal | None, found: Together
+) -> HostPart:
     rows = [
         each
         for each in situation.traffic
@@ -95,7 +97,7 @@ def _held(situation: Situation, there: Reservation, a_day: Decimal | None, found
         and there.host in found.get((each.host, each.model, each.day), (each.host,))
         and each.requests
     ]
-    return Held(
+    return HostPart(
         there.host,
         there.model,
         there.release,
@@ -116,6 +118,6 @@ def _a_day(costs: Costs, price: HostPrice | None, moment: int, hosts: int) -> De
     return _HOURS * (capital_an_hour(price, moment) + monthly / HOURS_A_MONTH + energy)
 
 
-def _sum(held: Iterable[Held]) -> Decimal | None:
+def _sum(held: Iterable[HostPart]) -> Decimal | None:
     known = [each.a_day for each in held]
     return None if None in known else sum((each for each in known if each is not None), ZERO)

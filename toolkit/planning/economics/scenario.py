@@ -21,25 +21,25 @@ _HOSTS = re.compile(r"[+-]?[0-9]{1,4}")
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Variation:
     """One thing that is otherwise: `what` of CHANGES, and its value as typed."""
 
     what: str
     value: str
 
 
-def parse_scenario(text: str) -> tuple[Change, ...]:
+def parse_scenario(text: str) -> tuple[Variation, ...]:
     """Return the changes in a text such as `hosts=+1,traffic=0.5`; raises InputError."""
     found = []
     for each in text.split(","):
         what, equals, value = each.strip().partition("=")
         if what not in CHANGES or not equals or not value:
             raise InputError(f"{each.strip()!r} is nothing that --what-if knows", hint=HINT)
-        found.append(Change(what, value.strip()))
+        found.append(Variation(what, value.strip()))
     return tuple(found)
 
 
-def apply(situation: Situation, changes: Sequence[Change]) -> Situation:
+def apply(situation: Situation, changes: Sequence[Variation]) -> Situation:
     """Return the situation with the changes in their order.
 
     Readings of meters do not tell what other hosts or another traffic would draw: stated watts take their place. Raises

@@ -19,7 +19,7 @@ from toolkit.domain.files.snapshot import FileDigest, Snapshot
 from toolkit.domain.gates.kind import Kind
 from toolkit.domain.gates.verdict import GateRecord
 from toolkit.domain.registry.model import HubSource, Version
-from toolkit.planning.release.licence_policy import Verdict
+from toolkit.planning.release.licence_policy import LicenceVerdict
 
 _SPEC = "1.6"
 _MODEL, _ENGINE = "model", "engine"
@@ -56,7 +56,7 @@ class Part:
 
     version: Version
     snapshot: Snapshot
-    licence: Verdict
+    licence: LicenceVerdict
 
 
 @dataclass(frozen=True, slots=True)

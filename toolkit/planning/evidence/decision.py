@@ -11,7 +11,7 @@ from toolkit.planning.release.licence_policy import licence_verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class LicenceDecision:
     """Whether a release may be deployed by its licences, and why.
 
     `allowed` is None where the registry has not all of the release any more, and refuses nothing of the rest. `version`
@@ -27,12 +27,12 @@ class Decision:
 
 def decide(
     release: Release, versions: Iterable[Version], policy: Policy, *, registry: str, lock: str
-) -> Decision:
+) -> LicenceDecision:
     """Return the decision about a release; `versions` are those that its model has in the registry."""
     wanted = (release.version, release.revision)
     version = next((each for each in versions if (each.name, each.revision) == wanted), None)
     if version is None:
-        return Decision(None, None, "the registry has this version no more", registry, lock)
+        return LicenceDecision(None, None, "the registry has this version no more", registry, lock)
     verdict = licence_verdict(version, policy)
     allowed: list[bool | None] = [verdict.allowed]
     reasons = [verdict.reason]
@@ -48,4 +48,4 @@ def decide(
             why = verdict.reason
         reasons.append(f"adapter {adapter.name}: {why}")
     all_of = False if False in allowed else None if None in allowed else True
-    return Decision(version, all_of, "; ".join(reasons), registry, lock)
+    return LicenceDecision(version, all_of, "; ".join(reasons), registry, lock)

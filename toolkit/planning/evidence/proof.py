@@ -19,7 +19,7 @@ from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.trail.audit import Line, release_digest
 from toolkit.errors import InputError, IntegrityError
-from toolkit.planning.evidence.decision import Decision
+from toolkit.planning.evidence.decision import LicenceDecision
 
 FORMAT = "toolkit evidence 1"
 
@@ -47,7 +47,7 @@ class ProofFacts:
     release: Release
     claim: Claim
     answered: Answered | None
-    decision: Decision
+    decision: LicenceDecision
     gates: tuple[GateRecord, ...]
     hosts: tuple[HostProof, ...]
     toolkit: str
@@ -248,7 +248,7 @@ def evidence_text(document: Mapping[str, Any]) -> str:
     return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
 
-def _licence(decision: Decision) -> dict[str, Any]:
+def _licence(decision: LicenceDecision) -> dict[str, Any]:
     version = decision.version
     return {
         "licence": version.licence if version else "",

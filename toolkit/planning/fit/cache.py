@@ -44,7 +44,7 @@ class Cache:
 
 
 @dataclass(frozen=True, slots=True)
-class Capacity:
+class PoolContent:
     """The content of a pool: `tokens` in `concurrency` requests of the served context, or one request of `longest`."""
 
     tokens: int
@@ -93,7 +93,7 @@ def stages(layers: int, parallel: int) -> tuple[range, ...]:
 
 def capacity(
     cache: Cache, memory: Sequence[tuple[range, int]], context: int, most: int, in_flight: int
-) -> Capacity:
+) -> PoolContent:
     """Return the capacity of a pool; `memory` has the bytes for the cache on the device of each stage.
 
     `context` is the served one, `most` the model's. The smallest number of blocks of any stage counts for all stages
@@ -110,7 +110,7 @@ def capacity(
             longest = middle
         else:
             above = middle
-    return Capacity(int(concurrency * context), concurrency, longest)
+    return PoolContent(int(concurrency * context), concurrency, longest)
 
 
 def _width(named: str, arch: Architecture, options: EngineOptions) -> int:

@@ -11,7 +11,7 @@ from toolkit.planning.engines.port import EngineOptions
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class StepLimits:
     """The largest step: tokens in a step, requests in it, tokens scheduled but not settled."""
 
     batch: int
@@ -30,7 +30,7 @@ def step_limits(
     accelerator: Accelerator,
     device: int,
     name: str = "",
-) -> Limits:
+) -> StepLimits:
     """Return the largest step that the engine plans for; `device` is a device's memory in bytes, `name` its name.
 
     vLLM, config/vllm.py, max_in_flight_tokens: two steps overlap (asynchronous scheduling), and one more for each
@@ -43,4 +43,4 @@ def step_limits(
     batch = options.batch or min(batch, sequences * context)
     if not options.sequences:
         sequences = min(sequences, batch)
-    return Limits(batch, sequences, batch * (options.pipeline_parallel + 1))
+    return StepLimits(batch, sequences, batch * (options.pipeline_parallel + 1))

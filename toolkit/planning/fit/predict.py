@@ -13,7 +13,7 @@ from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.fit.adapters import adapter_memory
 from toolkit.planning.fit.architecture import read_architecture
 from toolkit.planning.fit.cache import Cache, capacity, divide_cache, stages, token_bytes
-from toolkit.planning.fit.options import Limits, served_context, step_limits
+from toolkit.planning.fit.options import StepLimits, served_context, step_limits
 from toolkit.planning.fit.reserve import device_reserve, graphs
 from toolkit.planning.fit.weights import held_weights, loaded_weights
 
@@ -111,7 +111,7 @@ def _with_cache(
     found: Prediction,
     arch: Architecture,
     options: EngineOptions,
-    limits: Limits,
+    limits: StepLimits,
     cache: Cache,
     left: Sequence[int],
 ) -> Prediction:
@@ -131,17 +131,19 @@ def _with_cache(
     )
 
 
-def _outside(options: EngineOptions, limits: Limits, vocabulary: int) -> int:
+def _outside(options: EngineOptions, limits: StepLimits, vocabulary: int) -> int:
     return engine_named(options.engine).outside(limits.sequences, vocabulary)
 
 
-def _one_request(cache: Cache, ranges: Sequence[range], context: int, limits: Limits) -> int:
+def _one_request(cache: Cache, ranges: Sequence[range], context: int, limits: StepLimits) -> int:
     """Return the bytes of a cache that holds one request, with the block that the pool keeps."""
     widest = max(cache.block_bytes(stage) for stage in ranges)
     return widest * (cache.blocks(context, limits.in_flight) + 1)
 
 
-def _reserve(arch: Architecture, options: EngineOptions, limits: Limits, place: FitPlace) -> int:
+def _reserve(
+    arch: Architecture, options: EngineOptions, limits: StepLimits, place: FitPlace
+) -> int:
     if not place.accelerator.traits.has_devices:
         return engine_named(options.engine).cpu_runtime
     return device_reserve(arch, options, limits)

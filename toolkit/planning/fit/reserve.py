@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from toolkit.domain.engines.fit import Architecture
 from toolkit.planning.engines.port import EngineOptions
-from toolkit.planning.fit.options import Limits
+from toolkit.planning.fit.options import StepLimits
 
 _WIDTH = 2
 _MIB = 2**20
@@ -27,7 +27,7 @@ _GRAPH = 11 * _MIB // 20
 _BUDGETED_GRAPH = _MIB
 
 
-def device_reserve(arch: Architecture, options: EngineOptions, limits: Limits) -> int:
+def device_reserve(arch: Architecture, options: EngineOptions, limits: StepLimits) -> int:
     """Return the bytes kept free on each device for activations, sampling, kernels and CUDA graphs."""
     between = _COLLECTIVES if options.tensor_parallel * options.pipeline_parallel > 1 else 0
     return (
@@ -38,13 +38,13 @@ def device_reserve(arch: Architecture, options: EngineOptions, limits: Limits) -
     )
 
 
-def peak_step(arch: Architecture, options: EngineOptions, limits: Limits) -> int:
+def peak_step(arch: Architecture, options: EngineOptions, limits: StepLimits) -> int:
     """Return the peak of the largest step: of its way through the layers, or of its logits."""
     forward = _forward(arch, options, limits.batch)
     return max(forward, _sampling(arch, options, limits)) + _CUBLAS
 
 
-def graphs(arch: Architecture, options: EngineOptions, limits: Limits) -> int:
+def graphs(arch: Architecture, options: EngineOptions, limits: StepLimits) -> int:
     """Return the bytes that CUDA graphs take.
 
     Steps with prompts are captured in pieces, between the attention of one layer and of the next; steps of decoding
@@ -54,7 +54,7 @@ def graphs(arch: Architecture, options: EngineOptions, limits: Limits) -> int:
     return _pool(arch, options, limits) + (pieces + whole) * _GRAPH
 
 
-def budgeted_graphs(arch: Architecture, options: EngineOptions, limits: Limits) -> int:
+def budgeted_graphs(arch: Architecture, options: EngineOptions, limits: StepLimits) -> int:
     """Return the bytes that vLLM takes from the cache for CUDA graphs before it captures them.
 
     v1/worker/gpu/cudagraph_utils.py, profile_cudagraph_memory: it measures the pieces and extrapolates whole graphs.
@@ -81,7 +81,7 @@ def _forward(arch: Architecture, options: EngineOptions, tokens: int) -> int:
     return tokens * (4 * arch.hidden + max(wide, 2 * heads)) * _WIDTH
 
 
-def _sampling(arch: Architecture, options: EngineOptions, limits: Limits) -> int:
+def _sampling(arch: Architecture, options: EngineOptions, limits: StepLimits) -> int:
     """Return the logits of each request as computed, gathered from several devices.
 
     v1/worker/gpu/model_runner.py, _dummy_sampler_run: the measured step samples greedily, without a copy of the logits.
@@ -90,11 +90,11 @@ def _sampling(arch: Architecture, options: EngineOptions, limits: Limits) -> int
     return limits.sequences * arch.vocabulary * (_WIDTH + gathered)
 
 
-def _pool(arch: Architecture, options: EngineOptions, limits: Limits) -> int:
+def _pool(arch: Architecture, options: EngineOptions, limits: StepLimits) -> int:
     return 0 if options.eager else _forward(arch, options, _largest(limits))
 
 
-def _counts(arch: Architecture, options: EngineOptions, limits: Limits) -> tuple[int, int]:
+def _counts(arch: Architecture, options: EngineOptions, limits: StepLimits) -> tuple[int, int]:
     """Return the number of graphs of pieces, and of whole steps.
 
     vLLM, config/vllm.py, _set_cudagraph_sizes: sizes 1, 2, 4, then every 8th to 256 and every 16th to twice the
@@ -107,7 +107,7 @@ def _counts(arch: Architecture, options: EngineOptions, limits: Limits) -> tuple
     return _sizes(_largest(limits)) * (layers + 1), _sizes(min(limits.sequences, 512))
 
 
-def _largest(limits: Limits) -> int:
+def _largest(limits: StepLimits) -> int:
     return min(2 * limits.sequences, 512, limits.batch)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from toolkit.domain.clients.tally import Tally
 from toolkit.domain.registry.objective import Objective
-from toolkit.planning.objectives.counting import Counted, counted
+from toolkit.planning.objectives.counting import SortedRequests, counted
 
 # Hours over which the pace is told at which the budget is spent, the windows of the alerts.
 PACES = (1, 6, 24, 72)
@@ -67,13 +67,13 @@ def attained(
 
     `until` is the last hour of the window, in hours since the epoch; `lived` are the model's reigns in their order.
     """
-    whole = Counted()
-    by_release: dict[tuple[int, str, bool], Counted] = {}
+    whole = SortedRequests()
+    by_release: dict[tuple[int, str, bool], SortedRequests] = {}
     for each in tallies:
         found = counted(each.counts, objective)
         whole.add(found)
         if found.bad:
-            by_release.setdefault(_release(each, lived), Counted()).add(found)
+            by_release.setdefault(_release(each, lived), SortedRequests()).add(found)
     allowed = (1 - objective.target) * whole.valid
     spent = [
         Spent(*name, each.failed, each.failed / allowed, _frequent(each.bad))
@@ -102,7 +102,7 @@ def _release(tally: Tally, lived: Sequence[Lived]) -> tuple[int, str, bool]:
 
 
 def _pace(objective: Objective, tallies: Iterable[Tally], after: int) -> float | None:
-    found = Counted()
+    found = SortedRequests()
     for each in tallies:
         if each.hour > after:
             found.add(counted(each.counts, objective))

@@ -17,7 +17,7 @@ CLIENT_LEFT, REFUSED, SLEPT = "client left", "refused", "asleep"
 
 
 @dataclass(slots=True)
-class Counted:
+class SortedRequests:
     """Requests that were good, bad by reason, and left out by reason."""
 
     good: int = 0
@@ -34,7 +34,7 @@ class Counted:
         """The requests that count."""
         return self.good + self.failed
 
-    def add(self, other: Counted) -> None:
+    def add(self, other: SortedRequests) -> None:
         """Add the requests of `other`."""
         self.good += other.good
         for mine, theirs in ((self.bad, other.bad), (self.left_out, other.left_out)):
@@ -42,9 +42,9 @@ class Counted:
                 mine[reason] = mine.get(reason, 0) + requests
 
 
-def counted(counts: Mapping[str, int], objective: Objective) -> Counted:
+def counted(counts: Mapping[str, int], objective: Objective) -> SortedRequests:
     """Return the counts of a tally as an objective judges them; it ignores unknown names."""
-    found = Counted()
+    found = SortedRequests()
     for name, requests in counts.items():
         kind, _, bound = name.partition("<=")
         if objective.promise is Promise.AVAILABILITY:
@@ -63,7 +63,7 @@ def counted(counts: Mapping[str, int], objective: Objective) -> Counted:
     return found
 
 
-def _ended(found: Counted, name: str, requests: int) -> None:
+def _ended(found: SortedRequests, name: str, requests: int) -> None:
     status, _, reason = name.partition(":")
     number = int(status) if status.isdigit() else 0
     if number == 499:
@@ -81,7 +81,7 @@ def _ended(found: Counted, name: str, requests: int) -> None:
         found.good += requests
 
 
-def _timed(found: Counted, bound: float, under: float, requests: int) -> None:
+def _timed(found: SortedRequests, bound: float, under: float, requests: int) -> None:
     # The bounds of a registry are among those of hosts, which have nine digits.
     if bound <= under:
         found.good += requests

@@ -12,7 +12,7 @@ from toolkit.domain.gates.verdict import UNDER_TRAFFIC, GateRecord, Verdict
 _WORST = {Verdict.FAILED: 2, Verdict.UNKNOWN: 1, Verdict.PASSED: 0}
 
 
-class Ending(StrEnum):
+class ChangeEnd(StrEnum):
     """The end of a change. `RETURNED` had traffic before it failed; `FAILED` had none."""
 
     LIVE = "live"
@@ -33,7 +33,7 @@ class GateSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PastChange:
     """A command that changed what serves. Times are in seconds since the epoch; `ended` is None where it is under way.
 
     `version` and `former` are the names of the versions, empty where the history does not know them.
@@ -49,7 +49,7 @@ class Change:
     actor: str
     started: float
     ended: float | None
-    ending: Ending
+    ending: ChangeEnd
     reason: str = ""
     gates: tuple[GateSummary, ...] = ()
     records: tuple[GateRecord, ...] = ()
@@ -70,7 +70,7 @@ def changes(
     deployments: Iterable[Deployment],
     gates: Iterable[GateRecord],
     versions: Mapping[tuple[str, int], str],
-) -> tuple[Change, ...]:
+) -> tuple[PastChange, ...]:
     """Return the changes, the oldest first; `versions` has the version's name of each model's release."""
     found: dict[tuple[str, str], list[Deployment]] = {}
     for each in deployments:
@@ -91,17 +91,17 @@ def changes(
 
 
 def reigns(
-    found: Sequence[Change], until: float, deployments: Iterable[Deployment] = ()
+    found: Sequence[PastChange], until: float, deployments: Iterable[Deployment] = ()
 ) -> tuple[Reign, ...]:
     """Return the reigns of all models up to `until`, each model's in their order.
 
     A reign ends with the next release, and once the model was stopped on its last host or, by `deployments`, that host
     left the fleet. Records that are older than fleets name no host: such a stop ends it.
     """
-    moments: list[tuple[float, str, tuple[str, ...], Change | None]] = [
-        (each.ended, each.model, each.hosts, each if each.ending is Ending.LIVE else None)
+    moments: list[tuple[float, str, tuple[str, ...], PastChange | None]] = [
+        (each.ended, each.model, each.hosts, each if each.ending is ChangeEnd.LIVE else None)
         for each in found
-        if each.ending in (Ending.LIVE, Ending.STOPPED) and each.ended is not None
+        if each.ending in (ChangeEnd.LIVE, ChangeEnd.STOPPED) and each.ended is not None
     ]
     moments += [
         (each.ended_at or each.started_at, each.model, (each.host,), None)
@@ -138,13 +138,13 @@ def _change(
     of_hosts: Sequence[Deployment],
     records: Sequence[GateRecord],
     versions: Mapping[tuple[str, int], str],
-) -> Change:
+) -> PastChange:
     first = of_hosts[0]
     gates = _summaries(records)
     over = [each.ended_at for each in of_hosts]
     whole = [each for each in over if each is not None]
     previous = next((each.previous for each in of_hosts if each.previous is not None), None)
-    return Change(
+    return PastChange(
         model=first.model,
         action=first.action,
         release=first.release,
@@ -162,17 +162,17 @@ def _change(
     )
 
 
-def _ending(of_hosts: Sequence[Deployment], gates: Sequence[GateSummary]) -> Ending:
+def _ending(of_hosts: Sequence[Deployment], gates: Sequence[GateSummary]) -> ChangeEnd:
     outcomes = {each.outcome for each in of_hosts}
     if Outcome.RUNNING in outcomes:
-        return Ending.RUNNING
+        return ChangeEnd.RUNNING
     if Outcome.FAILED in outcomes:
         judged = [each for each in gates if each.gate in UNDER_TRAFFIC]
         back = any(each.verdict is not Verdict.PASSED for each in judged)
-        return Ending.RETURNED if back else Ending.FAILED
+        return ChangeEnd.RETURNED if back else ChangeEnd.FAILED
     if Outcome.UNDONE in outcomes:
-        return Ending.UNDONE
-    return Ending.STOPPED if of_hosts[0].action == "stop" else Ending.LIVE
+        return ChangeEnd.UNDONE
+    return ChangeEnd.STOPPED if of_hosts[0].action == "stop" else ChangeEnd.LIVE
 
 
 def _failed(each: Deployment) -> bool:

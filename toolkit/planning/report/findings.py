@@ -9,9 +9,9 @@ from typing import Any
 from toolkit.domain.hosts.facts import FleetFacts
 from toolkit.planning.economics.summary import Summary
 from toolkit.planning.objectives.measured import Measured, Source
-from toolkit.planning.report.changes import Change, Reign
+from toolkit.planning.report.changes import PastChange, Reign
 from toolkit.planning.report.latency import Before
-from toolkit.planning.report.use import Column, Sum
+from toolkit.planning.report.use import Sum, UseColumn
 from toolkit.planning.upkeep.currency import Currency, EngineCurrency
 from toolkit.planning.use.reconciled import Reconciled
 
@@ -25,14 +25,14 @@ class Use:
 
     models: tuple[Sum, ...] = ()
     keys: tuple[Sum, ...] = ()
-    columns: tuple[Column, ...] = ()
+    columns: tuple[UseColumn, ...] = ()
     step: int = 1
     names: tuple[str, ...] = ()
     releases: tuple[Reconciled, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Upstream:
+class UpstreamFindings:
     """The content of sources and package indexes, by model, and of engines; nothing where they were not asked."""
 
     models: Mapping[str, Currency] = field(default_factory=dict)
@@ -66,13 +66,13 @@ class Findings:
     since: float
     until: float
     fleet: FleetFacts
-    changes: tuple[Change, ...] = ()
+    changes: tuple[PastChange, ...] = ()
     reigns: tuple[Reign, ...] = ()
     latency: tuple[Before, ...] = ()
     use: Use = field(default_factory=Use)
     drift: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
-    upstream: Upstream = field(default_factory=Upstream)
+    upstream: UpstreamFindings = field(default_factory=UpstreamFindings)
     history_fault: str = ""
     cost: Cost = field(default_factory=Cost)
     objectives: tuple[Measured, ...] = ()

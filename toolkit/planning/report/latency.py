@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from toolkit.planning.report.changes import Change
+from toolkit.planning.report.changes import PastChange
 
 _UNIT = "ms"
 # A chart shows one figure for an upgrade: the first of these kinds that was measured. Clients wait for it first.
@@ -17,7 +17,7 @@ _FIRST = ("first token", "first byte", "probe", "answer")
 class Before:
     """A time in milliseconds of the release before a change and of the new one, the medians over its hosts."""
 
-    change: Change
+    change: PastChange
     gate: str
     name: str
     old: float
@@ -29,7 +29,7 @@ class Before:
         return self.new / self.old
 
 
-def measured(changes: Iterable[Change]) -> tuple[Before, ...]:
+def measured(changes: Iterable[PastChange]) -> tuple[Before, ...]:
     """Return all times of both releases, change after change, the gates in their order."""
     found: list[Before] = []
     for change in changes:

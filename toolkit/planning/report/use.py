@@ -29,7 +29,7 @@ class Sum:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class UseColumn:
     """The tokens of some days from `day` on, by model: those of prompts and of answers."""
 
     day: date
@@ -76,7 +76,7 @@ def total(several: Iterable[Sum], name: str = "") -> Sum:
 
 def columns(
     rows: Iterable[UseRow], first: date, last: date, names: Sequence[str], others: str
-) -> tuple[tuple[Column, ...], int]:
+) -> tuple[tuple[UseColumn, ...], int]:
     """Return columns from the day `first` to `last` and the days of each; models not in `names` are summed in `others`.
 
     Days without use are columns too. A row of another day, or of a day that is none, is left out.
@@ -92,7 +92,9 @@ def columns(
         table = tables[place // step]
         table[name] = table.get(name, 0) + row.tokens_in + row.tokens_out
     return (
-        tuple(Column(first + timedelta(index * step), table) for index, table in enumerate(tables)),
+        tuple(
+            UseColumn(first + timedelta(index * step), table) for index, table in enumerate(tables)
+        ),
         step,
     )
 

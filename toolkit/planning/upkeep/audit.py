@@ -16,7 +16,7 @@ _DIGESTS = ("plan", "registry", "lock", "fleet")
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class LogFault:
     """A fault of the log. `line` counts from 1 in the file; 0 stands for what is no longer there."""
 
     line: int
@@ -32,13 +32,13 @@ class Examined:
 
     log: str
     lines: tuple[Line, ...]
-    faults: tuple[Fault, ...]
+    faults: tuple[LogFault, ...]
     confirmed: Mapping[str, int]
     torn: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditEntry:
     """One command in the log: the record of its intent or refusal, the one of its end if it has one, and the rest.
 
     `sequences` are those of its lines.
@@ -124,7 +124,7 @@ def removed_logs(heads: Iterable[KeptHead], known: Iterable[str], machine: str) 
     )
 
 
-def entries(lines: Iterable[Line]) -> list[Entry]:
+def entries(lines: Iterable[Line]) -> list[AuditEntry]:
     """Return the commands in the log, the oldest first."""
     found: dict[str, dict[str, Any]] = {}
     for line in lines:
@@ -141,12 +141,12 @@ def entries(lines: Iterable[Line]) -> list[Entry]:
             one["end"] = line.record
         elif line.event == Event.TOLD:
             one["told"] = (*one["told"], line.record)
-    return [Entry(id, **one) for id, one in found.items()]
+    return [AuditEntry(id, **one) for id, one in found.items()]
 
 
 def chosen(
-    found: Iterable[Entry], *, model: str = "", who: str = "", since: float = 0.0
-) -> list[Entry]:
+    found: Iterable[AuditEntry], *, model: str = "", who: str = "", since: float = 0.0
+) -> list[AuditEntry]:
     """Return the entries of a model, of a person by any of the names, and since a time in seconds since the epoch."""
     return [
         each
@@ -192,7 +192,7 @@ class _Reading:
 
     lines: dict[int, Line] = field(default_factory=dict)
     numbers: dict[int, int] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[LogFault] = field(default_factory=list)
     unread: int = 0
     highest: int = -1
 
@@ -263,4 +263,4 @@ class _Reading:
         return confirmed
 
     def _fault(self, line: int, words: str) -> None:
-        self.faults.append(Fault(line, words))
+        self.faults.append(LogFault(line, words))

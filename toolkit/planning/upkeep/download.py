@@ -14,7 +14,7 @@ RESERVED_FILES = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Download:
+class DownloadPlan:
     """`missing` lists each content once, the largest first; `needed` is in bytes."""
 
     missing: tuple[FileDigest, ...]
@@ -29,7 +29,7 @@ class Download:
 
 def plan_download(
     snapshot: Snapshot, present: Collection[str], partial: Mapping[str, int]
-) -> Download:
+) -> DownloadPlan:
     """Return the missing files of `snapshot`.
 
     `present` holds the sha256 of whole files in the store, `partial` the bytes that the store has of
@@ -40,10 +40,10 @@ def plan_download(
     missing = sorted(contents.values(), key=lambda file: (-file.size, file.path))
     resumed = sum(min(partial.get(file.sha256, 0), file.size) for file in missing)
     needed = sum(file.size for file in missing) - resumed
-    return Download(tuple(missing), resumed, needed)
+    return DownloadPlan(tuple(missing), resumed, needed)
 
 
-def lacking_files(download: Download, free: int | None) -> int:
+def lacking_files(download: DownloadPlan, free: int | None) -> int:
     """Return how many files (inodes) the disk lacks; `free` of them are left, None for no limit."""
     if not download.missing or free is None:
         return 0
@@ -51,7 +51,7 @@ def lacking_files(download: Download, free: int | None) -> int:
     return max(2 * len(download.missing) + RESERVED_FILES - free, 0)
 
 
-def shortfall(download: Download, free: int) -> int:
+def shortfall(download: DownloadPlan, free: int) -> int:
     """Return how many bytes the disk lacks; 0 where it all fits. `free` is in bytes."""
     if not download.needed:
         return 0

@@ -9,7 +9,7 @@ from toolkit.domain.hosts.load import HostSample
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class Activity:
     """The counts of a model's hosts now: the `requests` so far, whether some are `open`, and whether it is `up`.
 
     `requests` is no number but a text that stays the same while none comes: a router that starts anew counts from 0,
@@ -29,13 +29,13 @@ class Idle:
     since: float
 
 
-def counted(samples: Mapping[str, HostSample]) -> dict[str, Counted]:
+def counted(samples: Mapping[str, HostSample]) -> dict[str, Activity]:
     """Return the hosts' counts by model, from a sample of every host by its name."""
     models = {each.model for sample in samples.values() for each in sample.replicas}
     return {model: _of(model, samples) for model in sorted(models)}
 
 
-def look(known: Idle | None, count: Counted, now: float, after: float) -> tuple[Idle, bool]:
+def look(known: Idle | None, count: Activity, now: float, after: float) -> tuple[Idle, bool]:
     """Return a model's record of idleness at `now`, and whether it has been idle for `after` seconds.
 
     A model that is not up is not idle: its time begins when it is. So does that of a model whose count is not the known
@@ -46,7 +46,7 @@ def look(known: Idle | None, count: Counted, now: float, after: float) -> tuple[
     return known, now - known.since >= after
 
 
-def _of(model: str, samples: Mapping[str, HostSample]) -> Counted:
+def _of(model: str, samples: Mapping[str, HostSample]) -> Activity:
     rows = [
         (host, each)
         for host, sample in samples.items()
@@ -63,4 +63,4 @@ def _of(model: str, samples: Mapping[str, HostSample]) -> Counted:
         for each in sample.replicas
         if each.model == model
     )
-    return Counted(" ".join(words), any(each.open for _, each in rows), up)
+    return Activity(" ".join(words), any(each.open for _, each in rows), up)

@@ -17,7 +17,7 @@ _FIRST_BETWEEN_HOSTS = 28000
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenListener:
     """A listener, what it is, and whether it should not be there."""
 
     listener: Listener
@@ -26,11 +26,11 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedPerimeter:
     """A host's perimeter with what is wrong with it in words, each a `finding`."""
 
     perimeter: Perimeter
-    listeners: tuple[Seen, ...]
+    listeners: tuple[SeenListener, ...]
     findings: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -49,7 +49,7 @@ class Judged:
         }
 
 
-def judge(host: Host, facts: HostFacts, perimeter: Perimeter) -> Judged:
+def judge(host: Host, facts: HostFacts, perimeter: Perimeter) -> JudgedPerimeter:
     """Return the verdict on a host; without findings its perimeter is as the fleet file says."""
     seen = tuple(_seen(host, facts, perimeter, each) for each in perimeter.listeners)
     findings = [words for each in perimeter.replicas for words in _reached(each)]
@@ -74,7 +74,7 @@ def judge(host: Host, facts: HostFacts, perimeter: Perimeter) -> Judged:
         findings.append(f"nothing listens at {host.router_bind}, where the router belongs")
     if host.settings.get("toolkit_firewall") and not perimeter.firewall:
         findings.append("the firewall of the fleet file is not loaded")
-    return Judged(perimeter, seen, tuple(findings))
+    return JudgedPerimeter(perimeter, seen, tuple(findings))
 
 
 def _reached(replica: ReplicaTries) -> Iterable[str]:
@@ -88,7 +88,7 @@ def _reached(replica: ReplicaTries) -> Iterable[str]:
         yield f"nothing was refused to {replica.program}, so nothing shows that its fence stands"
 
 
-def _seen(host: Host, facts: HostFacts, perimeter: Perimeter, listener: Listener) -> Seen:
+def _seen(host: Host, facts: HostFacts, perimeter: Perimeter, listener: Listener) -> SeenListener:
     """Return a listener with its role and whether it should be there."""
     replicas = {
         host.slot_user(f"{each.model}-{each.slot}"): f"{each.model}-{each.slot}"
@@ -102,33 +102,35 @@ def _seen(host: Host, facts: HostFacts, perimeter: Perimeter, listener: Listener
         among = program in spans and listener.port >= _FIRST_BETWEEN_HOSTS
         words = f"replica {program}" + (", for its other hosts" if among else "")
         wrong = not (_is_inner(listener) or among or program in spans)
-        return Seen(listener, f"{words}, which belongs on loopback" if wrong else words, wrong)
+        return SeenListener(
+            listener, f"{words}, which belongs on loopback" if wrong else words, wrong
+        )
     for name, bind in _binds(host):
         if listener.protocol == "tcp" and _at(bind, listener):
-            return Seen(listener, name)
+            return SeenListener(listener, name)
     if listener.user == host.user:
         where = "" if _is_inner(listener) else ", where the fleet file has nothing"
-        return Seen(listener, f"the router{where}", bool(where))
+        return SeenListener(listener, f"the router{where}", bool(where))
     return _of_others(host, perimeter, listener)
 
 
-def _of_others(host: Host, perimeter: Perimeter, listener: Listener) -> Seen:
+def _of_others(host: Host, perimeter: Perimeter, listener: Listener) -> SeenListener:
     if _is_inner(listener):
-        return Seen(listener, "loopback; replicas reach it")
+        return SeenListener(listener, "loopback; replicas reach it")
     if (
         listener.user == "root"
         and listener.program in ("sshd", "systemd")
         and _is_ssh(host, listener)
     ):
-        return Seen(listener, "ssh")
+        return SeenListener(listener, "ssh")
     if _allowed(host.settings.get("toolkit_firewall_allow", ()), listener):
-        return Seen(listener, "toolkit_firewall_allow")
+        return SeenListener(listener, "toolkit_firewall_allow")
     if host.settings.get("toolkit_firewall") and perimeter.firewall:
-        return Seen(listener, "closed by the firewall")
+        return SeenListener(listener, "closed by the firewall")
     # Without a firewall, half of all programs on a machine have a socket that takes packets: time, names, leases.
     if listener.protocol == "udp":
-        return Seen(listener, "udp, of another program")
-    return Seen(listener, "the fleet file does not name it", wrong=True)
+        return SeenListener(listener, "udp, of another program")
+    return SeenListener(listener, "the fleet file does not name it", wrong=True)
 
 
 def _binds(host: Host) -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ _TEXTS = (Kind.CHAT, Kind.COMPLETION)
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ModelQuestion:
     """A prompt to a model, by the name that clients request, and how it is asked.
 
     `most_tokens` bounds the answer; None leaves that to the model. `system` is said before the prompt in a chat.
@@ -99,7 +99,7 @@ def _text(said: Mapping[str, Any], *names: str) -> str:
     return found[0] if found else ""
 
 
-def refusal(question: Question, status: int, body: str) -> ToolkitError:
+def refusal(question: ModelQuestion, status: int, body: str) -> ToolkitError:
     """Return the error for an answer that is none: the router's or the engine's words, and what to type next."""
     words = brief(_words(body)) or f"HTTP {status}"
     if status in (401, 403):

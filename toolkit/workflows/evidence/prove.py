@@ -14,7 +14,7 @@ from toolkit.domain.deployment.release import Release
 from toolkit.domain.hosts.facts import FleetFacts, HostFacts
 from toolkit.domain.trail.audit import Head
 from toolkit.errors import HostError, InputError, IntegrityError
-from toolkit.planning.evidence.decision import Decision
+from toolkit.planning.evidence.decision import LicenceDecision
 from toolkit.planning.evidence.proof import (
     HostProof,
     ProofFacts,
@@ -51,7 +51,7 @@ class Desk:
 
     history: History
     log: AuditLog
-    decide: Callable[[Release], Decision]
+    decide: Callable[[Release], LicenceDecision]
     record: Record
     toolkit: str
     clock: Callable[[], float]

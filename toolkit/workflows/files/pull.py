@@ -21,7 +21,7 @@ from toolkit.errors import RefusedError, SourceError
 from toolkit.planning.release.licence_policy import licence_verdict, permission_verdict
 from toolkit.planning.upkeep.download import (
     RESERVE,
-    Download,
+    DownloadPlan,
     lacking_files,
     plan_download,
     shortfall,
@@ -180,7 +180,7 @@ def _say_its_name(version: Version, hub: Hub, report: PullReport) -> None:
         report.note(f"{asked} is {name} on the Hub; its files must be the pinned ones")
 
 
-def preview(snapshot: Snapshot, store: Store) -> Download:
+def preview(snapshot: Snapshot, store: Store) -> DownloadPlan:
     """Return the files that a pull of `snapshot` would fetch; nothing is fetched."""
     return plan_download(
         snapshot,
@@ -203,7 +203,7 @@ def require_permission(version: Version, snapshot: Snapshot) -> None:
         raise RefusedError(verdict.reason, hint=verdict.hint)
 
 
-def _require_room(version: Version, download: Download, store: Store) -> None:
+def _require_room(version: Version, download: DownloadPlan, store: Store) -> None:
     files = store.free_files()
     if lacking_files(download, files):
         raise SourceError(

@@ -9,7 +9,7 @@ from typing import Any
 
 from toolkit.adapters.endpoint.endpoint import Endpoint
 from toolkit.errors import HostError
-from toolkit.planning.upkeep.question import Question, kind_told, piece_of, refusal
+from toolkit.planning.upkeep.question import ModelQuestion, kind_told, piece_of, refusal
 
 DONE = "[DONE]"
 # Python's isdigit takes signs that its int refuses.
@@ -35,7 +35,7 @@ class Answered:
 
 def ask_endpoint(
     endpoints: Sequence[Endpoint],
-    question: Question,
+    question: ModelQuestion,
     clock: Callable[[], float],
     say: Callable[[str], bool],
     remark: Callable[[str], None],

@@ -9,7 +9,7 @@ from toolkit.domain.gates.kind import Kind
 from toolkit.domain.hosts.facts import FleetFacts, SlotFacts
 from toolkit.errors import InputError
 from toolkit.planning.guard.kinds import fault_of_answer
-from toolkit.planning.upkeep.question import Question, piece_of, refusal
+from toolkit.planning.upkeep.question import ModelQuestion, piece_of, refusal
 from toolkit.workflows.fleet.ask import Answered
 from toolkit.workflows.fleet.look import look
 
@@ -18,7 +18,7 @@ WHOLE_ANSWER = 600.0
 
 
 def ask_replica(
-    hosts: Sequence[HostPort], question: Question, *, version: str = "", slot: str = ""
+    hosts: Sequence[HostPort], question: ModelQuestion, *, version: str = "", slot: str = ""
 ) -> Answered:
     """Ask the replica of a version or in a slot, with or without traffic, by the first host that has it.
 

@@ -13,7 +13,7 @@ from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import HostError
 from toolkit.planning.change.fence import fence_remarks
 from toolkit.planning.change.placement import gateway_remarks
-from toolkit.planning.change.preflight import Fault, preflight, reason_to_provision, remarks
+from toolkit.planning.change.preflight import Obstacle, preflight, reason_to_provision, remarks
 from toolkit.workflows.fleet.look import look
 
 
@@ -24,7 +24,7 @@ class HostLook:
     name: str
     facts: HostFacts | None = None
     drift: str = ""
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[Obstacle, ...] = ()
     remarks: tuple[str, ...] = ()
     unreachable: HostError | None = None
 

@@ -9,7 +9,7 @@ from typing import Any
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.domain.hosts.failures import reasons
 from toolkit.errors import HostError
-from toolkit.planning.upkeep.perimeter import Judged, judge
+from toolkit.planning.upkeep.perimeter import JudgedPerimeter, judge
 from toolkit.workflows.fleet.look import each_at_once
 
 
@@ -17,7 +17,7 @@ from toolkit.workflows.fleet.look import each_at_once
 class FleetPerimeter:
     """The verdict on each host that answers, and the errors of the others, by host's name."""
 
-    hosts: Mapping[str, Judged]
+    hosts: Mapping[str, JudgedPerimeter]
     errors: Mapping[str, HostError]
 
     @property
@@ -39,12 +39,12 @@ def check_perimeter(hosts: Sequence[HostPort]) -> FleetPerimeter:
     """Return the perimeter of all hosts; each host bounds its own time, see `SECONDS` in hostside/perimeter.py."""
     found = dict(zip([each.name for each in hosts], each_at_once(hosts, _check), strict=True))
     return FleetPerimeter(
-        {name: each for name, each in found.items() if isinstance(each, Judged)},
+        {name: each for name, each in found.items() if isinstance(each, JudgedPerimeter)},
         {name: each for name, each in found.items() if isinstance(each, HostError)},
     )
 
 
-def _check(host: HostPort) -> Judged | HostError:
+def _check(host: HostPort) -> JudgedPerimeter | HostError:
     try:
         return judge(host.host, host.observe(), host.perimeter())
     except HostError as error:

@@ -13,7 +13,7 @@ from toolkit.errors import ToolkitError
 from toolkit.planning.economics.energy import uncounted
 from toolkit.planning.economics.summary import summaries
 from toolkit.planning.report.changes import changes, reigns
-from toolkit.planning.report.findings import Cost, Findings, Upstream, Use
+from toolkit.planning.report.findings import Cost, Findings, UpstreamFindings, Use
 from toolkit.planning.report.latency import measured
 from toolkit.planning.report.use import columns, sums
 from toolkit.planning.use.reconciled import reconciled
@@ -34,7 +34,7 @@ def gather(
     history: History,
     since: float,
     until: float,
-    upstream: Upstream,
+    upstream: UpstreamFindings,
     cost: Cost = NO_COST,
     models: Sequence[Model] = (),
     prometheus: PrometheusPort | None = None,

@@ -10,7 +10,7 @@ from toolkit.adapters.schedule_record import ScheduleRecord
 from toolkit.domain.deployment.schedule import Opening
 from toolkit.errors import ToolkitError
 from toolkit.planning.upkeep.currency import Currency
-from toolkit.planning.upkeep.idle_after import Counted
+from toolkit.planning.upkeep.idle_after import Activity
 from toolkit.planning.upkeep.unattended import Decision, Seen
 
 
@@ -46,7 +46,7 @@ class Desk(Protocol):
     def start_seconds(self, model: str) -> float:
         """Return how long a start of a model usually takes, in seconds."""
 
-    def counted(self) -> Mapping[str, Counted]:
+    def counted(self) -> Mapping[str, Activity]:
         """Return the requests that all hosts count, by model; raises HostError where one does not answer."""
 
     def wake(self, model: str, reason: str) -> Ended:

@@ -8,7 +8,7 @@ from toolkit.cli.views.report.charts import patterns, short
 from toolkit.cli.views.report.html import Html, tag
 from toolkit.cli.views.report.parts import day, minute, nothing
 from toolkit.cli.views.report.style import style
-from toolkit.planning.report.changes import Ending
+from toolkit.planning.report.changes import ChangeEnd
 from toolkit.planning.report.findings import Findings
 
 # Bytes of a page.
@@ -75,8 +75,8 @@ def _tiles(found: Findings) -> Html:
     facts = found.fleet.facts
     away = len(found.fleet.errors)
     serving = {slot.model for each in facts.values() for slot in each.slots if slot.serving}
-    live = [each for each in found.changes if each.ending is Ending.LIVE]
-    back = [each for each in found.changes if each.ending in (Ending.RETURNED, Ending.FAILED)]
+    live = [each for each in found.changes if each.ending is ChangeEnd.LIVE]
+    back = [each for each in found.changes if each.ending in (ChangeEnd.RETURNED, ChangeEnd.FAILED)]
     requests = sum(each.requests for each in found.use.models)
     tokens_in = sum(each.tokens_in for each in found.use.models)
     tokens_out = sum(each.tokens_out for each in found.use.models)

@@ -21,7 +21,7 @@ from toolkit.cli.views.report.parts import (
 )
 from toolkit.domain.gates.verdict import Verdict
 from toolkit.domain.quantity import format_seconds
-from toolkit.planning.report.changes import Change, Ending, GateSummary
+from toolkit.planning.report.changes import ChangeEnd, GateSummary, PastChange
 from toolkit.planning.report.findings import Findings
 from toolkit.planning.report.latency import Before, leading
 
@@ -32,25 +32,25 @@ _TIME_COLUMNS = columns(
     "When (UTC)", "Change", "Measured", "Before, ms#", "After, ms#", "Difference#"
 )
 _ENDINGS = {
-    Ending.LIVE: ("✓", "good"),
-    Ending.RETURNED: ("✕", "bad"),
-    Ending.FAILED: ("✕", "bad"),
-    Ending.STOPPED: ("■", ""),
-    Ending.RUNNING: ("…", "warn"),
-    Ending.UNDONE: ("↺", "warn"),
+    ChangeEnd.LIVE: ("✓", "good"),
+    ChangeEnd.RETURNED: ("✕", "bad"),
+    ChangeEnd.FAILED: ("✕", "bad"),
+    ChangeEnd.STOPPED: ("■", ""),
+    ChangeEnd.RUNNING: ("…", "warn"),
+    ChangeEnd.UNDONE: ("↺", "warn"),
 }
 _VERDICTS = {
     Verdict.FAILED: ("✕", "bad"),
     Verdict.UNKNOWN: ("?", "warn"),
 }
-_NOT_LIVE = (Ending.RETURNED, Ending.FAILED)
+_NOT_LIVE = (ChangeEnd.RETURNED, ChangeEnd.FAILED)
 
 
 def timeline(found: Findings, room: int) -> Html:
     """Return the live releases over time, and every change with its gates."""
-    live = sum(each.ending is Ending.LIVE for each in found.changes)
-    back = sum(each.ending is Ending.RETURNED for each in found.changes)
-    failed = sum(each.ending is Ending.FAILED for each in found.changes)
+    live = sum(each.ending is ChangeEnd.LIVE for each in found.changes)
+    back = sum(each.ending is ChangeEnd.RETURNED for each in found.changes)
+    failed = sum(each.ending is ChangeEnd.FAILED for each in found.changes)
     lead = (
         f"{plural(len(found.changes), 'change')}: {live:,} went live, {back:,} returned by a guard, "
         f"{failed:,} failed before any traffic."
@@ -141,9 +141,9 @@ def _lane(found: Findings, model: str) -> Lane:
         for each in reigns
     ]
     marks = [
-        Mark(each.ended, each.ending is Ending.LIVE, f"{minute(each.ended)}: {_title(each)} {each.ending}")
+        Mark(each.ended, each.ending is ChangeEnd.LIVE, f"{minute(each.ended)}: {_title(each)} {each.ending}")
         for each in found.changes
-        if each.model == model and each.ended and each.ending in (Ending.LIVE, *_NOT_LIVE)
+        if each.model == model and each.ended and each.ending in (ChangeEnd.LIVE, *_NOT_LIVE)
     ]  # fmt: skip
     now = next((each for each in reigns if each.ended is None), None)
     return Lane(model, f"#{now.release} {now.version} is live" if now else "not live", bands, marks)
@@ -153,7 +153,7 @@ def _end(at: float | None) -> str:
     return minute(at) if at else "now"
 
 
-def _chosen(changes: tuple[Change, ...], room: int) -> list[Change]:
+def _chosen(changes: tuple[PastChange, ...], room: int) -> list[PastChange]:
     """Return the newest changes, and of the others those that failed, the newest first."""
     most, failures = max(1, _CHANGES // room), max(1, _FAILED // room)
     newest = changes[-most:]
@@ -161,7 +161,7 @@ def _chosen(changes: tuple[Change, ...], room: int) -> list[Change]:
     return sorted((*failed, *newest), key=lambda each: -each.started)
 
 
-def _row(each: Change) -> tuple[object, ...]:
+def _row(each: PastChange) -> tuple[object, ...]:
     mark, tone = _ENDINGS[each.ending]
     seconds = (each.ended or 0.0) - each.started
     # The clock may have been set back meanwhile.
@@ -196,7 +196,7 @@ def _hosts(names: tuple[str, ...]) -> str:
     return ", ".join(names) or "-"
 
 
-def _title(each: Change) -> str:
+def _title(each: PastChange) -> str:
     if each.action == "stop":
         return "stop"
     to = f"#{each.release} {each.version}".rstrip()
@@ -225,7 +225,7 @@ def _time_row(each: Before) -> tuple[object, ...]:
     )
 
 
-def _upgrade(change: Change) -> str:
+def _upgrade(change: PastChange) -> str:
     return f"{change.model} #{change.previous} → #{change.release}"
 
 
