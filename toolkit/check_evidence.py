@@ -25,7 +25,7 @@ class NotEvidence(Exception):
     """The file is no evidence at all."""
 
 
-class Findings:
+class CheckResult:
     """The findings, a line each: claims that hold, claims without a proof, and faults."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Findings:
         return any(kind == "WRONG" for kind, _ in self.lines)
 
 
-def check(data: bytes, head: Optional[Tuple[int, str]]) -> Findings:
+def check(data: bytes, head: Optional[Tuple[int, str]]) -> CheckResult:
     """Check the bytes of a file, and its head where one is given; raises NotEvidence."""
     document = parse(data)
     try:
@@ -85,9 +85,9 @@ def refuse_constant(word: str) -> None:
     raise ValueError("%s is no number" % word)
 
 
-def checked(document: Dict[str, Any], head: Optional[Tuple[int, str]]) -> Findings:
+def checked(document: Dict[str, Any], head: Optional[Tuple[int, str]]) -> CheckResult:
     """Check each part of a document."""
-    found, content, lines = Findings(), document["content"], document["lines"]
+    found, content, lines = CheckResult(), document["content"], document["lines"]
     check_chain(found, lines)
     last = lines[-1]
     found.judge(
@@ -110,7 +110,7 @@ def checked(document: Dict[str, Any], head: Optional[Tuple[int, str]]) -> Findin
     return found
 
 
-def check_chain(found: Findings, lines: List[Dict[str, Any]]) -> None:
+def check_chain(found: CheckResult, lines: List[Dict[str, Any]]) -> None:
     """Derive the digest of each line, and that each follows the one before."""
     before: Optional[Dict[str, Any]] = None
     for line in lines:
@@ -127,7 +127,7 @@ def check_chain(found: Findings, lines: List[Dict[str, Any]]) -> None:
         found.holds(words)
 
 
-def check_head(found: Findings, last: Dict[str, Any], head: Optional[Tuple[int, str]]) -> None:
+def check_head(found: CheckResult, last: Dict[str, Any], head: Optional[Tuple[int, str]]) -> None:
     """Compare the last line with the head that the reader trusts."""
     mine = (last["sequence"], last["digest"])
     if head is None:
@@ -140,7 +140,7 @@ def check_head(found: Findings, last: Dict[str, Any], head: Optional[Tuple[int, 
         )
 
 
-def check_release(found: Findings, content: Dict[str, Any], lines: List[Dict[str, Any]]) -> None:
+def check_release(found: CheckResult, content: Dict[str, Any], lines: List[Dict[str, Any]]) -> None:
     """Derive the digest of the release, and find the deployments that named it."""
     release, digest = content["release"], content["release_digest"]
     title = "%s@%s #%d" % (release["model"], release["version"], release["number"])
@@ -162,7 +162,7 @@ def check_release(found: Findings, content: Dict[str, Any], lines: List[Dict[str
         found.notes("no line here names this release when it was deployed; only this file does")
 
 
-def check_answer(found: Findings, content: Dict[str, Any]) -> None:
+def check_answer(found: CheckResult, content: Dict[str, Any]) -> None:
     """Compare what the headers said, and what the router's log says, with the release."""
     release, answer, logged = content["release"], content["answer"], content["logged"]
     mine = (release["version"], release["number"])
@@ -186,7 +186,7 @@ def check_answer(found: Findings, content: Dict[str, Any]) -> None:
         found.notes("no router's log has request %s any more" % answer["request_id"])
 
 
-def check_place(found: Findings, content: Dict[str, Any]) -> None:
+def check_place(found: CheckResult, content: Dict[str, Any]) -> None:
     """Compare the host of the slot that answered, LABEL.SLOT, with those that hashed files.
 
     A host that is alone has no label: its own router logged the request.
@@ -211,7 +211,7 @@ def check_place(found: Findings, content: Dict[str, Any]) -> None:
             found.notes("slot %s answered, and runs this release no more" % slot)
 
 
-def check_host(found: Findings, content: Dict[str, Any], host: Dict[str, Any]) -> None:
+def check_host(found: CheckResult, content: Dict[str, Any], host: Dict[str, Any]) -> None:
     """Derive the names of a host's snapshots from the digests of their files."""
     name, release = host["host"], content["release"]
     wanted = [release["snapshot"]] + [each["snapshot"] for each in release.get("adapters", ())]
@@ -235,7 +235,7 @@ def check_host(found: Findings, content: Dict[str, Any], host: Dict[str, Any]) -
     check_slots(found, content, host)
 
 
-def check_slots(found: Findings, content: Dict[str, Any], host: Dict[str, Any]) -> None:
+def check_slots(found: CheckResult, content: Dict[str, Any], host: Dict[str, Any]) -> None:
     """Say what runs the release on a host, and what there is not as it was put there."""
     name = host["host"]
     for slot in host["slots"]:
@@ -253,7 +253,7 @@ def check_slots(found: Findings, content: Dict[str, Any], host: Dict[str, Any]) 
         found.notes("%s: nothing to compare the engine %s with" % (name, host["engine"]["id"]))
 
 
-def check_licence(found: Findings, content: Dict[str, Any], lines: List[Dict[str, Any]]) -> None:
+def check_licence(found: CheckResult, content: Dict[str, Any], lines: List[Dict[str, Any]]) -> None:
     """Say how the licence was decided, and whether the registry was the same at a deployment."""
     licence, digest = content["licence"], content["release_digest"]
     if licence["allowed"] is None:
@@ -270,7 +270,7 @@ def check_licence(found: Findings, content: Dict[str, Any], lines: List[Dict[str
             found.notes("line %d was written under %s registry file" % (line["sequence"], words))
 
 
-def check_gates(found: Findings, content: Dict[str, Any], lines: List[Dict[str, Any]]) -> None:
+def check_gates(found: CheckResult, content: Dict[str, Any], lines: List[Dict[str, Any]]) -> None:
     """Say each verdict, and whether a line of the log has it too."""
     known: List[Dict[str, Any]] = []
     for line in lines:

@@ -28,7 +28,7 @@ from toolkit.planning.evidence.decision import LicenceDecision
 from toolkit.planning.evidence.proof import evidence_text
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.routes import Routes, Target
-from toolkit.workflows.evidence.prove import Desk, ProofRequest, prove
+from toolkit.workflows.evidence.prove import ProofRequest, ProofSources, prove
 
 ID = "answer-1.of-tiny"
 # The name of a snapshot with one file, `behaviour`, in which stands how the replica does.
@@ -115,7 +115,7 @@ def test_an_answer_of_a_real_router_is_proved(lab: HostLab, tmp_path: Path) -> N
         return log.append(told)[1]
 
     with closing(History(tmp_path / "history.db", time.time)) as history:
-        desk = Desk(
+        desk = ProofSources(
             history=history,
             log=log,
             decide=lambda _: LicenceDecision(None, True, "mit", "", ""),

@@ -12,7 +12,7 @@ from toolkit.adapters.ansible.certificate import settings_of
 from toolkit.adapters.fakes.converge import FakeConverge
 from toolkit.cli.commands.provision import _untold
 from toolkit.errors import HostError, ToolkitError
-from toolkit.workflows.fleet.provision import Outcome, Provisioning, Result
+from toolkit.workflows.fleet.provision import Provisioned, Provisioning, Result
 
 
 @pytest.mark.parametrize(("result", "told"), [(Result.CONVERGED, True), (Result.UNCHANGED, False)])
@@ -59,7 +59,7 @@ def ended(world: World, result: Result) -> ToolkitError | None:
         say=world.said.append,
         fleet=[each.host for each in members],
     )
-    return _untold(how, [Outcome("gpu1", result)])
+    return _untold(how, [Provisioned("gpu1", result)])
 
 
 def told_of_new_port(world: World, name: str) -> bool:

@@ -21,7 +21,7 @@ from tests.cli.shell import Prompt, Shell, start
 from tests.cli.test_json import Fleet
 from tests.cli.test_watch import cut_in_canary
 from tests.workflows.world import release
-from toolkit.cli.views.top import Frame, Row, frame_json, frame_lines, summary
+from toolkit.cli.views.top import Frame, TopRow, frame_json, frame_lines, summary
 from toolkit.domain.hosts.facts import FleetFacts, HostFacts, ProcessState, SlotFacts
 from toolkit.domain.hosts.load import Histogram, HostSample, ReplicaCount, TargetCount
 from toolkit.errors import HostError
@@ -194,7 +194,10 @@ def test_a_frame_fits_its_width(width: int) -> None:
     frame = Frame(
         5.0,
         FleetFacts({"gpu1": FACTS}, errors, {"gpu1": "gpu1", "gpu2": "gpu2", "gpu3": "gpu3"}),
-        (Row("gpu1", SLOT, LOAD), Row("gpu1", replace(SLOT, slot="green", weight=0), NO_LOAD)),
+        (
+            TopRow("gpu1", SLOT, LOAD),
+            TopRow("gpu1", replace(SLOT, slot="green", weight=0), NO_LOAD),
+        ),
         away={"gpu2": 35.0},
         waiting=("gpu3",),
     )

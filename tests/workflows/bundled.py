@@ -25,7 +25,7 @@ from toolkit.workflows.files.bundle_assembly import BundleSpec, BundleTools
 from toolkit.workflows.files.bundle_load import (
     Bundle,
     LoadPlan,
-    Site,
+    LoadSite,
     load_bundle,
     open_bundle,
 )
@@ -163,9 +163,9 @@ class Office:
         create_bundle(self.spec(target, *specs), self.tools())
         return target
 
-    def site(self) -> Site:
+    def site(self) -> LoadSite:
         self.place.mkdir(exist_ok=True)
-        return Site(
+        return LoadSite(
             self.store,
             self.wheelhouse,
             Wheels(self.home, pins=self.libraries),

@@ -17,7 +17,7 @@ from toolkit.domain.files.capabilities import Capabilities
 from toolkit.domain.gates.kind import Kind
 from toolkit.planning.guard.kinds import PATHS
 from toolkit.planning.release.capabilities import answers
-from toolkit.workflows.registry.check import Finding, check_registry
+from toolkit.workflows.registry.check import Remark, check_registry
 from toolkit.workflows.registry.pin import lock_versions, pin_version
 
 REGISTRY = """\
@@ -65,7 +65,7 @@ def _no_hub() -> None:
     raise AssertionError("a directory asks no Hub")
 
 
-def _told(finding: Finding) -> tuple[bool, str, str]:
+def _told(finding: Remark) -> tuple[bool, str, str]:
     return finding.fault, finding.message, finding.hint
 
 

@@ -20,7 +20,7 @@ from toolkit.adapters.endpoint.endpoint import Endpoint
 from toolkit.domain.secret import Secret
 from toolkit.errors import BusyError, HostError, InputError, ToolkitError
 from toolkit.planning.upkeep.question import ModelQuestion
-from toolkit.workflows.fleet.ask import Answered, ask_endpoint
+from toolkit.workflows.fleet.ask import WholeAnswer, ask_endpoint
 from toolkit.workflows.fleet.ask_replica import ask_replica
 
 HELLO = ModelQuestion("tiny", "hello", system="be brief", most_tokens=5)
@@ -85,7 +85,7 @@ def delta(**parts: Any) -> dict[str, Any]:
 
 def through(
     server: http.server.HTTPServer, question: ModelQuestion = HELLO, **options: Any
-) -> tuple[Answered, list[str]]:
+) -> tuple[WholeAnswer, list[str]]:
     scheme = "https" if options else "http"
     said: list[str] = []
     endpoint = Endpoint(

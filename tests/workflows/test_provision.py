@@ -21,7 +21,7 @@ from toolkit.planning.routing.keys import opened, with_key
 from toolkit.workflows.fleet.hosts import look_at_hosts
 from toolkit.workflows.fleet.provision import (
     Intent,
-    Outcome,
+    Provisioned,
     Provisioning,
     ProvisionTarget,
     Result,
@@ -89,7 +89,7 @@ class Fleet:
         FakeConverge(target, failing).run(playbook, host, variables, progress)
         return self.changes
 
-    def provision(self, answer: bool = True, **how: Any) -> tuple[Outcome, ...]:
+    def provision(self, answer: bool = True, **how: Any) -> tuple[Provisioned, ...]:
         def confirm(intents: Sequence[Intent]) -> bool:
             self.shown.append(intents)
             return answer
@@ -99,7 +99,7 @@ class Fleet:
         return provision(targets, tools, confirm)
 
 
-def results(outcomes: Sequence[Outcome]) -> list[tuple[str, str, str]]:
+def results(outcomes: Sequence[Provisioned]) -> list[tuple[str, str, str]]:
     return [(each.name, str(each.result), each.reason) for each in outcomes]
 
 

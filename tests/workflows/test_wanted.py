@@ -23,7 +23,7 @@ from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.registry.model import Permission, Policy, Version
 from toolkit.errors import InputError, NothingSuitableError, RefusedError
 from toolkit.planning.change.deploy import Wanted, plan_deploy
-from toolkit.workflows.change.wanted import Pinned, Want, back, usual_start, want_version
+from toolkit.workflows.change.wanted import PinSources, Want, back, usual_start, want_version
 from toolkit.workflows.tools import Timing
 
 CPU_LOCK = EngineLock("vllm", "0.32.0", Accelerator.CPU, "3.11", "ab" * 32, "/x", 147)
@@ -46,7 +46,7 @@ def want(tmp_path: Path, history: History) -> Callable[..., Wanted]:
     def wanted_on(
         facts: HostFacts, wanted: Version | None = None, *, files: Snapshot = FILES, **more: Any
     ) -> Wanted:
-        pinned = Pinned(
+        pinned = PinSources(
             **{
                 "policy": Policy(allowed=("mit",)),
                 "snapshot_of": lambda _: files,

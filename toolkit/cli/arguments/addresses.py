@@ -10,7 +10,7 @@ import click
 _ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9][A-Za-z0-9._-]{0,252}):([0-9]{1,5})")
 
 
-class Address(click.ParamType[str]):
+class HostAndPort(click.ParamType[str]):
     """A host's name or address with a port; an IPv6 address stands in brackets."""
 
     name = "address"

@@ -203,9 +203,9 @@ def change_release(
 
 def order_of_version(action: str, version: Version, pins: Pins, home: Path, **order: Any) -> Order:
     """Return the order that makes a version of the registry live; `order` has its other fields."""
-    from toolkit.workflows.change.wanted import Order, Pinned, want_version
+    from toolkit.workflows.change.wanted import Order, PinSources, want_version
 
-    pinned = Pinned(
+    pinned = PinSources(
         pins.registry.policy,
         pins.lock.snapshot_of,
         pins.engines,

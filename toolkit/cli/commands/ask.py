@@ -22,7 +22,7 @@ from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.secret import Secret
 from toolkit.errors import InputError
 from toolkit.planning.upkeep.question import ModelQuestion
-from toolkit.workflows.fleet.ask import Answered, ask_endpoint
+from toolkit.workflows.fleet.ask import WholeAnswer, ask_endpoint
 
 KEY = "TOOLKIT_KEY"
 # Bytes.
@@ -128,7 +128,7 @@ def _say(text: str) -> bool:
     return not output_is_lost()
 
 
-def _show(answered: Answered, model: str, as_json: bool, *, streamed: bool = False) -> None:
+def _show(answered: WholeAnswer, model: str, as_json: bool, *, streamed: bool = False) -> None:
     if as_json:
         print_json(
             {

@@ -142,11 +142,11 @@ def load(
     as_json: bool,
 ) -> None:
     """Check every byte of a bundle and take it in."""
-    from toolkit.workflows.files.bundle_load import Site, load_bundle, open_bundle
+    from toolkit.workflows.files.bundle_load import LoadSite, load_bundle, open_bundle
 
     home_path = home_directory(home)
     root = expanded(directory).absolute()
-    site = Site(
+    site = LoadSite(
         open_store(home_path),
         Wheelhouse(home_path),
         Wheels(home_path),

@@ -29,7 +29,7 @@ from toolkit.domain.bounds import GOLDEN
 from toolkit.domain.gates.verdict import GateResult, figure_words
 from toolkit.errors import InputError, ReleaseFailedError
 from toolkit.workflows.change.gating import gate_version
-from toolkit.workflows.change.wanted import Order, Pinned, want_version
+from toolkit.workflows.change.wanted import Order, PinSources, want_version
 from toolkit.workflows.guard.replicas import serving_replica
 from toolkit.workflows.tools import Timing
 
@@ -100,7 +100,7 @@ def run(
         raise InputError(
             f"the guard of {version.title} is off, so it has no gates", hint="see docs/upgrades.md"
         )
-    pinned = Pinned(
+    pinned = PinSources(
         pins.registry.policy,
         pins.lock.snapshot_of,
         pins.engines,

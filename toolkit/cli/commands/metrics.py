@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.cli.arguments.addresses import Address
+from toolkit.cli.arguments.addresses import HostAndPort
 from toolkit.cli.arguments.numbers import Decimal
 from toolkit.cli.arguments.options import registry_option, site_options
 from toolkit.cli.opening.context import home_directory, open_hosts, read_registry
@@ -59,7 +59,7 @@ def metrics() -> None:
 @click.option(
     "--alertmanager",
     "alertmanagers",
-    type=Address(),
+    type=HostAndPort(),
     multiple=True,
     metavar="HOST:PORT",
     help="An Alertmanager that Prometheus tells; may be given again.",
@@ -73,7 +73,7 @@ def metrics() -> None:
 )
 @click.option(
     "--ops-exporter",
-    type=Address(),
+    type=HostAndPort(),
     default=None,
     metavar="HOST:PORT",
     help="A node exporter on this machine that reads DIRECTORY/textfile.",

@@ -69,7 +69,7 @@ def prove(
     The answer is named by its id or its headers; MODEL alone stands for what serves now. Others check the file with
     `check_evidence.py`, without the toolkit, and with a head of the audit log that they trust.
     """
-    from toolkit.workflows.evidence.prove import Desk, ProofRequest, prove
+    from toolkit.workflows.evidence.prove import ProofRequest, ProofSources, prove
 
     request = ProofRequest(_claim(request_id, answer_headers), model)
     if not (model or request.claim.request_id):
@@ -92,7 +92,7 @@ def prove(
             raise RefusedError("the audit log has no line of this evidence", hint="toolkit audit")
         return trail.head
 
-    desk = Desk(
+    sources = ProofSources(
         history=open_history(home_path, needed=False),
         log=AuditLog(home_path),
         decide=lambda release: _decision(release, registry_path, home_path),
@@ -101,7 +101,7 @@ def prove(
         clock=time.time,
         say=note,
     )
-    proved = prove(request, hosts, desk)
+    proved = prove(request, hosts, sources)
     text = evidence_text(proved.document)
     write_result(Path(output), text)
     if checker:

@@ -31,7 +31,13 @@ from toolkit.domain.hosts.failures import joined
 from toolkit.domain.quantity import format_seconds
 from toolkit.errors import ToolkitError
 from toolkit.planning.change.protections import PROTECTIONS
-from toolkit.workflows.fleet.provision import Intent, Outcome, Provisioning, ProvisionTarget, Result
+from toolkit.workflows.fleet.provision import (
+    Intent,
+    Provisioned,
+    Provisioning,
+    ProvisionTarget,
+    Result,
+)
 from toolkit.workflows.fleet.provision import provision as provision_hosts
 
 
@@ -85,7 +91,7 @@ def provision(
     _show(outcomes, as_json, _untold(how, outcomes))
 
 
-def _untold(how: Provisioning, outcomes: Sequence[Outcome]) -> ToolkitError | None:
+def _untold(how: Provisioning, outcomes: Sequence[Provisioned]) -> ToolkitError | None:
     """Tell the routers of the fleet where converged hosts listen now; return why they do not all know."""
     if len(how.fleet) == 1 or all(each.result != Result.CONVERGED for each in outcomes):
         return None
@@ -124,7 +130,7 @@ def _confirmation(
     return confirm
 
 
-def _show(outcomes: Sequence[Outcome], as_json: bool, untold: ToolkitError | None) -> None:
+def _show(outcomes: Sequence[Provisioned], as_json: bool, untold: ToolkitError | None) -> None:
     faults = {each.name: each.fault for each in outcomes if each.fault}
     hint = "toolkit provision HOST, once it is mended"
     failure = joined(faults, hint=hint, alone=len(outcomes) == 1) if faults else untold

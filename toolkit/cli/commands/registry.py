@@ -36,7 +36,7 @@ from toolkit.errors import InputError
 from toolkit.workflows.registry.init import write_shipped
 
 if TYPE_CHECKING:
-    from toolkit.workflows.registry.check import Finding
+    from toolkit.workflows.registry.check import Remark
 
 
 @click.group()
@@ -135,7 +135,7 @@ def check(registry_path: str, as_json: bool) -> None:
         raise failure
 
 
-def _check_failure(registry_path: str, faults: Sequence[Finding]) -> InputError | None:
+def _check_failure(registry_path: str, faults: Sequence[Remark]) -> InputError | None:
     if not faults:
         return None
     first, count = faults[0], len(faults)

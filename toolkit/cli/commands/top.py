@@ -19,7 +19,7 @@ from toolkit.cli.terminal.output import print_json, say_whole
 from toolkit.cli.terminal.screen import Screen
 from toolkit.cli.terminal.streams import output_is_lost
 from toolkit.cli.terminal.table import has_colours, terminal_width
-from toolkit.cli.views.top import Frame, Row, frame_json, frame_lines, summary
+from toolkit.cli.views.top import Frame, TopRow, frame_json, frame_lines, summary
 from toolkit.domain.moment import moment_text
 from toolkit.planning.upkeep.load import NO_LOAD
 from toolkit.workflows.change.wishes import watched
@@ -78,7 +78,7 @@ def _frame(
     fleet = fleet_facts(hosts, seen)
     now = time.time()
     rows = [
-        Row(name, slot, sight.loads.get((slot.model, slot.slot), NO_LOAD))
+        TopRow(name, slot, sight.loads.get((slot.model, slot.slot), NO_LOAD))
         for name, sight in seen.items()
         if sight and sight.facts
         for slot in sight.facts.slots

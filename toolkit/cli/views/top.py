@@ -32,7 +32,7 @@ _REPLICAS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TopRow:
     """A replica, or a slot without one, with its load."""
 
     host: str
@@ -49,7 +49,7 @@ class Frame:
 
     at: float
     fleet: FleetFacts
-    rows: tuple[Row, ...]
+    rows: tuple[TopRow, ...]
     guards: tuple[tuple[str, GuardFacts], ...] = ()
     deployments: tuple[Deployment, ...] = ()
     away: Mapping[str, float] | None = None
@@ -217,7 +217,7 @@ def _host_json(frame: Frame, facts: HostFacts) -> dict[str, Any]:
     }
 
 
-def _replica_json(row: Row) -> dict[str, Any]:
+def _replica_json(row: TopRow) -> dict[str, Any]:
     slot, release = row.slot, row.slot.release
     return {
         "host": row.host,

@@ -22,7 +22,7 @@ from toolkit.workflows.change.dozing import fell_asleep, woke
 from toolkit.workflows.change.failures import failed, logs_of, refused
 from toolkit.workflows.change.guarding import Guarding, keep_result
 from toolkit.workflows.change.routers import Edit
-from toolkit.workflows.change.subject import Change
+from toolkit.workflows.change.subject import HostChange
 from toolkit.workflows.change.wakes_held import WakesHeld
 from toolkit.workflows.guard.checks import fault_of_checks
 from toolkit.workflows.tools import Tools
@@ -40,7 +40,7 @@ PLAYED = frozenset({StepKind.PROVISION, StepKind.INSTALL_ENGINE, *_REPLICA})
 class Act:
     """Performs steps on a host and records them under a deployment of the history."""
 
-    def __init__(self, tools: Tools, change: Change, deployment: int, facts: HostFacts) -> None:
+    def __init__(self, tools: Tools, change: HostChange, deployment: int, facts: HostFacts) -> None:
         self._tools = tools
         self._change = change
         self._deployment = deployment

@@ -32,7 +32,7 @@ from toolkit.workflows.change.recover import complete, undo
 from toolkit.workflows.change.rendezvous import RendezvousRouters, one_change_of_routes
 from toolkit.workflows.change.retire import retire
 from toolkit.workflows.change.routers import missed
-from toolkit.workflows.change.subject import Change
+from toolkit.workflows.change.subject import HostChange
 from toolkit.workflows.change.wanted import Order
 from toolkit.workflows.fleet.at_once import at_once
 from toolkit.workflows.tools import Tools
@@ -368,7 +368,7 @@ class Rollout:
         plan, order = self._plan.plans[name], self._order
         assert plan.release is not None
         watched = sum(map(is_watched, self._plan.plans.values()))
-        change = Change(
+        change = HostChange(
             plan.model, {plan.slot: plan.release}, order.version, order.timing,
             guard=plan.guard, rollout=self._id, hosts=max(1, watched),
         )  # fmt: skip

@@ -25,7 +25,7 @@ from toolkit.workflows.change.guarding import keep_result
 from toolkit.workflows.change.proving import ProvingAdapters, guards_of, serving_beside
 from toolkit.workflows.change.recording import begin_deployment, end_deployment, keep_on_host
 from toolkit.workflows.change.recover import Ending, end_unfinished, undo
-from toolkit.workflows.change.subject import Change
+from toolkit.workflows.change.subject import HostChange
 from toolkit.workflows.change.wanted import Order, usual_start
 from toolkit.workflows.fleet.look import lock_all, look
 from toolkit.workflows.guard.checks import fault_of_checks
@@ -217,7 +217,7 @@ def _within_deployment(
     rollout = str(uuid.uuid4())
     kept = keep_on_host(tools, plan, rollout)
     deployment = begin_deployment(tools, plan, [facts], rollout=rollout, kept=kept)
-    change = Change(
+    change = HostChange(
         plan.model,
         {plan.slot: plan.release},
         order.version,

@@ -25,7 +25,7 @@ from toolkit.workflows.change.act import Act
 from toolkit.workflows.change.apart import perform_apart
 from toolkit.workflows.change.guarding import end_guard, is_returned, keep_verdict
 from toolkit.workflows.change.recording import end_deployment, forget_on_host, record_foreign
-from toolkit.workflows.change.subject import Change
+from toolkit.workflows.change.subject import HostChange
 from toolkit.workflows.fleet.look import each_at_once
 from toolkit.workflows.tools import Timing, Tools
 
@@ -244,7 +244,7 @@ def _end(
     former = previous if recovery.completes else None
     releases = {slot: release for slot, release in wanted if slot and release}
     # A release that failed takes no traffic over.
-    change = Change(
+    change = HostChange(
         deployment.model,
         releases,
         None,

@@ -25,7 +25,7 @@ from toolkit.workflows.change.recording import begin_deployment, end_deployment,
 from toolkit.workflows.change.recover import Ending, end_everywhere, left_open
 from toolkit.workflows.change.rendezvous import RendezvousRouters, one_change_of_routes
 from toolkit.workflows.change.routers import TELL, missed, silent
-from toolkit.workflows.change.subject import Change
+from toolkit.workflows.change.subject import HostChange
 from toolkit.workflows.fleet.at_once import at_once
 from toolkit.workflows.fleet.look import lock_all, look, look_free
 from toolkit.workflows.tools import Timing, Tools, require_yes
@@ -165,7 +165,7 @@ def _stop(
     plan, seen = stop.plans[name], facts[name]
     kept = keep_on_host(tools, plan, rollout)
     deployment = begin_deployment(tools, plan, [seen], rollout=rollout, kept=kept)
-    change = Change(stop.model, {}, None, timing, leaves=True)
+    change = HostChange(stop.model, {}, None, timing, leaves=True)
     perform_apart(Act(tools, change, deployment, seen), plan.steps, tools.interruption)
     end_deployment(tools, deployment, Outcome.DONE, rollout=rollout)
 

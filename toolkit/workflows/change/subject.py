@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class HostChange:
     """The subject of steps: the release for each slot of the model.
 
     With `standby` the replica that loses the traffic may take it over again by itself: it served, and it was not the

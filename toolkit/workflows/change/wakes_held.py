@@ -10,7 +10,7 @@ from toolkit.domain.hosts.facts import HostFacts
 from toolkit.errors import NothingSuitableError
 from toolkit.planning.change.doze import room_to_wake
 from toolkit.planning.change.room import find_room
-from toolkit.workflows.change.subject import Change
+from toolkit.workflows.change.subject import HostChange
 
 
 class WakesHeld:
@@ -20,7 +20,7 @@ class WakesHeld:
     have to start as well.
     """
 
-    def __init__(self, host: HostPort, change: Change, facts: HostFacts) -> None:
+    def __init__(self, host: HostPort, change: HostChange, facts: HostFacts) -> None:
         self._host, self._change, self._facts = host, change, facts
         self._held = False
 

@@ -57,7 +57,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Pinned:
+class PinSources:
     """The pins, the store and the policy of the ops machine.
 
     `known` has the pinned files of a source and a revision, those of former versions too.
@@ -70,7 +70,7 @@ class Pinned:
     known: Mapping[tuple[str, str], Snapshot] = field(default_factory=dict)
 
 
-def want_version(version: Version, pinned: Pinned, *, action: str) -> Want:
+def want_version(version: Version, pinned: PinSources, *, action: str) -> Want:
     """Return the `Want` of `deploy` and `upgrade`. The release has no number yet, see `numbered`.
 
     The result raises, before anything is downloaded: NothingSuitableError where no device can hold the version,

@@ -42,7 +42,7 @@ class ProofRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class ProofSources:
     """The sources of evidence besides hosts, and who vouches for it.
 
     `decide` judges a release's licence; `record` adds the line to the audit log that names a content. `toolkit` is this
@@ -69,23 +69,23 @@ class Proved:
     answered: Answered | None
 
 
-def prove(request: ProofRequest, hosts: Sequence[HostPort], desk: Desk) -> Proved:
+def prove(request: ProofRequest, hosts: Sequence[HostPort], sources: ProofSources) -> Proved:
     """Return the evidence; the hosts that hashed files keep the head of its last line.
 
     Raises InputError where the answer's release cannot be told, IntegrityError
     where the log of this ops machine is not as it was written, and HostError where a host fails.
     """
-    log, say = desk.log, desk.say
+    log, say = sources.log, sources.say
     _require_whole(log)
     seen = look(hosts)
-    answered = _logged(request, hosts, _adapters(request.model, seen, desk.history), say)
+    answered = _logged(request, hosts, _adapters(request.model, seen, sources.history), say)
     model = request.model or (answered.model if answered else "")
     _require_known(request.claim, answered, model)
     for words in seen.unreachable.values():
         say(f"warning: {words}")
     release = chosen_release(
         seen.facts.values(),
-        _recorded(desk.history, model),
+        _recorded(sources.history, model),
         model,
         answered.release if answered else request.claim.release,
         asked=answered.model if answered else model,
@@ -98,18 +98,18 @@ def prove(request: ProofRequest, hosts: Sequence[HostPort], desk: Desk) -> Prove
         release=release,
         claim=request.claim,
         answered=answered,
-        decision=desk.decide(release),
-        gates=tuple(desk.history.gates(release.model, release.number)),
+        decision=sources.decide(release),
+        gates=tuple(sources.history.gates(release.model, release.number)),
         hosts=tuple(
             each_at_once(chosen, lambda host: _hashed(host, seen.facts[host.name], release, say))
         ),
-        toolkit=desk.toolkit,
+        toolkit=sources.toolkit,
         machine=machine_of(log.home),
         log=_id_of(log),
-        at=desk.clock(),
+        at=sources.clock(),
     )
     content = content_of(facts)
-    head = desk.record(content)
+    head = sources.record(content)
     lines = examine(*log.read(), ()).lines
     first = first_line(lines, release, head.sequence)
     kept = [each for each in lines if first <= each.sequence <= head.sequence]

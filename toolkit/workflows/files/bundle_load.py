@@ -77,7 +77,7 @@ class Bundle:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class LoadSite:
     """The ops machine that loads a bundle. `report` gives a fresh report for each phase."""
 
     store: Store
@@ -194,7 +194,7 @@ def check_bundle(bundle: Bundle, report: PullReport) -> None:
         report.note(f"{name} is not of the bundle and is left alone")
 
 
-def plan_load(bundle: Bundle, site: Site) -> LoadPlan:
+def plan_load(bundle: Bundle, site: LoadSite) -> LoadPlan:
     """Return the changes to make; nothing is changed.
 
     Raises RefusedError or IntegrityError where this machine's registry, lock or engine lock contradicts
@@ -251,7 +251,7 @@ def plan_load(bundle: Bundle, site: Site) -> LoadPlan:
 
 def load_bundle(
     bundle: Bundle,
-    site: Site,
+    site: LoadSite,
     confirm: Callable[[LoadPlan], bool],
     *,
     dry_run: bool = False,
@@ -288,14 +288,14 @@ def load_bundle(
     return plan
 
 
-def _take_compiled(bundle: Bundle, site: Site, plan: LoadPlan) -> None:
+def _take_compiled(bundle: Bundle, site: LoadSite, plan: LoadPlan) -> None:
     for engine, tree in plan.compiled:
         top = bundle.root / COMPILED / engine / tree.name
         data = ((top / file.path).read_bytes() for file in tree.files)
         CompiledTrees(site.home).take_in(tree, engine, data)
 
 
-def _take_snapshot(bundle: Bundle, site: Site, version: Version) -> None:
+def _take_snapshot(bundle: Bundle, site: LoadSite, version: Version) -> None:
     snapshot = bundle.lock.snapshot_of(version)
     report = site.report()
     download = preview(snapshot, site.store)
@@ -312,7 +312,7 @@ def _take_snapshot(bundle: Bundle, site: Site, version: Version) -> None:
         staging.commit(version.licence, site.clock())
 
 
-def _take_wheels(bundle: Bundle, site: Site, lock: EngineLock) -> None:
+def _take_wheels(bundle: Bundle, site: LoadSite, lock: EngineLock) -> None:
     engine = next(each for each in bundle.manifest.engines if each.id == lock.id)
     report = site.report()
     with reporting(report, lock.id, len(engine.wheels), engine.size):
@@ -325,7 +325,7 @@ def _take_wheels(bundle: Bundle, site: Site, lock: EngineLock) -> None:
 
 def _room(
     bundle: Bundle,
-    site: Site,
+    site: LoadSite,
     versions: tuple[Version, ...],
     engines: tuple[EngineLock, ...],
     others: tuple[BundleFile | FileDigest, ...],
@@ -341,7 +341,7 @@ def _room(
     return {site.store.root: sum(contents.values()), site.home: wheels}
 
 
-def _engine_notes(site: Site, locks: tuple[EngineLock, ...]) -> list[str]:
+def _engine_notes(site: LoadSite, locks: tuple[EngineLock, ...]) -> list[str]:
     notes = []
     for lock in locks:
         name = Path(lock.path).name

@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class WholeAnswer:
     """A whole answer: its text and thoughts, the release that gave it, and its usage.
 
     `seconds` is the time of the whole answer, `first` that of its first part, None where it came in one piece.
@@ -39,7 +39,7 @@ def ask_endpoint(
     clock: Callable[[], float],
     say: Callable[[str], bool],
     remark: Callable[[str], None],
-) -> Answered:
+) -> WholeAnswer:
     """Ask the first of the routers that answers, and tell each part of its answer to `say` as it comes.
 
     `say` returns whether somebody listens. Without a listener the connection ends, and with it the engine's work.
@@ -70,7 +70,7 @@ def ask_endpoint(
                 break
         told = opened.headers
     release = told.get("x-toolkit-release", "")
-    return Answered(
+    return WholeAnswer(
         "".join(texts),
         "".join(thoughts),
         told.get("x-toolkit-version", ""),

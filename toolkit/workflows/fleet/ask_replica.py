@@ -10,7 +10,7 @@ from toolkit.domain.hosts.facts import FleetFacts, SlotFacts
 from toolkit.errors import InputError
 from toolkit.planning.guard.kinds import fault_of_answer
 from toolkit.planning.upkeep.question import ModelQuestion, piece_of, refusal
-from toolkit.workflows.fleet.ask import Answered
+from toolkit.workflows.fleet.ask import WholeAnswer
 from toolkit.workflows.fleet.look import look
 
 # Seconds that a replica gets for an answer in one piece.
@@ -19,7 +19,7 @@ WHOLE_ANSWER = 600.0
 
 def ask_replica(
     hosts: Sequence[HostPort], question: ModelQuestion, *, version: str = "", slot: str = ""
-) -> Answered:
+) -> WholeAnswer:
     """Ask the replica of a version or in a slot, with or without traffic, by the first host that has it.
 
     Such a request is a probe: it is in no access log. Raises InputError where no host has such a replica up.
@@ -33,7 +33,7 @@ def ask_replica(
     if fault_of_answer(answer):
         raise refusal(question, answer.status, answer.error or answer.body)
     piece = piece_of(answer.body)
-    return Answered(
+    return WholeAnswer(
         piece.text,
         piece.thought,
         release.version if release else "",

@@ -83,7 +83,7 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Provisioned:
     """The outcome for a host: the tasks that changed it, and the seconds that they took."""
 
     name: str
@@ -129,7 +129,7 @@ Confirm = Callable[[Sequence[Intent]], bool]
 
 def provision(
     targets: Sequence[ProvisionTarget], how: Provisioning, confirm: Confirm
-) -> tuple[Outcome, ...]:
+) -> tuple[Provisioned, ...]:
     """Converge each target that needs it; return the outcomes in the order of the targets.
 
     `confirm` gets the intents if any host needs work; raises RefusedError where it returns false. The failure of a
@@ -215,9 +215,9 @@ def _reason(facts: HostFacts, target: ProvisionTarget, how: Provisioning) -> str
     return found or ("asked for with --force" if how.force else "")
 
 
-def _not_touched(intent: Intent) -> Outcome:
+def _not_touched(intent: Intent) -> Provisioned:
     result = Result.FAILED if intent.fault else Result.UNCHANGED
-    return Outcome(intent.target.name, result, intent.reason, fault=intent.fault)
+    return Provisioned(intent.target.name, result, intent.reason, fault=intent.fault)
 
 
 class _Interrupted(Exception):
@@ -231,19 +231,19 @@ class _Run:
         self._how, self._intent = how, intent
         self._said = 0.0
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> Provisioned:
         started = self._how.clock()
         name, reason = self._intent.target.name, self._intent.reason
         try:
             changed = self._converge()
         except ToolkitError as error:
             seconds = self._how.clock() - started
-            return Outcome(name, Result.FAILED, reason, (), seconds, error)
+            return Provisioned(name, Result.FAILED, reason, (), seconds, error)
         seconds = self._how.clock() - started
         if changed is None:
-            return Outcome(name, Result.UNCHANGED, "another command converged it", (), seconds)
+            return Provisioned(name, Result.UNCHANGED, "another command converged it", (), seconds)
         result = Result.CONVERGED if not self._how.check else Result.WOULD_CHANGE
-        return Outcome(name, result if changed else Result.UNCHANGED, reason, changed, seconds)
+        return Provisioned(name, result if changed else Result.UNCHANGED, reason, changed, seconds)
 
     def _converge(self) -> tuple[str, ...] | None:
         target = self._intent.target

@@ -38,7 +38,7 @@ from toolkit.workflows.registry.pin import place_of
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Remark:
     """A remark about a version, or about a `place` (`file:line:column`) of the registry's text.
 
     A `fault` has to be corrected; `hint` says how.
@@ -62,10 +62,10 @@ class Checked:
 
     registry: Registry
     lock: Lock
-    findings: tuple[Finding, ...]
+    findings: tuple[Remark, ...]
 
     @property
-    def faults(self) -> tuple[Finding, ...]:
+    def faults(self) -> tuple[Remark, ...]:
         """The findings that have to be corrected."""
         return tuple(finding for finding in self.findings if finding.fault)
 
@@ -80,7 +80,7 @@ def check_registry(registry_path: Path) -> Checked:
     faults = registry_faults(registry_path, text)
     if faults:
         wrong = [
-            Finding("", True, fault.message, fault.hint, fault.place(registry_path))
+            Remark("", True, fault.message, fault.hint, fault.place(registry_path))
             for fault in faults
         ]
         return Checked(Registry({}, Policy(), str(registry_path)), lock, (*wrong, *of_lock))
@@ -101,12 +101,12 @@ def check_registry(registry_path: Path) -> Checked:
     return Checked(registry, lock, (*findings, *of_lock, *_unused(registry, lock)))
 
 
-def _lock(registry_path: Path) -> tuple[Lock, tuple[Finding, ...]]:
+def _lock(registry_path: Path) -> tuple[Lock, tuple[Remark, ...]]:
     """Return the lock and no finding; an empty lock and a fault where the lock cannot be read."""
     try:
         return read_lock(registry_path), ()
     except InputError as error:
-        found = Finding("", True, error.message, error.hint)
+        found = Remark("", True, error.message, error.hint)
         return Lock(lock_path(registry_path), {}), (found,)
 
 
@@ -118,13 +118,13 @@ def _place(file: RegistryFile, version: Version) -> str:
     return file.document.found(where, "", at_key=True).place(file.document.path)
 
 
-def _check(version: Version, registry: Registry, lock: Lock) -> Iterator[Finding]:
+def _check(version: Version, registry: Registry, lock: Lock) -> Iterator[Remark]:
     verdict = licence_verdict(version, registry.policy)
     if not verdict.allowed:
-        yield Finding(version.title, True, verdict.reason, verdict.hint)
+        yield Remark(version.title, True, verdict.reason, verdict.hint)
     locked = lock.has(version)
     if not locked:
-        yield Finding(
+        yield Remark(
             version.title,
             False,
             "its files are not pinned yet",
@@ -143,7 +143,7 @@ class _Guards:
     def __init__(self) -> None:
         self._faults: dict[Guard, InputError | None] = {}
 
-    def check(self, version: Version) -> Iterator[Finding]:
+    def check(self, version: Version) -> Iterator[Remark]:
         guard = version.guard
         if guard not in self._faults:
             try:
@@ -152,28 +152,28 @@ class _Guards:
             except InputError as error:
                 self._faults[guard] = error
         if fault := self._faults[guard]:
-            yield Finding(version.title, True, fault.message, fault.hint)
+            yield Remark(version.title, True, fault.message, fault.hint)
 
 
-def _check_lock(version: Version, lock: Lock) -> Iterator[Finding]:
+def _check_lock(version: Version, lock: Lock) -> Iterator[Remark]:
     files = lock.snapshot_of(version).files
     choice = files_of(version, (file.path for file in files))
     again = f"toolkit registry pin {version.title} --lock-only"
     for path, reason in choice.left_out.items():
-        yield Finding(version.title, True, f"the lock holds {path}: {reason}", again)
+        yield Remark(version.title, True, f"the lock holds {path}: {reason}", again)
     if choice.refusal:
-        yield Finding(version.title, True, f"the lock: {choice.refusal}", choice.hint)
+        yield Remark(version.title, True, f"the lock: {choice.refusal}", choice.hint)
     if isinstance(version.source, LocalSource) and content_revision(files) != version.revision:
-        yield Finding(version.title, True, "the lock does not hold what the revision names", again)
+        yield Remark(version.title, True, "the lock does not hold what the revision names", again)
 
 
-def _check_abilities(version: Version, lock: Lock) -> Iterator[Finding]:
+def _check_abilities(version: Version, lock: Lock) -> Iterator[Remark]:
     """Yield the abilities that clients will miss, and checks that do not fit the kind. An adapter is as its base."""
     if version.adapter_of:
         return
     facts = lock.snapshot_of(version).facts
     if facts is None:
-        yield Finding(
+        yield Remark(
             version.title,
             False,
             "an older toolkit pinned it, so its lock does not say what it can do",
@@ -181,10 +181,10 @@ def _check_abilities(version: Version, lock: Lock) -> Iterator[Finding]:
         )
         return
     if what := of_tokens(version, facts):
-        yield Finding(version.title, True, f"it {UNASKED.format(what)}", ASKED)
+        yield Remark(version.title, True, f"it {UNASKED.format(what)}", ASKED)
         return
     for name, flag in unread(version, facts).items():
-        yield Finding(
+        yield Remark(
             version.title,
             False,
             f"its chat template has {name}, and this toolkit knows no parser for its family",
@@ -194,7 +194,7 @@ def _check_abilities(version: Version, lock: Lock) -> Iterator[Finding]:
     able = capabilities(version, facts)
     for check in checks_of(version.checks, None, kind):
         if able and not answers(able, Kind(check.kind)):
-            yield Finding(
+            yield Remark(
                 version.title,
                 True,
                 f"a check asks for {check.kind}, and the model does {kind}",
@@ -202,7 +202,7 @@ def _check_abilities(version: Version, lock: Lock) -> Iterator[Finding]:
             )
             continue
         if check.contains and check.kind not in TEXTS:
-            yield Finding(
+            yield Remark(
                 version.title,
                 True,
                 f"an answer of kind {kind} has no text to contain {check.contains!r}",
@@ -210,11 +210,11 @@ def _check_abilities(version: Version, lock: Lock) -> Iterator[Finding]:
             )
 
 
-def _check_directory(version: Version, source: LocalSource, lock: Lock | None) -> Iterator[Finding]:
+def _check_directory(version: Version, source: LocalSource, lock: Lock | None) -> Iterator[Remark]:
     try:
         listed = directory_files(Path(source.path))
     except SourceError as error:
-        yield Finding(version.title, True, error.message, error.hint)
+        yield Remark(version.title, True, error.message, error.hint)
         return
     if lock is None:
         return
@@ -223,7 +223,7 @@ def _check_directory(version: Version, source: LocalSource, lock: Lock | None) -
     there = {path: (Path(source.path) / path).stat().st_size for path in kept}
     for path in sorted(pinned.keys() | there.keys()):
         if pinned.get(path) != there.get(path):
-            yield Finding(
+            yield Remark(
                 version.title,
                 False,
                 f"{source.path} has changed since it was pinned, see {path}",
@@ -232,9 +232,9 @@ def _check_directory(version: Version, source: LocalSource, lock: Lock | None) -
             return
 
 
-def _unused(registry: Registry, lock: Lock) -> Iterator[Finding]:
+def _unused(registry: Registry, lock: Lock) -> Iterator[Remark]:
     named = {(part.source.key, part.revision) for part in parts_of(registry.versions)}
     for source, revision in sorted(set(lock.snapshots) - named):
-        yield Finding(
+        yield Remark(
             f"{source}@{revision[:12]}", False, "the lock holds it and no version names it"
         )

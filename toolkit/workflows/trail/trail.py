@@ -27,7 +27,7 @@ from toolkit.workflows.tools import Say
 _MOST_TEXT = 600
 
 
-class Desk(Protocol):
+class TellingDesk(Protocol):
     """The messages around a deployment besides the audit log: hooks and notifications."""
 
     def check(self) -> None:
@@ -65,7 +65,7 @@ class CommandTrail:
 
     spoken: Spoken
     log: AuditLog
-    desk: Desk
+    desk: TellingDesk
     say: Say
     clock: Callable[[], float]
     reason: str = ""
