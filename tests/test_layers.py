@@ -90,8 +90,8 @@ def test_the_search_finds_what_it_is_for(source: str, found: list[str]) -> None:
 
 @pytest.fixture(scope="module")
 def nodes() -> dict[Path, list[ast.AST]]:
-    """What several tests ask of every file, found once: its attributes, its functions, its imports of names."""
-    kinds = (ast.Attribute, ast.FunctionDef, ast.AsyncFunctionDef, ast.ImportFrom)
+    """What several tests ask of every file, found once: its attributes, functions, classes and imports of names."""
+    kinds = (ast.Attribute, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ImportFrom)
     return {
         path: [
             node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, kinds)
@@ -126,6 +126,20 @@ def test_no_signature_has_more_than_eight_parameters(nodes: dict[Path, list[ast.
 def _parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
     given = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
     return [each.arg for each in given if each.arg not in ("self", "cls")]
+
+
+def test_the_name_of_a_public_class_has_one_meaning(nodes: dict[Path, list[ast.AST]]) -> None:
+    """A double has the name of its original. The host's side is a program of its own, with names of its own."""
+    apart = {"hostside", "fakes"}
+    places: dict[str, list[str]] = {}
+    for path in set(nodes) & set(PACKAGE.rglob("*.py")):
+        inside = path.relative_to(PACKAGE)
+        if not apart & set(inside.parts):
+            for node in nodes[path]:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    places.setdefault(node.name, []).append(inside.as_posix())
+    assert len(places) > 300
+    assert {name: sorted(each) for name, each in places.items() if len(each) > 1} == {}
 
 
 def test_no_modules_import_each_other_in_a_circle(nodes: dict[Path, list[ast.AST]]) -> None:
