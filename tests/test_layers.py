@@ -142,6 +142,18 @@ def test_the_name_of_a_public_class_has_one_meaning(nodes: dict[Path, list[ast.A
     assert {name: sorted(each) for name, each in places.items() if len(each) > 1} == {}
 
 
+def test_no_command_imports_another(nodes: dict[Path, list[ast.AST]]) -> None:
+    """The common parts of commands have rooms of their own in `cli`."""
+    commands = PACKAGE / "cli" / "commands"
+    assert len(list(commands.glob("*.py"))) > 40
+    assert [
+        f"{path.name}: {node.module}"
+        for path in commands.glob("*.py")
+        for node in nodes[path]
+        if isinstance(node, ast.ImportFrom) and "cli.commands" in (node.module or "")
+    ] == []
+
+
 def test_no_modules_import_each_other_in_a_circle(nodes: dict[Path, list[ast.AST]]) -> None:
     """Imports inside functions count as well: they hide a circle and do not end it."""
     known = {

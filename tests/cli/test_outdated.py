@@ -17,8 +17,13 @@ class Site:
 
     def __init__(self, shell: Shell, patch: pytest.MonkeyPatch) -> None:
         self.shell, self.hub = shell, FakeHub()
-        for module in ("registry", "outdated", "update"):
-            patch.setattr(f"toolkit.cli.commands.{module}.open_hub", lambda: self.hub)
+        for module in (
+            "commands.registry",
+            "commands.outdated",
+            "commands.update",
+            "opening.local_versions",
+        ):
+            patch.setattr(f"toolkit.cli.{module}.open_hub", lambda: self.hub)
         self.hub.publish("acme/tiny", FILES, licence="mit")
         text = shell.registry.read_text()
         shell.registry.write_text(text[: text.index("      v1:")])

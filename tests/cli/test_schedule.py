@@ -18,9 +18,9 @@ from tests.cli.test_outdated import Site
 from tests.workflows.world import release
 from toolkit.adapters.history.history import History
 from toolkit.adapters.schedule_record import ScheduleRecord, WindowRun
-from toolkit.cli.commands import schedule_desk
 from toolkit.cli.commands.deploy import upgrade
-from toolkit.cli.commands.schedule_desk import CommandDesk
+from toolkit.cli.opening import schedule_desk
+from toolkit.cli.opening.schedule_desk import CommandDesk
 from toolkit.domain.deployment.release import ReleaseAdapter
 from toolkit.domain.gates.verdict import GateRecord, GateResult, Verdict
 

@@ -20,7 +20,7 @@ from tests.cli.test_json import Fleet
 from tests.workflows.world import Killed, die_in_bake
 from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.cli import main as command_line
-from toolkit.cli.commands.schedule_desk import CommandDesk
+from toolkit.cli.opening.schedule_desk import CommandDesk
 from toolkit.config.registry.lock_file import read_lock
 from toolkit.config.registry.reading import load_registry
 from toolkit.domain.gates.verdict import Verdict

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,19 +12,14 @@ from toolkit.cli.arguments.numbers import Decimal, Whole
 from toolkit.cli.arguments.options import site_options
 from toolkit.cli.arguments.paths import FilePath
 from toolkit.cli.opening.context import home_directory, open_fleet, open_ports
+from toolkit.cli.opening.endpoint import KEY, reachable, read_key
 from toolkit.cli.terminal.output import note, print_json, without_orders
 from toolkit.cli.terminal.standard_input import read_input
 from toolkit.cli.terminal.streams import output_is_lost
 from toolkit.domain.bounds import ANSWER
-from toolkit.domain.hosts.fleet import Host
-from toolkit.domain.secret import Secret
 from toolkit.errors import InputError
 from toolkit.planning.upkeep.question import ModelQuestion
 from toolkit.workflows.fleet.ask import WholeAnswer, ask_endpoint
-
-KEY = "TOOLKIT_KEY"
-# Bytes.
-_MOST_KEY = 4096
 
 
 @click.command()
@@ -89,37 +82,6 @@ def _prompt(prompt: str) -> str:
         # A model would answer it, and hide that the command before it in a pipe has failed.
         raise InputError("the prompt on standard input is empty", hint="toolkit ask MODEL - < FILE")
     return given
-
-
-def read_key(path: str | None, variable: str = KEY) -> Secret | None:
-    """Return the key of a file or of the environment; None where neither is given, since a router may need none."""
-    if path is None:
-        key = os.environ.get(variable, "")
-    else:
-        try:
-            # Not `config.text_file`: a pipe is as good as a file here, as in --key-file <(pass show KEY).
-            with Path(path).open("rb") as file:
-                key = file.read(_MOST_KEY + 1).decode("ascii")
-            if len(key) > _MOST_KEY:
-                raise ValueError(f"it has more than {_MOST_KEY} bytes")
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{path} cannot be read as a key: {error}", hint="toolkit keys add NAME makes one"
-            ) from error
-    key = key.strip()
-    if any(not "!" <= each <= "~" for each in key):
-        raise InputError("the key has characters that no key has", hint="toolkit keys list")
-    return Secret(key) if key else None
-
-
-def reachable(hosts: tuple[Host, ...], model: str) -> list[Host]:
-    """Return the hosts whose routers other machines reach; raises InputError where there is none."""
-    if found := [host for host in hosts if not host.inward]:
-        return found
-    raise InputError(
-        f"the router of {hosts[0].name} listens for clients on that host alone",
-        hint=f"toolkit ask {model} --slot blue PROMPT, or set router_bind in the fleet file",
-    )
 
 
 def _say(text: str) -> bool:

@@ -208,7 +208,7 @@ def run(
     as_json: bool,
 ) -> None:
     """Pin and upgrade what the rules of the open windows ask for, once in each opening."""
-    from toolkit.cli.commands.schedule_desk import CommandDesk
+    from toolkit.cli.opening.schedule_desk import CommandDesk
 
     found = _read(schedule_path, registry_path, time.time())
     home_path = home_directory(home)

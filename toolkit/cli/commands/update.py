@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +14,11 @@ from toolkit.cli.arguments.options import (
     registry_option,
     source_option,
 )
-from toolkit.cli.opening.context import home_directory, open_hub, open_store, read_pins
+from toolkit.cli.opening.context import home_directory, open_hub
 from toolkit.cli.opening.sightings import take_over_gating
 from toolkit.cli.opening.trail import changing, trail_now
 from toolkit.cli.terminal.output import note, print_json, say
 from toolkit.cli.views.pin import accept_owner, pin_json, say_pin
-from toolkit.domain.files.snapshot import Snapshot
-from toolkit.domain.registry.model import LocalSource, Version
-from toolkit.errors import ToolkitError
-from toolkit.planning.change.deploy import Wanted
-from toolkit.planning.fit.host_fit import Candidate, predict_need
-from toolkit.planning.release.engine_choice import choose_lock
-from toolkit.workflows.fleet.fit_plan import read_model
 
 if TYPE_CHECKING:
     from toolkit.workflows.registry.update import Updated
@@ -54,7 +46,8 @@ def update(
 
     Of a LoRA adapter the candidate is its model's newest version with the newer adapter.
     """
-    from toolkit.workflows.registry.update import Local, update_model
+    from toolkit.cli.opening.local_versions import open_local
+    from toolkit.workflows.registry.update import update_model
     from toolkit.workflows.registry.update_adapter import is_adapter, update_adapter
 
     home_path, candidate = home_directory(home), ""
@@ -62,9 +55,7 @@ def update(
         "name": name,
         "open_hub": open_hub,
         "report": note,
-        "local": Local(
-            partial(find_files, home_path), partial(least_memory, registry_path, home_path)
-        ),
+        "local": open_local(registry_path, home_path),
         "accept": accept_owner(source),
         "begin": None if dry_run else trail_now().begin_once,
     }
@@ -87,33 +78,6 @@ def update(
         )
         return
     _say(done, candidate, dry_run=dry_run)
-
-
-def find_files(home: Path, version: Version) -> Path | None:
-    """Return where the files of a version lie on this machine: in the store, or a directory that is its source."""
-    stored = open_store(home).find(version.source.key, version.revision)
-    if stored is not None:
-        return stored.path
-    return Path(version.source.path) if isinstance(version.source, LocalSource) else None
-
-
-def least_memory(
-    registry_path: str, home: Path, version: Version, snapshot: Snapshot
-) -> int | None:
-    """Return the least bytes that one device needs for the version, None where that cannot be predicted."""
-    engines = read_pins(registry_path, home).engines
-    try:
-        files = read_model(version, snapshot, open_store(home), open_hub)
-        lock_for = partial(choose_lock, engines, version.engine)
-        found = predict_need(
-            Candidate(
-                version, files, snapshot, lock_for, lambda release, _: Wanted("upgrade", release)
-            )
-        )
-    except ToolkitError as error:
-        note(f"memory not compared: {error.message}")
-        return None
-    return None if found.note else found.least
 
 
 def _say(done: Updated, candidate: str, *, dry_run: bool) -> None:

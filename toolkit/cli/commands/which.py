@@ -24,8 +24,8 @@ from toolkit.cli.arguments.options import (
     stated_traffic_options,
 )
 from toolkit.cli.arguments.times import first_and_last
-from toolkit.cli.commands.ask import reachable, read_key
 from toolkit.cli.opening.context import home_directory, open_fleet, open_history, read_registry
+from toolkit.cli.opening.endpoint import reachable, read_key
 from toolkit.cli.opening.traffic import collected, is_stated, recorded_situation, stated_situation
 from toolkit.cli.terminal.output import note, print_json, say, table
 from toolkit.config.costs.price_table import load_price_table

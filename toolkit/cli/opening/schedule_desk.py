@@ -14,8 +14,8 @@ from pathlib import Path
 
 from toolkit.adapters.history.history import History
 from toolkit.adapters.sightings import Sightings
-from toolkit.cli.commands.update import find_files, least_memory
 from toolkit.cli.opening.context import open_hosts, open_hub, read_pins, read_registry
+from toolkit.cli.opening.local_versions import open_local
 from toolkit.cli.opening.trail import trail_now
 from toolkit.cli.terminal.output import note
 from toolkit.domain.registry.model import Model, Registry, Version
@@ -27,7 +27,7 @@ from toolkit.workflows.change.wanted import usual_start
 from toolkit.workflows.fleet.look import each_at_once
 from toolkit.workflows.fleet.status import observe_fleet
 from toolkit.workflows.registry.outdated import Sources, look_upstream
-from toolkit.workflows.registry.update import Local, update_model
+from toolkit.workflows.registry.update import update_model
 from toolkit.workflows.registry.update_adapter import is_adapter, update_adapter
 from toolkit.workflows.schedule.desk import Ended
 
@@ -61,9 +61,7 @@ class CommandDesk:
     def pin(self, model: str) -> str:
         """Pin a candidate. Nobody is asked: a repository of another owner is refused."""
         path = Path(self.registry_path)
-        local = Local(
-            partial(find_files, self.home), partial(least_memory, self.registry_path, self.home)
-        )
+        local = open_local(self.registry_path, self.home)
         if is_adapter(path, model):
             done, title = update_adapter(path, model, open_hub=open_hub, report=note, local=local)
             name = title.partition("@")[2]
