@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.planning.test_alerts import ALERTS, NAMES, OWN
+from tests.planning.alert_cases import ALERTS, NAMES, OWN
 from toolkit.domain.hosts.metrics import MetricsSetup
 from toolkit.planning.engines import all_figures
 from toolkit.planning.metrics.rule import Alert
