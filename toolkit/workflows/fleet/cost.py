@@ -19,7 +19,6 @@ class Bill:
     """A bill, and the same traffic at closed APIs. `scenario` is what was changed, empty for nothing."""
 
     scenario: str
-    situation: Situation
     account: Account
     beside: tuple[Comparison, ...]
 
@@ -47,7 +46,6 @@ def bills(
         except InputError as error:
             prefix = "" if words is None else f"--what-if {words}: "
             raise InputError(f"{prefix}{error.message}", hint=error.hint) from None
-        made.append(
-            Bill(words or "", other, found, compare(other, found, apis, today, prompt=prompt))
-        )
+        beside = compare(other, found, apis, today, prompt=prompt)
+        made.append(Bill(words or "", found, beside))
     return tuple(made)
