@@ -158,12 +158,16 @@ These files are not:
   pinned, and the command shows the others;
 - hidden files, and all files that serving does not read.
 
-`pin`, `plan` and `pull` refuse weights that are not whole, and name the file: a part that the index or the
-other parts' names count and the repository lacks, a pointer of Git LFS in place of a file, one tensor in
-two files, of which an engine would take one without a word, and a tensor that the index names in a file that
-lacks it. They also refuse names that a disk cannot hold together: a file that is also a directory, names
-that differ in case only, and names that are too long. Where a page of a Hub's listing names the next one at
-another host, the toolkit asks its own endpoint for that page.
+`pin`, `plan` and `pull` refuse incomplete weights, and name the file:
+
+- a part is missing by the index, or by the numbers in the other parts' names;
+- a pointer of Git LFS lies in place of a file;
+- one tensor is in two files, of which an engine would silently take one;
+- a tensor is not in the file that the index names.
+
+They also refuse names that a disk cannot hold together: a file that is also a directory, names that differ in case
+only, and names that are too long. Where a page of a Hub's listing names the next page at another host, the toolkit
+requests that page from its own endpoint.
 
 ## Pinning
 
