@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ class House(Desk):
         super().__init__(directory)
         self.path.write_text(HEAD.replace("{repo: acme/tiny}", "{path: ./house}"))
         self.house = directory / "house"
+        self.text = self.path.read_text()
         (self.house / ".cache").mkdir(parents=True)
         (self.house / ".cache" / "x.json").write_bytes(b"{}")
         for path, content in FILES.items():
@@ -61,3 +64,55 @@ def test_a_directory_that_is_missing_changed_or_asked_for_a_branch(tmp_path: Pat
     desk.house.rename(tmp_path / "gone")
     with pytest.raises(SourceError, match="is no directory"):
         desk.lock()
+
+
+def test_links_count_as_what_they_lead_to(tmp_path: Path) -> None:
+    desk = House(tmp_path)
+    elsewhere = tmp_path / "blobs"
+    elsewhere.mkdir()
+    (desk.house / "config.json").rename(elsewhere / "b1")
+    (desk.house / "config.json").symlink_to(elsewhere / "b1")
+    (elsewhere / "pooling.json").write_bytes(b"[]")
+    (desk.house / "1_Pooling").symlink_to(elsewhere)
+    (elsewhere / "round").symlink_to(desk.house)
+    kept = {each.path: each.sha256 for each in desk.pin(name="a").snapshot.files}
+    assert kept["config.json"] == hashlib.sha256(FILES["config.json"]).hexdigest()
+    assert kept["1_Pooling/pooling.json"] == hashlib.sha256(b"[]").hexdigest()
+    assert sorted(kept) == [
+        "1_Pooling/pooling.json",
+        "README.md",
+        "config.json",
+        "model.safetensors",
+    ]
+
+
+@pytest.mark.parametrize("name", ["generation_config.json", "model-2.safetensors", "config.json"])
+@pytest.mark.parametrize("kind", ["nothing", "pipe", "socket", "circle"])
+def test_what_is_no_file_is_no_part_of_a_model_and_is_not_passed_over(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    desk = House(tmp_path)
+    path = desk.house / name
+    path.unlink(missing_ok=True)
+    make(path, kind)
+    with pytest.raises(SourceError, match=f"house/{name} cannot be read: ") as caught:
+        desk.pin()
+    assert (desk.path.read_text(), lock_path(desk.path).exists()) == (desk.text, False)
+    assert caught.value.hint == f"ls -lL {desk.house}"
+
+
+@pytest.mark.parametrize("kind", ["nothing", "pipe", "socket", "circle"])
+def test_what_no_engine_needs_is_left_out_whatever_it_is(tmp_path: Path, kind: str) -> None:
+    desk = House(tmp_path)
+    make(desk.house / "trainer.sock", kind)
+    assert desk.pin().left_out["trainer.sock"] == "not needed to serve"
+
+
+def make(path: Path, kind: str) -> None:
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
+    else:
+        path.symlink_to("absent" if kind == "nothing" else path.name)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterable
 from operator import attrgetter
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from toolkit.errors import SourceError
 
 
 def directory_files(root: Path) -> tuple[str, ...]:
-    """Return the files below `root`, without hidden ones, as ordered POSIX paths relative to it.
+    """Return what lies below `root`, without hidden names, as ordered POSIX paths relative to it.
 
-    Links to files count as files. Links to directories and special files are left out.
+    Links are followed. What is no file, such as a pipe or a link to nothing, is among the paths all the same: whether
+    the model needs it is not known here.
     Raises SourceError where the directory is missing or cannot be read.
     """
     if not root.is_dir():
@@ -25,17 +27,32 @@ def directory_files(root: Path) -> tuple[str, ...]:
         )
     found: list[str] = []
     try:
-        for folder, folders, names in os.walk(root, onerror=_raise):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in names:
-                path = Path(folder) / name
-                if not name.startswith(".") and path.is_file():
-                    found.append(path.relative_to(root).as_posix())
+        for folder, folders, names in os.walk(root, onerror=_raise, followlinks=True):
+            folders[:] = sorted(name for name in folders if _goes_on(Path(folder), name))
+            paths = (Path(folder) / name for name in names if not name.startswith("."))
+            found.extend(path.relative_to(root).as_posix() for path in paths)
     except OSError as error:
-        raise SourceError(
-            f"{error.filename} cannot be read: {error.strerror}", hint="check its permissions"
-        ) from None
+        raise unreadable(error) from None
     return tuple(sorted(found))
+
+
+def require_files(root: Path, paths: Iterable[str]) -> None:
+    """Raise SourceError, by name, where one of `paths` below `root` is no file that can be read."""
+    for path in paths:
+        try:
+            with open(root / path, "rb", opener=open_regular):
+                pass
+        except OSError as error:
+            raise unreadable(error) from None
+
+
+def unreadable(error: OSError) -> SourceError:
+    """Return the error of a file or directory of a model that cannot be read."""
+    name, reason = str(error.filename), str(error.strerror)
+    if Path(name).is_symlink():
+        reason = f"a link to {os.readlink(name)}: {reason}"
+    parent = shlex.quote(str(Path(name).parent))
+    return SourceError(f"{name} cannot be read: {reason}", hint=f"ls -lL {parent}")
 
 
 class LocalFiles:
@@ -64,6 +81,15 @@ class LocalFiles:
                 f"{origin}: {error.strerror}", hint=f"check the directory: ls -l {origin.parent}"
             ) from error
         return copy_file(origin, into, progress)
+
+
+def _goes_on(folder: Path, name: str) -> bool:
+    """Whether the files below the directory `name` count: a link back to a directory above it has no others."""
+    if name.startswith("."):
+        return False
+    path = folder / name
+    above = (os.path.realpath(each) for each in (folder, *folder.parents))
+    return not path.is_symlink() or os.path.realpath(path) not in above
 
 
 def _raise(error: OSError) -> None:

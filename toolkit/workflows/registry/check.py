@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from toolkit.adapters.sources.directory import directory_files
+from toolkit.adapters.sources.directory import directory_files, require_files
 from toolkit.config.registry.lock_file import Lock, lock_path, read_lock
 from toolkit.config.registry.reading import (
     RegistryFile,
@@ -211,16 +211,17 @@ def _check_abilities(version: Version, lock: Lock) -> Iterator[Remark]:
 
 
 def _check_directory(version: Version, source: LocalSource, lock: Lock | None) -> Iterator[Remark]:
+    root = Path(source.path)
     try:
-        listed = directory_files(Path(source.path))
+        kept = files_of(version, directory_files(root)).kept
+        require_files(root, kept)
     except SourceError as error:
         yield Remark(version.title, True, error.message, error.hint)
         return
     if lock is None:
         return
-    kept = files_of(version, listed).kept
     pinned = {file.path: file.size for file in lock.snapshot_of(version).files}
-    there = {path: (Path(source.path) / path).stat().st_size for path in kept}
+    there = {path: (root / path).stat().st_size for path in kept}
     for path in sorted(pinned.keys() | there.keys()):
         if pinned.get(path) != there.get(path):
             yield Remark(

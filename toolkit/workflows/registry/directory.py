@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from toolkit.adapters.sources.directory import directory_files
+from toolkit.adapters.sources.directory import directory_files, require_files, unreadable
 from toolkit.adapters.sources.model_files import directory_fault
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.domain.bounds import CONFIG
@@ -13,7 +13,6 @@ from toolkit.domain.files.capabilities import ModelFacts
 from toolkit.domain.files.snapshot import FileDigest
 from toolkit.domain.files.weight_files import index_of
 from toolkit.domain.registry.model import LocalSource, Version
-from toolkit.errors import SourceError
 from toolkit.planning.release.adapter_files import files_of
 from toolkit.planning.release.file_choice import FileChoice, settle, unreliable
 from toolkit.planning.release.model_facts import read_facts, telling_files
@@ -29,6 +28,7 @@ def hash_directory(
     """
     root = Path(source.path)
     choice = files_of(version, directory_files(root))
+    require_files(root, choice.kept)
     try:
         index = index_of(choice.kept)
         choice = settle(source.key, choice, (root / index).read_bytes() if index else None)
@@ -40,9 +40,7 @@ def hash_directory(
             files.append(digest_file(root / path, path))
         texts = {path: start_of(root / path) for path in telling_files(choice.kept)}
     except OSError as error:
-        raise SourceError(
-            f"{error.filename} cannot be read: {error.strerror}", hint="check its permissions"
-        ) from None
+        raise unreadable(error) from None
     facts = None if version.adapter_of else read_facts(choice.kept, texts)
     return choice, tuple(files), facts
 
