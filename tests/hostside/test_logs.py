@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.hostside.router_lab import REPO
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
 import logs
+import replica
 
 
 class HungUpError(Exception):
@@ -129,3 +131,19 @@ def test_a_line_without_an_end_is_told_in_parts(log: Path, monkeypatch: pytest.M
     assert max(map(len, found)) < 2000
     assert (found[0], found[-1]) == ("a", "last")
     assert "".join(found[1:-1]) == "x" * 6300 + "yb" + "z" * 5000
+
+
+@pytest.mark.parametrize(("ended", "told"), [(-5.0, ["starting"]), (5.0, ["ended", "starting"])])
+def test_a_failure_is_told_by_the_log_of_its_own_release(
+    log: Path, ended: float, told: list[str]
+) -> None:
+    """The former log is of the release before where it ended before this one came to its slot."""
+    manifest = log.parent.parent / "slots/tiny-blue/manifest.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("{}")
+    former = log.with_suffix(".log.1")
+    former.write_text("ended\n")
+    log.write_text("starting\n")
+    came = manifest.stat().st_mtime
+    os.utime(former, (came + ended, came + ended))
+    assert replica.tail(str(log.parent.parent), "tiny-blue") == told

@@ -13,6 +13,7 @@ import read_ahead
 import router_releases
 import router_view
 import signs
+import slot_manifest
 from wire import Document, Report
 
 TICK = 0.1
@@ -56,14 +57,20 @@ def wait_ready(request: Document, report: Report) -> Document:
 
 
 def tail(root: str, program: str) -> list[str]:
-    """Return the last lines of the log with the failure, the former log included right after a restart."""
+    """Return the last lines of the log with the failure, right after a restart those of the former log too."""
     path = logs.path(root, program)
-    lines = logs.tail(path, 400)
-    return (
-        lines
-        if len(lines) > 60 or not os.path.exists(path + ".1")
-        else logs.tail(path + ".1", 400) + lines
-    )
+    lines, former = logs.tail(path, 400), path + ".1"
+    if len(lines) > 60 or not _follows(former, slot_manifest.path(root, program)):
+        return lines
+    return logs.tail(former, 400) + lines
+
+
+def _follows(log: str, manifest: str) -> bool:
+    """Whether a log goes on after its slot got this manifest; an older one is of the release before."""
+    try:
+        return os.stat(log).st_mtime >= os.stat(manifest).st_mtime
+    except OSError:
+        return False
 
 
 def watch(request: Document, report: Report) -> Document:
