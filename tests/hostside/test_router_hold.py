@@ -220,6 +220,19 @@ def test_requests_and_bytes_that_wait_are_bounded(narrow: Site, pace: Pace) -> N
     assert sum(status == 200 for _, status, _, _ in asked.answers) == 10 - len(refused)
 
 
+def test_a_body_that_is_read_elsewhere_waits_for_as_long_as_any_other() -> None:
+    # Silence ends a request to a replica, and one that waits has none yet.
+    with site_of(router_idle_timeout="1s") as site:
+        begin(site)
+        asked = Asked(site.lab)
+        for number, pad in enumerate((0, 20_000, 2_000_000)):
+            asked.ask(number, pad=pad)
+        time.sleep(3)
+        assert asked.answers == []
+        exchange(site)
+        assert [status for _, status, _, _ in asked.all()] == [200, 200, 200]
+
+
 def test_a_worker_left_behind_ends_its_holds_too(site: Site) -> None:
     begin(site)
     until(lambda: site.lab.observe()["workers"] == 1)
