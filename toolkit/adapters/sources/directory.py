@@ -48,11 +48,11 @@ def require_files(root: Path, paths: Iterable[str]) -> None:
 
 def unreadable(error: OSError) -> SourceError:
     """Return the error of a file or directory of a model that cannot be read."""
-    name, reason = str(error.filename), str(error.strerror)
-    if Path(name).is_symlink():
-        reason = f"a link to {os.readlink(name)}: {reason}"
-    parent = shlex.quote(str(Path(name).parent))
-    return SourceError(f"{name} cannot be read: {reason}", hint=f"ls -lL {parent}")
+    path, reason = Path(str(error.filename)), str(error.strerror)
+    if path.is_symlink():
+        reason = f"a link to {path.readlink()}: {reason}"
+    parent = shlex.quote(str(path.parent))
+    return SourceError(f"{path} cannot be read: {reason}", hint=f"ls -lL {parent}")
 
 
 class LocalFiles:
