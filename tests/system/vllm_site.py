@@ -55,10 +55,6 @@ class VllmSite(Site):
         assert score is not None, shown
         return float(score.group(1))
 
-    def router_unit(self) -> str:
-        """Return the name of the unit that runs the router."""
-        return f"{Path(self.root).name}-router.service"
-
     def log(self, machine: Machine, slot: str) -> str:
         """Return what the engine of a slot has said since its start."""
         return machine.run("cat", f"{self.root}/logs/{MODEL}-{slot}.log")
