@@ -61,9 +61,9 @@ KNOWN = {number: release(number) for number in range(1, 6)}
 
 
 def goals(
-    facts: dict[str, HostFacts], *entries: Entry, silent: tuple[str, ...] = ()
+    facts: dict[str, HostFacts], *entries: Entry, unreachable: tuple[str, ...] = ()
 ) -> dict[str, int]:
-    found = former_releases("tiny", facts, silent, Past(told(*entries), KNOWN))
+    found = former_releases("tiny", facts, unreachable, Past(told(*entries), KNOWN))
     return {name: each.number for name, each in found.items()}
 
 
@@ -140,7 +140,7 @@ def test_a_silent_host_counts_with_what_the_history_says_of_it() -> None:
     facts = fleet(3, 2, 2)
     del facts["a"]
     half = ("r3", "upgrade", 3, 2, (LIVE, FAILED, UNDONE))
-    assert goals(facts, FIRST, SECOND, half, silent=("a",)) == {"b": 2, "c": 2}
+    assert goals(facts, FIRST, SECOND, half, unreachable=("a",)) == {"b": 2, "c": 2}
 
 
 @pytest.mark.parametrize(

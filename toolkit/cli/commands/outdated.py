@@ -82,7 +82,7 @@ def outdated(
     if isinstance(asked["engines"], ToolkitError):
         raise asked["engines"]
     engines: tuple[EngineCurrency, ...] = asked["engines"]
-    silent, serving = _serving(asked["fleet"], [host.name for host in hosts])
+    unreachable, serving = _serving(asked["fleet"], [host.name for host in hosts])
     failure = _failure(found, engines)
     if as_json:
         now = time.time()
@@ -93,12 +93,12 @@ def outdated(
                     for name, each in found.items()
                 },
                 "engines": [each.as_json() for each in engines],
-                "unreachable": silent,
+                "unreachable": unreachable,
             },
             failure,
         )
         return
-    _show(found, serving, known=len(silent) < len(hosts))
+    _show(found, serving, known=len(unreachable) < len(hosts))
     for model in chosen:
         for each in model.candidates:
             if each.name in serving.get(model.name, {}):
@@ -106,7 +106,7 @@ def outdated(
                     f"{model.name}: {each.name} serves as a candidate: toolkit registry accept {each.title}"
                 )
     _show_engines(engines)
-    for name, why in silent.items():
+    for name, why in unreachable.items():
         note(f"{name}: not known what serves there: {why}")
     if failure:
         raise failure
@@ -115,7 +115,7 @@ def outdated(
 def _serving(
     seen: FleetFacts | ToolkitError, names: Sequence[str]
 ) -> tuple[dict[str, str], Serving]:
-    """Return why hosts are silent, by name, and what serves where."""
+    """Return why hosts are unreachable, by name, and what serves where."""
     if isinstance(seen, ToolkitError):
         return dict.fromkeys(names, seen.message), {}
     found: dict[str, dict[str, list[str]]] = {}

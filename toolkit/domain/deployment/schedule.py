@@ -92,9 +92,9 @@ class SleepRule:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A whole schedule: at most `most` models are upgraded in one window, with at most `unreachable` silent hosts.
+    """A whole schedule: at most `most` models are upgraded in one window.
 
-    The models in `warm` have hours.
+    Up to `unreachable` hosts need not answer. The models in `warm` have hours.
     """
 
     windows: Mapping[str, Window]

@@ -20,23 +20,23 @@ class Past:
 
 
 def former_releases(
-    model: str, facts: Mapping[str, HostFacts], silent: Collection[str], past: Past
+    model: str, facts: Mapping[str, HostFacts], unreachable: Collection[str], past: Past
 ) -> dict[str, Release]:
     """Return the release that each host of `facts` with the model, by name, has after a rollback.
 
     The latest change of release that is still in force anywhere gives the target, for hosts of the same devices the
     same one; a host that serves it already stays. So the hosts that a half-done upgrade did not reach keep their
-    release, and a rollback that was cut short goes on. `silent` names the hosts of the fleet that do not answer: the
-    history says what they serve. Without a history the standbys tell. Raises InputError where there is no target.
+    release, and a rollback that was cut short goes on. The history has the releases of `unreachable` hosts. Without a
+    history the standbys tell the target. Raises InputError where there is none.
     """
     have = [name for name, each in facts.items() if each.slots_of(model)]
     if not have:
         raise InputError(f"{model} is not deployed here", hint=f"toolkit deploy {model}")
     serving = {name: _serving(model, facts[name]) for name in have}
-    alone = len(facts) + len(silent) == 1
-    told = _told(model, facts, {*facts, *silent}, past)
+    alone = len(facts) + len(unreachable) == 1
+    told = _told(model, facts, {*facts, *unreachable}, past)
     numbers = {name: each.number for name, each in serving.items() if each}
-    numbers.update(_last_live(told, silent))
+    numbers.update(_last_live(told, unreachable))
     goals = _half_done(told) or _in_force(told, numbers) or _standbys(model, facts)
     found = {name: _goal(name, serving.get(name), goals, past) for name in facts}
     for name, now in serving.items():
@@ -163,10 +163,12 @@ def _rollouts(told: Sequence[tuple[str, Deployment]]) -> list[list[tuple[str, De
     return list(found.values())
 
 
-def _last_live(told: Sequence[tuple[str, Deployment]], silent: Collection[str]) -> dict[str, int]:
+def _last_live(
+    told: Sequence[tuple[str, Deployment]], unreachable: Collection[str]
+) -> dict[str, int]:
     found: dict[str, int] = {}
     for name, each in told:
-        if name in silent and each.outcome is Outcome.LIVE:
+        if name in unreachable and each.outcome is Outcome.LIVE:
             found.setdefault(name, each.release)
     return found
 

@@ -82,14 +82,14 @@ def sleeps(seen: Seen, model: str) -> bool:
 
 
 def objections(seen: Seen, model: str, unreachable: int) -> tuple[str, ...]:
-    """Return why nobody but a person may upgrade `model` now; `unreachable` hosts may be silent."""
+    """Return why only a person may upgrade `model` now; up to `unreachable` hosts need not answer."""
     return tuple(_objections(seen, model, unreachable))
 
 
 def _objections(seen: Seen, model: str, unreachable: int) -> Iterator[str]:
-    silent = seen.fleet.unreachable
-    if len(silent) > unreachable:
-        yield from (f"{name} is unreachable: {why}" for name, why in silent.items())
+    away = seen.fleet.unreachable
+    if len(away) > unreachable:
+        yield from (f"{name} is unreachable: {why}" for name, why in away.items())
     for facts in seen.fleet.facts.values():
         yield from _of_host(facts)
     for each in seen.unfinished:

@@ -15,7 +15,7 @@ from toolkit.planning.routing.agreement import agreed
 from toolkit.planning.routing.members import without_host
 from toolkit.planning.routing.rebuild import require_routes
 from toolkit.workflows.change.recording import record_departure
-from toolkit.workflows.change.routers import TELL, missed, silent
+from toolkit.workflows.change.routers import TELL, missed, unreachable_rows
 from toolkit.workflows.change.stop import StopPlan, stop_held
 from toolkit.workflows.fleet.look import lock_all, look, look_free
 from toolkit.workflows.fleet.status import hosts_that_left
@@ -72,7 +72,7 @@ def drain_host(members: Sequence[Tools], name: str, confirm: Confirm, timing: Ti
             stop_held(there, model, [name], timing, agreed_to, again=again)
         behind = missed(first.routers.catch_up())
     if seen.errors or behind:
-        rows = silent(seen.unreachable)
+        rows = unreachable_rows(seen.unreachable)
         raise HostError(
             f"{name} serves nothing, but not all routers follow:\n  "
             + "\n  ".join([*rows, *behind]),
@@ -150,7 +150,9 @@ def forget_host(members: Sequence[Tools], name: str, confirm: Confirm) -> Leavin
         first.routers.change(lambda routes: without_host(routes, name), set(again.by_label))
         record_departure(first, name, found)
         behind = missed(first.routers.catch_up())
-    rows = silent({other: why for other, why in seen.unreachable.items() if other != name})
+    rows = unreachable_rows(
+        {other: why for other, why in seen.unreachable.items() if other != name}
+    )
     if rows or behind:
         raise HostError(
             f"{name} is forgotten, but not all routers follow:\n  " + "\n  ".join([*rows, *behind]),

@@ -32,9 +32,9 @@ from toolkit.workflows.change.act import PLAYED
 from toolkit.workflows.change.bake import await_bakes, failed_before, require_judged
 from toolkit.workflows.change.batch import HostState, Rollout
 from toolkit.workflows.change.recover import Ending, end_everywhere, left_open
-from toolkit.workflows.change.routers import TELL, missed, silent
+from toolkit.workflows.change.routers import TELL, missed, unreachable_rows
 from toolkit.workflows.change.wanted import Order, usual_start
-from toolkit.workflows.fleet.look import lock_all, look, look_free, silent_that_served
+from toolkit.workflows.fleet.look import lock_all, look, look_free, unreachable_that_served
 from toolkit.workflows.tools import Tools, require_yes
 
 Confirm = Callable[[RolloutPlan], bool]
@@ -144,8 +144,8 @@ def _bring_keys(
     wait for keys.
     """
     asks = {each.host.name for each in there if each.host.host.router_require_keys}
-    silent = silent_that_served(facts.values(), errors, there[0].history.hosts)
-    bare = [name for name in plan.plans if name not in asks] if silent else []
+    unreachable = unreachable_that_served(facts.values(), errors, there[0].history.hosts)
+    bare = [name for name in plan.plans if name not in asks] if unreachable else []
     if len({each.router.ring_digest for each in facts.values()}) < 2 and not bare:
         return
     # Here and not above: a fleet of one host has one ring, and its rollback must start at once.
@@ -153,7 +153,7 @@ def _bring_keys(
 
     keys = sync_keys([each.host for each in there])
     unlocked = [name for name in plan.plans if not facts[name].router.locked]
-    faults = {**keys.unheard(bare, silent), **keys.faults_of(unlocked)}
+    faults = {**keys.unheard(bare, unreachable), **keys.faults_of(unlocked)}
     if plan.action != "rollback" and faults:
         raise joined(faults, hint="toolkit keys sync, then the same command again")
 
@@ -309,7 +309,7 @@ def _finished(done: RolledOut, behind_now: Mapping[str, str]) -> RolledOut:
     unreachable = done.plan.unreachable
     if not unreachable and not behind_now:
         return done
-    rows = [*silent(unreachable), *missed(behind_now)]
+    rows = [*unreachable_rows(unreachable), *missed(behind_now)]
     rows += [f"{name}: {state.words}" for name, state in done.states.items()]
     words = "not all hosts could be reached" if unreachable else "not all routers follow"
     again = f"{_again(done.plan)}, once they answer" if unreachable else TELL

@@ -38,7 +38,7 @@ def missed(behind: Mapping[str, str]) -> list[str]:
     ]
 
 
-def silent(unreachable: Mapping[str, str]) -> list[str]:
+def unreachable_rows(unreachable: Mapping[str, str]) -> list[str]:
     """Return a line for each host that does not answer, from `unreachable`, with the reason by name."""
     return [f"{name}: unreachable, {why}" for name, why in unreachable.items()]
 

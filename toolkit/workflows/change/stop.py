@@ -24,7 +24,7 @@ from toolkit.workflows.change.apart import perform_apart
 from toolkit.workflows.change.recording import begin_deployment, end_deployment, keep_on_host
 from toolkit.workflows.change.recover import Ending, end_everywhere, left_open
 from toolkit.workflows.change.rendezvous import RendezvousRouters, one_change_of_routes
-from toolkit.workflows.change.routers import TELL, missed, silent
+from toolkit.workflows.change.routers import TELL, missed, unreachable_rows
 from toolkit.workflows.change.subject import HostChange
 from toolkit.workflows.fleet.at_once import at_once
 from toolkit.workflows.fleet.look import lock_all, look, look_free
@@ -81,7 +81,7 @@ def stop_model(
         # An unreachable host may have the model.
         raise HostError(
             f"{model} is not deployed on any host that answers:\n  "
-            + "\n  ".join(silent(plan.unreachable)),
+            + "\n  ".join(unreachable_rows(plan.unreachable)),
             hint=f"{_again(model, named)}, once they answer",
         )
     if not plan.plans and not opened:
@@ -104,7 +104,7 @@ def stop_model(
         again = TELL if named else _again(model, named)
         raise HostError(
             f"{model} is stopped {where if named and plan.plans else 'where a host answered'}:\n  "
-            + "\n  ".join([*silent(plan.unreachable), *behind]),
+            + "\n  ".join([*unreachable_rows(plan.unreachable), *behind]),
             hint=f"{again}, once they answer" if plan.unreachable else TELL,
         )
     return plan

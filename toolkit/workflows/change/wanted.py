@@ -140,8 +140,8 @@ def back(model: str, number: int | None, history: History, **order: Any) -> Orde
     wants raises InputError where there is no such release.
     """
 
-    def aim(facts: Mapping[str, HostFacts], silent: Collection[str]) -> Want:
-        return _back(model, number, facts, silent, history)
+    def aim(facts: Mapping[str, HostFacts], unreachable: Collection[str]) -> Want:
+        return _back(model, number, facts, unreachable, history)
 
     def unaimed(_: HostFacts) -> Wanted:
         raise AssertionError("a rollback looks at all hosts first")
@@ -153,7 +153,7 @@ def _back(
     model: str,
     number: int | None,
     facts: Mapping[str, HostFacts],
-    silent: Collection[str],
+    unreachable: Collection[str],
     history: History,
 ) -> Want:
     known = {each.number: each for each, _ in history.releases(model)}
@@ -162,7 +162,7 @@ def _back(
     known.update({slot.release.number: slot.release for slot in slots if slot.release})
     if number is None:
         told = history.deployments(model, steps=False)
-        found = former_releases(model, facts, silent, Past(told, known))
+        found = former_releases(model, facts, unreachable, Past(told, known))
     elif number in known:
         found = dict.fromkeys(facts, known[number])
     else:

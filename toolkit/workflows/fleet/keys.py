@@ -47,16 +47,16 @@ class FleetKeys:
         found = {name: self._fault_of(name) for name in names}
         return {name: fault for name, fault in found.items() if fault}
 
-    def unheard(self, bare: Iterable[str], silent: Collection[str]) -> dict[str, ToolkitError]:
+    def unheard(self, bare: Iterable[str], unreachable: Collection[str]) -> dict[str, ToolkitError]:
         """Return why `bare` hosts must not begin to serve where no host that answers has served before.
 
-        Nobody can tell then whether requests need a key: `silent` hosts may have keys. A person who has opened the
+        Nobody can tell then whether requests need a key: `unreachable` hosts may have keys. A person who has opened the
         routers has said so.
         """
-        if not silent or self.ring != KeyRing():
+        if not unreachable or self.ring != KeyRing():
             return {}
-        one = len(silent) == 1
-        who = f"{' and '.join(silent)}, which may have keys of the fleet, {'does' if one else 'do'} not answer"
+        one = len(unreachable) == 1
+        who = f"{' and '.join(unreachable)}, which may have keys of the fleet, {'does' if one else 'do'} not answer"
         return {
             name: HostError(
                 f"{name}: it would serve requests without a key, and {who}",

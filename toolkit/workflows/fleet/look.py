@@ -31,14 +31,14 @@ def look(hosts: Sequence[HostPort]) -> FleetFacts:
     )
 
 
-def silent_that_served(
-    facts: Iterable[HostFacts], silent: Iterable[str], deployed: Callable[[], Collection[str]]
+def unreachable_that_served(
+    facts: Iterable[HostFacts], unreachable: Iterable[str], deployed: Callable[[], Collection[str]]
 ) -> list[str]:
-    """Return the `silent` hosts that alone can tell of keys: none of those with `facts` has served, but they have.
+    """Return the `unreachable` hosts that alone can tell of keys: none of those with `facts` has served, but they have.
 
     `deployed` returns the hosts that have had a deployment by the history; where it is not needed it is not asked.
     """
-    names = list(silent)
+    names = list(unreachable)
     if not names or any(each.converged for each in facts):
         return []
     known = deployed()

@@ -27,7 +27,7 @@ from toolkit.planning.change.preflight import preflight, reason_to_provision, re
 from toolkit.planning.change.settings import settings_changes
 from toolkit.workflows.fleet.at_once import at_once
 from toolkit.workflows.fleet.keys import sync_keys
-from toolkit.workflows.fleet.look import lock_all, look, silent_that_served
+from toolkit.workflows.fleet.look import lock_all, look, unreachable_that_served
 from toolkit.workflows.tools import require_yes
 
 _SAY_EVERY = 2.0
@@ -182,8 +182,8 @@ def _bring_keys(
     others = [each for each in how.fleet if each.name not in {*names, *keys.errors}]
     known = {**seen.facts, **(look(others).facts if others else {})}
     away = [name for name in keys.errors if name not in names]
-    silent = silent_that_served(known.values(), away, how.deployed)
-    return {**keys.unheard(bare, silent), **keys.faults_of(unlocked)}
+    unreachable = unreachable_that_served(known.values(), away, how.deployed)
+    return {**keys.unheard(bare, unreachable), **keys.faults_of(unlocked)}
 
 
 def _intend(target: ProvisionTarget, how: Provisioning, seen: FleetFacts) -> Intent:
