@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.adapters.control_group import Limits, limits
+from toolkit.adapters.control_group import GroupLimits, limits
 
 GIB = 2**30
 
@@ -28,12 +28,15 @@ def own(tmp_path: Path, line: str) -> Path:
 @pytest.mark.parametrize(
     ("files", "limit"),
     [
-        ({}, Limits()),
-        ({"cpu_max": "max 100000", "memory_max": "max"}, Limits()),
-        ({"cpu_max": "200000 100000"}, Limits(processors=2)),
-        ({"cpu_max": "150000 100000"}, Limits(processors=1)),
-        ({"cpu_max": "20000 100000"}, Limits(processors=1)),
-        ({"memory_max": str(GIB), "memory_current": str(GIB // 4)}, Limits(memory=3 * GIB // 4)),
+        ({}, GroupLimits()),
+        ({"cpu_max": "max 100000", "memory_max": "max"}, GroupLimits()),
+        ({"cpu_max": "200000 100000"}, GroupLimits(processors=2)),
+        ({"cpu_max": "150000 100000"}, GroupLimits(processors=1)),
+        ({"cpu_max": "20000 100000"}, GroupLimits(processors=1)),
+        (
+            {"memory_max": str(GIB), "memory_current": str(GIB // 4)},
+            GroupLimits(memory=3 * GIB // 4),
+        ),
         # The kernel gives pages of files back before it refuses memory.
         (
             {
@@ -41,23 +44,23 @@ def own(tmp_path: Path, line: str) -> Path:
                 "memory_current": str(GIB),
                 "memory_stat": f"anon {GIB // 2}\nfile {GIB // 2}\ninactive_file {GIB // 4}",
             },
-            Limits(memory=GIB // 4),
+            GroupLimits(memory=GIB // 4),
         ),
         # Above its limit, and lowered just now: no memory, in place of a negative amount or of no limit.
-        ({"memory_max": "4096", "memory_current": str(GIB)}, Limits(memory=1)),
-        ({"memory_max": "0", "memory_current": "0"}, Limits(memory=1)),
+        ({"memory_max": "4096", "memory_current": str(GIB)}, GroupLimits(memory=1)),
+        ({"memory_max": "0", "memory_current": "0"}, GroupLimits(memory=1)),
         # A kernel of another day may write what nobody knows.
-        ({"cpu_max": "many", "memory_max": "half"}, Limits()),
-        ({"cpu_max": "", "memory_max": ""}, Limits()),
-        ({"cpu_max": "100000 0"}, Limits()),
+        ({"cpu_max": "many", "memory_max": "half"}, GroupLimits()),
+        ({"cpu_max": "", "memory_max": ""}, GroupLimits()),
+        ({"cpu_max": "100000 0"}, GroupLimits()),
         (
             {"memory_max": "4096", "memory_current": "0", "memory_stat": "inactive_file many"},
-            Limits(memory=4096),
+            GroupLimits(memory=4096),
         ),
     ],
 )
 def test_a_group_bounds_the_processors_and_the_memory(
-    tmp_path: Path, files: dict[str, str], limit: Limits
+    tmp_path: Path, files: dict[str, str], limit: GroupLimits
 ) -> None:
     group(tmp_path / "tree", "system.slice/toolkit.service", **files)
     assert limits(own(tmp_path, "0::/system.slice/toolkit.service"), tmp_path / "tree") == limit
@@ -69,7 +72,7 @@ def test_the_narrowest_group_above_the_process_counts(tmp_path: Path) -> None:
     group(tree, "a", cpu_max="300000 100000", memory_max=str(2 * GIB), memory_current="0")
     # A container sees its own limits at the root of its tree.
     group(tree, "", cpu_max="max 100000", memory_max=str(GIB), memory_current="0")
-    assert limits(own(tmp_path, "0::/a/b"), tree) == Limits(processors=3, memory=GIB)
+    assert limits(own(tmp_path, "0::/a/b"), tree) == GroupLimits(processors=3, memory=GIB)
 
 
 @pytest.mark.parametrize(
@@ -78,8 +81,8 @@ def test_the_narrowest_group_above_the_process_counts(tmp_path: Path) -> None:
 def test_a_process_without_a_group_of_version_two_has_no_bound(tmp_path: Path, line: str) -> None:
     group(tmp_path / "tree", "a", cpu_max="100000 100000")
     group(tmp_path / "etc", "", cpu_max="100000 100000")
-    assert limits(own(tmp_path, line), tmp_path / "tree") == Limits()
+    assert limits(own(tmp_path, line), tmp_path / "tree") == GroupLimits()
 
 
 def test_a_system_without_groups_has_no_bound(tmp_path: Path) -> None:
-    assert limits(tmp_path / "none", tmp_path / "tree") == Limits()
+    assert limits(tmp_path / "none", tmp_path / "tree") == GroupLimits()

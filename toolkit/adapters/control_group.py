@@ -16,21 +16,21 @@ _LINE = "0::/"
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class GroupLimits:
     """The whole `processors`, and the bytes of `memory` that are left; 0 where no group sets a limit."""
 
     processors: int = 0
     memory: int = 0
 
 
-def limits(own: Path = _OWN, tree: Path = _TREE) -> Limits:
+def limits(own: Path = _OWN, tree: Path = _TREE) -> GroupLimits:
     """Return the narrowest limits of the process's group and of those above it.
 
     `own` is the file that names the group, `tree` the root of all groups. A group without a limit, or with one that is
     no number, sets none.
     """
     groups = _groups(own, tree)
-    return Limits(_least(map(_processors, groups)), _least(map(_memory, groups)))
+    return GroupLimits(_least(map(_processors, groups)), _least(map(_memory, groups)))
 
 
 def _groups(own: Path, tree: Path) -> list[Path]:
