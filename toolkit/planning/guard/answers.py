@@ -66,7 +66,7 @@ def judge_answers(asked: Answers, pairs: Sequence[PromptPair], *, compared: bool
     if (at_worst and len(lost) + at_worst > asked.lose_at_most) or (unknown and misses):
         words = f"{len(unknown)} of {len(pairs)} golden prompts could not be judged"
         return GateResult(GATE, Verdict.UNKNOWN, f"{words}: {_named(unknown)}", figures)
-    return GateResult(GATE, Verdict.PASSED, "", figures)
+    return GateResult(GATE, Verdict.PASSED, _aside(pairs, unknown, counted), figures)
 
 
 def chance_of(lost: int, won: int) -> float:
@@ -77,6 +77,18 @@ def chance_of(lost: int, won: int) -> float:
     """
     total = lost + won
     return float(sum(comb(total, each) for each in range(lost, total + 1)) / 2**total)
+
+
+def _aside(
+    pairs: Sequence[PromptPair], unknown: Sequence[PromptPair], counted: Sequence[PromptPair]
+) -> str:
+    """Return which prompts say nothing of a release that passes; empty where all do but those that both fail."""
+    if unknown:
+        words = f"{len(unknown)} of {len(pairs)} golden prompts could not be judged, which turns nothing"
+        return f"{words}: {_named(unknown)}"
+    if not counted:
+        return f"both releases fail all {len(pairs)} golden prompts: {_named(pairs)}"
+    return ""
 
 
 def _figures(

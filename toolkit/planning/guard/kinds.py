@@ -102,14 +102,19 @@ def _chat(data: Mapping[str, Any]) -> Said:
 
 
 def _call(function: Mapping[str, Any]) -> ToolCall:
-    # The engine passes on what the model wrote, which need not be JSON.
-    try:
-        arguments = json.loads(function.get("arguments") or "{}")
-    except (ValueError, RecursionError):
-        arguments = None
     from toolkit.domain.gates.golden import ToolCall
 
-    return ToolCall(_text(function["name"]), arguments if isinstance(arguments, dict) else {})
+    name, written = _text(function["name"]), function.get("arguments") or "{}"
+    # The engine passes on what the model wrote, which need not be JSON. No client can make such a call.
+    try:
+        arguments = json.loads(written)
+    except (ValueError, RecursionError):
+        arguments = None
+    if not isinstance(arguments, dict):
+        raise ValueError(
+            f"a call of {name[:40]} whose arguments are {shown(written)}, no JSON object"
+        )
+    return ToolCall(name, arguments)
 
 
 def _completion(data: Mapping[str, Any]) -> Said:
