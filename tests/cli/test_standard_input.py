@@ -50,3 +50,11 @@ def test_an_empty_question_is_wrong_input(shell: Shell, given: str) -> None:
     said = shell("ask", "tiny", "-", stdin=given)
     assert (said.code, said.out) == (2, "")
     assert said.err.startswith("error: the prompt on standard input is empty\nhint: ")
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["plain", "marked"])
+def test_the_mark_of_utf_8_is_no_part_of_the_text(shell: Shell, mark: str) -> None:
+    words = ("gate", "record", "tiny", "--prompts", "-", "--output", "o.yaml")
+    said = shell(*words, stdin=f'{mark}{{"promt": "hi"}}\n')
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("error: standard input:1: unknown field 'promt'\n")

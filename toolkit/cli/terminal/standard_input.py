@@ -8,7 +8,7 @@ from toolkit.errors import InputError
 
 
 def read_input(what: str, limit: int, *, hint: str) -> str:
-    """Return the text on standard input, of at most `limit` bytes; `what` names it.
+    """Return the text on standard input, of at most `limit` bytes, without the mark of its encoding; `what` names it.
 
     Raises InputError, with `hint`, where standard input is closed, has more, or is not UTF-8.
     """
@@ -31,6 +31,6 @@ def _text(read: bytes, what: str, limit: int, hint: str) -> str:
     if len(read) > limit:
         raise InputError(f"{what} on standard input has more than {limit:,} bytes", hint=hint)
     try:
-        return read.decode("utf-8")
+        return read.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{what} on standard input is no UTF-8: {error}", hint=hint) from None
