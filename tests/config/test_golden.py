@@ -16,6 +16,7 @@ import pytest
 from toolkit.adapters.matching.matching import matching
 from toolkit.config.golden.reading import read_golden
 from toolkit.config.yaml_dump import dump_yaml
+from toolkit.domain.bounds import GOLDEN, GOLDEN_PROMPTS
 from toolkit.domain.gates.golden import Expectation, Fit, Fits, GoldenPrompt, Range, ToolCall
 from toolkit.domain.gates.kind import Kind
 from toolkit.errors import InputError
@@ -101,12 +102,85 @@ def test_images_are_sent_as_data(tmp_path: Path, fits: Fits) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.png", b"", "a.png is empty"),
+        ("a.png", b"\xff\xd8\xff\xe0", "a.png does not begin like a file of type png"),
+        ("a.JPG", PNG, "a.JPG does not begin like a file of type jpeg"),
+        ("a.webp", b"RIFF\x04\0\0\0WAVE", "a.webp does not begin like a file of type webp"),
+        ("a.gif", b"<html>", "a.gif does not begin like a file of type gif"),
+        ("a.txt", b"hi", "'a.txt' is none of .png, .jpg, .jpeg, .webp, .gif"),
+        ("a.png", b"\x89PNG\r\n\x1a\n" + bytes(GOLDEN), "the files here have more than 16 MiB together"),
+        ("data:image/png;base64,aGk=", b"", "'data:image/png;base64,aGk=' does not begin like a file of type png"),
+        ("data:image/jpg;base64,aGk=", b"", "'data:image/jpg;base64,aGk=' does not begin like a file of type jpeg"),
+        ("data:image/jpg;base64,aGk", b"", "an image that is not in base64"),
+    ],
+    ids=["empty", "jpeg", "png", "wav", "page", "text", "large", "data", "jpg", "no base64"],
+)  # fmt: skip
+def test_an_image_of_another_type_is_refused(
+    tmp_path: Path, fits: Fits, name: str, content: bytes, message: str
+) -> None:
+    if not name.startswith("data:"):
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, fits, f"- {{prompt: hi, images: ['{name}'], expect: {{exact: a}}}}\n")
+    assert caught.value.message == f"{tmp_path / 'x.yaml'}:1:3: {message}"
+
+
+@pytest.mark.parametrize("kind", ["jpg", "jpeg", "bmp"])
+def test_an_image_may_stand_in_the_file(tmp_path: Path, fits: Fits, kind: str) -> None:
+    url = f"data:image/{kind};base64,/9j/4A=="
+    written = f"- {{prompt: hi, images: ['{url}'], expect: {{exact: a}}}}\n"
+    (prompt,) = read(tmp_path, fits, written)
+    assert prompt.payload["messages"][0]["content"][1]["image_url"]["url"] == url
+
+
+def test_a_file_has_so_many_prompts(tmp_path: Path, fits: Fits) -> None:
+    lines = [
+        f'{{"prompt": "{number}", "expect": {{"exact": "a"}}}}' for number in range(GOLDEN_PROMPTS)
+    ]
+    assert len(read(tmp_path, fits, "\n".join(lines), "x.jsonl")) == GOLDEN_PROMPTS
+    more = "\n".join([*lines, '{"prompt": "a", "expect": {"exact": "a"}}'])
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, fits, more, "x.jsonl")
+    assert caught.value.message == f"{tmp_path / 'x.jsonl'}:2001:1: more than 2000 prompts"
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "hint"),
+    [
+        ('{"prompt": "a"}', "entry 1 of the file has no 'expect'", "add `expect:` with a value"),
+        ('{"prompt": 5, "expect": {"exact": "a"}}', "prompt: expected text, not the number 5", 'write it in quotes: "5"'),
+        ('{"prompt": "a", "expect": "b"}', "expect: expected a mapping (`key: value` lines), not the text 'b'", "known here: choice"),
+        ('{"prompt": "a", "expect": {"exat": "b"}}', "unknown field 'exat'", "did you mean 'exact'?"),
+        ('{"prompt": "a", "expect": {"xyz": "b"}}', "unknown field 'xyz'", "known here: choice"),
+        ('{"prompt": "a", "expect": {"length": {"most": "9"}}}', "length: expected a number, not the text '9'", "known here: least, most"),
+        ("null", "entry 1 of the file has no value", "write one, or remove the line"),
+    ],
+)  # fmt: skip
+def test_a_fault_of_a_line_of_json_names_the_field(
+    tmp_path: Path, fits: Fits, line: str, message: str, hint: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, fits, f"{line}\n", "x.jsonl")
+    assert caught.value.message == f"{tmp_path / 'x.jsonl'}:1:1: {message}"
+    assert caught.value.hint.startswith(hint)
+
+
+def test_a_field_of_json_may_have_no_value(tmp_path: Path, fits: Fits) -> None:
+    line = {"name": None, "prompt": "a", "system": None, "expect": {"exact": "b", "regex": None}}
+    (prompt,) = read(tmp_path, fits, json.dumps(line), "x.jsonl")
+    assert (prompt.name, prompt.expect) == ("line 1", Expectation(exact="b"))
+
+
 def test_a_recording_is_sent_as_a_file(tmp_path: Path, fits: Fits) -> None:
-    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    sound = b"RIFF\x04\0\0\0WAVE"
+    (tmp_path / "a.wav").write_bytes(sound)
     (prompt,) = read(
         tmp_path, fits, "- {kind: transcription, audio: a.wav, expect: {contains: hello}}\n"
     )
-    file = {"name": "a.wav", "type": "audio/wav", "data": base64.b64encode(b"RIFF").decode()}
+    file = {"name": "a.wav", "type": "audio/wav", "data": base64.b64encode(sound).decode()}
     assert (prompt.kind, dict(prompt.payload)) == (
         Kind.TRANSCRIPTION,
         {"file": file, "temperature": 0},
@@ -164,7 +238,9 @@ def test_a_text_has_no_character_that_commands_a_terminal(
         assert caught.value.message.endswith(f"a text with the control character {sign!r}")
 
 
-FOR_EVER = "do not repeat what is repeated itself (write a+ for (a+)+), and use `.*` once"
+FOR_EVER = (
+    "do not repeat what is repeated or left out itself (write a+ for (a+)+), and use `.*` once"
+)
 EITHER = "change one of the two"
 DEFS = "write one below `$defs`; within a part that has an `$id`, `#` is that part"
 INTO = "refer to it below `properties` or `items`"
@@ -173,7 +249,7 @@ INTO = "refer to it below `properties` or `items`"
 @pytest.mark.parametrize(
     ("written", "message", "hint"),
     [
-        ("prompt: hi", ":1:3: '0' has no 'expect'", "add `expect:` with a value"),
+        ("prompt: hi", ":1:3: entry 1 of the file has no 'expect'", "add `expect:` with a value"),
         ("prompt: hi, expect: {}", ":1:3: it expects nothing, and so is no check", "write for example `expect: {contains: Paris}`"),
         ("prompt: hi, expect: Paris", ":1:24: expect: expected a mapping (`key: value` lines), not the text 'Paris'", "known here: choice, contains, dimensions, exact, json_schema, lacks, length, norm, order, refusal, regex, similarity, tokens, tool_call"),
         ("promt: hi, expect: {exact: a}", ":1:4: unknown field 'promt'", "did you mean 'prompt'?"),
@@ -181,14 +257,21 @@ INTO = "refer to it below `properties` or `items`"
         ("prompt: hi, expect: {exact: ''}", ":1:32: exact: value should have at least 1 item after validation, not 0", "see docs/upgrades.md"),
         ("prompt: hi, expect: {choice: []}", ":1:33: choice: value should have at least 1 item after validation, not 0", "see docs/upgrades.md"),
         ("prompt: hi, expect: {regex: '('}", ":1:32: no regular expression: missing ), unterminated subpattern at position 0", "see the manual of Python's `re`"),
-        ("prompt: hi, expect: {regex: '(a+)+$'}", ":1:3: the match of the pattern '(a+)+$' with a long answer may run for ever", FOR_EVER),
-        ("prompt: hi, expect: {regex: '(-+)+$'}", ":1:3: the match of the pattern '(-+)+$' with a long answer may run for ever", FOR_EVER),
-        ("prompt: hi, expect: {regex: '^a((bc)+)+d'}", ":1:3: the match of the pattern '^a((bc)+)+d' with a long answer may run for ever", FOR_EVER),
-        ("prompt: hi, expect: {regex: '([!-/]+)+x'}", ":1:3: the match of the pattern '([!-/]+)+x' with a long answer may run for ever", FOR_EVER),
-        ("prompt: hi, expect: {regex: '(ab|a|ba)*c'}", ":1:3: the match of the pattern '(ab|a|ba)*c' with a long answer may run for ever", FOR_EVER),
-        ("prompt: hi, expect: {regex: '(<[^>]*>?)+!'}", ":1:3: the match of the pattern '(<[^>]*>?)+!' with a long answer may run for ever", FOR_EVER),
-        ("prompt: hi, expect: {regex: '(x|x)*y'}", ":1:3: the match of the pattern '(x|x)*y' with a long answer may run for ever", FOR_EVER),
-        ("prompt: hi, expect: {regex: '^(\\w+ ?)*$', exact: A}", ":1:3: the match of the pattern '^(\\\\w+ ?)*$' with a long answer may run for ever", FOR_EVER),
+        ("prompt: hi, expect: {regex: '(a+)+$'}", ":1:3: the match of the pattern '(a+)+$' with some answers may run for ever", FOR_EVER),
+        ("prompt: hi, expect: {regex: '(-+)+$'}", ":1:3: the match of the pattern '(-+)+$' with some answers may run for ever", FOR_EVER),
+        ("prompt: hi, expect: {regex: '^a((bc)+)+d'}", ":1:3: the match of the pattern '^a((bc)+)+d' with some answers may run for ever", FOR_EVER),
+        ("prompt: hi, expect: {regex: '([!-/]+)+x'}", ":1:3: the match of the pattern '([!-/]+)+x' with some answers may run for ever", FOR_EVER),
+        ("prompt: hi, expect: {regex: '(ab|a|ba)*c'}", ":1:3: the match of the pattern '(ab|a|ba)*c' with some answers may run for ever", FOR_EVER),
+        ("prompt: hi, expect: {regex: '(<[^>]*>?)+!'}", ":1:3: the match of the pattern '(<[^>]*>?)+!' with some answers may run for ever", FOR_EVER),
+        ("prompt: hi, expect: {regex: '(x|x)*y'}", ":1:3: the match of the pattern '(x|x)*y' with some answers may run for ever", FOR_EVER),
+        ("prompt: hi, expect: {regex: '^(\\w+ ?)*$', exact: A}", ":1:3: the match of the pattern '^(\\\\w+ ?)*$' with some answers may run for ever", FOR_EVER),
+        ("prompt: hi, expect: {regex: '^(\\s*-\\s*\\w*)*$'}", ":1:3: the match of the pattern '^(\\\\s*-\\\\s*\\\\w*)*$' with some answers may run for ever", FOR_EVER),
+        ("prompt: hi, expect: {regex: '(a?){40}a{40}'}", ":1:3: the match of the pattern '(a?){40}a{40}' with some answers may run for ever", FOR_EVER),
+        ("prompt: hi, expect: {regex: '(x|(-?){35}-{70})'}", ":1:3: the match of the pattern '(x|(-?){35}-{70})' with some answers may run for ever", FOR_EVER),
+        ("prompt: hi, expect: {regex: 'a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'}", ":1:3: the match of the pattern 'a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?' with some answers may run for ever", FOR_EVER),
+        ("prompt: hi, expect: {regex: '(?=(<[^>]*>?)+!)'}", ":1:3: the match of the pattern '(?=(<[^>]*>?)+!)' with some answers may run for ever", FOR_EVER),
+        ("prompt: hi, expect: {json_schema: {properties: {a: {pattern: '(a+)+$'}}}}", ":1:3: the match of the pattern '(a+)+$' with some answers may run for ever", FOR_EVER),
+        ("prompt: hi, expect: {json_schema: {patternProperties: {'(a+)+$': {}}}}", ":1:3: the match of the pattern '(a+)+$' with some answers may run for ever", FOR_EVER),
         ("prompt: hi, expect: {json_schema: {type: objekt}}", ":1:38: no JSON Schema: 'objekt' is not valid under any of the given schemas", "see json-schema.org"),
         ("prompt: hi, expect: {json_schema: {$ref: 'http://a/b'}}", ":1:38: the schema refers to 'http://a/b' ($ref), which is never fetched", "write it into the schema, and refer to it by `#/$defs/...`"),
         ("prompt: hi, expect: {json_schema: {$ref: '#/$defs/missing'}}", ":1:38: the schema refers to '#/$defs/missing' ($ref), where it has no schema", DEFS),
@@ -301,7 +384,7 @@ def test_an_answer_that_can_be_as_expected_is_asked_for(
         ("x.yaml", "- {prompt: a, expect: {exact: a}}\n- {prompt: , expect: {exact: a}}\n", ":2:4: 'prompt' has no value"),
         ("x.yaml", "- {prompt: a, expect: {exact: b}}\n- {prompt: a, expect: {exact: b}}\n", ":2:3: line 1 asks and expects the same"),
         ("x.yaml", "- {name: n, prompt: a, expect: {exact: b}}\n- {name: n, prompt: b, expect: {exact: b}}\n", ":2:3: two prompts are called 'n'; the other in line 1"),
-        ("x.jsonl", '{"prompt": "a", "expect": {"exact": "b"}}\n{"prompt": \n', ":2:1: no JSON: Expecting value: line 1 column 12 (char 11)"),
+        ("x.jsonl", '{"prompt": "a", "expect": {"exact": "b"}}\n{"prompt": \n', ":2:12: no JSON: Expecting value"),
         ("x.jsonl", '{"prompt": "a", "prompt": "b", "expect": {"exact": "b"}}\n', ":1:1: no JSON: 'prompt' stands twice"),
         ("x.jsonl", "\n[1]\n", ":2:1: expected a mapping (`key: value` lines), not a list"),
     ],

@@ -80,7 +80,7 @@ FAULTS = [
     ("acme/tiny", "../etc/x", "11:20", "'../etc/x' is no repository of the Hub", "write it as owner/name"),
     ("timeout: 60s", "timeout: soon", "16:56", "'soon' is not a duration", "write it like 60s or 2min"),
     ("timeout: 60s", "timeout: .inf", "16:56", "'.inf' is not a duration", "write it like 60s or 2min"),
-    ("prompt: hello, ", "", "16:14", "'0' has no 'prompt'", 'add `prompt:` with a value such as "What is the capital of France?"'),
+    ("prompt: hello, ", "", "16:14", "entry 1 of 'checks' has no 'prompt'", 'add `prompt:` with a value such as "What is the capital of France?"'),
     # names
     ("  tiny:", "  Tiny:", "7:3", "'Tiny' is not a name", NAME_HINT),
     ("  tiny:", "  ../tiny:", "7:3", "'../tiny' is not a name", NAME_HINT),
@@ -192,7 +192,7 @@ FILES = [
     (b"\x7fELF\x02\x01\x01\x00\x00", ":1:1: control character '\\x7f'; this is no text file", "remove it, or name another file"),
     (b"a\x00b", ":1:2: control character '\\x00'; this is no text file", "remove it, or name another file"),
     (b"x" * 10_000_000, " is larger than 1 MiB; this is not the file that was meant", "name another file"),
-    (b"- a\n" * 250_000, ":20000:3: more than 20000 values", "split the file"),
+    (b"- a\n" * 250_000, ":20000:3: more than 20000 values", "leave some out"),
 ]  # fmt: skip
 
 

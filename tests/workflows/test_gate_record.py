@@ -225,7 +225,7 @@ def test_a_call_of_a_tool_that_nobody_offered_is_nothing_to_expect(tmp_path: Pat
     ("text", "message"),
     [
         ("", "p has 0 prompts, not 1 to 2000"),
-        ("hi\n{\n", "p:2: no JSON: "),
+        ("hi\n{\n", "p:2:2: no JSON: Expecting property name enclosed in double quotes"),
         ('{"promt": "a"}', "p:1: unknown field 'promt'"),
         ('{"%s": "a"}' % ("x" * 9000), f"p:1: unknown field '{'x' * 57}...'"),
         ('{"system": "a"}', "p:1: no `prompt` and no `messages`"),

@@ -311,7 +311,7 @@ class _Builder:
     def _check(self, event: Any) -> None:
         self.values += 1
         if self.values > MAX_VALUES:
-            raise self._end_at(event, f"more than {MAX_VALUES} values", "split the file")
+            raise self._end_at(event, f"more than {MAX_VALUES} values", "leave some out")
         if event.anchor:
             self._note(event, f"a YAML anchor &{excerpt(event.anchor)}", "write the value out")
         if event.tag:

@@ -32,7 +32,7 @@ def read_requests(name: str, text: str) -> list[dict[str, Any]]:
     if len(text) > GOLDEN:
         raise InputError(f"{name} is larger than {GOLDEN // 2**20} MiB", hint="split the file")
     found = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         if not line.lstrip().startswith("{"):
@@ -41,9 +41,11 @@ def read_requests(name: str, text: str) -> list[dict[str, Any]]:
         try:
             data = parse_mapping(line, GOLDEN)
         except ValueError as error:
-            raise InputError(
-                f"{name}:{number}: no JSON: {error}", hint="one prompt a line"
-            ) from None
+            place, why = (
+                f"{name}:{number}:{getattr(error, 'colno', 1)}",
+                getattr(error, "msg", error),
+            )
+            raise InputError(f"{place}: no JSON: {why}", hint="one prompt a line") from None
         unknown = sorted(data.keys() - {*_FIELDS})
         if unknown or not ({"prompt", "messages"} & data.keys()):
             words = (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from toolkit.config.golden.contradictions import contradiction
 from toolkit.config.golden.endless import endless
+from toolkit.config.golden.references import patterns_in
 from toolkit.config.golden.schema import PromptSpec
 from toolkit.config.registry.faults import empty_value_faults, schema_faults
+from toolkit.config.registry.fields import short
 from toolkit.config.text_file import open_regular, read_text
-from toolkit.config.yaml_text import TextFault, TextRange, YamlText, read_yaml
+from toolkit.config.yaml_text import TextFault, TextRange, Where, YamlText, read_yaml
 from toolkit.domain.bounds import GOLDEN, GOLDEN_PROMPTS
-from toolkit.domain.gates.golden import Fits, GoldenPrompt
+from toolkit.domain.gates.golden import Expectation, Fits, GoldenPrompt
 from toolkit.domain.gates.kind import Kind
 from toolkit.domain.outside import parse_json
 from toolkit.errors import InputError
@@ -26,6 +29,18 @@ _PROMPTS = list[PromptSpec]
 _ADAPTER = TypeAdapter(_PROMPTS)
 _IMAGES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".gif": "gif"}
 _SOUNDS = {".wav": "wav", ".mp3": "mpeg", ".flac": "flac", ".ogg": "ogg", ".m4a": "mp4"}
+# The first bytes of each type; engines refuse a file of another one, whichever release is asked.
+_FIRST_BYTES = {
+    "png": re.compile(rb"\x89PNG\r\n\x1a\n"),
+    "jpeg": re.compile(rb"\xff\xd8\xff"),
+    "webp": re.compile(rb"RIFF....WEBP", re.DOTALL),
+    "gif": re.compile(rb"GIF8[79]a"),
+    "wav": re.compile(rb"RIFF....WAVE", re.DOTALL),
+    "mpeg": re.compile(rb"ID3|\xff[\xe0-\xff]"),
+    "flac": re.compile(rb"fLaC|ID3"),
+    "ogg": re.compile(rb"OggS"),
+    "mp4": re.compile(rb"....ftyp", re.DOTALL),
+}
 
 
 def read_golden(
@@ -50,7 +65,9 @@ def golden_in(path: Path, text: str, fits: Fits) -> tuple[GoldenPrompt, ...]:
             hint="write `- {prompt: What is the capital of France?, expect: {contains: Paris}}`",
         )
     if len(document.data) > GOLDEN_PROMPTS:
-        raise InputError(f"{path}: more than {GOLDEN_PROMPTS} prompts", hint="split the file")
+        raise document.fault(
+            (GOLDEN_PROMPTS,), f"more than {GOLDEN_PROMPTS} prompts", hint="leave some of them out"
+        )
     if found := [*empty_value_faults(document)]:
         raise _first(path, found)
     try:
@@ -79,12 +96,7 @@ class _Reader:
             )
         self._names[name] = line
         expect = spec.expect.in_domain("", "")
-        if expect.regex is not None and endless(expect.regex, self._fits):
-            raise self._fault(
-                index,
-                f"the match of the pattern {expect.regex[:60]!r} with a long answer may run for ever",
-                "do not repeat what is repeated itself (write a+ for (a+)+), and use `.*` once",
-            )
+        self._check_patterns(index, expect)
         if why := contradiction(expect, spec.max_tokens, self._fits):
             raise self._fault(
                 index, f"no answer can be as expected: {why}", "change one of the two"
@@ -107,6 +119,16 @@ class _Reader:
             passes=tries.least if tries else 1,
             timeout=spec.timeout,
         )
+
+    def _check_patterns(self, index: int, expect: Expectation) -> None:
+        patterns = () if expect.json_schema is None else patterns_in(expect.json_schema)
+        for pattern in (*patterns, *(() if expect.regex is None else (expect.regex,))):
+            if endless(pattern, self._fits):
+                raise self._fault(
+                    index,
+                    f"the match of the pattern {pattern[:60]!r} with some answers may run for ever",
+                    "do not repeat what is repeated or left out itself (write a+ for (a+)+), and use `.*` once",
+                )
 
     def _payload(self, index: int, spec: PromptSpec) -> Mapping[str, Any]:
         if spec.kind == "embedding":
@@ -145,10 +167,12 @@ class _Reader:
         if not image.startswith("data:"):
             kind = _IMAGES.get(Path(image).suffix.lower())
             return f"data:image/{kind};base64,{self._file(index, image, _IMAGES)}"
+        named, _, text = image.removeprefix("data:image/").partition(";base64,")
         try:
-            base64.b64decode(image.partition(",")[2], validate=True)
+            data = base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError):
             raise self._fault(index, "an image that is not in base64") from None
+        self._check_type(index, short(image), _IMAGES.get(f".{named}", named), data)
         return image
 
     def _file(self, index: int, name: str, kinds: Mapping[str, str]) -> str:
@@ -171,7 +195,14 @@ class _Reader:
             raise self._fault(
                 index, f"the files here have more than {GOLDEN // 2**20} MiB together"
             )
+        self._check_type(index, name, kinds[path.suffix.lower()], data)
         return base64.b64encode(data).decode()
+
+    def _check_type(self, index: int, name: str, kind: str, data: bytes) -> None:
+        known = _FIRST_BYTES.get(kind)
+        if not data or (known and not known.match(data)):
+            why = f"does not begin like a file of type {kind}" if data else "is empty"
+            raise self._fault(index, f"{name} {why}", "name a file that has the type of its name")
 
     def _fault(self, index: int, message: str, hint: str = "see docs/upgrades.md") -> InputError:
         return self._document.fault((index,), message, hint=hint)
@@ -189,13 +220,27 @@ def _lines(path: Path, text: str) -> tuple[YamlText, tuple[TextFault, ...]]:
             try:
                 value = parse_json(line, GOLDEN)
             except ValueError as error:
-                faults.append(TextFault(number, 1, f"no JSON: {error}", "write one prompt a line"))
+                column, why = getattr(error, "colno", 1), getattr(error, "msg", error)
+                faults.append(TextFault(number, column, f"no JSON: {why}", "write one prompt a line"))
                 value = None
-            span = TextRange(number, 1, number, 1, number, offset, offset + len(line))
-            document.spans[(len(document.data),)] = span
+            where: Where = (len(document.data),)
+            document.spans[where] = TextRange(
+                number, 1, number, 1, number, offset, offset + len(line)
+            )
+            # Of a field no more than its line is known.
+            inner = TextRange(number, 1, number, 1, number, offset, offset)
+            document.spans |= dict.fromkeys(_fields(where, value), inner)
             document.data.append(value)
         offset += len(line) + 1
     return document, tuple(faults)
+
+
+def _fields(where: Where, value: Any, depth: int = 2) -> Iterator[Where]:
+    """Yield the paths of fields of a prompt that have a value, those of its parts too."""
+    for name, part in value.items() if depth and isinstance(value, dict) else ():
+        if part is not None:
+            yield (*where, name)
+            yield from _fields((*where, name), part, depth - 1)
 
 
 def _first(path: Path, faults: list[TextFault] | tuple[TextFault, ...]) -> InputError:

@@ -1,4 +1,4 @@
-"""The references within a JSON Schema: each must lead to a schema, and none in a circle."""
+"""The references within a JSON Schema: each must lead to a schema, and none in a circle. Its patterns."""
 
 from __future__ import annotations
 
@@ -31,6 +31,13 @@ def check_references(schema: Mapping[str, Any]) -> None:
         ) from None
 
 
+def patterns_in(schema: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the regular expressions of a schema that `check_references` lets through."""
+    walk = _Walk(schema)
+    walk.run()
+    return tuple(walk.patterns)
+
+
 class _Walk:
     """Visits every schema within a schema; `same` has, by identity, those that are asked of the same value."""
 
@@ -50,6 +57,7 @@ class _Walk:
         self._targets: list[tuple[Any, Any, str]] = []
         self._seen: set[int] = set()
         self.same: dict[int, list[int]] = {}
+        self.patterns: dict[str, None] = {}
         # The references, by the schema that has them and the one that they lead to.
         self.names: dict[tuple[int, int], str] = {}
 
@@ -69,6 +77,7 @@ class _Walk:
             return
         self._seen.add(id(contents))
         same = self.same[id(contents)] = [id(each) for each in _of_same_value(contents)]
+        self.patterns |= dict.fromkeys(_patterns(contents))
         for key in _REFERENCES:
             if isinstance(contents.get(key), str):
                 found = self._resolved(key, contents[key], resolver)
@@ -109,6 +118,12 @@ def check_schema(schema: Any, before: str = "") -> None:
         raise refuse(
             f"{before}no JSON Schema: {error.message[:200]}", "see json-schema.org"
         ) from None
+
+
+def _patterns(schema: Mapping[str, Any]) -> Iterator[str]:
+    if "pattern" in schema:
+        yield schema["pattern"]
+    yield from schema.get("patternProperties", {})
 
 
 def _of_same_value(schema: Mapping[str, Any]) -> Iterator[Any]:

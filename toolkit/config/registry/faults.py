@@ -34,7 +34,7 @@ def empty_value_faults(document: YamlText) -> Iterator[TextFault]:
             yield TextFault(
                 span.key_line,
                 span.key_column,
-                f"{short(str(where[-1]))} has no value",
+                f"{_named(where)} has no value",
                 _versions_hint(where) or "write one, or remove the line",
             )
 
@@ -96,15 +96,17 @@ class _Wording:
             hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
             return f"unknown field {short(name)}", hint
         if kind == "missing":
-            owner = f"{str(where[-1])!r}" if where else "the file"
-            return f"{owner} has no {name!r}", f"add `{name}:` with {self._example(where, name)}"
+            return (
+                f"{_named(where)} has no {name!r}",
+                f"add `{name}:` with {self._example(where, name)}",
+            )
         if kind in _EXPECTED:
             hint = self._shape(where)
             if kind == "string_type" and str(loc[-1]) == "memory":
                 hint = "write it like 16GiB or 500MB"
             elif kind == "string_type" and isinstance(value, bool | int | float) and where == loc:
                 span = self._document.spans[where]
-                written = self._document.text[span.offset : span.end_offset]
+                written = self._document.text[span.offset : span.end_offset] or json.dumps(value)
                 hint = f'write it in quotes: "{written}"'
             elif kind in ("list_type",):
                 hint = (
@@ -156,6 +158,17 @@ class _Wording:
             if model is None:
                 return None
         return model if isinstance(model, type) and issubclass(model, BaseModel) else None
+
+
+def _named(where: Where) -> str:
+    """Return the name of the part at `where`; entries of a list have none, and are counted from 1."""
+    if not where:
+        return "the file"
+    *owner, last = where
+    if isinstance(last, str):
+        return short(last)
+    names = [part for part in owner if isinstance(part, str)]
+    return f"entry {last + 1} of {short(names[-1]) if names else 'the file'}"
 
 
 def _field(where: Where) -> str:
