@@ -182,7 +182,7 @@ def test_narrow_drafts_that_make_no_file_together_are_left_for_wide_ones(
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ([{"prompt": "a"}, {"prompt": "x" * 17_000}], "prompt 2: prompt: string should have at most 16384 characters"),
+        ([{"prompt": "a"}, {"prompt": "x" * 17_000}], "prompt 2: prompt: more than 16384 characters"),
         ([{"prompt": "a"}, {"prompt": "a\x1b"}], "prompt 2: a text with the control character '\\x1b'"),
         ([{"prompt": "a", "sampling": {"stop": "a\x85b"}}], "prompt 1: control character '\\x85'; this is no text file"),
         ([{"prompt": "a", "sampling": {"n": 2}}], "prompt 1: `n` asks for several answers in one"),

@@ -122,7 +122,8 @@ class _Wording:
             near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.6)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
             return f"{_field(where)}{short(str(value))} is not known", hint
-        return f"{_field(where)}{item['msg'][0].lower()}{item['msg'][1:]}", self._see
+        words = _length(item) or f"{item['msg'][0].lower()}{item['msg'][1:]}"
+        return f"{_field(where)}{words}", self._see
 
     def _example(self, where: Where, name: str) -> str:
         """Return an example of the field `name` of the part at `where`."""
@@ -174,6 +175,16 @@ def _named(where: Where) -> str:
 def _field(where: Where) -> str:
     names = [str(part) for part in where if isinstance(part, str)]
     return f"{names[-1]}: " if names else ""
+
+
+def _length(item: Any) -> str:
+    """Return what is wrong with the length of a text or a list; empty where nothing is."""
+    kind, value = item["type"], item["input"]
+    if kind.endswith(("too_short", "too_long")) and isinstance(value, str | list):
+        what, parts = ("text", "characters") if isinstance(value, str) else ("list", "entries")
+        most = item["ctx"].get("max_length")
+        return f"more than {most} {parts}" if most is not None else f"an empty {what}"
+    return ""
 
 
 def _kind(value: Any) -> str:
