@@ -381,13 +381,13 @@ def test_an_answer_that_can_be_as_expected_is_asked_for(
         ("x.yaml", "", ": no list of golden prompts"),
         ("x.yaml", "[]", ": no list of golden prompts"),
         ("x.yaml", "prompt: hi\n", ": no list of golden prompts"),
-        ("x.yaml", "- hi\n", ":1:3: expected a mapping (`key: value` lines), not the text 'hi'"),
+        ("x.yaml", "- hi\n", ":1:3: entry 1 of the file: expected a mapping (`key: value` lines), not the text 'hi'"),
         ("x.yaml", "- {prompt: a, expect: {exact: a}}\n- {prompt: , expect: {exact: a}}\n", ":2:4: 'prompt' has no value"),
         ("x.yaml", "- {prompt: a, expect: {exact: b}}\n- {prompt: a, expect: {exact: b}}\n", ":2:3: line 1 asks and expects the same"),
         ("x.yaml", "- {name: n, prompt: a, expect: {exact: b}}\n- {name: n, prompt: b, expect: {exact: b}}\n", ":2:3: two prompts are called 'n'; the other in line 1"),
         ("x.jsonl", '{"prompt": "a", "expect": {"exact": "b"}}\n{"prompt": \n', ":2:12: no JSON: Expecting value"),
         ("x.jsonl", '{"prompt": "a", "prompt": "b", "expect": {"exact": "b"}}\n', ":1:1: no JSON: 'prompt' stands twice"),
-        ("x.jsonl", "\n[1]\n", ":2:1: expected a mapping (`key: value` lines), not a list"),
+        ("x.jsonl", "\n[1]\n", ":2:1: entry 1 of the file: expected a mapping (`key: value` lines), not a list"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_none_is_refused(

@@ -99,6 +99,8 @@ PERIOD = "write it like 30s, 5min or 2h"
         ("{canary: [{share: 1%, duration: 0s}]}", ":8:44: a duration here is more than 0 s and at most 168h", PERIOD),
         ("{canary: [{share: 1%, duration: 30}]}", ":8:44: '30' is not a duration", PERIOD),
         ("{canary: [{share: 1%}]}", ":8:22: entry 1 of 'canary' has no 'duration'", 'add `duration:` with a value such as "5min"'),
+        ("{canary: [1%]}", ":8:22: entry 1 of 'canary': expected a mapping (`key: value` lines), not the text '1%'", "known here: duration, requests, share"),
+        ("{canary: [~]}", ":8:22: entry 1 of 'canary' has no value", "write one, or remove the line"),
         ("{canary: [{share: 1%, duration: 1s, requests: -1}]}", ":8:58: requests: input should be greater than or equal to 0", "see docs/registry.md"),
         ("{canary: [{share: 100%, duration: 1s}], bake: 1s}", ":8:12: the canary's step of 100 % is the bake, and `bake` states another one", "keep one of the two"),
         ("{bake: 0min}", ":8:19: a duration here is more than 0 s and at most 168h", PERIOD),

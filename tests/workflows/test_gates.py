@@ -322,3 +322,15 @@ def test_files_of_a_guard_are_read_before_anything_changes(tmp_path: Path) -> No
     check_files(guard(tmp_path, PARIS))
     with pytest.raises(InputError, match="it expects nothing"):
         check_files(guard(tmp_path, "{}"))
+
+
+def test_a_gate_that_no_version_can_fail_is_refused(tmp_path: Path) -> None:
+    asked = guard(tmp_path, PARIS, PARIS, lose_at_most=2, place="registry.yaml:8:12")
+    with pytest.raises(InputError) as caught:
+        check_files(asked)
+    assert caught.value.message == (
+        f"registry.yaml:8:12: {tmp_path / 'x.jsonl'} has 2 golden prompts, and `lose_at_most: 2` lets a version lose "
+        "all of them"
+    )
+    check_files(guard(tmp_path, PARIS, PARIS, lose_at_most=1))
+    check_files(guard(tmp_path, PARIS, PARIS, lose_at_most=2, at_least=0.5))

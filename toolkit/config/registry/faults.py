@@ -114,7 +114,8 @@ class _Wording:
                     if isinstance(value, str | int | float)
                     else ""
                 )
-            return f"{_field(where)}expected {_EXPECTED[kind]}, not {_kind(value)}", hint
+            entry = f"{_named(where)}: " if where and isinstance(where[-1], int) else _field(where)
+            return f"{entry}expected {_EXPECTED[kind]}, not {_kind(value)}", hint
         if kind == "literal_error":
             known = [
                 word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")

@@ -13,10 +13,19 @@ if TYPE_CHECKING:
 
 
 def check_files(guard: Guard) -> None:
-    """Read all files of a guard; raises InputError with file and line where one is missing or has a fault."""
+    """Read all files of a guard.
+
+    Raises InputError with file and line where one is missing or has a fault, or where all prompts of it may be lost.
+    """
     if guard.off:
         return
-    prompts_of(guard)
+    prompts, answers = prompts_of(guard), guard.answers
+    if answers and not answers.at_least and answers.lose_at_most >= len(prompts):
+        raise InputError(
+            f"{answers.place}: {answers.path} has {len(prompts)} golden prompts, and `lose_at_most: "
+            f"{answers.lose_at_most}` lets a version lose all of them",
+            hint="lower `lose_at_most`, or ask for a share with `at_least`",
+        )
     if guard.benchmarks is not None:
         for path in guard.benchmarks.paths:
             if not Path(path).is_file():
