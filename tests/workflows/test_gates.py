@@ -227,6 +227,31 @@ def test_a_serving_release_that_answers_nothing_refuses_no_other(
     assert asked.count(OLD.port) == 5
 
 
+@pytest.mark.parametrize(
+    ("right", "most", "verdict", "words"),
+    [
+        ("v2", 0, "passed", ""),
+        ("v1", 2, "failed", "3 of 3 golden prompts that the serving release passes"),
+        ("neither", 9, "passed", "6 of 9 golden prompts could not be judged, which turns nothing"),
+        ("neither", 0, "could not tell", "6 of 9 golden prompts could not be judged: p4"),
+    ],
+)
+def test_a_serving_release_that_dies_in_the_gate_is_compared_as_far_as_it_came(
+    tmp_path: Path, right: str, most: int, verdict: str, words: str
+) -> None:
+    found = host(lambda version, _: "Paris" if version == right else "Rome")
+    given, silent = found.ask, without_answers(found)
+
+    def ask(port: int, path: str, payload: Mapping[str, Any], timeout: float) -> Answer:
+        dead = port == OLD.port and question(payload) > 3
+        return silent() if dead else given(port, path, payload, timeout)
+
+    found.ask = ask  # type: ignore[method-assign]
+    result = run(found, guard(tmp_path, *[PARIS] * 9, lose_at_most=most))[-1]
+    assert (result.gate, str(result.verdict)) == ("answers", verdict)
+    assert result.reason.startswith(words) and bool(result.reason) == bool(words)
+
+
 def test_a_renamed_field_fails_before_any_golden_prompt_is_asked(tmp_path: Path) -> None:
     found = host(lambda version, _: "Paris")
     given = found.ask

@@ -18,7 +18,14 @@ from toolkit.domain.gates.verdict import Verdict
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.registry.release_parts import Check
 from toolkit.domain.replicas.probe import LockOwner
-from toolkit.errors import BusyError, NothingSuitableError, RefusedError, ReleaseFailedError
+from toolkit.errors import (
+    BusyError,
+    HostError,
+    InputError,
+    NothingSuitableError,
+    RefusedError,
+    ReleaseFailedError,
+)
 from toolkit.planning.change.deploy import Wanted
 from toolkit.workflows.change.gating import Gated, GatePlan, gate_version
 from toolkit.workflows.change.wanted import Order
@@ -206,6 +213,47 @@ def test_a_gate_that_was_killed_is_cleared_away_by_the_next_command(
     world.deploy(release(1))
     assert world.table() == before
     assert world.history.unfinished() == []
+
+
+@pytest.mark.parametrize("found", [KeyboardInterrupt, HostError("gpu1 does not answer")])
+def test_a_gate_that_ends_in_the_middle_stops_its_replica(
+    world: World, guard: Guard, found: BaseException | type[BaseException]
+) -> None:
+    world.deploy(release(1))
+    before = world.table()
+
+    def interrupted(version: str, payload: Mapping[str, Any]) -> str:
+        if version == "v2":
+            raise found
+        return "Paris"
+
+    world.host.says = interrupted
+    with pytest.raises(found if isinstance(found, type) else type(found)):
+        gate(world, release(2), guard)
+    assert (world.table(), world.history.unfinished()) == (before, [])
+    assert world.history.failure("tiny", 2) is None
+
+
+@pytest.mark.parametrize("text", [None, "[]", '{"prompt": "hi"}'])
+def test_golden_prompts_that_are_spoilt_while_it_starts_change_nothing(
+    world: World, guard: Guard, tmp_path: Path, text: str | None
+) -> None:
+    world.deploy(release(1))
+    before = world.table()
+
+    def spoil(event: str) -> None:
+        if event == "complete tiny-green":
+            (tmp_path / "golden.jsonl").unlink(missing_ok=True)
+            if text is not None:
+                (tmp_path / "golden.jsonl").write_text(text)
+
+    world.host.before = spoil
+    world.guard = guard
+    for command in (lambda: gate(world, release(2), guard), lambda: world.deploy(release(2))):
+        (tmp_path / "golden.jsonl").write_text('{"prompt": "hi", "expect": {"contains": "a"}}')
+        with pytest.raises(InputError, match=r"golden\.jsonl"):
+            command()
+        assert (world.table(), world.history.unfinished()) == (before, [])
 
 
 def killed_at(moment: str) -> Callable[[str], None]:
