@@ -318,6 +318,23 @@ def test_answers_that_must_not_change_are_compared_and_unsteady_ones_forgiven() 
     assert judged(unsteady, Judge(order))[0] == "passed"
 
 
+@pytest.mark.parametrize(
+    ("new", "verdict"),
+    [
+        ((0.501, -0.2498, 1e-6), "passed"), ((0.25, -0.5, 0.0), "failed"), ((0.5, -0.25), "failed"),
+    ],
+)  # fmt: skip
+def test_numbers_of_an_answer_may_differ_a_little(new: tuple[float, ...], verdict: str) -> None:
+    """Another engine computes a vector in another order."""
+
+    def probe(at: int) -> Pair:
+        old = said(text="[#]", numbers=(0.5, -0.25 + at % 2 * 1e-5, 0.0))
+        return pair(said(text="[#]", numbers=new), old, same=True)
+
+    order = {**ORDER, "phase": "bake", "seconds": 120.0}
+    assert judged(seconds(probe=probe), Judge(order))[0] == verdict
+
+
 def test_a_guard_that_starts_again_goes_on_where_it_was() -> None:
     looks = seconds(lambda at: traffic(20, 0, failed=1))
     judge = Judge({**ORDER, "phase": "bake", "seconds": 600.0})

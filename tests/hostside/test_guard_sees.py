@@ -292,6 +292,27 @@ def test_a_call_of_a_tool_is_an_answer() -> None:
     assert guard_probes.fault_of(called, guard_probes.text_of(called), "") == ""
 
 
+@pytest.mark.parametrize(
+    ("body", "text", "numbers"),
+    [
+        ({"data": [{"index": 0, "embedding": [0.5, -1.5e-07, 2e-05]}]},
+         '[{"index": 0, "embedding": [#, #, #]}]', (0.5, -1.5e-07, 2e-05)),
+        ({"results": [{"index": 1, "relevance_score": 0.75}]},
+         '[{"index": 1, "relevance_score": #}]', (0.75,)),
+        ({"text": "It costs 4.5."}, '"It costs 4.5."', ()),
+        ({"choices": [{"text": "[1.5]"}]}, "[1.5]", ()),
+    ],
+)  # fmt: skip
+def test_the_numbers_of_an_answer_that_is_no_text_stand_beside_its_words(
+    monkeypatch: pytest.MonkeyPatch, body: Any, text: str, numbers: tuple[float, ...]
+) -> None:
+    answer = {**_answer(body), "gaps": [], "first": None, "seconds": 0.1}
+    monkeypatch.setattr(guard_probes.asking, "ask", lambda *_: answer)
+    path = "/v1/completions" if "choices" in body else "/v1/embeddings"
+    said = guard_probes.said(1, {"path": path, "payload": {}})
+    assert (said.fault, said.text, said.numbers) == ("", text, numbers)
+
+
 def test_old_and_new_are_asked_in_changing_order(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 

@@ -12,7 +12,7 @@ import math
 import statistics
 from typing import NamedTuple
 
-from guard_probes import Pair, Said
+from guard_probes import Pair, Said, alike
 from guard_traffic import Traffic
 from sequential import ErrorTest, Run
 from trial import FAILED, PASSED, UNKNOWN, Trial
@@ -108,7 +108,7 @@ class Judge:
         self._memory = 0
         self._side = {"new": Side(), "old": Side()}
         self._recent: list[Pair] = []
-        self._before: dict[int, str] = {}
+        self._before: dict[int, Said] = {}
 
     def look(self, look: Look) -> str:
         """Take a look; return why the release must not keep its traffic, empty where it may."""
@@ -242,9 +242,9 @@ class Judge:
             self.trial.pair(new.times, old.times)
 
     def _differ(self, probe: int, new: Said, old: Said) -> None:
-        before, self._before[probe] = self._before.get(probe), old.text
-        if before == old.text:
-            self.tests["answers"].see(int(new.text != old.text), 1, 0, 0)
+        before, self._before[probe] = self._before.get(probe), old
+        if before is not None and alike(before, old):
+            self.tests["answers"].see(int(not alike(new, old)), 1, 0, 0)
 
     def _rule(self, look: Look) -> str:
         """Return the hard rule that is breached, in words."""

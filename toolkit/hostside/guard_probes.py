@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import collections
 import json
+import math
+import re
 import threading
 import time
 from typing import Any, NamedTuple
@@ -22,12 +24,17 @@ PAUSE, DOUBT, HURRY = 1.0, 0.5, 0.3
 # A stream also shows the time to the first token and those between tokens.
 STREAMED = ("/v1/completions", "/v1/chat/completions")
 _TEXT = 2000
+# A number with a fraction, as JSON has it: of vectors and scores.
+_FRACTION = re.compile(r"-?\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)")
+# Vectors are alike whose distance is at most this part of their length: a cosine of 0.995.
+NEAR = 0.1
 
 
 class Said(NamedTuple):
     """The answer to a probe. `fault` says in words why it is none, empty where it is good.
 
-    `times` are those of `Trial.pair`. A `refused` one found no server.
+    `times` are those of `Trial.pair`. A `refused` one found no server. Where the answer is no text, the `text` is its
+    JSON with a mark in the place of each of its `numbers`.
     """
 
     fault: str = ""
@@ -35,6 +42,7 @@ class Said(NamedTuple):
     seconds: float = 0.0
     refused: bool = False
     times: Document = {}  # noqa: RUF012 - nobody changes it
+    numbers: tuple[float, ...] = ()
 
 
 class Pair(NamedTuple):
@@ -128,13 +136,29 @@ def said(port: int, probe: Document) -> Said:
         "next": sum(gaps) / len(gaps) if gaps else None,
         "whole": answer["seconds"],
     }
+    words, numbers = (text or "", ()) if probe["path"] in STREAMED else _parted(text or "")
     return Said(
         fault_of(answer, text, probe.get("contains", "")),
-        (text or "")[:_TEXT],
+        words[:_TEXT],
         answer["seconds"],
         answer["error"].startswith("ConnectionRefusedError"),
         times,
+        numbers,
     )
+
+
+def alike(one: Said, other: Said) -> bool:
+    """Whether two answers say the same: their words must be equal, and numbers differ a little between engines."""
+    if one.text != other.text or len(one.numbers) != len(other.numbers):
+        return False
+    return math.dist(one.numbers, other.numbers) <= NEAR * math.hypot(*other.numbers)
+
+
+def _parted(text: str) -> tuple[str, tuple[float, ...]]:
+    """Return the words of an answer that is no completion, and its numbers where it is a list: vectors or scores."""
+    if not text.startswith("["):
+        return text, ()
+    return _FRACTION.sub("#", text), tuple(map(float, _FRACTION.findall(text)))
 
 
 def fault_of(answer: Document, text: str | None, contains: str) -> str:
