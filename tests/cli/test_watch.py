@@ -11,8 +11,10 @@ from tests.cli.test_json import UNDER_GUARD, Fleet
 from tests.workflows.guarding import GUARDED, cut_in_bake, each_serves, gates
 from tests.workflows.world import GB, Killed, die_in_bake, release
 from toolkit.adapters.fakes.behaviour import Behaviour
+from toolkit.cli.commands import watch as watch_command
 from toolkit.domain.gates.guard import Guard
 from toolkit.domain.gates.verdict import Verdict
+from toolkit.errors import HostError
 from toolkit.planning.change.rollout import Limits
 
 
@@ -179,3 +181,51 @@ def test_an_unattended_command_leaves_a_failed_release_alone(fleet: Fleet) -> No
     again = fleet.prompt("upgrade", "tiny", "--yes")
     assert again.code == 0
     assert "note: tiny #2 (v2) failed its start on gpu" in again.err
+
+
+def dies(fleet: Fleet, name: str, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    """Let a host answer nothing any more from a moment on: `observe`, or what a guard is asked."""
+
+    def silent(*_: object) -> None:
+        raise HostError(f"{name}: it does not answer", hint=f"ping {name}")
+
+    monkeypatch.setattr(fleet.world.hosts[name], moment, silent)
+
+
+def test_a_host_that_falls_silent_while_it_is_watched_is_not_called_live(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.world.limits = Limits(serial=3, keep=0)
+    cut_in_bake(fleet.world)
+    name = fleet.world.host.name
+    looks: list[float] = []
+
+    def pause(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 1:
+            dies(fleet, name, monkeypatch, "observe")
+        if len(looks) == 2:
+            fleet.world.leave_alone()
+
+    monkeypatch.setattr(watch_command.time, "sleep", pause)
+    said = fleet.prompt("watch", "tiny")
+    assert said.code == 7
+    assert "it does not answer" in said.remarks
+    assert "what became of tiny there is not known" in said.remarks
+    # The others are watched to their end, and it is said once that the host is silent.
+    assert len(looks) == (1 if fleet.world.count == 1 else 2)
+    assert said.err.count(f"{name} does not answer") == min(1, fleet.world.count - 1)
+    assert said.out.count(f"\n{name}  ") == len(looks) + 1
+
+
+def test_a_host_that_dies_while_it_is_told_hides_no_other_that_took_it(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.world.limits = Limits(serial=3, keep=0)
+    cut_in_bake(fleet.world)
+    name = fleet.world.host.name
+    dies(fleet, name, monkeypatch, "guard_wish")
+    said = fleet.prompt("promote", "tiny")
+    assert said.code == 7
+    heard = ", ".join(each for each in fleet.world.hosts if each != name) or "no host"
+    assert f"{heard} took it" in said.remarks

@@ -11,7 +11,7 @@ from toolkit.adapters.hosts.port import HostPort
 from toolkit.cli.arguments.options import site_options
 from toolkit.cli.opening.context import home_directory, lock_owner, open_hosts
 from toolkit.cli.opening.trail import changing
-from toolkit.cli.terminal.output import print_json, print_json_line, say, table
+from toolkit.cli.terminal.output import note, print_json, print_json_line, say, table
 from toolkit.cli.terminal.streams import output_is_lost
 from toolkit.cli.views.guard import COLUMNS, guard_json, guard_lines, guard_row
 from toolkit.domain.gates.verdict import GuardPhase, Verdict
@@ -32,23 +32,26 @@ def watch(model: str, once: bool, fleet: str | None, home: str | None, as_json: 
     """Follow a release in its canary and its bake; exit code 8 where it is returned."""
     hosts = open_hosts(fleet, home_directory(home))
     last: list[tuple[str, GuardFacts]] = []
+    silent: dict[str, str] = {}
     while True:
         seen = look(hosts)
         guards = watched(seen, model)
-        if not guards and not last:
-            if seen.errors:
-                raise seen.failure()
-            raise InputError(
-                f"no guard watches {model}",
-                hint=f"toolkit status {model}; toolkit releases {model} --gates",
-            )
-        _show(guards or last, as_json=as_json)
-        last = guards or last
-        if once:
-            return
-        if not guards or all(_is_over(each) for _, each in guards) or output_is_lost():
+        # Of a host that does not answer, nobody knows more than what it showed last.
+        last = [*guards, *(each for each in last if each[0] in seen.errors)] or last
+        if not last:
+            raise seen.failure() if seen.errors else _unwatched(model)
+        _show(last, as_json=as_json)
+        over = not guards or all(_is_over(each) for _, each in guards) or output_is_lost()
+        if over and not once:
             _require_live(seen, model, last)
+        if seen.errors and (over or once):
+            more = f"what became of {model} there is not known"
+            raise seen.failure(hint=f"toolkit watch {model}, once they answer", more=more)
+        if over or once:
             return
+        for name in seen.unreachable.keys() - silent.keys():
+            note(f"{name} does not answer: {seen.unreachable[name]}")
+        silent = seen.unreachable
         time.sleep(_EACH)
 
 
@@ -81,6 +84,13 @@ def _wish(wanted: str, model: str, fleet: str | None, home: str | None, as_json:
     done = "gets all traffic" if wanted == "promote" else returned
     for name, heard in taken.items():
         say(f"{name}: {model} {done if heard else 'is not watched any more'}")
+
+
+def _unwatched(model: str) -> InputError:
+    return InputError(
+        f"no guard watches {model}",
+        hint=f"toolkit status {model}; toolkit releases {model} --gates",
+    )
 
 
 def _show(guards: list[tuple[str, GuardFacts]], *, as_json: bool) -> None:

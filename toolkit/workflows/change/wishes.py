@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.port import HostPort
@@ -30,18 +31,29 @@ def wish(hosts: Sequence[HostPort], model: str, wanted: str, actor: str) -> dict
             f"no guard watches {model}",
             hint=f"toolkit status {model}; Ctrl-C ends a deployment that has no traffic yet",
         )
-    told = each_at_once(having, lambda host: host.guard_wish(model, wanted, actor))
-    taken = dict(zip([each.name for each in having], told, strict=True))
-    if seen.errors:
+    told = each_at_once(having, lambda host: _told(host, model, wanted, actor))
+    answers = dict(zip([each.name for each in having], told, strict=True))
+    taken = {name: each for name, each in answers.items() if isinstance(each, bool)}
+    lost = {name: each for name, each in answers.items() if isinstance(each, HostError)}
+    if lost or seen.errors:
         heard = [name for name, heard in taken.items() if heard]
         rest = f"{', '.join(heard) or 'no host'} took it"
-        raise seen.failure(hint=f"toolkit {wanted} {model}, once they answer", more=rest)
+        failed = replace(seen, errors={**seen.errors, **lost})
+        raise failed.failure(hint=f"toolkit {wanted} {model}, once they answer", more=rest)
     if not any(taken.values()):
         raise InputError(
             f"no guard watches {model} any more: it has come to its verdict",
             hint=f"toolkit watch {model} --once; toolkit rollback {model} goes back all the same",
         )
     return taken
+
+
+def _told(host: HostPort, model: str, wanted: str, actor: str) -> bool | HostError:
+    """Return whether the host's guard took the wish, or why nobody can tell."""
+    try:
+        return host.guard_wish(model, wanted, actor)
+    except HostError as error:
+        return error
 
 
 def watched(seen: FleetFacts, model: str | None = None) -> list[tuple[str, GuardFacts]]:
