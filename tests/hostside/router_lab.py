@@ -6,6 +6,7 @@ The base configuration is the role's own template with the role's own defaults.
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import http.client
 import json
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import pytest
 import yaml
 
 from tests.hostside.ports import closed_port, free_port
@@ -35,6 +37,7 @@ REPO = Path(__file__).parents[2]
 ROLE = REPO / "playbooks/roles/router"
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
+import directory  # noqa: E402
 import router  # noqa: E402
 import router_check  # noqa: E402
 import router_keys  # noqa: E402
@@ -58,6 +61,18 @@ __all__ = [
 NOBODY = 65534
 # A look at a router takes milliseconds of two processes: a long wait is one for seldom looks.
 SELDOM = 0.04
+
+
+@contextlib.contextmanager
+def full_disk() -> Iterator[None]:
+    """Let the disk take no file of the toolkit's host side any more."""
+
+    def write(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(directory.Directory, "write", write)
+        yield
 
 
 def until(condition: Callable[[], Any], seconds: float = 60.0, *, pause: float = 0.005) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.hostside.router_lab import REPO, until
+from tests.hostside.router_lab import REPO, full_disk, until
 from tests.hostside.router_site import PATH, Site
 from tests.pace import Pace
 from tests.planning.rendered import render_files
@@ -102,6 +102,22 @@ def test_the_former_replica_gets_its_traffic_again_when_the_command_dies(
     assert [each.weight for each in found.routes[0].targets if each.slot == "blue"] == [100]
     assert site.slot() == "blue"
     assert lease.look() == []
+
+
+def test_a_full_disk_lets_no_request_wait_for_a_command_that_is_gone(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = hold_lease.HoldLease(str(site.lab.root))
+    begin(site)
+    before = site.files()
+    monkeypatch.setattr(hold_lease, "RETURN", 0.0)
+    with full_disk():
+        for _ in range(3):
+            with pytest.raises(OSError, match="No space left"):
+                lease.look()
+        assert (site.slot(), site.files()) == ("blue", before)
+    assert lease.look() == ["the command that swapped tiny is gone: its requests wait no more"]
+    assert site.slot() == "blue"
 
 
 def test_requests_wait_half_a_minute_for_the_next_command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 
@@ -240,8 +241,10 @@ class Guard:
             "figures": figures,
         }
         self._kept["settled"] = False
-        # First the verdict: a guard that is ended in between withdraws when it starts again.
-        self._keep(reason, durable=True)
+        # First the verdict: a guard that is ended in between withdraws when it starts again. On a disk that takes no
+        # files nothing is kept, and the withdrawal cannot wait for that.
+        with contextlib.suppress(OSError):
+            self._keep(reason, durable=True)
         words = f"{gate} of {model} {self.order['version']}: {verdict}"
         return [f"{words}: {reason}" if reason else words, *self._settle()]
 
@@ -253,8 +256,8 @@ class Guard:
             words = f"{self._program} keeps its traffic until other hosts have withdrawn theirs"
             return [] if said else [words]
         done = self._withdraw() if self._must_go else []
-        self._kept["settled"] = True
-        self._keep(self._kept["verdict"]["reason"], durable=True)
+        # Until that is kept, the next look settles it once more.
+        self._keep(self._kept["verdict"]["reason"], durable=True, settled=True)
         if self._is_last:
             self.end()
             self._clear()
@@ -266,11 +269,12 @@ class Guard:
         if self._waits:
             return []
         self._withdraw()
-        self._over = bool(self._kept.get("withdrawn"))
-        if self._over:
-            self._keep(self._kept["verdict"]["reason"], durable=True)
-            self._clear()
-        return [f"{self._program} is withdrawn at last"] if self._over else []
+        if not self._kept.get("withdrawn"):
+            return []
+        self._keep(self._kept["verdict"]["reason"], durable=True)
+        self._over = True
+        self._clear()
+        return [f"{self._program} is withdrawn at last"]
 
     @property
     def _must_go(self) -> bool:
@@ -350,8 +354,11 @@ class Guard:
         self._keep(self._kept["verdict"]["reason"], durable=True)
         return done
 
-    def _keep(self, words: str, *, durable: bool) -> None:
-        """Write the findings, and the state from which another guard goes on."""
+    def _keep(self, words: str, *, durable: bool, settled: bool = False) -> None:
+        """Write the findings, and the state from which another guard goes on; a verdict that is `settled` shows.
+
+        Raises OSError where the disk takes no files.
+        """
         judge = self._judge
         if judge:
             self._state.update(judge=judge.as_json(), process=self._replica.known)
@@ -365,4 +372,6 @@ class Guard:
             words=words,
             state=self._state,
         )
-        guard_order.keep(self.root, self.order, self._kept, durable=durable)
+        seen = {**self._kept, "settled": settled or self._kept.get("settled", False)}
+        guard_order.keep(self.root, self.order, seen, durable=durable)
+        self._kept = seen

@@ -75,6 +75,6 @@ def _with(part: Document, waiting: object) -> Document:
 
 
 def _tell(root: str, edit: Callable[[Document], Document]) -> None:
-    # The watch tells the router again, see `reweigh.tell_again`.
-    with contextlib.suppress(RouterError):
-        reweigh.reweigh(root, edit)
+    # The watch tells the router again, see `reweigh.tell_again`. A full disk keeps nothing from going back.
+    with contextlib.suppress(RouterError, OSError):
+        reweigh.reweigh(root, edit, urgent=True)

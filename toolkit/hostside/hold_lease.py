@@ -44,7 +44,8 @@ class HoldLease:
         up, done = takeover.seen_up(self.root), []
         wanted = released(routes, up, late=alone >= GRACE)
         if wanted != routes:
-            reweigh.reweigh(self.root, lambda now: released(now, up, late=alone >= GRACE))
+            late = alone >= GRACE
+            reweigh.reweigh(self.root, lambda now: released(now, up, late=late), urgent=True)
             left = waiting(wanted)
             done = [
                 f"the command that swapped {model} is gone: its requests wait no more"

@@ -27,11 +27,12 @@ AGAIN = 2.0
 _untold: dict[str, float] = {}
 
 
-def reweigh(root: str, edit: Callable[[Document], Document]) -> None:
+def reweigh(root: str, edit: Callable[[Document], Document], *, urgent: bool = False) -> None:
     """Write `edit` of the present routes, and tell the workers; a router that is down reads the files when it starts.
 
     Where `edit` returns the routes that it was given, the workers are told these: a run that was killed between files
-    and commands leaves workers that do not know them. Raises RouterError.
+    and commands leaves workers that do not know them. Raises RouterError, and OSError where the disk takes no files.
+    The workers are told an `urgent` edit all the same, and know it for as long as they run; the caller tries again.
     """
     directory = os.path.join(root, "router")
     with router_files.alone(directory):
@@ -44,7 +45,14 @@ def reweigh(root: str, edit: Callable[[Document], Document]) -> None:
         if routes != present:
             files = {**former, **_files(former, routes)}
             changed = [name for name in router_files.FILES if files[name] != former[name]]
-            router_files.write(directory, files, changed)
+            try:
+                router_files.write(directory, files, changed)
+            except OSError:
+                if urgent:
+                    # Nobody may tell the workers again what the files say.
+                    _untold.pop(root, None)
+                    router.tell(directory, routes)
+                raise
         doubt(root, time.monotonic() + AGAIN)
         # A router that is down has no doubt left: it will start from the files.
         with contextlib.suppress(RouterDown):

@@ -40,7 +40,8 @@ def withdraw(root: str, model: str, slot: str) -> Document:
 
     Returns {"withdrawn", "to", "why"}: whether the target gets nothing any more, the slot beside it that takes its part
     (empty where other hosts or nobody on this host does), and why it was not withdrawn: no such target, or no other
-    replica of the model is up. Raises RouterError where the router cannot be told.
+    replica of the model is up. Raises RouterError where the router cannot be told, and OSError where the disk takes no
+    files: then the target gets nothing all the same, for as long as the router runs.
     """
     routes = router_files.routes(os.path.join(root, "router"))
     name = routes_file.name_of({"host": routes.get("at", ""), "slot": slot})
@@ -52,9 +53,12 @@ def withdraw(root: str, model: str, slot: str) -> Document:
         up = takeover.seen_up(root).get(model, {})
         if not any(each["weight"] and up.get(other) for other, each in after.items()):
             return {"withdrawn": False, "to": "", "why": f"no other replica of {model} is up"}
+    try:
         withdrawals.record(root, model, slot)
-    # Also where it is marked already: the run that did so may have been killed before the workers knew.
-    reweigh.reweigh(root, lambda present: withdrawn(present, model, name))
+    finally:
+        # Also where the disk takes no record, and where it is marked already: the run that did so may have been killed
+        # before the workers knew.
+        reweigh.reweigh(root, lambda present: withdrawn(present, model, name), urgent=True)
     beside = routes_file.beside(after, name)
     return {"withdrawn": True, "to": after[beside]["slot"] if beside else "", "why": ""}
 
@@ -127,7 +131,7 @@ def follow(root: str) -> list[str]:
         return []
     found = learned(routes, codes_of(directory))
     if found:
-        reweigh.reweigh(root, lambda present: _all_withdrawn(present, found))
+        reweigh.reweigh(root, lambda present: _all_withdrawn(present, found), urgent=True)
     return [f"{name} of {model} was withdrawn by its host" for model, name in found]
 
 

@@ -20,9 +20,11 @@ def record(root: str, model: str, slot: str) -> None:
     """Note the release in a slot as withdrawn."""
     directory = os.path.join(root, "router")
     with router_files.alone(directory):
-        kept = {**_recorded(root), f"{model}-{slot}": _release(root, model, slot)}
-        text = json.dumps(kept, indent=2) + "\n"
-        router_files.write(directory, {RECORD: text}, [RECORD], router_files.ROOT_ONLY)
+        known = _recorded(root)
+        kept = {**known, f"{model}-{slot}": _release(root, model, slot)}
+        if kept != known:
+            text = json.dumps(kept, indent=2) + "\n"
+            router_files.write(directory, {RECORD: text}, [RECORD], router_files.ROOT_ONLY)
 
 
 def require_kept(root: str, former: Document, routes: Document) -> None:

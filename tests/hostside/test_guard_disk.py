@@ -1,0 +1,76 @@
+"""A guard on a host whose disk fails: no bad release keeps its traffic, no good one loses it, no verdict is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.hostside.guard_lab import Guarded, guard_order
+from tests.hostside.router_lab import full_disk, router_socket, until
+from tests.hostside.test_guard import BACK, STAYS, lab, quick, standing
+
+__all__ = ["lab", "quick", "standing"]
+
+FULL = f"guard of tiny: OSError: [Errno {errno.ENOSPC}] {os.strerror(errno.ENOSPC)}"
+
+
+def withdrawn_in_files(lab: Guarded) -> bool:
+    routes = json.loads(Path(lab.root, "router/routes.json").read_text())["routes"]
+    return any(each.get("withdrawn") for route in routes for each in route["targets"])
+
+
+@pytest.mark.parametrize("phase", ["share", "bake"])
+def test_a_full_disk_keeps_no_bad_release_in_its_traffic(quick: Guarded, phase: str) -> None:
+    quick.begin(phase=phase)
+    until(lambda: quick.found()["looked_at"])
+    with full_disk():
+        quick.fault("500")
+        until(lambda: quick.weights() == BACK)
+        looks = quick.looks
+        until(lambda: quick.looks > looks + 10)
+        assert quick.weights() == BACK
+        assert (quick.found()["verdict"], withdrawn_in_files(quick)) == (None, False)
+    assert quick.verdict()["verdict"] == "failed"
+    assert (quick.weights(), withdrawn_in_files(quick)) == (BACK, True)
+    assert quick.found()["withdrawn"] == quick.found()["verdict"]["reason"]
+
+
+def test_a_lease_that_ends_on_a_full_disk_gives_the_share_back(quick: Guarded) -> None:
+    quick.begin(phase="share")
+    until(lambda: quick.found()["looked_at"])
+    with full_disk():
+        quick.held.update(held=False, owner=None)
+        until(lambda: quick.weights() == BACK)
+    assert quick.verdict()["reason"].startswith("the lease ended")
+
+
+def test_a_release_that_passes_on_a_full_disk_keeps_its_traffic(quick: Guarded) -> None:
+    quick.begin()
+    until(lambda: quick.found()["looked_at"])
+    with contextlib.ExitStack() as stack:
+        with quick.turn:
+            guard_order.wish(quick.root, "tiny", "promote", "ann@ops")
+            stack.enter_context(full_disk())
+        until(lambda: quick.said.count(FULL) > 5)
+    assert quick.verdict()["verdict"] == "passed"
+    looks = quick.looks
+    until(lambda: quick.looks > looks + 5)
+    assert (quick.weights(), quick.found()["withdrawn"]) == (STAYS, "")
+
+
+def test_what_is_withdrawn_late_on_a_full_disk_is_told_once_there_is_room(quick: Guarded) -> None:
+    quick.begin()
+    pid = router_socket.processes(quick.router.directory)["current"][-1]
+    router_socket.tell(quick.router.directory, pid, ["set server model.tiny/blue state maint"])
+    guard_order.wish(quick.root, "tiny", "abort", "ann@ops")
+    assert quick.verdict()["verdict"] == "failed"
+    with full_disk():
+        router_socket.tell(quick.router.directory, pid, ["set server model.tiny/blue state ready"])
+        until(lambda: quick.weights() == BACK)
+    until(lambda: quick.found()["withdrawn"])
+    assert withdrawn_in_files(quick)
