@@ -28,6 +28,7 @@ sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
 import deployment_lock
 import guard
+import guard_follow
 import guard_order
 import guard_probes
 import guards
@@ -42,6 +43,7 @@ __all__ = [
     "Guarded",
     "faulty",
     "guard",
+    "guard_follow",
     "guard_order",
     "guard_probes",
     "guarded",

@@ -286,19 +286,6 @@ def test_a_verdict_whose_withdrawal_was_cut_short_is_carried_out(quick: Guarded)
     assert (quick.weights(), quick.found()["withdrawn"]) == (BACK, "it hangs")
 
 
-@pytest.mark.parametrize(
-    ("wish", "verdict", "weights"), [("promote", "passed", STAYS), ("abort", "failed", BACK)]
-)
-def test_a_person_in_a_hurry_is_obeyed_at_once(
-    quick: Guarded, wish: str, verdict: str, weights: dict[str, int]
-) -> None:
-    quick.begin()
-    guard_order.wish(quick.root, "tiny", wish, "ann@ops")
-    found = quick.verdict()
-    assert (found["verdict"], found["reason"]) == (verdict, f"{wish.rstrip('e')}ed by ann@ops")
-    assert quick.weights() == weights
-
-
 def test_a_damaged_order_leaves_its_release_watched(quick: Guarded) -> None:
     quick.begin()
     looks = quick.looks
@@ -334,17 +321,6 @@ def test_a_guard_that_does_not_know_what_it_had_learned_begins_its_phase_anew(
     quick.watch()
     assert quick.verdict()["verdict"] == "passed"
     until(lambda: quick.said == ["bake of tiny v2: passed"], 60)
-
-
-def test_a_verdict_whose_file_is_damaged_is_written_anew(quick: Guarded) -> None:
-    quick.begin(seconds=0.5)
-    verdict = quick.verdict()
-    looks = quick.looks
-    until(lambda: quick.looks > looks + 3, 60)
-    Path(quick.root, "guard/tiny.found.json").write_text("{")
-    assert quick.verdict() == verdict
-    words = "what the guard of tiny found was damaged and is written anew"
-    until(lambda: quick.said[-1:] == [words], 60)
 
 
 def test_only_a_breach_says_more_of_a_share_that_has_passed(

@@ -74,3 +74,16 @@ def test_what_is_withdrawn_late_on_a_full_disk_is_told_once_there_is_room(quick:
         until(lambda: quick.weights() == BACK)
     until(lambda: quick.found()["withdrawn"])
     assert withdrawn_in_files(quick)
+
+
+@pytest.mark.parametrize("text", ["{", json.dumps({"verdict": {"verdict": "well"}}), None])
+def test_a_verdict_whose_file_is_lost_is_written_anew(quick: Guarded, text: str | None) -> None:
+    quick.begin(seconds=0.5)
+    verdict = quick.verdict()
+    looks = quick.looks
+    until(lambda: quick.looks > looks + 3, 60)
+    path = Path(quick.root, "guard/tiny.found.json")
+    path.unlink() if text is None else path.write_text(text)
+    assert quick.verdict() == verdict
+    words = "what the guard of tiny found was lost and is written anew"
+    until(lambda: quick.said[-1:] == [words], 60)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import stat
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -102,6 +104,47 @@ def test_an_abort_that_a_new_phase_comes_upon_is_heard(root: str) -> None:
     assert guard_order.wished(root, {**later, "rollout": "r2"}) == {}
 
 
+def test_a_promotion_that_the_next_share_comes_upon_is_heard_in_it_and_not_in_the_bake(
+    root: str,
+) -> None:
+    guard_order.begin(root, ORDER, "t1")
+    assert guard_order.wish(root, "tiny", "promote", "ann") == {"taken": True}
+    guard_order.enter(root, "tiny", {**BAKE, "phase": "share"}, "t1")
+    assert (facts(root)["order"]["number"], facts(root)["wish"]) == (2, "promote")
+    guard_order.enter(root, "tiny", BAKE, "t1")
+    assert facts(root)["wish"] == ""
+
+
+def test_nobody_promotes_what_another_person_has_aborted(root: str) -> None:
+    guard_order.begin(root, ORDER, "t1")
+    assert guard_order.wish(root, "tiny", "promote", "ann") == {"taken": True}
+    assert guard_order.wish(root, "tiny", "abort", "bob") == {"taken": True}
+    assert guard_order.wish(root, "tiny", "promote", "ann") == {"taken": False}
+    assert guard_order.wish(root, "tiny", "abort", "eve") == {"taken": True}
+    assert facts(root)["wish"] == "abort"
+
+
+def test_of_persons_who_promote_and_abort_at_once_those_who_abort_are_heard(root: str) -> None:
+    guard_order.begin(root, ORDER, "t1")
+    for _ in range(20):
+        with ThreadPoolExecutor(8) as pool:
+            wishes = ["promote", "abort"] * 4
+            [*pool.map(lambda wish: guard_order.wish(root, "tiny", wish, "ann"), wishes)]
+        assert facts(root)["wish"] == "abort"
+        Path(root, "guard/tiny.wish.json").unlink()
+
+
+@pytest.mark.parametrize("told", ["failed", "could not tell"])
+def test_a_verdict_that_takes_the_traffic_away_hears_nobody(root: str, told: str) -> None:
+    guard_order.begin(root, ORDER, "t1")
+    order = guard_order.read(root, "tiny")
+    assert order is not None
+    verdict = {"gate": "canary", "verdict": told, "reason": "why", "figures": []}
+    guard_order.keep(root, order, {"verdict": verdict, "settled": True}, durable=True)
+    for wish in ("promote", "abort"):
+        assert guard_order.wish(root, "tiny", wish, "ann") == {"taken": False}
+
+
 @pytest.mark.parametrize("told", ["failed", "could not tell"])
 def test_a_verdict_that_takes_the_traffic_away_counts_in_the_next_phase_too(
     root: str, told: str
@@ -193,7 +236,7 @@ DAMAGED = [
         {"patience": [1]}, {"release": "4"}, {"share": {}}, {"hosts": "1"}, {"since": ""}, {"version": 2},
         {"unsure": 1},
         {"tolerance": []}, {"tolerance": {"slower": "1"}}, {"probes": {}}, {"probes": ["x"]}, {"process": 5},
-        {"adapters": "x"}, {"took_over": "x"}, {"token": 5},
+        {"adapters": "x"}, {"took_over": "x"}, {"token": 5}, {"phase": "later"},
     )),
 ]  # fmt: skip
 
@@ -255,6 +298,49 @@ def test_a_damaged_finding_or_wish_is_named_and_leaves_with_a_repair(root: str, 
     assert guard_order.repair(root) == {"lost": []}
     assert not Path(root, path).exists()
     assert len(guard_order.orders(root)) == 1
+
+
+SOUND: dict[str, Any] = {
+    "rollout": "r1", "number": 1, "looked_at": 1.0, "watched": 2.0, "requests": 3, "probes": 4, "withdrawn": "",
+    "settled": True, "verdict": {"gate": "bake", "verdict": "passed", "reason": "", "figures": []},
+    "figures": [{"name": "requests", "new": 3, "old": None, "unit": ""}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"looked_at": "now"}, {"watched": None}, {"requests": "3"}, {"probes": []}, {"number": "1"},
+        {"withdrawn_at": {}}, {"verdict": {}}, {"verdict": {**SOUND["verdict"], "verdict": "well"}},
+        {"verdict": {**SOUND["verdict"], "gate": 5}}, {"verdict": {**SOUND["verdict"], "figures": [5]}},
+        {"verdict": {**SOUND["verdict"], "reason": None}}, {"figures": [{}]}, {"figures": [{"name": 1}]},
+        {"figures": [{**SOUND["figures"][0], "new": "3"}]}, {"figures": [{**SOUND["figures"][0], "more": 1}]},
+    ],
+)  # fmt: skip
+def test_a_finding_that_no_command_could_read_counts_as_damaged(
+    root: str, change: dict[str, Any]
+) -> None:
+    guard_order.begin(root, ORDER, "t1")
+    path = Path(root, "guard/tiny.found.json")
+    path.write_text(json.dumps(SOUND))
+    assert guard_order.damaged(root) == []
+    assert facts(root)["verdict"] == SOUND["verdict"]
+    path.write_text(json.dumps({**SOUND, **change}))
+    assert guard_order.damaged(root) == ["guard/tiny.found.json"]
+    assert (facts(root)["verdict"], facts(root)["figures"]) == (None, [])
+    guard_order.repair(root)
+    assert guard_order.damaged(root) == []
+
+
+def test_who_follows_a_guard_whose_clock_is_set_back_hears_that_its_watch_has_died(
+    root: str,
+) -> None:
+    guard_order.begin(root, ORDER, "t1")
+    order = guard_order.read(root, "tiny")
+    assert order is not None
+    guard_order.keep(root, order, {"looked_at": time.time() + 3600}, durable=False)
+    verdict = guard_follow.follow({"root": root, "model": "tiny", "silence": 0.2}, lambda _: None)
+    assert verdict["reason"].startswith("the watch of this host does not run")
 
 
 @pytest.mark.parametrize("kind", ["found", "wish"])

@@ -334,11 +334,11 @@ class Guard:
         return [f"{named} is what it was before"]
 
     def _told_again(self) -> list[str]:
-        """Write the verdict anew where its file cannot be read any more. Before the end each look writes it."""
-        if not guard_order.found_is_damaged(self.root, self.order["model"]):
+        """Write the verdict anew where its file is gone or damaged. Before the end each look writes it."""
+        if not guard_order.found_is_lost(self.root, self.order["model"]):
             return []
         guard_order.keep(self.root, self.order, self._kept, durable=True)
-        return [f"what the guard of {self.order['model']} found was damaged and is written anew"]
+        return [f"what the guard of {self.order['model']} found was lost and is written anew"]
 
     def _keep_back(self) -> list[str]:
         """Give adapters back once more, where their replica has started again: its slot names the new ones."""

@@ -10,8 +10,6 @@ from wire import Document, Report
 TICK = 0.1
 # A watch that starts anew needs a moment until it has seen the order.
 _SILENCE = 30.0
-# The watch looks each second.
-_FRESH = 10.0
 
 
 def follow(request: Document, report: Report) -> Document:
@@ -21,23 +19,30 @@ def follow(request: Document, report: Report) -> Document:
     toolkit, nobody can tell, and the verdict says that. Raises NoGuard where none stands any more.
     """
     root, model = request["root"], request["model"]
-    reported, heard = 0.0, time.monotonic()
+    reported, heard, looked = 0.0, time.monotonic(), None
     while True:
         order = guard_order.read(root, model)
         if order is None:
             raise guard_order.NoGuard(f"no guard of {model} watches here")
         seen, now = guard_order.found(root, order), time.monotonic()
         verdict: Document | None = guard_order.published(seen)["verdict"]
-        if verdict:
+        if verdict and not _is_aborted(root, order, verdict):
             return verdict
-        if time.time() - (seen.get("looked_at") or 0.0) < _FRESH:
-            heard = now
+        # The watch looks each second, by whatever its clock says.
+        if seen.get("looked_at") != looked:
+            heard, looked = now, seen.get("looked_at")
         if now - heard > request.get("silence", _SILENCE):
             return unwatched(order)
         if now - reported >= 1:
             reported = now
             report(_event(order, seen))
         time.sleep(TICK)
+
+
+def _is_aborted(root: str, order: Document, verdict: Document) -> bool:
+    """Whether a person has aborted a share that has passed, and the guard has not looked since."""
+    passed = order["phase"] == guard_order.SHARE and verdict["verdict"] == "passed"
+    return passed and guard_order.wished(root, order).get("wish") == "abort"
 
 
 def gate(order: Document) -> str:

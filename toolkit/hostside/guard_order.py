@@ -16,6 +16,8 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
+from typing import Any
 
 import bell
 import deployment_lock
@@ -24,11 +26,13 @@ import router_files
 from directory import Directory, make_own, read_text
 from documents import mapping
 from guard_names import COPY, FOUND, GUARD, ORDER, WISH, name_of
-from guard_state import is_number
+from guard_state import are_figures, is_number, is_verdict
 from wire import Document
 
 SHARE, BAKE = "share", "bake"
 _ROOT_ONLY = 0o600
+# The lock of those who write a wish, which they hold for milliseconds, and the seconds to wait for it.
+_WISHES, _PATIENCE = ".wishes", 5.0
 _OF_ORDER = {"rollout", "model", "slot", "former", "phase", "number", "token"}
 _WORDS_OF_ORDER = ("rollout", "model", "slot", "former", "phase")
 # Of an order too, a value of another kind makes it one that cannot be read.
@@ -44,12 +48,17 @@ _NUMBERS = (
     "since",
     "took_over",
 )
-# The fields of findings and wishes with their types: a value of another type makes the whole file unreadable.
-_KINDS = {
-    "verdict": (dict, type(None)),
-    "figures": (list,),
-    "state": (dict,),
-    **dict.fromkeys(("withdrawn", "words", "wish", "actor", "rollout"), (str,)),
+# The fields of findings and wishes, and the test of each: a value that fails its test makes the whole file unreadable.
+_KINDS: dict[str, Callable[[Any], bool]] = {
+    "verdict": lambda value: value is None or is_verdict(value),
+    "figures": are_figures,
+    "state": lambda value: isinstance(value, dict),
+    **dict.fromkeys(
+        ("withdrawn", "words", "wish", "actor", "rollout", "phase"),
+        lambda value: isinstance(value, str),
+    ),
+    **dict.fromkeys(("number", "watched", "requests", "probes"), is_number),
+    **dict.fromkeys(("looked_at", "withdrawn_at"), lambda value: value is None or is_number(value)),
 }
 LEASE = "the lease ended: the command that held the deployment lock is gone"
 EMPTIED = "its slot was emptied or has another release"
@@ -121,24 +130,30 @@ def must_go(order: Document, seen: Document) -> bool:
 def wish(root: str, model: str, wish: str, actor: str) -> Document:
     """Keep a person's wish, which needs no lock; return {"taken"}: false where no guard watches any more.
 
-    A guard that has ended the bake, or has withdrawn the target, hears nobody. Raises ValueError where the wish is
-    neither `promote` nor `abort`.
+    A guard that has ended the bake, or takes the target's traffic away, hears nobody. Nobody promotes what another
+    person has aborted. Raises ValueError where the wish is neither `promote` nor `abort`.
     """
     if wish not in ("promote", "abort"):
         raise ValueError(f"no such wish: {wish}")
     order = read(root, model)
     if order is None:
         return {"taken": False}
-    seen = found(root, order)
-    if seen.get("withdrawn") or (order["phase"] == BAKE and seen.get("verdict")):
-        return {"taken": False}
-    text = json.dumps(
-        {"wish": wish, "actor": actor, "rollout": order["rollout"], "number": order["number"]}
-    )
-    with _files(root) as opened:
+    kept = {name: order[name] for name in ("rollout", "number", "phase")}
+    with _files(root) as opened, opened.locked(_WISHES, _PATIENCE):
+        aborted = wished(root, order).get("wish") == "abort"
+        if _hears_nobody(root, order) or (aborted and wish == "promote"):
+            return {"taken": False}
+        text = json.dumps({"wish": wish, "actor": actor, **kept})
         opened.write(name_of(model, WISH), text + "\n", _ROOT_ONLY)
     bell.ring(root)
     return {"taken": True}
+
+
+def _hears_nobody(root: str, order: Document) -> bool:
+    """Whether the guard has come to a verdict that no person changes."""
+    seen = found(root, order)
+    ended = order["phase"] == BAKE and seen.get("verdict")
+    return bool(seen.get("withdrawn") or must_go(order, seen) or ended)
 
 
 def end(root: str, model: str, rollout: str) -> Document:
@@ -219,9 +234,9 @@ def found(root: str, order: Document) -> Document:
     return seen if lasts or seen.get("number") == order["number"] else {}
 
 
-def found_is_damaged(root: str, model: str) -> bool:
-    """Whether the guard of `model` has findings that cannot be read."""
-    return _is_damaged(root, name_of(model, FOUND))
+def found_is_lost(root: str, model: str) -> bool:
+    """Whether the findings of the guard of `model` are gone, or cannot be read."""
+    return not _read(root, model, FOUND)
 
 
 def learned(root: str, order: Document) -> Document:
@@ -234,11 +249,14 @@ def learned(root: str, order: Document) -> Document:
 def wished(root: str, order: Document) -> Document:
     """Return the wish for this order's phase, or to abort its rollout; an empty document where nobody has one.
 
-    A person who aborts while a command begins the next phase has been told that it is heard.
+    A person who decides while a command begins the next phase has been told that it is heard: an abort counts in all
+    phases, and a promotion in all shares of the canary.
     """
     seen = _read(root, order["model"], WISH)
-    of_phase = seen.get("number") == order["number"] or seen.get("wish") == "abort"
-    return seen if of_phase and seen.get("rollout") == order["rollout"] else {}
+    of_phase = seen.get("number") == order["number"]
+    of_canary = seen.get("phase") == order["phase"] == SHARE
+    lasts = of_phase or of_canary or seen.get("wish") == "abort"
+    return seen if lasts and seen.get("rollout") == order["rollout"] else {}
 
 
 def keep(root: str, order: Document, seen: Document, *, durable: bool) -> None:
@@ -329,13 +347,14 @@ def _read(root: str, model: str, kind: str) -> Document:
 def _document(root: str, name: str) -> Document:
     """Return the watch's findings, or a wish; an empty document where there is none that can be read."""
     found = mapping(read_text(os.path.join(root, GUARD, name)))
-    sound = all(isinstance(found[each], _KINDS[each]) for each in found.keys() & _KINDS.keys())
+    sound = all(_KINDS[each](found[each]) for each in found.keys() & _KINDS.keys())
     return found if sound else {}
 
 
 def _sound(order: Document) -> Document | None:
     words = all(isinstance(order.get(name), str) for name in _WORDS_OF_ORDER)
-    return order if words and order.keys() >= _OF_ORDER and _is_of_kinds(order) else None
+    known = words and order.keys() >= _OF_ORDER and order["phase"] in (SHARE, BAKE)
+    return order if known and _is_of_kinds(order) else None
 
 
 def _is_of_kinds(order: Document) -> bool:

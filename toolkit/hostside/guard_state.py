@@ -7,6 +7,10 @@ from typing import Any
 
 from wire import Document
 
+# Those of `trial.py`, which takes too long to load for a look at a host.
+_VERDICTS = ("passed", "failed", "could not tell")
+_FIGURE = {"name": "", "new": None, "old": None, "unit": ""}
+
 
 def sound(state: Document) -> Document:
     """Return the parts of a guard's state that can be taken over, without that of its judge: see `is_like`."""
@@ -16,6 +20,21 @@ def sound(state: Document) -> Document:
         for name, value in state.items()
         if name in kinds and is_like(value, kinds[name])
     }
+
+
+def is_verdict(value: object) -> bool:
+    """Whether a value is a verdict as commands read it."""
+    if not isinstance(value, dict) or value.get("verdict") not in _VERDICTS:
+        return False
+    words = isinstance(value.get("gate"), str) and isinstance(value.get("reason", ""), str)
+    return words and are_figures(value.get("figures", []))
+
+
+def are_figures(value: object) -> bool:
+    """Whether a value is a list of figures as commands read them."""
+    return isinstance(value, list) and all(
+        is_like(each, _FIGURE) and len(each) == len(_FIGURE) for each in value
+    )
 
 
 def is_like(found: Any, made: Any) -> bool:

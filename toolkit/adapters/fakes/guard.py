@@ -21,13 +21,15 @@ LEASE_ENDED = "the lease ended: the command that held the deployment lock is gon
 class FakeGuards:
     """The guards of one host. `judge` returns the verdict on the release that a guard watches.
 
-    `label` is the host's name in routes. `orders` are those of the guards that stand, by model.
+    `label` is the host's name in routes. By model, `orders` are those of the guards that stand, and `actors` the
+    persons who had a wish.
     """
 
     judge: Callable[[GuardFacts], GateResult]
     now: float = 0.0
     orders: dict[str, GuardOrder] = field(default_factory=dict)
     facts: dict[str, GuardFacts] = field(default_factory=dict)
+    actors: dict[str, str] = field(default_factory=dict)
 
     def begin(self, order: GuardOrder) -> None:
         """Keep the order of a new guard."""
@@ -52,8 +54,14 @@ class FakeGuards:
             why = known.withdrawn or (known.verdict.reason if known.verdict else "")
             words = f"the guard of {model} has withdrawn {known.slot}: {why}"
             raise HostError(f"{host}: guard-phase: {words}", hint="toolkit status")
+        if known.wish == "abort":
+            words = f"{known.slot} of {model} was aborted by {self.actors[model]}"
+            raise HostError(f"{host}: guard-phase: {words}", hint="toolkit status")
+        # A promotion is of all shares of the canary.
+        lasts = known.wish == "promote" and known.phase is phase is GuardPhase.SHARE
         after = replace(known, phase=phase, seconds=seconds, share=share, since=self.now)
-        self.facts[model] = replace(after, verdict=None, wish="", watched=0.0)
+        wish = known.wish if lasts else ""
+        self.facts[model] = replace(after, verdict=None, wish=wish, watched=0.0)
 
     def follow(self, host: str, model: str, report: Report) -> GateResult:
         """Report one event, and return the verdict."""
@@ -74,15 +82,14 @@ class FakeGuards:
         return verdict
 
     def wish(self, model: str, wish: str, actor: str) -> bool:
-        """Keep the wish, and judge by it."""
+        """Keep the wish; the guard judges by it when it looks next."""
         known = self.facts.get(model)
         ended = known and known.phase is GuardPhase.BAKE and known.verdict is not None
-        if known is None or ended or known.withdrawn:
+        if known is None or ended or known.withdrawn or known.must_go:
             return False
-        verdict = Verdict.PASSED if wish == "promote" else Verdict.FAILED
-        words = f"{'promoted' if wish == 'promote' else 'aborted'} by {actor}"
-        self.facts[model] = replace(known, wish=wish)
-        self._judged(model, GateResult(_gate(known), verdict, words))
+        if known.wish == "abort" and wish == "promote":
+            return False
+        self.facts[model], self.actors[model] = replace(known, wish=wish), actor
         return True
 
     def end(self, model: str, rollout: str) -> None:
@@ -98,6 +105,12 @@ class FakeGuards:
         known = self.facts[model]
         if known.phase is GuardPhase.SHARE and not leased and not known.withdrawn:
             self._judged(model, GateResult(_gate(known), Verdict.UNKNOWN, LEASE_ENDED))
+        elif known.wish == "abort" and not known.must_go:
+            words = f"aborted by {self.actors[model]}"
+            self._judged(model, GateResult(_gate(known), Verdict.FAILED, words))
+        elif known.verdict is None and known.wish:
+            words = f"promoted by {self.actors[model]}"
+            self._judged(model, GateResult(_gate(known), Verdict.PASSED, words))
         elif known.verdict is None:
             figures = (Figure("errors", 0.0, 0.0, "%"),)
             found = self.judge(known)
@@ -213,6 +226,8 @@ class Guarded(Named):
     def guard_wish(self, model: str, wish: str, actor: str) -> bool:
         self.happens(f"{wish} {model}")
         taken = self.guards.wish(model, wish, actor)
+        if taken:
+            self.guards.look(model, leased=self.leased)
         self._withdraw()
         return taken
 

@@ -252,10 +252,7 @@ class Act:
         release = self._change.releases[step.slot]
         self._guarding.begin(release, step.slot, self._stopped, self._passed)
         self._route(lambda routes: self._own.shared(routes, step.slot, step.share, self._created()))
-        # A person may have promoted it while it waited here for a host that had not passed the step before.
-        self._promoted = self._change.hosts > 1 and self._guarding.is_promoted()
-        if not self._promoted:
-            self._promoted = self._guarding.follow(release, step, GuardPhase.SHARE)
+        self._promoted = self._guarding.follow(release, step, GuardPhase.SHARE)
 
     @property
     def _passed(self) -> frozenset[str]:

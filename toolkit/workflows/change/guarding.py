@@ -81,9 +81,10 @@ class Guarding:
             host.guard_phase(model, phase, step.seconds, step.requests, step.share)
         except HostError:
             known = guard_of(host.observe(), self._rollout)
-            if known is None or known.verdict is None:
+            if known is None or not (known.must_go or known.withdrawn or known.wish == "abort"):
                 raise
-            raise self._refused(release, known.verdict) from None
+            # Of an abort a moment ago the guard's verdict is still to come.
+            raise self._refused(release, host.guard_follow(model, self._watching)) from None
         result = host.guard_follow(model, self._watching)
         known = guard_of(host.observe(), self._rollout)
         # The host itself withdraws nothing where its watch has died.
@@ -95,11 +96,6 @@ class Guarding:
             self._tools.say(f"  {result.gate}: could not tell: {result.reason}; going on")
         elif known and known.wish:
             self._tools.say(f"  {result.reason}")
-        return bool(known and known.wish == "promote")
-
-    def is_promoted(self) -> bool:
-        """Whether a person has promoted the release since the guard has passed its last phase."""
-        known = guard_of(self._tools.host.observe(), self._rollout)
         return bool(known and known.wish == "promote")
 
     def _refused(self, release: Release, result: GateResult) -> ReleaseFailedError:
