@@ -40,6 +40,22 @@ def test_a_full_disk_keeps_no_bad_release_in_its_traffic(quick: Guarded, phase: 
     assert quick.found()["withdrawn"] == quick.found()["verdict"]["reason"]
 
 
+@pytest.mark.parametrize("name", ["guard/tiny.found.json", "router/withdrawn.json"])
+def test_a_directory_in_the_place_of_a_file_keeps_no_bad_release_in_its_traffic(
+    quick: Guarded, name: str
+) -> None:
+    quick.begin()
+    until(lambda: quick.found()["looked_at"])
+    place = Path(quick.root, name)
+    with quick.turn:
+        place.unlink(missing_ok=True)
+        place.mkdir()
+    quick.fault("500")
+    until(lambda: quick.weights() == BACK)
+    place.rmdir()
+    assert quick.verdict()["verdict"] == "failed"
+
+
 def test_a_lease_that_ends_on_a_full_disk_gives_the_share_back(quick: Guarded) -> None:
     quick.begin(phase="share")
     until(lambda: quick.found()["looked_at"])

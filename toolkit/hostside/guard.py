@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 
@@ -241,10 +240,9 @@ class Guard:
             "figures": figures,
         }
         self._kept["settled"] = False
-        # First the verdict: a guard that is ended in between withdraws when it starts again. On a disk that takes no
-        # files nothing is kept, and the withdrawal cannot wait for that.
-        with contextlib.suppress(OSError):
-            self._keep(reason, durable=True)
+        # First the verdict: a guard that is ended in between withdraws when it starts again. Where the disk does not
+        # take it, the next look withdraws all the same.
+        self._keep(reason, durable=True)
         words = f"{gate} of {model} {self.order['version']}: {verdict}"
         return [f"{words}: {reason}" if reason else words, *self._settle()]
 
