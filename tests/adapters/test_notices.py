@@ -32,6 +32,7 @@ class Site:
 
     status: int = 200
     location: str = ""
+    wait: str = ""
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     url: str = ""
 
@@ -47,6 +48,8 @@ def site() -> Iterator[Site]:
             self.send_response(found.status)
             if found.location:
                 self.send_header("Location", found.location)
+            if found.wait:
+                self.send_header("Retry-After", found.wait)
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
@@ -109,6 +112,16 @@ def test_a_webhook_that_refuses_or_leads_elsewhere_is_named_without_its_secrets(
     assert len(site.got) == 1
 
 
+@pytest.mark.parametrize(
+    ("wait", "seconds"), [("30", 30.0), ("0.5", 0.5), ("", 0.0), ("soon", 0.0), ("-1", 0.0)]
+)
+def test_a_webhook_says_when_it_takes_more(site: Site, wait: str, seconds: float) -> None:
+    site.status, site.wait = 429, wait
+    with pytest.raises(NotDelivered) as raised:
+        deliver(Channel("ops", Webhook(site.url)), NOTICE, 1000.0, {})
+    assert (raised.value.again, raised.value.wait) == (True, seconds)
+
+
 def test_a_webhook_that_is_not_there_is_an_error_without_its_path() -> None:
     with pytest.raises(NotDelivered) as raised:
         deliver(Channel("ops", Webhook("http://127.0.0.1:1/s3cret-path")), NOTICE, 0.0, {})
@@ -133,6 +146,21 @@ def test_a_secret_that_is_not_there_is_named_by_its_place(secret: SecretPlace, w
     assert (raised.value.words, raised.value.again) == (words, False)
 
 
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("https://ops.example:s3cret/x", "its URL is none: what the variable URL has"),
+        ("https://ops.example\x00s3cret/x", "its URL is none: what the variable URL has"),
+        ("ftp://s3cret", "its URL is not one of http or https"),
+    ],
+)
+def test_a_url_that_is_none_is_named_by_its_place(url: str, words: str) -> None:
+    with pytest.raises(NotDelivered) as raised:
+        deliver(Channel("ops", Webhook(SecretPlace("URL"))), NOTICE, 1000.0, {"URL": url})
+    assert raised.value.words == words
+    assert not raised.value.again
+
+
 def test_an_empty_file_is_no_secret(tmp_path: Path) -> None:
     empty = tmp_path / "secret"
     empty.touch()
@@ -150,6 +178,7 @@ class _Smtp(socketserver.StreamRequestHandler):
     """As much of RFC 5321 as smtplib needs."""
 
     taken = b"250 taken"
+    bye = b"221 bye"
 
     def handle(self) -> None:
         self.wfile.write(b"220 stub\r\n")
@@ -164,7 +193,7 @@ class _Smtp(socketserver.StreamRequestHandler):
                 in_data = True
                 self.wfile.write(b"354 go on\r\n")
             elif line.upper().startswith(b"QUIT"):
-                self.wfile.write(b"221 bye\r\n")
+                self.wfile.write(self.bye + b"\r\n")
                 return
             elif b"NOBODY" in line.upper():
                 self.wfile.write(b"550 no such user\r\n")
@@ -186,6 +215,8 @@ def test_a_mail_arrives_and_is_the_same_mail_when_it_is_sent_again() -> None:
     assert "Subject: toolkit upgrade tiny@v2 #2: FAILED; the former release serves" in text
     assert f"Message-ID: <{NOTICE.id}@toolkit.invalid>" in text
     assert "gpu1: gate answers: failed" in text
+    # The time of the event, however late the mail comes.
+    assert "Date: Thu, 01 Jan 1970 00:16:40 -0000" in text
 
 
 def test_a_mail_that_some_of_its_receivers_get_is_told_of_by_the_others() -> None:
@@ -200,6 +231,21 @@ def test_a_mail_that_some_of_its_receivers_get_is_told_of_by_the_others() -> Non
         assert b"Subject: " in server.mail  # type: ignore[attr-defined]
     assert raised.value.words == "its server took no mail for nobody@b (550 no such user)"
     assert not raised.value.again
+
+
+def test_a_mail_that_is_taken_is_sent_however_its_server_says_goodbye(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else people get it with each try."""
+    monkeypatch.setattr(_Smtp, "bye", b"421 too many commands")
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Smtp) as server:
+        server.mail = b""  # type: ignore[attr-defined]
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        way = Mail(("a@b",), "c@d", "127.0.0.1", server.server_address[1], "none")
+        deliver(Channel("mail", way), NOTICE, 0.0, {})
+        server.shutdown()
+        assert b"Subject: " in server.mail  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -18,14 +19,19 @@ from toolkit.domain.trail.notice import Notice
 TRY_SECONDS = 5.0
 _MOST_SECRET = 8192
 _NOW_AND_THEN = (429, 500, 502, 503, 504)
+# `Retry-After` in seconds; its other form is a date, which nobody sends for a limit of messages.
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 class NotDelivered(Exception):
-    """A notice did not arrive; `words` say why, and `again` whether a second try a moment later may help."""
+    """A notice did not arrive; `words` say why, and `again` whether a second try a moment later may help.
 
-    def __init__(self, words: str, *, again: bool = False) -> None:
+    The other side wants no try within the next `wait` seconds.
+    """
+
+    def __init__(self, words: str, *, again: bool = False, wait: float = 0.0) -> None:
         super().__init__(words)
-        self.words, self.again = words, again
+        self.words, self.again, self.wait = words, again, wait
 
 
 class PartlyDelivered(NotDelivered):
@@ -52,7 +58,7 @@ def _post(way: Webhook, notice: Notice, now: float, environment: Mapping[str, st
     import httpx2
 
     url = way.url if isinstance(way.url, str) else _read(way.url, environment)
-    if urlsplit(url).scheme not in ("http", "https"):
+    if not url.startswith(("http://", "https://")):
         raise NotDelivered("its URL is not one of http or https")
     body = json.dumps(_slack(notice) if way.text_only else notice.as_json()).encode()
     headers = {"Content-Type": "application/json", "X-Toolkit-Event": notice.id}
@@ -66,14 +72,20 @@ def _post(way: Webhook, notice: Notice, now: float, environment: Mapping[str, st
             "POST", url, content=body, headers=headers, timeout=TRY_SECONDS, follow_redirects=False
         ) as answer:
             status, leads_to = answer.status_code, answer.headers.get("location", "")
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+            wait = answer.headers.get("retry-after", "")
+    except httpx2.InvalidURL as error:
+        # It repeats the part that is wrong.
+        why = str(error) if isinstance(way.url, str) else f"what {_place(way.url)} has"
+        raise NotDelivered(f"its URL is none: {why}") from None
+    except (httpx2.HTTPError, OSError) as error:
         words = without_secrets(str(error).replace(url, "***"), 200)
         raise NotDelivered(f"{type(error).__name__}: {words}", again=True) from None
     if 300 <= status < 400:
         host = _host(leads_to) or "another place"
         raise NotDelivered(f"it answered {status} and leads to {host}; redirects are not followed")
     if not 200 <= status < 300:
-        raise NotDelivered(f"it answered {status}", again=status in _NOW_AND_THEN)
+        seconds = float(wait) if _SECONDS.fullmatch(wait) else 0.0
+        raise NotDelivered(f"it answered {status}", again=status in _NOW_AND_THEN, wait=seconds)
 
 
 def _host(url: str) -> str:
@@ -95,14 +107,17 @@ def _mail(way: Mail, notice: Notice, environment: Mapping[str, str]) -> None:
     import smtplib
     import ssl
     from email.message import EmailMessage
+    from email.utils import formatdate
 
     password = _read(way.password, environment) if way.password else ""
     message = EmailMessage()
     message["Subject"] = " ".join(notice.title.split())
     message["From"], message["To"] = way.sender, ", ".join(way.to)
+    message["Date"] = formatdate(notice.at)
     message["Message-ID"] = f"<{notice.id}@toolkit.invalid>"
     message.set_content(notice.text)
     context = ssl.create_default_context()
+    refused: dict[str, tuple[int, bytes]] | None = None
     try:
         if way.tls == "tls":
             server: smtplib.SMTP = smtplib.SMTP_SSL(
@@ -117,12 +132,14 @@ def _mail(way: Mail, notice: Notice, environment: Mapping[str, str]) -> None:
                 server.login(way.user, password)
             refused = server.send_message(message)
     except (smtplib.SMTPException, OSError) as error:
-        said = str(error)
-        words = without_secrets(said.replace(password, "***") if password else said, 200)
-        # A size or a text that the server takes in no case: that is this mail's fault, and other mails may pass.
-        of_mail = smtplib.SMTPDataError | smtplib.SMTPSenderRefused
-        lasting = isinstance(error, of_mail) and error.smtp_code >= 500
-        raise NotDelivered(f"{type(error).__name__}: {words}", again=not lasting) from None
+        # Of a mail that its server has taken, no end of the conversation matters: a second one would tell people twice.
+        if refused is None:
+            said = str(error)
+            words = without_secrets(said.replace(password, "***") if password else said, 200)
+            # A size or a text that the server takes in no case: that is this mail's fault, and others may pass.
+            of_mail = smtplib.SMTPDataError | smtplib.SMTPSenderRefused
+            lasting = isinstance(error, of_mail) and error.smtp_code >= 500
+            raise NotDelivered(f"{type(error).__name__}: {words}", again=not lasting) from None
     if refused:
         said = "; ".join(
             f"{who} ({code} {why.decode(errors='replace')})" for who, (code, why) in refused.items()
@@ -141,6 +158,10 @@ def _apprise(way: Service, notice: Notice, environment: Mapping[str, str]) -> No
         raise NotDelivered("Apprise does not understand its URL")
     if not service.notify(title=notice.title, body=notice.text):
         raise NotDelivered("Apprise could not deliver it", again=True)
+
+
+def _place(secret: SecretPlace) -> str:
+    return secret.file or f"the variable {secret.variable}"
 
 
 def _read(secret: SecretPlace, environment: Mapping[str, str]) -> str:
