@@ -370,6 +370,19 @@ def test_an_order_of_which_no_guard_can_be_made_leaves_the_others_at_work(
     until(lambda: any(words.startswith("guard of a-bad-one: ") for words in quick.said))
 
 
+def test_a_share_of_which_nobody_can_tell_and_that_goes_on_depends_on_its_lease(
+    quick: Guarded,
+) -> None:
+    quick.begin(phase="share", unsure="go-on", seconds=0.2, patience=0.2, requests=99, probes=[])
+    assert quick.verdict()["verdict"] == "could not tell"
+    looks = quick.looks
+    until(lambda: quick.looks > looks + 5, 60)
+    assert (quick.weights(), quick.found()["withdrawn"]) == (STAYS, "")
+    quick.held.update(held=False, owner=None)
+    until(lambda: quick.found()["withdrawn"], 60)
+    assert quick.weights() == BACK
+
+
 def test_a_share_that_has_passed_is_watched_on_until_its_next_phase(alone: Guarded) -> None:
     alone.begin(phase="share", seconds=1.0)
     assert alone.verdict()["verdict"] == "passed"

@@ -117,7 +117,7 @@ class Guard:
             if self._state.get("back") == 0.0 and (over := self._taken_over()):
                 return self._conclude(*over)
             late = time.monotonic() - self._since > max(self.order["patience"], READY)
-            return self._conclude(UNKNOWN, NOT_READY) if late else []
+            return self._conclude(UNKNOWN, NOT_READY) if late and not self._verdict else []
         return self._figure(traffic)
 
     def _figure(self, traffic: dict[tuple[str, str], Traffic]) -> list[str]:
@@ -141,7 +141,7 @@ class Guard:
         if why := self._judge.look(look):
             return self._conclude(FAILED, why)
         verdict, words = self._judge.verdict()
-        # Of a share that has passed and waits for other hosts, only a breach says more.
+        # Of a share that goes on and waits for other hosts, only a breach says more.
         if verdict and not self._verdict:
             return self._conclude(verdict, words)
         self._keep(words, durable=False)
@@ -295,9 +295,11 @@ class Guard:
 
     @property
     def _is_last(self) -> bool:
-        """Whether the verdict ends the watch. A share that has passed is watched until its next phase."""
+        """Whether the verdict ends the watch. A share that goes on is watched until its next phase."""
+        if self._verdict == UNKNOWN and self._kept["verdict"].get("reason") == EMPTIED:
+            return True
         bakes = self.order["phase"] == guard_order.BAKE
-        return self._verdict in (FAILED, UNKNOWN) or (self._verdict == PASSED and bakes)
+        return bool(self._verdict) and (bakes or self._must_go)
 
     def _withdraw(self) -> list[str]:
         if self._adapters:
