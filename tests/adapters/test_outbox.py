@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,14 +75,39 @@ def test_a_notice_that_the_disk_does_not_give_back_hides_no_later_one_and_stays(
     assert first.exists()
 
 
-def test_an_outbox_has_a_bound_and_drops_what_cannot_be_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("toolkit.adapters.notices.outbox.MOST_FILES", 3)
+def test_a_notice_is_one_commands_until_that_lets_go_or_ends(tmp_path: Path) -> None:
+    box, other = Outbox(tmp_path), Outbox(tmp_path)
+    mine = box.put("ops", NOTICE)
+    [seen] = other.waiting()
+    assert (box.claim(mine), other.claim(seen)) == (False, False)
+    box.release(mine)
+    assert other.claim(seen)
+    assert not box.claim(mine)
+    other.remove(seen)
+    assert not box.claim(mine)
+    assert list(box.waiting()) == []
+
+
+def test_the_claim_of_a_killed_command_is_gone(tmp_path: Path) -> None:
+    words = (
+        "import sys, time; from pathlib import Path; from toolkit.adapters.notices.outbox import Outbox\n"
+        "from tests.adapters.test_notices import NOTICE\n"
+        f"Outbox(Path({str(tmp_path)!r})).put('ops', NOTICE); print('put', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", words], stdout=subprocess.PIPE) as killed:
+        assert killed.stdout and killed.stdout.readline() == b"put\n"
+        box = Outbox(tmp_path)
+        [found] = box.waiting()
+        assert not box.claim(found)
+        killed.kill()
+    assert box.claim(found)
+    assert found.notice == NOTICE
+
+
+def test_an_outbox_drops_what_cannot_be_read(tmp_path: Path) -> None:
     box = Outbox(tmp_path)
-    for number in range(6):
+    for number in range(3):
         box.put("ops", Notice(str(number), 1000.0 + number, "stop", "done"))
-    assert [each.notice.id for each in box.waiting()] == ["3", "4", "5"]
     for path, text in zip(
         sorted(box.place.glob("*.json")), ["", "[]", '{"channel": 1}'], strict=True
     ):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from toolkit.adapters.ansible.certificate import certificate_digest
-from toolkit.adapters.audit.late import claimed, late_records
+from toolkit.adapters.audit.late import late_records
 from toolkit.adapters.audit.log import AuditLog
 from toolkit.adapters.audit.who import _lines
 from toolkit.adapters.endpoint.endpoint import _first_certificate
@@ -22,6 +22,7 @@ from toolkit.adapters.metrics_files import read_setup
 from toolkit.adapters.notices import delivery
 from toolkit.adapters.notices.outbox import Outbox
 from toolkit.adapters.prometheus import read_credentials
+from toolkit.adapters.regular import claim
 from toolkit.adapters.schedule_record import ScheduleRecord
 from toolkit.adapters.sightings import Sightings
 from toolkit.adapters.store.manifest import read_manifest
@@ -48,8 +49,7 @@ def locked(place: Path) -> None:
 
 
 def of_late(place: Path) -> bool:
-    with claimed(place / "run/audit-late-1") as mine:
-        return mine
+    return claim(place / "run/audit-late-1") is not None
 
 
 def see(place: Path) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -41,7 +42,7 @@ class Post:
     def deliver(self, channel: Channel, notice: Notice, now: float) -> None:
         self.tries.append(channel.name)
         if self.hold and channel.name == "ops":
-            self.hold.wait(30)
+            self.hold.wait(90)
         if notice.id in self.bad:
             raise self.bad[notice.id]
         faults = self.faults.get(channel.name, [])
@@ -70,6 +71,20 @@ class Post:
 @pytest.fixture
 def post(tmp_path: Path) -> Post:
     return Post(tmp_path)
+
+
+def left(post: Post, channel: str, notice: Notice) -> None:
+    """Leave a notice in the outbox, as a former command does."""
+    box = Outbox(post.place)
+    box.release(box.put(channel, notice))
+
+
+def soon(holds: Callable[[], bool]) -> None:
+    """Wait until that holds, for a minute at most."""
+    ends = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < ends
+        time.sleep(0.01)
 
 
 DOWN = NotDelivered("it answered 500", again=True)
@@ -141,10 +156,9 @@ def test_a_notice_that_its_channel_refuses_holds_up_no_other(post: Post, fault: 
 
 
 def test_what_waits_behind_a_notice_that_always_fails_is_not_given_up_with_it(post: Post) -> None:
-    box = Outbox(post.place)
     post.bad["bad"] = DOWN
     for number, name in enumerate(("bad", "next", "last")):
-        box.put("ops", Notice(name, 9000.0 + number, "stop", "done"))
+        left(post, "ops", Notice(name, 9000.0 + number, "stop", "done"))
     for number in range(MOST_REFUSALS):
         assert ("ops", "delivered") in post.tell(str(number), outcome="done")
     assert post.tell("x", "keys add") == [("ops", "delivered")] * 2
@@ -152,11 +166,10 @@ def test_what_waits_behind_a_notice_that_always_fails_is_not_given_up_with_it(po
 
 
 def test_more_refused_notices_than_one_command_tries_hold_up_no_other(post: Post) -> None:
-    box = Outbox(post.place)
     for number in range(MOST_OLD):
         post.bad[f"bad{number}"] = NotDelivered("it answered 400")
-        box.put("ops", Notice(f"bad{number}", 9000.0 + number, "stop", "done"))
-    box.put("ops", Notice("good", 9500.0, "stop", "done"))
+        left(post, "ops", Notice(f"bad{number}", 9000.0 + number, "stop", "done"))
+    left(post, "ops", Notice("good", 9500.0, "stop", "done"))
     for number in range(MOST_REFUSALS):
         assert ("ops", "delivered") in post.tell(str(number), outcome="done")
     assert post.tell("x", "keys add") == [("ops", "delivered")]
@@ -173,11 +186,10 @@ def test_a_channel_that_refuses_every_notice_loses_none(post: Post) -> None:
 
 
 def test_a_command_tries_only_so_many_of_what_waits(post: Post) -> None:
-    box = Outbox(post.place)
     for number in range(MOST_OLD + 5):
-        box.put("ops", Notice(f"{number:03}", 9000.0 + number, "stop", "done"))
+        left(post, "ops", Notice(f"{number:03}", 9000.0 + number, "stop", "done"))
     assert len(post.tell("x", "keys add")) == MOST_OLD
-    assert len(list(box.waiting())) == 5
+    assert post.desk().waiting() == {"ops": 5}
 
 
 def test_a_channel_that_does_not_answer_delays_no_other_and_the_command_for_seconds_only(
@@ -196,17 +208,76 @@ def test_a_channel_that_does_not_answer_delays_no_other_and_the_command_for_seco
     post.hold = threading.Event()
     assert post.tell("a", seconds=0.3) == [("night", "delivered"), ("ops", "kept")]
     assert "ops was not told: it did not answer within 0.3 s" in post.said[0]
+    # It answers at last, and is not told again.
     post.hold.set()
+    soon(lambda: not post.desk().waiting())
     post.hold = None
-    assert post.tell("b", "keys add") == [("ops", "delivered")]
+    assert post.tell("b", "keys add") == []
+    assert post.arrived.count(("ops", "a")) == 1
+
+
+def test_two_commands_at_once_tell_of_a_notice_once(post: Post) -> None:
+    left(post, "ops", Notice("old", 9000.0, "stop", "done"))
+    post.hold = threading.Event()
+    records: list[list[tuple[str, str]]] = []
+    other = threading.Thread(
+        target=lambda: records.append(post.tell("a", outcome="done", seconds=60.0))
+    )
+    other.start()
+    soon(lambda: bool(post.tries))
+    # The other command is at it, with its own notice too.
+    assert post.tell("b", "keys add") == []
+    post.hold.set()
+    other.join()
+    assert records == [[("ops", "delivered")] * 2]
+    assert post.arrived == [("ops", "old"), ("ops", "a")]
+
+
+def test_what_is_delivered_is_out_of_the_outbox_before_slower_channels_have_answered(
+    post: Post,
+) -> None:
+    """Whoever ends the command meanwhile must not have it told again."""
+    post.hold = threading.Event()
+    other = threading.Thread(target=post.tell, args=("a",), kwargs={"seconds": 60.0})
+    other.start()
+    soon(lambda: post.arrived == [("night", "a")] and post.desk().waiting() == {"ops": 1})
+    post.hold.set()
+    other.join()
+
+
+def test_no_try_comes_before_the_time_that_the_channel_names(post: Post) -> None:
+    busy = NotDelivered("it answered 429", again=True, wait=2.0)
+    post.faults = {"ops": [busy, busy, NotDelivered("it answered 429", again=True, wait=3600.0)]}
+    assert post.tell("a", outcome="done") == [("ops", "kept")]
+    assert post.pauses == [2.0, 2.0]
+    post.tries.clear()
+    assert post.tell("b", outcome="done") == [("ops", "kept")] * 2
+    # Once for the oldest, and once for the newest.
+    assert post.tries == ["ops"] * 2
 
 
 def test_what_is_too_old_or_has_no_channel_is_given_up(post: Post) -> None:
-    box = Outbox(post.place)
-    box.put("ops", Notice("old", post.time - KEEP_SECONDS - 1, "stop", "done"))
-    box.put("gone", Notice("new", post.time, "stop", "done"))
+    left(post, "ops", Notice("old", post.time - KEEP_SECONDS - 1, "stop", "done"))
+    left(post, "gone", Notice("new", post.time, "stop", "done"))
     assert post.tell("x", "keys add") == [("gone", "given up"), ("ops", "given up")]
-    assert list(box.waiting()) == []
+    assert post.desk().waiting() == {}
+
+
+def test_of_too_many_notices_the_oldest_are_given_up_and_that_is_told(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toolkit.adapters.notices.outbox.MOST_FILES", 3)
+    post.faults = {"ops": [DOWN]}
+    for number in range(5):
+        left(post, "ops", Notice(str(number), 9000.0 + number, "stop", "done"))
+    # To look changes nothing.
+    assert post.desk().waiting() == {"ops": 5}
+    records = post.desk().tell(Notice("x", post.time, "keys add", "done"), {})
+    assert [(each["of"], each["outcome"]) for each in records] == [
+        ("0", "given up"), ("1", "given up"), ("2", "kept"), ("3", "kept"), ("4", "kept"),
+    ]  # fmt: skip
+    assert records[0]["why"] == "too many wait"
+    assert post.desk().waiting() == {"ops": 3}
 
 
 def test_a_disk_that_takes_nothing_does_not_keep_a_notice_from_being_delivered(post: Post) -> None:
@@ -233,6 +304,15 @@ def test_without_settings_there_is_nothing_to_do(tmp_path: Path) -> None:
     assert not (tmp_path / "outbox").exists()
 
 
+def test_a_named_file_that_is_not_there_is_a_fault_and_not_silence(tmp_path: Path) -> None:
+    named = NoticeDesk(tmp_path / "typo.yaml", tmp_path, lambda _: None, lambda: 0.0)
+    with pytest.raises(InputError, match=r"typo\.yaml"):
+        named.check()
+    (tmp_path / "notify.yaml").symlink_to("gone.yaml")
+    with pytest.raises(InputError, match=r"notify\.yaml"):
+        NoticeDesk(tmp_path / "notify.yaml", tmp_path, lambda _: None, lambda: 0.0).check()
+
+
 def _hooks(place: Path, before: str, after: str) -> Post:
     for name, text in (("before", before), ("after", after)):
         (place / name).write_text(f"#!/bin/sh\n{text}\n")
@@ -255,3 +335,26 @@ def test_the_hook_after_fails_nothing(tmp_path: Path) -> None:
     assert post.tell("a") == [(f"{tmp_path}/after", "failed")]
     assert post.said == ["warning: the hook after the deployment failed: no room"]
     assert '"outcome": "release-failed"' in (tmp_path / "got").read_text()
+
+
+CHANNEL = "channels:\n  - {name: ops, webhook: 'https://ops.example/hook'}\n"
+
+
+def test_a_command_that_is_killed_in_the_hook_after_has_left_its_notice(tmp_path: Path) -> None:
+    post = _hooks(tmp_path, "exit 0", f"ls {tmp_path}/outbox > {tmp_path}/got")
+    post = Post(tmp_path, (tmp_path / "notify.yaml").read_text() + CHANNEL)
+    assert ("ops", "delivered") in post.tell("a")
+    assert (tmp_path / "got").read_text().count(".json") == 1
+
+
+def test_ctrl_c_ends_the_hook_after_and_not_the_news(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    post = _hooks(tmp_path, "exit 0", "exit 0")
+    post = Post(tmp_path, (tmp_path / "notify.yaml").read_text() + CHANNEL)
+    monkeypatch.setattr("toolkit.adapters.notices.hook.call_hook", interrupted)
+    assert post.tell("a") == [(f"{tmp_path}/after", "failed"), ("ops", "delivered")]
+    assert post.said == ["warning: the hook after the deployment failed: interrupted"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 from pathlib import Path
@@ -30,6 +31,27 @@ def read_regular(path: Path) -> bytes:
     """Return the content of a regular file, or of what a link leads to. Raises OSError as `open_regular` does."""
     with open(path, "rb", opener=open_regular) as file:
         return file.read()
+
+
+def claim(path: Path) -> int | None:
+    """Return a descriptor that keeps a file for this process alone until it is closed, or the process has ended.
+
+    None where another process has it, has removed it since, or where it is no regular file.
+    """
+    try:
+        file = open_regular(str(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # The process that had it may have removed it since it was opened here.
+        mine = os.fstat(file).st_nlink > 0
+    except OSError:
+        mine = False
+    if not mine:
+        os.close(file)
+        return None
+    return file
 
 
 def _opened(name: str, flags: int, mode: int) -> int:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from toolkit.adapters.disk import is_private, scratch_places
-from toolkit.adapters.regular import open_regular, read_regular
+from toolkit.adapters.regular import read_regular
 from toolkit.domain.outside import parse_mapping
 from toolkit.domain.trail.audit import MOST_LINE
 
@@ -37,29 +36,6 @@ def keep_late(home: Path, records: Sequence[Mapping[str, Any]]) -> Path | None:
                 os.fsync(handle)
             return path
     return None
-
-
-@contextmanager
-def claimed(path: Path) -> Iterator[bool]:
-    """Yield whether this command alone has a file of late records, which another one may be adding to the log."""
-    try:
-        file = open_regular(str(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        yield False
-        return
-    try:
-        # The command that had it may have removed it since it was opened here.
-        yield _locked(file) and os.fstat(file).st_nlink > 0
-    finally:
-        os.close(file)
-
-
-def _locked(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def late_records(home: Path) -> Iterator[tuple[Path, list[dict[str, Any]]]]:

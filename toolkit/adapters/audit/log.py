@@ -19,9 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from toolkit.adapters.audit.late import claimed, keep_late, late_records
+from toolkit.adapters.audit.late import keep_late, late_records
 from toolkit.adapters.disk import FULL, way_out
-from toolkit.adapters.regular import open_private, read_regular
+from toolkit.adapters.regular import claim, open_private, read_regular
 from toolkit.adapters.store.files import sync_directory
 from toolkit.domain.trail.audit import MOST_LINE, Event, Head, Line, next_line, parse_line, sound
 from toolkit.errors import ToolkitError
@@ -59,11 +59,15 @@ class AuditLog:
     def catch_up(self) -> None:
         """Add the records of commands that could not write the log when they ran; raises ToolkitError."""
         for path, records in late_records(self.home):
-            with claimed(path) as mine:
-                for record in records if mine else ():
+            mine = claim(path)
+            if mine is None:
+                continue
+            try:
+                for record in records:
                     self.append(record)
-                if mine:
-                    path.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
+            finally:
+                os.close(mine)
 
     def keep_late(self, records: Sequence[Mapping[str, Any]]) -> bool:
         """Keep records outside the log for the next command that can write it; false where nothing takes them."""

@@ -1,4 +1,7 @@
-"""The outbox: each notice is a file for each channel until it is delivered, so that no failure and no kill loses it."""
+"""The outbox: each notice is a file for each channel until it is delivered, so that no failure and no kill loses it.
+
+A kernel lock keeps a file for the one command that delivers it. The lock of a killed command is gone.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.adapters.regular import read_regular
+from toolkit.adapters.regular import claim, read_regular
 from toolkit.domain.outside import checked, parse_mapping
 from toolkit.domain.trail.notice import Notice
 
@@ -37,9 +40,10 @@ class Outbox:
 
     def __init__(self, home: Path) -> None:
         self.place = home / "outbox"
+        self._claims: dict[str, int] = {}
 
     def put(self, channel: str, notice: Notice) -> Waiting:
-        """Write a notice down for a channel; where the disk takes nothing it waits in memory."""
+        """Write a notice down for a channel, claimed; where the disk takes nothing it waits in memory."""
         # The same event on the same channel is one file, and files are ordered by time.
         mark = hashlib.sha256(f"{channel}\0{notice.id}".encode()).hexdigest()[:16]
         path = self.place / f"{notice.at:017.3f}-{mark}.json"
@@ -49,6 +53,10 @@ class Outbox:
             handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
             with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
                 file.write(json.dumps({"channel": channel, "notice": notice.as_json()}))
+                file.flush()
+                os.fsync(handle)
+            # Before others see the file.
+            self._keep(path, claim(temporary))
             temporary.replace(path)
         except OSError:
             with suppress(OSError):
@@ -57,12 +65,12 @@ class Outbox:
         return Waiting(channel, notice, path)
 
     def waiting(self) -> Iterator[Waiting]:
-        """Yield the waiting notices, the oldest first. Remove other files, and notices beyond the bound."""
+        """Yield the waiting notices, the oldest first, and remove other files.
+
+        Those before the last `MOST_FILES` are too many. Whoever delivers or removes one claims it first.
+        """
         with suppress(OSError):
-            files = sorted(self.place.glob("*.json"))
-            for path in files[:-MOST_FILES]:
-                path.unlink(missing_ok=True)
-            for path in files[-MOST_FILES:]:
+            for path in sorted(self.place.glob("*.json")):
                 try:
                     found = parse_mapping(read_regular(path), MOST_BYTES)
                     notice = checked(Notice.from_json(found["notice"]))
@@ -73,6 +81,25 @@ class Outbox:
                 except (ValueError, KeyError, TypeError, AttributeError):
                     with suppress(OSError):
                         path.unlink(missing_ok=True)
+
+    def claim(self, waiting: Waiting) -> bool:
+        """Keep a notice for this command; false where it has it already, or where another one has or had it."""
+        if not waiting.path:
+            return True
+        own = claim(waiting.path)
+        self._keep(waiting.path, own)
+        return own is not None
+
+    def release(self, waiting: Waiting) -> None:
+        """Leave a notice to others again, and to a later try."""
+        if waiting.path and (own := self._claims.pop(_first(waiting.path), None)) is not None:
+            os.close(own)
+
+    def _keep(self, path: Path, own: int | None) -> None:
+        if own is not None:
+            former, self._claims[_first(path)] = self._claims.get(_first(path)), own
+            if former is not None:
+                os.close(former)
 
     def refused(self, waiting: Waiting) -> int:
         """Count one more refusal of a notice, and return how many there are; 0 where nothing is kept."""
@@ -85,13 +112,14 @@ class Outbox:
         return refusals
 
     def remove(self, delivered: Waiting) -> None:
-        """Remove a notice that was delivered or given up."""
+        """Remove a notice that was delivered or given up, and let go of it."""
         if not delivered.path:
             return
         with suppress(OSError):
             # A count of refusals has given it another name meanwhile.
             for path in self.place.glob(f"{_first(delivered.path)}*.json"):
                 path.unlink(missing_ok=True)
+        self.release(delivered)
 
 
 def _first(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -47,7 +48,9 @@ class _Failure(NamedTuple):
 
 
 class NoticeDesk:
-    """Hooks and channels as `path` (notify.yaml) has them; `home` holds the outbox. Without the file there are none.
+    """Hooks and channels as `path` (notify.yaml) has them; `home` holds the outbox.
+
+    Without a `notify.yaml` in the home there are none. Any other file was named, and its absence is a fault.
 
     `clock` returns seconds since the epoch. `deliver` and `pause` are for tests.
     """
@@ -67,10 +70,16 @@ class NoticeDesk:
         self._given, self._pause, self._seconds = deliver, pause, seconds
 
     @cached_property
+    def _box(self) -> Outbox:
+        from toolkit.adapters.notices.outbox import Outbox
+
+        return Outbox(self._home)
+
+    @cached_property
     def _settings(self) -> NotifySettings:
         from toolkit.domain.trail.channel import NotifySettings
 
-        if not self._path.exists():
+        if self._path == self._home / "notify.yaml" and not os.path.lexists(self._path):
             return NotifySettings()
         # Here and not above: a command without settings reads no YAML for them.
         from toolkit.config.notify import load_notify
@@ -100,14 +109,21 @@ class NoticeDesk:
     def tell(self, notice: Notice, plan: Mapping[str, Any]) -> list[Record]:
         """Call the hook after a deployment, and deliver this and earlier notices; return what became of each.
 
-        It takes at most the seconds of the hook and of the desk. What is not delivered stays in the outbox.
+        It takes at most the seconds of the hook and of the desk. The notice is in the outbox before, and stays there
+        until it is delivered.
         """
         try:
             settings = self._settings
         except InputError as error:
             self._say(f"warning: nobody is told: {error.message}")
             return [{"where": str(self._path), "outcome": "not told", "why": error.message}]
-        return [*self._call_after(settings, notice, plan), *self._deliver_all(settings, notice)]
+        wanted = [each for each in settings.channels if each.wants(notice)]
+        # Before the hook, in which a command can be killed.
+        own = [self._box.put(each.name, notice) for each in wanted]
+        records = list(self._call_after(settings, notice, plan))
+        if own or (self._home / "outbox").exists():
+            records += self._deliver_all(settings, notice, own)
+        return records
 
     def channels(self) -> tuple[Channel, ...]:
         """Return the channels of the settings; raises InputError with file and line."""
@@ -115,10 +131,8 @@ class NoticeDesk:
 
     def waiting(self) -> dict[str, int]:
         """Return how many notices wait for delivery, by the channel's name."""
-        from toolkit.adapters.notices.outbox import Outbox
-
         found: dict[str, int] = {}
-        for each in Outbox(self._home).waiting():
+        for each in self._box.waiting():
             found[each.channel] = found.get(each.channel, 0) + 1
         return found
 
@@ -144,40 +158,28 @@ class NoticeDesk:
             return
         from toolkit.adapters.notices.hook import call_hook
 
-        called = call_hook(hook, {"event": "after", **notice.as_json(), "plan": plan})
-        if not called.agreed:
-            self._say(f"warning: the hook after the deployment failed: {called.words}")
-        outcome = "called" if called.agreed else "failed"
-        yield {
-            "where": hook.run[0],
-            "outcome": outcome,
-            "why": "" if called.agreed else called.words,
-        }
+        try:
+            called = call_hook(hook, {"event": "after", **notice.as_json(), "plan": plan})
+            why = "" if called.agreed else called.words
+        except KeyboardInterrupt:
+            # The change is done: it ends the hook and not the news of it.
+            why = "interrupted"
+        if why:
+            self._say(f"warning: the hook after the deployment failed: {why}")
+        yield {"where": hook.run[0], "outcome": "failed" if why else "called", "why": why}
 
-    def _deliver_all(self, settings: NotifySettings, notice: Notice) -> list[Record]:
-        wanted = [each for each in settings.channels if each.wants(notice)]
-        if not wanted and not (self._home / "outbox").exists():
-            return []
-        from toolkit.adapters.notices.outbox import Outbox
-
-        box, records = Outbox(self._home), list[Record]()
-        channels = {each.name: each for each in settings.channels}
-        waiting: dict[str, list[Waiting]] = {}
-        for each in box.waiting():
-            why = self._hopeless(each.channel, each.notice, channels)
-            if why:
-                box.remove(each)
-                records.append(_record(each.channel, each.notice, "given up", why))
-            elif len(waiting.setdefault(each.channel, [])) < MOST_OLD:
-                waiting[each.channel].append(each)
-        for channel in wanted:
-            waiting.setdefault(channel.name, []).append(box.put(channel.name, notice))
+    def _deliver_all(
+        self, settings: NotifySettings, notice: Notice, own: Sequence[Waiting]
+    ) -> list[Record]:
+        box, channels = self._box, {each.name: each for each in settings.channels}
+        waiting, records = self._of_before(channels)
+        for each in own:
+            waiting.setdefault(each.channel, []).append(each)
         results = self._at_once(channels, waiting)
         took = {each.channel for each, failure in results if not failure.why or failure.partly}
         for each, failure in results:
             why = failure.why
             if not why or failure.partly:
-                box.remove(each)
                 records.append(self._delivered(each, why))
                 continue
             # The channel took another notice: the fault is not the channel's.
@@ -192,6 +194,30 @@ class NoticeDesk:
             records.append(_record(each.channel, each.notice, "kept" if each.path else "lost", why))
         return records
 
+    def _of_before(
+        self, channels: Mapping[str, Channel]
+    ) -> tuple[dict[str, list[Waiting]], list[Record]]:
+        """Claim notices of former commands, by channel; give up those that are hopeless, with a record of each.
+
+        What another command delivers at the moment is left to it.
+        """
+        from toolkit.adapters.notices.outbox import MOST_FILES
+
+        waiting: dict[str, list[Waiting]] = {}
+        records: list[Record] = []
+        files = list(self._box.waiting())
+        for place, each in enumerate(files, 1):
+            why = self._hopeless(each, channels, too_many=len(files) - place >= MOST_FILES)
+            chosen = waiting.get(each.channel, [])
+            if (not why and len(chosen) >= MOST_OLD) or not self._box.claim(each):
+                continue
+            if why:
+                self._box.remove(each)
+                records.append(_record(each.channel, each.notice, "given up", why))
+            else:
+                waiting[each.channel] = [*chosen, each]
+        return waiting, records
+
     def _delivered(self, each: Waiting, why: str) -> Record:
         if why:
             self._say(f"warning: {each.channel} was told in part: {why}")
@@ -205,10 +231,12 @@ class NoticeDesk:
             f"meanwhile, and this one is given up after {MOST_REFUSALS} refusals"
         )
 
-    def _hopeless(self, name: str, notice: Notice, channels: Mapping[str, Channel]) -> str:
-        if name not in channels:
+    def _hopeless(self, each: Waiting, channels: Mapping[str, Channel], *, too_many: bool) -> str:
+        if each.channel not in channels:
             return "there is no such channel any more"
-        return "it is too old" if self._clock() - notice.at > KEEP_SECONDS else ""
+        if self._clock() - each.notice.at > KEEP_SECONDS:
+            return "it is too old"
+        return "too many wait" if too_many else ""
 
     def _at_once(
         self, channels: Mapping[str, Channel], waiting: Mapping[str, Sequence[Any]]
@@ -252,6 +280,11 @@ class NoticeDesk:
                 failure = down._replace(tried=False)
             if failure.passes:
                 down = failure
+            # At once: whoever ends this command meanwhile must not have the notice told again.
+            if not failure.why or failure.partly:
+                self._box.remove(each)
+            else:
+                self._box.release(each)
             done.put((each, failure))
 
     def _try(self, channel: Channel, notice: Notice, pauses: Sequence[float]) -> _Failure:
@@ -267,8 +300,9 @@ class NoticeDesk:
                 words = error.words
                 if not error.again:
                     return _Failure(words)
-                if pause is not None:
-                    self._pause(pause)
+                if pause is None or error.wait > self._seconds:
+                    break
+                self._pause(max(pause, error.wait))
             except Exception as error:
                 return _Failure(type(error).__name__)
             else:
