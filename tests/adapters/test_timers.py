@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import subprocess
 from datetime import time
@@ -43,6 +44,9 @@ class Machine:
                 # A person presses it once.
                 self.failing = ()
                 raise KeyboardInterrupt
+            if words[:2] == ["systemctl", "restart"]:
+                # Of a timer that it does not take, systemd has stopped the former one.
+                self.active, self.failing = False, ()
             return 1, "", "it does not work\n"
         if words[:2] == ["systemctl", "is-active"]:
             return (0 if self.active else 3), "", ""
@@ -124,6 +128,7 @@ def test_where_a_change_is_refused_the_former_units_stay(
     with pytest.raises(ToolkitError):
         install_timer(schedule(hour=3), COMMAND, units)
     assert [units.read(name) for name in (SERVICE, TIMER)] == before
+    assert machine.active
 
 
 @pytest.mark.parametrize("former", [True, False])
@@ -140,7 +145,7 @@ def test_ctrl_c_amid_an_installation_leaves_what_was_there(
         install_timer(schedule(hour=3), COMMAND, units)
     assert [units.read(name) for name in (SERVICE, TIMER)] == before
     assert machine.active == former
-    assert machine.called[-1] == "systemctl daemon-reload"
+    assert f"systemctl {'restart ' + TIMER if former else 'daemon-reload'}" == machine.called[-1]
 
 
 def test_where_the_second_file_cannot_be_written_the_first_is_taken_back(
@@ -172,8 +177,63 @@ def test_a_removal_stops_the_timer_first_and_takes_both(
     machine.called.clear()
     done = remove_timer(units)
     assert (done.changed, there(units)) == (True, [])
-    assert machine.called == ["systemctl disable --now", "systemctl daemon-reload"]
+    assert machine.called == [
+        "systemctl is-active --quiet", "systemctl disable --now", "systemctl daemon-reload",
+    ]  # fmt: skip
     assert not remove_timer(units).changed
+
+
+@pytest.mark.parametrize("cut_short", [True, False])
+@pytest.mark.parametrize(
+    ("failing", "words"),
+    [
+        (("systemctl", "disable"), f"disable --now {TIMER}"),
+        (("systemctl", "daemon-reload"), "daemon-reload"),
+    ],
+    ids=["disable", "daemon-reload"],
+)
+def test_where_a_removal_fails_the_timer_is_as_before(
+    units: SystemdUnits,
+    machine: Machine,
+    failing: tuple[str, ...],
+    words: str,
+    *,
+    cut_short: bool,
+) -> None:
+    """Else a timer goes on whose files are gone, and this command no longer knows it."""
+    install_timer(schedule(), COMMAND, units)
+    before = [units.read(name) for name in (SERVICE, TIMER)]
+    machine.failing, machine.cut_short = failing, cut_short
+    with pytest.raises(KeyboardInterrupt if cut_short else ToolkitError) as raised:
+        remove_timer(units)
+    assert [units.read(name) for name in (SERVICE, TIMER)] == before
+    assert machine.active
+    if not cut_short:
+        assert str(raised.value) == (
+            f"the timer cannot be removed: {words}: it does not work; it is as before"
+        )
+    machine.failing = ()
+    assert remove_timer(units).changed
+    assert (there(units), machine.active) == ([], False)
+
+
+def test_where_a_unit_cannot_be_removed_the_timer_goes_on(
+    units: SystemdUnits, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_timer(schedule(), COMMAND, units)
+    unlink = Path.unlink
+
+    def kept(path: Path, *, missing_ok: bool = False) -> None:
+        if path.name == SERVICE:
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", kept)
+    with pytest.raises(ToolkitError, match="Read-only file system; it is as before"):
+        remove_timer(units)
+    monkeypatch.undo()
+    assert there(units) == [SERVICE, TIMER]
+    assert machine.active
 
 
 def test_a_schedule_without_work_installs_nothing(units: SystemdUnits) -> None:

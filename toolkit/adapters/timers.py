@@ -89,8 +89,8 @@ class SystemdUnits:
         `begin` is called before the first change. Where any of that fails or is interrupted, all is as before. Raises
         ToolkitError.
         """
-        before = {name: self.read(name) for name in texts}
-        if before == dict(texts) and self._active(timer):
+        before, active = {name: self.read(name) for name in texts}, self._active(timer)
+        if before == dict(texts) and active:
             return False
         begin()
         try:
@@ -100,7 +100,7 @@ class SystemdUnits:
             self._start(timer)
         except BaseException as error:
             # Ctrl-C too: a service without its timer would look installed.
-            self._restore(before, timer)
+            self._restore(before, timer, active=active)
             if not isinstance(error, OSError):
                 raise
             raise ToolkitError(
@@ -110,33 +110,47 @@ class SystemdUnits:
         return True
 
     def remove(self, names: tuple[str, ...], timer: str) -> bool:
-        """Stop the timer and remove units, the timer first; return whether there were any."""
-        there = [name for name in names if self.read(name)]
-        if not there:
+        """Stop the timer and remove units, the timer first; return whether there were any.
+
+        Where any of that fails or is interrupted, all is as before. Raises ToolkitError.
+        """
+        before = {name: text for name in names if (text := self.read(name))}
+        if not before:
             return False
-        if not self.passive:
-            self._systemctl("disable", "--now", timer)
-        for name in sorted(there, key=lambda each: each != timer):
-            (self.directory / name).unlink(missing_ok=True)
-        if not self.passive:
-            self._systemctl("daemon-reload")
+        active = timer in before and self._active(timer)
+        try:
+            if timer in before:
+                self._told("disable", "--now", timer)
+            for name in sorted(before, key=lambda each: each != timer):
+                (self.directory / name).unlink(missing_ok=True)
+            self._told("daemon-reload")
+        except BaseException as error:
+            self._restore({timer: "", **before}, timer, active=active)
+            why = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
+            if not isinstance(error, (OSError, ToolkitError)):
+                raise
+            raise ToolkitError(
+                f"the timer cannot be removed: {why}; it is as before",
+                hint="toolkit schedule remove, as the user who may; or the files alone: "
+                f"toolkit schedule remove --to {self.directory}",
+            ) from error
         return True
 
     def _start(self, timer: str) -> None:
-        if self.passive:
-            return
-        for words in (["daemon-reload"], ["enable", timer], ["restart", timer]):
-            code, _, err = self._systemctl(*words)
-            if code:
-                raise ToolkitError(
-                    f"systemd did not take the timer ({' '.join(words)}): {_last(err)}; nothing is installed",
-                    hint="systemctl status; or write the units elsewhere: toolkit schedule install --to DIR",
-                )
+        try:
+            for words in (["daemon-reload"], ["enable", timer], ["restart", timer]):
+                self._told(*words)
+        except ToolkitError as error:
+            raise ToolkitError(
+                f"systemd did not take the timer: {error.message}; nothing is installed",
+                hint="systemctl status; or write the units elsewhere: toolkit schedule install --to DIR",
+            ) from error
 
     def _active(self, timer: str) -> bool:
         return self.passive or self._systemctl("is-active", "--quiet", timer)[0] == 0
 
-    def _restore(self, before: Mapping[str, str], timer: str) -> None:
+    def _restore(self, before: Mapping[str, str], timer: str, *, active: bool) -> None:
+        """Bring back the units `before`, of which one without a text was not there, and a timer that was `active`."""
         if not before[timer] and not self.passive:
             self._systemctl("disable", "--now", timer)
         for name in reversed(list(before)):
@@ -148,6 +162,16 @@ class SystemdUnits:
                     (self.directory / name).unlink(missing_ok=True)
         if not self.passive:
             self._systemctl("daemon-reload")
+        if before[timer] and active and not self.passive:
+            # A timer that systemd did not take anew has stopped.
+            self._systemctl("enable", timer)
+            self._systemctl("restart", timer)
+
+    def _told(self, *words: str) -> None:
+        """Have systemd do something; raises ToolkitError where it does not."""
+        code, _, err = (0, "", "") if self.passive else self._systemctl(*words)
+        if code:
+            raise ToolkitError(f"{' '.join(words)}: {_last(err)}")
 
     def _systemctl(self, *words: str) -> tuple[int, str, str]:
         return self.run(["systemctl", *(["--user"] if self.user else []), *words], "")
