@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -129,6 +130,39 @@ def test_a_fault_of_the_file_comes_before_anything(site: Site) -> None:
         assert "schedule.yaml:1:12: no time zone 'Mars/Olympus'" in said.err
 
 
+def test_what_keeps_the_timer_from_its_work_is_recorded_once(site: Site) -> None:
+    """The timer calls every ten minutes, and people learn of what is on record."""
+
+    def recorded() -> list[str]:
+        entries = site.shell("audit", "list", "--json").json()["entries"]
+        return [each["outcome"] for each in entries if each["command"] == "schedule run"]
+
+    sound = site.shell.registry.read_text()
+    record = site.shell.place / "home" / "schedule.json"
+    faults = (
+        (site.shell.registry, "models: ["),
+        (site.shell.place / "schedule.yaml", TEXT.replace("UTC", "Mars/Olympus")),
+        (record, "{"),
+    )
+    for number, (path, text) in enumerate(faults, 1):
+        before = path.read_text() if path.exists() else ""
+        path.write_text(text)
+        for _ in range(3):
+            assert site.shell("schedule", "run", "--timer").code in (1, 2)
+        assert len(recorded()) == number
+        path.write_text(before)
+        if path == record:
+            path.unlink()
+        assert site.shell("schedule", "run", "--timer").code == 0
+    site.shell.registry.write_text("models: [")
+    site.shell("schedule", "run", "--timer", "--dry-run")
+    assert len(recorded()) == 3
+    # It was right in between.
+    site.shell("schedule", "run", "--timer")
+    assert len(recorded()) == 4
+    site.shell.registry.write_text(sound)
+
+
 def test_units_are_written_shown_and_removed(site: Site) -> None:
     place = site.shell.place / "units"
     assert "OnCalendar=" in site.shell("schedule", "install", "--to", str(place), "--dry-run").out
@@ -212,6 +246,29 @@ def test_the_end_of_the_window_interrupts_the_upgrade_once_and_waits_for_its_und
     ended = desk.upgrade("tiny", "v2", "why", time.time() + 0.1)
     assert (ended.code, ended.message) == (130, "the window ended: undone")
     assert time.monotonic() - begun < 30
+
+
+def test_a_clock_that_passes_the_end_of_the_window_at_once_interrupts_the_upgrade(
+    desk: CommandDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine that was asleep: no wait counts that time."""
+    ready, until = tmp_path / "ready", time.time() + 3600
+    stand_in(
+        tmp_path,
+        monkeypatch,
+        "from pathlib import Path\n"
+        "def undo(*_):\n"
+        '    print(json.dumps({"error": {"message": "undone"}}), flush=True)\n'
+        "    sys.exit(130)\n"
+        "signal.signal(signal.SIGTERM, undo)\n"
+        f"Path({str(ready)!r}).touch()\n"
+        "time.sleep(60)",
+    )
+    clock = SimpleNamespace(time=lambda: until + 8 * 3600 if ready.exists() else until - 3600)
+    monkeypatch.setattr(schedule_desk, "time", clock)
+    monkeypatch.setattr(schedule_desk, "_LOOK_SECONDS", 0.05)
+    ended = desk.upgrade("tiny", "v2", "why", until)
+    assert (ended.code, ended.message) == (130, "the window ended: undone")
 
 
 def test_a_release_that_failed_a_gate_is_known_by_its_revision(desk: CommandDesk) -> None:

@@ -28,6 +28,7 @@ from toolkit.adapters.schedule_record import ScheduleRecord
 from toolkit.domain.deployment.schedule import Rule, Upkeep
 from toolkit.errors import (
     BusyError,
+    InputError,
     RefusedError,
     ToolkitError,
 )
@@ -179,6 +180,18 @@ def test_a_run_that_cannot_be_put_on_record_does_nothing(night: Night) -> None:
     assert (night.desk.done, night.desk.windows) == ([], [])
     assert isinstance(report.failure, RefusedError)
     assert night.record.read().runs[0].code == 3
+
+
+def test_an_error_before_anything_is_decided_is_put_on_record_too(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> object:
+        raise InputError("model_registry.yaml:3:1: edited meanwhile")
+
+    monkeypatch.setattr(night.desk, "currencies", broken)
+    report = night.run()
+    assert isinstance(report.failure, InputError)
+    assert (night.desk.done, night.desk.windows) == ([], ["night"])
 
 
 def test_a_damaged_record_stops_the_run_before_anything(night: Night, tmp_path: Path) -> None:

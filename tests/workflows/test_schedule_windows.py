@@ -104,6 +104,17 @@ def test_openings_without_a_run_are_told_once_and_not_made_up_for(night: Night) 
     assert len(night.record.read().missed) == 3
 
 
+def test_a_clock_that_was_ahead_hides_no_missed_openings(night: Night) -> None:
+    night.run()
+    night.clock[0] = OPENS + 30 * DAY + 12 * 3600
+    assert len(night.run(by_timer=True).missed) == 30
+    night.clock[0] = OPENS + DAY + 12 * 3600
+    assert night.run(by_timer=True).missed == ()
+    night.clock[0] = OPENS + 3 * DAY + 12 * 3600
+    report = night.run(by_timer=True)
+    assert [each.opens for each in report.missed] == [OPENS + day * DAY for day in (2, 3)]
+
+
 def test_a_run_that_was_killed_is_not_begun_again_in_its_window(night: Night) -> None:
     class Killed(BaseException):
         pass

@@ -62,10 +62,11 @@ class KnownRuns:
 
 
 class ScheduleRecord:
-    """The files `schedule.json` and `schedule.lock` under the home of the ops machine."""
+    """The files `schedule.json`, `schedule.lock` and `schedule.fault` under the home of the ops machine."""
 
     def __init__(self, home: Path) -> None:
         self._path = home / "schedule.json"
+        self._fault = home / "schedule.fault"
         self._lock = home / "schedule.lock"
 
     @contextmanager
@@ -83,6 +84,25 @@ class ScheduleRecord:
                     hint="toolkit schedule list",
                 ) from None
             yield
+
+    def is_news(self, fault: str) -> bool:
+        """Keep why the timer's runs do not come to their work, and return whether that is another reason than before.
+
+        Empty where they do. It is in a file of its own, since a damaged record is one of the reasons.
+        """
+        try:
+            before = read_regular(self._fault).decode(errors="replace")
+        except OSError:
+            before = ""
+        if fault == before:
+            return False
+        try:
+            self._fault.parent.mkdir(parents=True, exist_ok=True)
+            replace_text(self._fault, fault)
+        except OSError:
+            # What cannot be kept would be told with each call.
+            return False
+        return bool(fault)
 
     def _opened(self) -> IO[str]:
         try:
@@ -112,10 +132,14 @@ class ScheduleRecord:
             ) from error
 
     def since(self, now: float) -> None:
-        """Count openings as missed from `now` on, where none were counted yet."""
+        """Count openings as missed from `now` on, where none were counted yet, or only from a time to come.
+
+        A clock that was ahead has left such a time, which would hide all openings until then.
+        """
         known = self.read()
-        if not known.since:
-            self._write(replace(known, since=now))
+        if not known.since or known.since > now:
+            past = tuple(each for each in known.missed if each[1] <= now)
+            self._write(replace(known, since=now, missed=past))
 
     def tell_missed(self, missed: tuple[tuple[str, float], ...], since: float) -> None:
         """Record openings as missed; from now on only those count that begin at `since` or later."""

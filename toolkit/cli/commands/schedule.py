@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -208,10 +208,33 @@ def run(
     as_json: bool,
 ) -> None:
     """Pin and upgrade what the rules of the open windows ask for, once in each opening."""
+    from toolkit.cli.opening.schedule_desk import told_once
+
+    home_path = home_directory(home)
+    with told_once(ScheduleRecord(home_path)) if by_timer and not dry_run else nullcontext():
+        _run(
+            _read(schedule_path, registry_path, time.time()),
+            registry_path,
+            fleet,
+            home_path,
+            by_timer=by_timer,
+            dry_run=dry_run,
+            as_json=as_json,
+        )
+
+
+def _run(
+    found: Schedule,
+    registry_path: str,
+    fleet: str | None,
+    home_path: Path,
+    *,
+    by_timer: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     from toolkit.cli.opening.schedule_desk import CommandDesk
 
-    found = _read(schedule_path, registry_path, time.time())
-    home_path = home_directory(home)
     desk = CommandDesk(registry_path, fleet, home_path, open_history(home_path), found.path)
     tell = note if as_json else say
     site = Site(desk, ScheduleRecord(home_path), machine(), time.time, time.sleep, tell)

@@ -7,18 +7,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from toolkit.adapters.history.history import History
+from toolkit.adapters.schedule_record import ScheduleRecord
 from toolkit.adapters.sightings import Sightings
 from toolkit.cli.opening.context import open_hosts, open_hub, read_pins, read_registry
 from toolkit.cli.opening.local_versions import open_local
 from toolkit.cli.opening.trail import trail_now
 from toolkit.cli.terminal.output import note
 from toolkit.domain.registry.model import Model, Registry, Version
+from toolkit.errors import BusyError, ToolkitError
 from toolkit.planning.upkeep.adapter_currency import adapter_models
 from toolkit.planning.upkeep.currency import Currency
 from toolkit.planning.upkeep.idle_after import Activity, counted
@@ -33,6 +36,8 @@ from toolkit.workflows.schedule.desk import Ended
 
 # A directory is hashed whole; a Hub answers or fails long before.
 _SOURCE_SECONDS = 1800.0
+# A machine that is suspended, or whose clock is set, passes the end of a window earlier than a wait for it ends.
+_LOOK_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class CommandDesk:
         """Begin the command's record in the audit log: what it does and how it ends is then told to people."""
         trail = trail_now()
         trail.reason = trail.reason or f"schedule, window {window}"
-        trail.begin()
+        trail.begin_once()
 
     def currencies(self, models: Sequence[str]) -> Mapping[str, Currency]:
         """Return how each model stands to its source; the registry is read anew."""
@@ -146,18 +151,48 @@ class CommandDesk:
         process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True)
         late = False
         try:
-            left = None if until is None else max(1.0, until - time.time())
-            out, _ = process.communicate(timeout=left)
-        except subprocess.TimeoutExpired:
-            late = True
-            process.send_signal(signal.SIGTERM)
-            out, _ = process.communicate()
+            out = _output(process, until)
+            if out is None:
+                late = True
+                process.send_signal(signal.SIGTERM)
+                out, _ = process.communicate()
         except BaseException:
             process.send_signal(signal.SIGTERM)
             process.wait()
             raise
         message = _message(out)
         return Ended(process.returncode, f"the window ended: {message}" if late else message)
+
+
+@contextmanager
+def told_once(record: ScheduleRecord) -> Iterator[None]:
+    """Have the audit log, and people, learn of an error that keeps the timer's runs from their work: once for each.
+
+    The timer calls every few minutes, and meets the same error until a person has put it right.
+    """
+    try:
+        yield
+    except BusyError:
+        raise
+    except ToolkitError as error:
+        if record.is_news(error.message):
+            with suppress(ToolkitError):
+                trail_now().begin_once()
+        raise
+    record.is_news("")
+
+
+def _output(process: subprocess.Popen[str], until: float | None) -> str | None:
+    """Return what a program printed to its end; None where it still runs at `until`, by the clock of this machine."""
+    while True:
+        wait = None if until is None else min(_LOOK_SECONDS, max(0.0, until - time.time()))
+        try:
+            out, _ = process.communicate(timeout=wait)
+        except subprocess.TimeoutExpired:
+            if until is not None and time.time() >= until:
+                return None
+        else:
+            return out
 
 
 def _model_of(registry: Registry, name: str) -> Model:

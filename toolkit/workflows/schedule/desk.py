@@ -26,7 +26,10 @@ class Desk(Protocol):
     """The questions and the work of a run; the command line has them with the real adapters."""
 
     def begin(self, window: str) -> None:
-        """Put on record that a run has something to do or to say in a window; raises ToolkitError where it must not."""
+        """Put on record, once, that a run has something to do or to say in a window.
+
+        Raises ToolkitError where it must not.
+        """
 
     def currencies(self, models: Sequence[str]) -> Mapping[str, Currency]:
         """Return how each model stands to its source, by name."""

@@ -7,6 +7,7 @@ person types, so it has the same gates, guard and undoing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from toolkit.adapters.schedule_record import WindowRun
 from toolkit.domain.deployment.schedule import Opening, Schedule
@@ -66,6 +67,9 @@ def _work(schedule: Schedule, opening: Opening, site: Site, report: RunReport) -
     except ToolkitError as error:
         tell(error.message)
         code, report.failure = error.exit_code, error
+        # People learn of it, however early it came.
+        with suppress(ToolkitError):
+            site.desk.begin(opening.window)
     finally:
         ended = WindowRun(run.window, run.opens, run.begun_at, site.now(), code, tuple(lines))
         site.record.end(ended)
@@ -74,7 +78,7 @@ def _work(schedule: Schedule, opening: Opening, site: Site, report: RunReport) -
 def _tell_missed(schedule: Schedule, site: Site) -> tuple[Opening, ...]:
     """Say and record which openings went by without a run. They are not made up for."""
     known, now = site.record.read(), site.now()
-    if not known.since:
+    if not known.since or known.since > now:
         site.record.since(now)
         return ()
     found = missed(schedule, known.since, now, known.known)
