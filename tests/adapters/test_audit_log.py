@@ -152,9 +152,10 @@ def test_a_disk_that_takes_only_a_part_of_a_line_keeps_none_of_it(
         {"figures": [{"new": float("nan"), "old": float("inf")}]},
         {"figures": [1.5] * 400_000},
         {"reason": "x" * 2**21},
+        {"reasons": ["\u2603" * 500_000]},
         {1: {"deep": "y"}, "text": "\udcff", "odd": object()},
     ],
-    ids=["no number", "many", "long", "odd"],
+    ids=["no number", "many", "long", "long in bytes", "odd"],
 )
 def test_no_record_makes_a_line_that_the_next_command_cannot_read(
     log: AuditLog, odd: dict[str, object]

@@ -113,7 +113,7 @@ def sound(record: Mapping[str, Any]) -> dict[str, Any]:
     Of a record that is longer than a line may be, its short texts and its numbers are left, with `cut`.
     """
     found: dict[str, Any] = _sound(record, JSON_DEPTH - 8)
-    if len(_json(found)) > MOST_LINE // 2:
+    if len(_json(found).encode(errors="replace")) > MOST_LINE // 2:
         kept = {name: value for name, value in found.items() if isinstance(value, (int, float))}
         texts = {name: value for name, value in found.items() if isinstance(value, str)}
         return {**kept, **{name: value[:TEXT] for name, value in texts.items()}, "cut": True}
