@@ -121,3 +121,14 @@ def test_a_fault_has_file_and_line(tmp_path: Path, text: str, place: str, words:
     assert raised.value.message.startswith(f"{tmp_path}/notify.yaml:{place}")
     assert words in raised.value.message
     assert "hunter2" not in raised.value.message + raised.value.hint
+
+
+@pytest.mark.parametrize("text", ["hook: {}", "channels: [{name: a, webhook: 'ftp://x'}]", None])
+def test_a_fault_names_the_guide_of_these_settings(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "notify.yaml"
+    if text:
+        path.write_text(text)
+    with pytest.raises(InputError) as raised:
+        load_notify(path)
+    assert raised.value.hint == "docs/notifications.md"
+    assert (Path(__file__).parents[2] / raised.value.hint).exists()

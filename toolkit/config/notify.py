@@ -33,12 +33,13 @@ _ADDRESS = re.compile(r"[^\s@<>,]+@[^\s@<>,]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SERVER = re.compile(r"([A-Za-z0-9.-]+)(?::([0-9]{1,5}))?")
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
+_GUIDE = "docs/notifications.md"
 _EXAMPLE = "channels: [{name: ops, webhook: https://ops.example/hook}]"
 
 
 def load_notify(path: Path) -> NotifySettings:
     """Return the settings at `path`; raises InputError with file and line."""
-    document = parse_yaml(path, read_text(path, limit=MAX_BYTES))
+    document = parse_yaml(path, read_text(path, limit=MAX_BYTES, hint=_GUIDE))
     return _Reader(document).settings()
 
 
@@ -198,7 +199,7 @@ class _Reader:
         for name in data:
             if name not in known:
                 words = f"{name!r} is not known here; known: {', '.join(sorted(known))}"
-                raise self._document.fault((*where, name), words, hint="docs/audit.md", at_key=True)
+                raise self._document.fault((*where, name), words, hint=_GUIDE, at_key=True)
         return data
 
     def _words(self, where: Where, data: Any) -> tuple[str, ...]:
@@ -213,4 +214,4 @@ class _Reader:
 
     def _fault(self, where: Where, words: str, hint: str = "") -> InputError:
         name = ".".join(str(each) for each in where if not isinstance(each, int))
-        return self._document.fault(where, f"{name} {words}".lstrip(), hint=hint or "docs/audit.md")
+        return self._document.fault(where, f"{name} {words}".lstrip(), hint=hint or _GUIDE)
