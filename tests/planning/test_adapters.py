@@ -337,6 +337,7 @@ def test_a_worker_that_a_reload_left_behind_finds_an_adapter_s_target() -> None:
         ({"r": 17}, "its rank is 17, and replicas take 16 at most"),
         ({"r": 8, "rank_pattern": {"q": 64}}, "its rank is 64, and replicas take 16 at most"),
         ({"r": 0}, "it names no rank `r`"),
+        ({"r": True}, "it names no rank `r`"),
         ({"r": 8, "rank_pattern": {"q": "x"}}, "it names no rank `r`"),
         ({}, "it names no rank `r`"),
         ({"r": 8, "bias": "all"}, "it has biases, which the engine does not add"),

@@ -78,7 +78,7 @@ def config_fault(config: Mapping[str, Any], reserved: Lora) -> str:
     if config.get("peft_type", "LORA") != "LORA":
         return f"it is no LoRA adapter but {shown(config['peft_type'])}"
     ranks = _ranks(config)
-    if not ranks or not all(isinstance(each, int) and 0 < each <= 4096 for each in ranks):
+    if not ranks or not all(type(each) is int and 0 < each <= 4096 for each in ranks):
         return "it names no rank `r`"
     if max(ranks) > reserved.max_rank:
         return f"its rank is {max(ranks)}, and replicas take {reserved.max_rank} at most"
