@@ -47,6 +47,9 @@ def test_a_directory_that_changed_since_the_pin_is_refused(
         world.pull(version, snapshot)
     assert "toolkit registry pin tiny" in caught.value.hint
     assert not world.store.has(snapshot)
+    # What was copied is still in the directory: each try would keep it once more.
+    assert not list(world.store.quarantined.glob("*"))
+    assert "moved" not in caught.value.message
 
 
 def test_a_directory_that_lacks_a_file_is_refused(

@@ -90,12 +90,18 @@ class FileFetch:
             advance(-found.size)
             wrong = difference(file, self._write(file, data, advance))
         if wrong:
-            kept = self._store.quarantine(file, data)
             raise IntegrityError(
                 f"{self._version.title} is not usable, a file is not the one that was pinned: "
-                f"{wrong}; moved to {kept}",
+                f"{wrong}{self._put_away(file, data)}",
                 hint=self._advice(),
             )
+
+    def _put_away(self, file: FileDigest, data: Path) -> str:
+        """Keep a wrong file for inspection, and return where in words; a directory still has what came from it."""
+        if isinstance(self._version.source, LocalSource):
+            data.unlink()
+            return ""
+        return f"; moved to {self._store.quarantine(file, data)}"
 
     def _write(self, file: FileDigest, data: Path, advance: Callable[[int], None]) -> FileDigest:
         repo, revision = self._version.source.key, self._version.revision
