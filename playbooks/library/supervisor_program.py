@@ -50,7 +50,7 @@ import xmlrpc.client
 from ansible.module_utils.basic import AnsibleModule
 
 RUNNING = ("RUNNING", "STARTING")
-ALREADY_ADDED, NOT_RUNNING, BAD_NAME = 90, 70, 10
+ALREADY_ADDED, NOT_RUNNING, ALREADY_STARTED, BAD_NAME = 90, 70, 60, 10
 
 
 class Connection(http.client.HTTPConnection):
@@ -134,7 +134,13 @@ def start(supervisor, name):
     """Start the program unless it runs; return whether it was started."""
     if state_of(supervisor, name) in RUNNING:
         return False
-    supervisor.startProcess(name, False)
+    try:
+        supervisor.startProcess(name, False)
+    except xmlrpc.client.Fault as fault:
+        if fault.faultCode != ALREADY_STARTED:
+            raise
+        # supervisord itself starts each program that is added.
+        return False
     return True
 
 
