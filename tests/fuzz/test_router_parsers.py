@@ -113,6 +113,19 @@ def test_the_reader_of_json_agrees_with_python_on_mutated_bodies(tmp_path: Path)
     assert compared > INPUTS // 30
 
 
+def test_a_body_that_python_reads_in_another_encoding_names_no_model(tmp_path: Path) -> None:
+    # Byte by byte it names `tiny`, after a string that the quotes of UTF-16 begin and end elsewhere.
+    before, after = (each.encode("utf-16-le") for each in ('{"x":"', '","model":"other"}'))
+    body = before + b'a","model":"tiny","a' + after
+    assert json.loads(body)["model"] == "other"
+    assert b'"model":"tiny"' in body
+    plain = '{"model":"tiny"}'
+    others = [plain.encode(each) for each in ("utf-16", "utf-16-le", "utf-16-be", "utf-32-le")]
+    assert all(json.loads(each) == {"model": "tiny"} for each in others)
+    found = read(tmp_path, [(b"", each) for each in (body, *others)])
+    assert [(each.model, each.fault) for each in found] == [(b"", "object")] * 5
+
+
 def test_no_mutated_form_breaks_its_reader(tmp_path: Path) -> None:
     read_whole = 0
     for batch in batches(INPUTS):

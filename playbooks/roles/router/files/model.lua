@@ -93,6 +93,8 @@ local function model_of(text)
   local first = sub(text, 1, #MARK) == MARK and #MARK + 1 or 1
   local i = find(sub(text, 1, MAX_LEAD), '[^ \t\r\n]', first)
   if not i or byte(text, i) ~= OPEN_BRACE then return nil, 'object' end
+  -- Python would read UTF-16, and perhaps another model: JSON of UTF-8 has no such byte.
+  if byte(text, i + 1) == 0 then return nil, 'object' end
   local depth, name, continued = 1, nil, nil
   i = i + 1
   while true do
