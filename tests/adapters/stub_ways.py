@@ -1,8 +1,12 @@
 """The ways out of its sandbox that a replica of `stub_vllm.py` may try, each by its name."""
 
+import contextlib
 import ctypes
+import errno
 import os
 import socket
+import stat
+import struct
 import subprocess
 import tempfile
 
@@ -21,13 +25,74 @@ def send(address, port):
     return "sent"
 
 
+def by_protocol(number, address):
+    """Send a datagram of another protocol than UDP."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM, int(number)) as sender:
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        sender.sendto(b"\x08\x00\xf7\xff\x00\x00\x00\x00", (address, 9))
+    return "sent"
+
+
+def joined(group):
+    """Join a multicast group, on loopback."""
+    if ":" in group:
+        family, level, option = socket.AF_INET6, socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP
+        value = socket.inet_pton(family, group) + struct.pack("=I", socket.if_nametoindex("lo"))
+    else:
+        family, level, option = socket.AF_INET, socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP
+        value = socket.inet_aton(group) + socket.inet_aton("127.0.0.1")
+    with socket.socket(family, socket.SOCK_DGRAM) as member:
+        member.setsockopt(level, option, value)
+
+
 def opened(path):
-    """Connect to a UNIX socket, or else list a directory."""
+    """Connect to a UNIX socket of whatever kind, or else list a directory."""
     if os.path.isdir(path):
         return " ".join(["listed", *os.listdir(path)])
-    with socket.socket(socket.AF_UNIX) as client:
-        client.connect(path)
-    return "connected"
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET):
+        with socket.socket(socket.AF_UNIX, kind) as client:
+            number = client.connect_ex(path)
+        if number == 0:
+            return "connected"
+        if number != errno.EPROTOTYPE:
+            break
+    raise OSError(number, os.strerror(number))
+
+
+def sockets(top):
+    """Connect to each UNIX socket below a directory."""
+    found = []
+    for folder, _, names in os.walk(top):
+        for path in (os.path.join(folder, name) for name in names):
+            if stat.S_ISSOCK(os.lstat(path).st_mode):
+                with contextlib.suppress(OSError):
+                    opened(path)
+                    found.append(path)
+    if not found:
+        raise OSError("no socket is in reach")
+    return " ".join(["connected", *found])
+
+
+def queue(name):
+    """Open a message queue of POSIX, by mq_open of x86-64."""
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.syscall(240, name.encode(), os.O_RDWR, 0, 0) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def exchanged(one, other):
+    """Let two names of files change places, by renameat2 of x86-64."""
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.syscall(316, -100, one.encode(), -100, other.encode(), 2) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def inherited():
+    """List the files and directories that are open in this process."""
+    links = (f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd"))
+    found = {os.readlink(each) for each in links if os.path.lexists(each)}
+    return " ".join(sorted(each for each in found if each.startswith("/")))
 
 
 def written(directory):
@@ -59,12 +124,20 @@ def called(number, *numbers):
 WAYS = {
     "connect": connect,
     "send": send,
+    "protocol": by_protocol,
+    "join": joined,
     "open": opened,
+    "abstract": lambda name: opened("\0" + name),
+    "sockets": sockets,
+    "queue": queue,
+    "exchange": exchanged,
+    "inherited": inherited,
     "write": written,
     "read": read,
     "become": become,
     "call": called,
     "link": os.symlink,
+    "hardlink": os.link,
     "niceness": lambda pid: os.setpriority(os.PRIO_PROCESS, int(pid), 19),
     "signal": lambda pid: os.kill(int(pid), 0),
     "socket": lambda *numbers: socket.socket(*map(int, numbers)).close(),

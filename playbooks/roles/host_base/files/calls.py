@@ -2,8 +2,8 @@
 
     python3 -I calls.py FILE
 
-It keeps a replica from what an engine never needs: namespaces, mounts, other processes, kernel modules, clocks, and
-families of sockets other than systemd's sandbox allows. bubblewrap loads the file.
+It keeps a replica from what an engine never needs: namespaces, mounts, other processes, kernel modules, clocks,
+multicast groups, and families of sockets other than systemd's sandbox allows. bubblewrap loads the file.
 """
 
 from __future__ import annotations
@@ -42,6 +42,11 @@ NAMESPACES = (
 )  # fmt: skip
 # UNIX, IPv4, IPv6, netlink
 FAMILIES = (1, 2, 10, 16)
+# linux/in.h and linux/in6.h: level of a socket's options -> those that join a multicast group. The kernel announces its
+# groups to the network in packets of its own, which no rule for packets of the replica's user holds.
+JOINS = {0: (35, 39, 42, 46), 41: (20, 42, 46)}
+# An `int` of the kernel; what a register holds above it is nobody's.
+INT = 0xFFFFFFFF
 
 
 def main(path: str) -> None:
@@ -62,6 +67,13 @@ def main(path: str) -> None:
     for number in set(range(FAMILIES[-1])) - set(FAMILIES):
         rules.add_rule(family, "socket", seccomp.Arg(0, seccomp.EQ, number))
     rules.add_rule(family, "socket", seccomp.Arg(0, seccomp.GT, FAMILIES[-1]))
+    for level, options in JOINS.items():
+        for option in options:
+            words = [
+                seccomp.Arg(n, seccomp.MASKED_EQ, INT, each)
+                for n, each in ((1, level), (2, option))
+            ]
+            rules.add_rule(refuse, "setsockopt", *words)
     os.umask(0o077)
     with open(path + ".new", "wb") as file:
         rules.export_bpf(file)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import socket
 import sys
 
@@ -40,6 +41,8 @@ def main(path: str, user: str, command: list[str]) -> None:
     listener.listen(128)
     os.dup2(listener.detach(), FIRST)
     os.set_inheritable(FIRST, True)
+    # A core holds prompts and keys.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     words = [f"--reuid={user}", f"--regid={user}", "--init-groups", "--reset-env"]
     words += ["--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--"]
     former = left_behind(command)
