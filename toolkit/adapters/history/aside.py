@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from toolkit.adapters.history.database import Row
+from toolkit.adapters.history.files import irregular
 from toolkit.adapters.history.schema import MIGRATIONS
 from toolkit.errors import ToolkitError
 
@@ -95,7 +96,7 @@ def _sources(path: Path | None, opened: sqlite3.Connection | None) -> Iterator[s
     """Yield the connections that may still read the file, the most complete first."""
     if opened is not None:
         yield opened
-    if path is None or not path.is_file():
+    if path is None or not path.is_file() or irregular(path):
         return
     # A directory without write access, or a full disk, leaves no place for the files that readers share.
     for option in ("mode=ro", "mode=ro&immutable=1"):

@@ -8,11 +8,13 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from toolkit.adapters.history.files import irregular
+
 
 def releases_in(path: Path, model: str) -> list[str]:
     """Return numbers and version names of the newest releases of `model`; nothing where the history has none."""
     try:
-        if not path.is_file():
+        if not path.is_file() or irregular(path):
             # A pipe would keep the shell waiting.
             return []
         address = f"file:{quote(str(path))}?mode=ro"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from toolkit.adapters.history.database import Row
@@ -18,8 +19,11 @@ from toolkit.adapters.history.records import (
     dated_release_of,
     fit_of,
     gate_of,
+    host_of,
+    model_of,
     record_of,
     release_of,
+    seconds_of,
     start_of,
     step_of,
 )
@@ -70,7 +74,7 @@ class History(OpenHistory):
 
     def models(self) -> list[str]:
         """Return the names of all models that have had a release."""
-        return sorted(row["model"] for row in self._run("SELECT DISTINCT model FROM releases"))
+        return sorted(self._read(model_of, "SELECT DISTINCT model FROM releases", ()))
 
     # deployments
 
@@ -135,21 +139,22 @@ class History(OpenHistory):
 
     def hosts(self) -> set[str]:
         """Return the names of all hosts that have had a deployment."""
-        return {row["host"] for row in self._run("SELECT DISTINCT host FROM deployments")}
+        return set(self._read(host_of, "SELECT DISTINCT host FROM deployments", ()))
 
     def last_start(self, model: str) -> float | None:
         """Return how long the newest start of a replica of the model took, in seconds; None where none succeeded.
 
         One in which the clock was set back tells no time.
         """
-        rows = self._run(
+        found = self._read(
+            seconds_of,
             "SELECT steps.ended_at - steps.started_at AS seconds FROM steps"
             " JOIN deployments ON deployments.id = steps.deployment"
             " WHERE model = ? AND kind = ? AND steps.outcome = ? AND steps.ended_at >= steps.started_at"
             " ORDER BY steps.deployment DESC, seq DESC LIMIT 1",
             (model, "start", str(Outcome.DONE)),
         )
-        return float(rows[0]["seconds"]) if rows else None
+        return found[0] if found else None
 
     # memory of replicas, predicted and actual
 
@@ -228,7 +233,7 @@ class History(OpenHistory):
         """
         from toolkit.adapters.history import use
 
-        with self._lock:
+        with self._lock, self._whole():
             return use.add_chunk(self._db, chunk, self._clock())
 
     def use(
@@ -253,28 +258,28 @@ class History(OpenHistory):
         by, sums = KINDS if by is None else by, SUMS if sums is None else sums
         with self._lock:
             wanted = use.UseQuery(since, until, by, model, key, probes, sums)
-            return tuple(use.rows(self._db, wanted))
+            rows = use.rows(self._db, wanted)
+        found = (each for row in rows for each in self._readable(use.use_of, row))
+        # Databases differ in their order of texts.
+        return tuple(sorted(found, key=attrgetter(*KINDS)))
 
     def use_runs(self) -> tuple[UseRun, ...]:
         """Return the runs of all replicas with their records and counters, the oldest first."""
         from toolkit.adapters.history import use
 
-        with self._lock:
-            return tuple(use.runs(self._db))
+        return self._read_whole(use.run_of, use.RUNS)
 
     def use_last(self, ledger: str) -> dict[str, int]:
         """Return {"PROGRAM/RUN": number of its last record} of the runs that were collected from a ledger."""
         from toolkit.adapters.history import use
 
-        with self._lock:
-            return use.last_numbers(self._db, ledger)
+        return dict(self._read_whole(use.last_of, use.LAST, ledger))
 
     def use_cursors(self) -> tuple[UseCursor, ...]:
         """Return how far each host's ledger was read."""
         from toolkit.adapters.history import use
 
-        with self._lock:
-            return tuple(use.cursors(self._db))
+        return self._read_whole(use.cursor_of, use.CURSORS)
 
     def tallies(
         self, since: int, until: int, models: Sequence[str]
@@ -284,8 +289,8 @@ class History(OpenHistory):
 
         with self._lock:
             rows = tallies.rows(self._db, since, until, models)
-            watched = tuple(tallies.watched(self._db, since, until))
-        return tuple(one for row in rows for one in self._readable(tallies.tally, row)), watched
+        found = tuple(one for row in rows for one in self._readable(tallies.tally, row))
+        return found, self._read_whole(tallies.watched_of, tallies.WATCHED, since, until)
 
     def asleep(self, since: int, until: int) -> dict[tuple[str, str], int]:
         """Return {(host, model): seconds in which it slept there}, of hours since the epoch, both included."""

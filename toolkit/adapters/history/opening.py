@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,8 +16,8 @@ _Record = TypeVar("_Record")
 # Called with the error of a history that fails, once, before a command goes on without it.
 Without = Callable[[ToolkitError], None]
 
-# Nested too deeply, or a number that is too large.
-_BEYOND = (RecursionError, OverflowError)
+# What a damaged record raises where it is read. The last two: nested too deeply, or a number that is too large.
+_DAMAGE = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
 
 
 class OpenHistory:
@@ -66,21 +67,40 @@ class OpenHistory:
     ) -> list[_Record]:
         return [found for row in self._run(query, values) for found in self._readable(read, row)]
 
+    def _read_whole(
+        self, read: Callable[[Row], _Record], query: str, *values: object
+    ) -> tuple[_Record, ...]:
+        """Return the records of sums, which are never read from a copy in memory: it would lack some."""
+        with self._lock:
+            rows = self._db.run(query, values)
+        return tuple(found for row in rows for found in self._readable(read, row))
+
     def _readable(self, read: Callable[[Row], _Record], row: Row) -> list[_Record]:
         """Return the record in a row, alone in a list; nothing of a damaged one that a command may go on without."""
         try:
             return [read(row)]
-        except (ValueError, TypeError, KeyError, AttributeError, *_BEYOND) as damage:
-            error = ToolkitError(
-                f"the history {self.name} has a damaged record: {damage}",
-                hint="bring back its backup, or move it away: the hosts know what runs",
-            )
+        except _DAMAGE as damage:
+            error = self._damaged(damage)
             if self._without is None:
                 raise error from damage
             if not self.fault:
                 self.fault = error.message
                 self._without(error)
             return []
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Raise ToolkitError where the block finds a damaged record that it cannot go on without."""
+        try:
+            yield
+        except _DAMAGE as damage:
+            raise self._damaged(damage) from damage
+
+    def _damaged(self, damage: Exception) -> ToolkitError:
+        return ToolkitError(
+            f"the history {self.name} has a damaged record: {damage}",
+            hint="bring back its backup, or move it away: the hosts know what runs",
+        )
 
     def _run(self, statement: str, values: tuple[object, ...] = ()) -> list[Row]:
         given = [_storable(each) for each in values]

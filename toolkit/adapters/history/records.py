@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from toolkit.adapters.history.database import Row
 from toolkit.domain.deployment.release import Deployment, Outcome, Release, StepRecord
 from toolkit.domain.gates.verdict import GateRecord, GateResult
+from toolkit.domain.outside import checked, text_of
 from toolkit.domain.replicas.start import StartRecord
 
 if TYPE_CHECKING:
@@ -25,12 +26,27 @@ def step_of(row: Row) -> StepRecord:
 
 def release_of(row: Row) -> Release:
     """Return the release in a row."""
-    return Release.from_json(json.loads(row["body"]))
+    return checked(Release.from_json(json.loads(row["body"])))
 
 
 def dated_release_of(row: Row) -> tuple[Release, float]:
     """Return the release in a row with its creation time (seconds since the epoch)."""
     return release_of(row), float(row["created_at"])
+
+
+def model_of(row: Row) -> str:
+    """Return the name of a model in a row."""
+    return text_of(row["model"], "model")
+
+
+def host_of(row: Row) -> str:
+    """Return the name of a host in a row."""
+    return text_of(row["host"], "host")
+
+
+def seconds_of(row: Row) -> float:
+    """Return the seconds in a row."""
+    return float(row["seconds"])
 
 
 def fit_of(row: Row) -> FitRecord:
@@ -57,7 +73,10 @@ def gate_of(row: Row) -> GateRecord:
 
 
 def record_of(kind: type[Record], row: Row, **others: object) -> Record:
-    """Return the dataclass `kind` with the row's columns of the same names, and with the fields in `others`."""
+    """Return the dataclass `kind` with the row's columns of the same names, and with the fields in `others`.
+
+    Raises ValueError where a field has a value of another type.
+    """
     known: dict[str, Any] = {**row, **others}
     if "release_number" in row:
         known["release"] = row["release_number"]
@@ -65,4 +84,4 @@ def record_of(kind: type[Record], row: Row, **others: object) -> Record:
         known["kept"] = bool(row["kept"])
     if "outcome" in row:
         known["outcome"] = Outcome(row["outcome"])
-    return kind(**{field.name: known[field.name] for field in fields(kind)})
+    return checked(kind(**{field.name: known[field.name] for field in fields(kind)}))

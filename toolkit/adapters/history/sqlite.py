@@ -13,6 +13,7 @@ from pathlib import Path
 from toolkit.adapters.disk import room, way_out
 from toolkit.adapters.history.aside import FAULTS, Aside, transaction_of
 from toolkit.adapters.history.database import Row
+from toolkit.adapters.history.files import irregular
 from toolkit.adapters.history.schema import pending
 from toolkit.errors import ToolkitError
 
@@ -70,8 +71,8 @@ def _open(path: Path) -> sqlite3.Connection:
     # SQLite gives its other files the permissions of this one, and creates it by the umask.
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    if not path.is_file():
-        raise OSError(errno.EINVAL, "it is no regular file")
+    if odd := irregular(path):
+        raise OSError(errno.EINVAL, f"{odd} is no regular file")
     # Each statement is a transaction of its own. The caller admits one thread at a time.
     db = sqlite3.connect(
         path, isolation_level=None, timeout=_PATIENCE_SECONDS, check_same_thread=False

@@ -7,8 +7,11 @@ from collections.abc import Iterable, Sequence
 
 from toolkit.adapters.history.database import Database, Row
 from toolkit.domain.clients.tally import Tally, WatchedHour
+from toolkit.domain.outside import checked
 
 _KEY = ("hour", "host", "model", "version", "release_number")
+# The seconds in which hosts read their logs, of hours from one to another, both included.
+WATCHED = "SELECT * FROM watched WHERE hour >= ? AND hour <= ? ORDER BY hour, host"
 _WHERE = " AND ".join(f"{each} = ?" for each in _KEY)
 
 
@@ -53,15 +56,14 @@ def asleep(db: Database, since: int, until: int) -> list[Row]:
 
 
 def tally(row: Row) -> Tally:
-    """Return the tally in a row; raises ValueError or TypeError where it is damaged."""
+    """Return the tally in a row; raises ValueError, TypeError or AttributeError where it is damaged."""
     counts = {str(name): int(count) for name, count in json.loads(row["counts"]).items()}
     release = int(row["release_number"])
-    return Tally(int(row["hour"]), row["host"], row["model"], row["version"], release, counts)
-
-
-def watched(db: Database, since: int, until: int) -> list[WatchedHour]:
-    """Return the seconds in which hosts read their logs, of hours from `since` to `until`, both included."""
-    found = db.run(
-        "SELECT * FROM watched WHERE hour >= ? AND hour <= ? ORDER BY hour, host", [since, until]
+    return checked(
+        Tally(int(row["hour"]), row["host"], row["model"], row["version"], release, counts)
     )
-    return [WatchedHour(int(each["hour"]), each["host"], float(each["seconds"])) for each in found]
+
+
+def watched_of(row: Row) -> WatchedHour:
+    """Return the seconds in a row, in which a host read its log; raises ValueError where it is damaged."""
+    return checked(WatchedHour(int(row["hour"]), row["host"], float(row["seconds"])))

@@ -23,6 +23,7 @@ from toolkit.domain.clients.use import (
     UseRow,
     UseRun,
 )
+from toolkit.domain.outside import checked, text_of, whole
 from toolkit.errors import UndoneError
 
 # Tables of the same sums without a kind, which have a part of the rows. The second one has no probes.
@@ -30,6 +31,10 @@ WITHOUT_HOST, WITHOUT_KEY = "use_of_keys", "use_at_hosts"
 # `release` and `end` are words of SQL.
 _COLUMNS = {"release": "release_number"}
 _RUN = ("ledger", "program", "run")
+# All runs, the oldest first; the runs of a ledger; the places up to which ledgers were read.
+RUNS = "SELECT * FROM use_runs ORDER BY started, host, program, run"
+LAST = "SELECT program, run, last FROM use_runs WHERE ledger = ?"
+CURSORS = "SELECT * FROM use_cursors ORDER BY host, at, ledger"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +79,8 @@ def _add_whole(db: Database, chunk: UseChunk, at: float) -> bool:
     return True
 
 
-def rows(db: Database, wanted: UseQuery) -> list[UseRow]:
-    """Return the sums for each kind that is asked for, in their order."""
+def rows(db: Database, wanted: UseQuery) -> list[Row]:
+    """Return the rows with the sums for each kind that is asked for, in no order; see `use_of`."""
     columns = [_COLUMNS.get(each, each) for each in KINDS if each in wanted.by]
     sums = ", ".join(f"SUM({each}) AS {each}" for each in wanted.sums)
     table = _smallest(wanted)
@@ -84,8 +89,8 @@ def rows(db: Database, wanted: UseQuery) -> list[UseRow]:
     )
     # Over all days that there are, the table itself is read faster than by its days.
     conditions = {
-        "day >= ?": _unless(wanted.since, lambda day: day <= (recorded["first"] or "")),
-        "day <= ?": _unless(wanted.until, lambda day: day >= (recorded["last"] or "")),
+        "day >= ?": _unless(wanted.since, lambda day: day <= str(recorded["first"] or "")),
+        "day <= ?": _unless(wanted.until, lambda day: day >= str(recorded["last"] or "")),
         "? IN (model, base)": wanted.model or None,
         "key = ?": wanted.key or None,
         "key <> ?": None if wanted.probes or table == WITHOUT_KEY else PROBE,
@@ -97,9 +102,7 @@ def rows(db: Database, wanted: UseQuery) -> list[UseRow]:
         f"SELECT {', '.join([*columns, sums])} FROM {table}{where}{groups}",  # noqa: S608
         list(used.values()),
     )
-    read = [_row(each) for each in found if each[wanted.sums[0]] is not None]
-    # Databases differ in their order of texts.
-    return sorted(read, key=attrgetter(*KINDS))
+    return [each for each in found if each[wanted.sums[0]] is not None]
 
 
 def _smallest(wanted: UseQuery) -> str:
@@ -113,32 +116,47 @@ def _unless(day: str | None, needless: Callable[[str], bool]) -> str | None:
     return None if day is None or needless(day) else day
 
 
-def runs(db: Database) -> list[UseRun]:
-    """Return all runs, the oldest first."""
-    found = db.run("SELECT * FROM use_runs ORDER BY started, host, program, run", ())
-    return [_run(each) for each in found]
-
-
-def last_numbers(db: Database, ledger: str) -> dict[str, int]:
-    """Return {"PROGRAM/RUN": number of its last record} of a ledger's runs."""
-    found = db.run("SELECT program, run, last FROM use_runs WHERE ledger = ?", (ledger,))
-    return {f"{each['program']}/{each['run']}": int(each["last"]) for each in found}
-
-
-def cursors(db: Database) -> list[UseCursor]:
-    """Return how far each ledger was read, by host."""
-    found = db.run("SELECT * FROM use_cursors ORDER BY host, at, ledger", ())
-    return [
-        UseCursor(
-            each["host"],
-            LedgerPlace(each["ledger"], int(each["file"]), int(each["position"])),
-            each["at"],
-            int(each["refused"]),
-            int(each["lost"]),
-            int(each["set_back"]),
+def use_of(row: Row) -> UseRow:
+    """Return the sums in a row; this and the others raise ValueError, TypeError or OverflowError for a damaged one."""
+    # PostgreSQL sums up whole numbers as decimals.
+    return checked(
+        UseRow(
+            day=row.get("day", ""),
+            host=row.get("host", ""),
+            key=row.get("key", ""),
+            model=row.get("model", ""),
+            version=row.get("version", ""),
+            release=row.get("release_number", 0),
+            requests=int(row.get("requests", 0)),
+            tokens_in=int(row.get("tokens_in", 0)),
+            cached=int(row.get("cached", 0)),
+            tokens_out=int(row.get("tokens_out", 0)),
+            reasoning=int(row.get("reasoning", 0)),
+            unknown=int(row.get("unknown", 0)),
+            base=row.get("base", ""),
+            ended=row.get("ended", ""),
+            audio_seconds=float(row.get("audio_seconds", 0.0)),
         )
-        for each in found
-    ]
+    )
+
+
+def run_of(row: Row) -> UseRun:
+    """Return the run in a row."""
+    counted = [row[name] for name in _COUNTED]
+    return record_of(UseRun, row, counted=None if counted[0] is None else Counted(*counted))
+
+
+def last_of(row: Row) -> tuple[str, int]:
+    """Return the name of a run, `PROGRAM/RUN`, and the number of its last record."""
+    program, run = text_of(row["program"], "program"), text_of(row["run"], "run")
+    return f"{program}/{run}", whole(row["last"], "last")
+
+
+def cursor_of(row: Row) -> UseCursor:
+    """Return the place up to which a ledger was read."""
+    place = LedgerPlace(row["ledger"], row["file"], row["position"])
+    refused, lost, set_back = row["refused"], row["lost"], row["set_back"]
+    return checked(UseCursor(row["host"], place, row["at"], refused, lost, set_back))
 
 
 class _MovedError(Exception):
@@ -198,7 +216,7 @@ def _add_run(db: Database, chunk: UseChunk, run: UseRun) -> None:
     key = (chunk.end.ledger, run.program, run.run)
     where = " AND ".join(f"{each} = ?" for each in _RUN)
     known = db.run(f"SELECT * FROM use_runs WHERE {where}", key)  # noqa: S608
-    total = _joined(_run(known[0]) if known else None, run)
+    total = _joined(run_of(known[0]) if known else None, run)
     counted = total.counted
     values = {
         **dict(zip(_RUN, key, strict=True)),
@@ -256,29 +274,3 @@ def _joined(known: UseRun | None, part: UseRun) -> UseRun:
         unknown=part.unknown + (known.unknown if known else 0),
         counted=counted or (known.counted if known else None),
     )
-
-
-def _row(row: Row) -> UseRow:
-    # PostgreSQL sums up whole numbers as decimals.
-    return UseRow(
-        day=row.get("day", ""),
-        host=row.get("host", ""),
-        key=row.get("key", ""),
-        model=row.get("model", ""),
-        version=row.get("version", ""),
-        release=row.get("release_number", 0),
-        requests=int(row.get("requests", 0)),
-        tokens_in=int(row.get("tokens_in", 0)),
-        cached=int(row.get("cached", 0)),
-        tokens_out=int(row.get("tokens_out", 0)),
-        reasoning=int(row.get("reasoning", 0)),
-        unknown=int(row.get("unknown", 0)),
-        base=row.get("base", ""),
-        ended=row.get("ended", ""),
-        audio_seconds=float(row.get("audio_seconds", 0.0)),
-    )
-
-
-def _run(row: Row) -> UseRun:
-    counted = [row[name] for name in _COUNTED]
-    return record_of(UseRun, row, counted=None if counted[0] is None else Counted(*counted))
