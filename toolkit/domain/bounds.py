@@ -9,6 +9,7 @@ use, so that only a lie or a fault meets it. A value beyond its bound is refused
 | `JSON_DEPTH` | 64 levels of lists and mappings | 12, a tokenizer |
 | `JSON_PARTS` | 5,000,000 lists, mappings and commas of one text | 1,200,000 |
 | `TEXT` | 4,096 characters of one text that is kept or shown | 300 |
+| `FACT` | 131,072 characters of one text in the facts of a host | 16,384, an option of a release |
 | `WHOLE` | 2^53, any number: JSON's limit for whole numbers | 10^13 bytes |
 | `ANSWER` | 16 MiB for an answer of the Hub's API | 1.5 MB, a page |
 | `SMALL_FILE` | 64 MiB for a file that is read whole | 35 MB, a tokenizer |
@@ -57,6 +58,7 @@ MIB = 2**20
 JSON_DEPTH = 64
 JSON_PARTS = 5_000_000
 TEXT = 4096
+FACT = 131_072
 WHOLE = 2**53
 
 ANSWER = 16 * MIB

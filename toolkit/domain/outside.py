@@ -87,14 +87,15 @@ def texts_of(value: Any, name: str) -> tuple[str, ...]:
     return tuple(text_of(each, name) for each in value)
 
 
-def checked(value: T) -> T:
+def checked(value: T, longest: int | None = None) -> T:
     """Return a dataclass as it is, where every field, at every depth, has a value of its declared type.
 
-    Numbers are finite and at most `WHOLE`. Raises ValueError that names the first field that has another value.
+    Numbers are finite and at most `WHOLE`; texts have at most `longest` characters, where that is given. Raises
+    ValueError that names the first field that has another value.
     """
     kind_of_value: type = type(value)
     for name, kind in _kinds(kind_of_value).items():
-        _check(getattr(value, name), kind, name)
+        _check(getattr(value, name), kind, name, longest)
     return value
 
 
@@ -104,25 +105,37 @@ def _kinds(kind: type) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in fields(kind)}
 
 
-def _check(value: Any, kind: Any, name: str) -> None:
+def _check(value: Any, kind: Any, name: str, longest: int | None) -> None:
     if is_dataclass(kind) and isinstance(value, kind):  # type: ignore[arg-type]
-        checked(value)
+        checked(value, longest)
     elif get_origin(kind) is tuple and isinstance(value, tuple):
         for each in value:
-            _check(each, get_args(kind)[0], name)
+            _check(each, get_args(kind)[0], name, longest)
     elif get_origin(kind) is Mapping and isinstance(value, Mapping):
         for key, each in value.items():
-            _check(key, get_args(kind)[0], name)
-            _check(each, get_args(kind)[1], name)
-    elif not _is_plain(value, kind):
+            _check(key, get_args(kind)[0], name, longest)
+            _check(each, get_args(kind)[1], name, longest)
+    elif kind is Any:
+        require_short(value, name, longest)
+    elif not _is_plain(value, kind, longest):
         raise ValueError(f"{name} is {shown(value)}")
+    elif kind is str:
+        require_short(value, name, longest)
 
 
-def _is_plain(value: Any, kind: Any) -> bool:
+def require_short(value: Any, name: str, longest: int | None) -> None:
+    """Raise ValueError that names the value where a text in it, at any depth, has more than `longest` characters."""
+    if longest is None:
+        return
+    if isinstance(value, str) and len(value) > longest:
+        raise ValueError(f"{name} has more than {longest} characters")
+    for each in (*value, *_children(value)) if isinstance(value, dict) else _children(value):
+        require_short(each, name, longest)
+
+
+def _is_plain(value: Any, kind: Any, longest: int | None) -> bool:
     if isinstance(kind, UnionType):
-        return any(_fits(value, each) for each in get_args(kind))
-    if kind is Any:
-        return True
+        return any(_fits(value, each, longest) for each in get_args(kind))
     if kind in (int, float):
         number = isinstance(value, (int, float) if kind is float else int)
         return number and not isinstance(value, bool) and -WHOLE <= value <= WHOLE
@@ -130,9 +143,9 @@ def _is_plain(value: Any, kind: Any) -> bool:
     return plain and isinstance(value, kind)
 
 
-def _fits(value: Any, kind: Any) -> bool:
+def _fits(value: Any, kind: Any, longest: int | None) -> bool:
     try:
-        _check(value, kind, "")
+        _check(value, kind, "", longest)
     except ValueError:
         return False
     return True

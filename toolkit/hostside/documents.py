@@ -7,21 +7,42 @@ ops machine.
 from __future__ import annotations
 
 import json
+import math
+import re
 from typing import Any
 
 from wire import Document
 
+# A number with so many digits before its point, or in its exponent, that it may be infinite to Python.
+_LONG = re.compile(r"[0-9]{309}|[:,\[\s]-?[0-9.]+[eE]\+?[0-9]{3}")
+
 
 def parsed(text: str | bytes | None) -> Any:
-    """Return the value of a JSON text; raises ValueError where it is none, nested too deeply, or no text to write."""
+    """Return the value of a JSON text; raises ValueError where it is none, nested too deeply, or no text to write.
+
+    A number that is infinite is none: the ops machine would understand nothing of an answer that has one.
+    """
     try:
-        found = json.loads(text or "")
+        found = json.loads(text or "", parse_constant=_no_number)
+        words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text or ""
+        if _LONG.search(words):
+            json.loads(words, parse_float=_finite, parse_int=_finite)
         if (b"\\u" if isinstance(text, bytes) else "\\u") in (text or ""):  # type: ignore[operator]
             # Half of a surrogate pair can be read, and then neither written nor shown.
             json.dumps(found, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     return found
+
+
+def _finite(digits: str) -> float:
+    # A whole number may have more digits than Python converts.
+    found = float(digits)
+    return found if math.isfinite(found) else _no_number(digits)
+
+
+def _no_number(digits: str) -> float:
+    raise ValueError(f"{digits[:20]} is no finite number")
 
 
 def digests(text: str | bytes | None) -> dict[str, tuple[int, str]]:

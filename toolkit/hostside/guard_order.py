@@ -57,9 +57,12 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
         ("withdrawn", "words", "wish", "actor", "rollout", "phase"),
         lambda value: isinstance(value, str),
     ),
-    **dict.fromkeys(("number", "watched", "requests", "probes"), is_number),
+    "watched": is_number,
+    **dict.fromkeys(("number", "requests", "probes"), lambda value: type(value) is int),
     **dict.fromkeys(("looked_at", "withdrawn_at"), lambda value: value is None or is_number(value)),
 }
+# The characters of a model's name, which is a part of the names of files.
+_LONGEST_NAME = 255
 LEASE = "the lease ended: the command that held the deployment lock is gone"
 EMPTIED = "its slot was emptied or has another release"
 
@@ -353,6 +356,7 @@ def _document(root: str, name: str) -> Document:
 
 def _sound(order: Document) -> Document | None:
     words = all(isinstance(order.get(name), str) for name in _WORDS_OF_ORDER)
+    words = words and len(order["model"]) <= _LONGEST_NAME
     known = words and order.keys() >= _OF_ORDER and order["phase"] in (SHARE, BAKE)
     return order if known and _is_of_kinds(order) else None
 

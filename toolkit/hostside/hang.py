@@ -38,6 +38,8 @@ HANG, STALL = 8.0, 600.0
 # A process that computes runs, or waits for a processor, all of the time; one of vLLM's that waits for another process
 # looks at the clock for up to 0.15 of it, on a busy machine.
 EFFORT = 0.5
+# Characters of the words about a hang; ours have a tenth of them.
+_MOST_WORDS = 1000
 # More seconds than the fleet file may name.
 _MOST_SECONDS = 10**9
 # Seconds for which a replica that was ready may be deaf, times in a row that it is found so, and seconds between them.
@@ -322,7 +324,7 @@ def recorded(root: str, program: str) -> Document:
     """Return {"at", "why"} of the last time that a replica in the slot hung; an empty document where none did."""
     found = mapping(read_text(os.path.join(root, "watch", f"{program}.json")))
     sound = isinstance(found.get("at"), float) and isinstance(found.get("why"), str)
-    return found if sound else {}
+    return found if sound and len(found["why"]) <= _MOST_WORDS else {}
 
 
 def _kill(pid: int) -> None:

@@ -75,8 +75,8 @@ def in_backends(text: str) -> dict[str, dict[str, int]]:
 
 def _loaded(text: str) -> Any:
     found = json.loads(text)
-    # Half of a surrogate pair can be read, and then neither written nor shown.
-    json.dumps(found, ensure_ascii=False).encode()
+    # Half of a surrogate pair, or an infinite number, can be read, and then neither written nor shown.
+    json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
     return found
 
 

@@ -13,6 +13,8 @@ NAME = "manifest.json"
 # The file for the span supervisor of a replica over several hosts, see the role `replica`.
 SPAN = "span.json"
 _FIELDS = {"model": str, "slot": str, "port": int, "release": dict}
+# Both are parts of the name of the slot's directory.
+_LONGEST_NAME = 255
 _OF_RELEASE = {"model": str, "version": str, "number": int, "snapshot": str, "engine": str}
 
 
@@ -56,7 +58,16 @@ def parsed(text: str | None) -> Document:
 def is_sound(found: Document) -> bool:
     """Whether a manifest has all fields that every manifest has."""
     whole = _has(found, _FIELDS) and _has(found["release"], _OF_RELEASE)
-    return whole and isinstance(found.get("signs", {}), dict)
+    return (
+        whole
+        and len(found["model"]) + len(found["slot"]) < _LONGEST_NAME
+        and isinstance(found.get("signs", {}), dict)
+        and _are_numbers(found.get("devices", []))
+    )
+
+
+def _are_numbers(found: object) -> bool:
+    return isinstance(found, list) and all(type(each) is int for each in found)
 
 
 def release(root: str, program: str) -> Document:
@@ -75,6 +86,7 @@ def leads(root: str, program: str) -> bool:
 
 
 def _has(document: object, fields: dict[str, type]) -> bool:
+    # The type itself: a truth value is an instance of int.
     return isinstance(document, dict) and all(
-        isinstance(document.get(name), kind) for name, kind in fields.items()
+        type(document.get(name)) is kind for name, kind in fields.items()
     )

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from toolkit.domain.bounds import TEXT
+from toolkit.domain.bounds import FACT, TEXT
 from toolkit.domain.deployment.release import OpenDeployment, Release
 from toolkit.domain.gates.verdict import Figure, GateResult, GuardPhase
 from toolkit.domain.hosts.facts import (
@@ -21,7 +21,7 @@ from toolkit.domain.hosts.facts import (
     left_record,
 )
 from toolkit.domain.hosts.fleet import Host
-from toolkit.domain.outside import checked, whole
+from toolkit.domain.outside import checked, require_short, whole
 from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import HostError
 from toolkit.hostside.guard_names import order_path
@@ -37,7 +37,7 @@ _MOST_WORDS = 300
 def facts_from_json(name: str, data: Mapping[str, Any]) -> HostFacts:
     """Return the facts in the result of the command `observe`; raises HostError where they are none."""
     with understood(name):
-        return checked(_facts(name, data))
+        return checked(_facts(name, data), FACT)
 
 
 @contextmanager
@@ -55,6 +55,7 @@ def understood(name: str) -> Iterator[None]:
 def _facts(name: str, data: Mapping[str, Any]) -> HostFacts:
     router = data["router"]
     slots, unread = _slots(data["slots"])
+    routes = _routes(data["routes"], unread)
     opened, guards = _opened(data["opened"], unread), _guards(data["guards"], unread)
     left = (_opened(each, unread, left_record(each["rollout"])) for each in data["left_to_guards"])
     left_to_guards = tuple(filter(None, left))
@@ -64,6 +65,7 @@ def _facts(name: str, data: Mapping[str, Any]) -> HostFacts:
         name=name,
         devices=tuple(Device(**device) for device in data["devices"]),
         slots=slots,
+        routes=routes,
         router=_made(
             RouterFacts,
             router,
@@ -155,9 +157,19 @@ def _slots(data: Sequence[Mapping[str, Any]]) -> tuple[tuple[SlotFacts, ...], li
     for each in data:
         try:
             found.append(_slot(each))
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
             unread.append(f"slots/{each['model']}-{each['slot']}/manifest.json")
     return tuple(found), unread
+
+
+def _routes(data: Mapping[str, Any], unread: list[str]) -> Mapping[str, Any]:
+    """Return routes with texts of a bounded length; those that have another one are added to `unread`."""
+    try:
+        require_short(data, "routes", FACT)
+        return data
+    except ValueError:
+        unread.append("router/routes.json")
+        return {}
 
 
 def _opened(
@@ -165,7 +177,7 @@ def _opened(
 ) -> OpenDeployment | None:
     """Return a deployment that has not ended; the `path` of one that cannot be read is added to `unread`."""
     try:
-        return checked(OpenDeployment.from_json(data)) if data else None
+        return checked(OpenDeployment.from_json(data), FACT) if data else None
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
         unread.append(path)
         return None
@@ -176,8 +188,8 @@ def _guards(data: Sequence[Mapping[str, Any]], unread: list[str]) -> tuple[Guard
     found = []
     for each in data:
         try:
-            found.append(checked(_guard(each)))
-        except (KeyError, TypeError, ValueError, AttributeError):
+            found.append(checked(_guard(each), FACT))
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
             unread.append(order_path(str(each["order"].get("model"))))
     return tuple(found)
 
@@ -186,7 +198,7 @@ def _slot(data: Mapping[str, Any]) -> SlotFacts:
     return _made(
         SlotFacts,
         data,
-        release=Release.from_json(data["release"]) if data["release"] else None,
+        release=checked(Release.from_json(data["release"]), FACT) if data["release"] else None,
         process=ProcessState(data["process"]),
         hung_at=data["hung"].get("at"),
         hung=data["hung"].get("why", ""),
