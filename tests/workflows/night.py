@@ -51,16 +51,16 @@ class FakeDesk:
     pin_error: ToolkitError | None = None
     takes: float = 60.0
     done: list[str] = field(default_factory=list)
-    windows: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
     begin_error: ToolkitError | None = None
     adapters: dict[str, str] = field(default_factory=dict)
     any_window: bool = False
     counts: dict[str, Activity] | None = None
 
-    def begin(self, window: str) -> None:
+    def begin(self, why: str) -> None:
         if self.begin_error:
             raise self.begin_error
-        self.windows.append(window)
+        self.reasons.append(why)
 
     def currencies(self, models: Sequence[str]) -> Mapping[str, Currency]:
         return {name: self._currency(name) for name in models}

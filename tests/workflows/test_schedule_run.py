@@ -62,7 +62,7 @@ def test_a_second_run_in_the_same_opening_does_nothing_and_says_so(night: Night)
 def test_a_current_model_and_one_to_pin_only_are_not_upgraded(night: Night) -> None:
     night.desk.states["other"] = upstream(OLD)
     report = night.run(schedule(Rule("tiny", Upkeep.PIN_ONLY), Rule("other", Upkeep.AUTO)))
-    assert (night.desk.done, night.desk.windows) == (["pin tiny"], ["night"])
+    assert (night.desk.done, night.desk.reasons) == (["pin tiny"], ["schedule, window night"])
     assert [each.action for each in report.decisions.values()] == [Action.NOTHING, Action.NOTHING]
     assert report.failure is None
 
@@ -170,14 +170,14 @@ def hold(home: Path, held: object, over: object) -> None:
 def test_a_night_with_nothing_to_do_is_put_on_no_record(night: Night) -> None:
     night.desk.states["tiny"] = upstream(OLD)
     assert night.run().failure is None
-    assert (night.desk.done, night.desk.windows) == ([], [])
+    assert (night.desk.done, night.desk.reasons) == ([], [])
     assert night.record.read().runs[0].code == 0
 
 
 def test_a_run_that_cannot_be_put_on_record_does_nothing(night: Night) -> None:
     night.desk.begin_error = RefusedError("the audit log takes nothing")
     report = night.run()
-    assert (night.desk.done, night.desk.windows) == ([], [])
+    assert (night.desk.done, night.desk.reasons) == ([], [])
     assert isinstance(report.failure, RefusedError)
     assert night.record.read().runs[0].code == 3
 
@@ -191,7 +191,7 @@ def test_an_error_before_anything_is_decided_is_put_on_record_too(
     monkeypatch.setattr(night.desk, "currencies", broken)
     report = night.run()
     assert isinstance(report.failure, InputError)
-    assert (night.desk.done, night.desk.windows) == ([], ["night"])
+    assert (night.desk.done, night.desk.reasons) == ([], ["schedule, window night"])
 
 
 def test_a_damaged_record_stops_the_run_before_anything(night: Night, tmp_path: Path) -> None:

@@ -100,8 +100,21 @@ def test_openings_without_a_run_are_told_once_and_not_made_up_for(night: Night) 
     assert [each.opens for each in report.missed] == [OPENS + day * DAY for day in (1, 2, 3)]
     assert night.said[0] == "missed: the window night of Wed 2026-12-02 02:00 UTC; not made up for"
     assert night.desk.done == []
+    # People learn of it by what is on record.
+    wednesday, *_ = night.desk.reasons[-1].split(", the window")
+    assert wednesday == "schedule, missed: the window night of Wed 2026-12-02 02:00 UTC"
+    told = len(night.desk.reasons)
     assert night.run(by_timer=True).missed == ()
     assert len(night.record.read().missed) == 3
+    assert len(night.desk.reasons) == told
+
+
+def test_a_missed_window_that_cannot_be_recorded_stops_nothing(night: Night) -> None:
+    night.run()
+    night.desk.begin_error = RefusedError("the audit log takes nothing")
+    night.clock[0] = OPENS + DAY + 12 * 3600
+    assert len(night.run(by_timer=True).missed) == 1
+    assert night.said[-1] == "missed: the window night of Wed 2026-12-02 02:00 UTC; not made up for"
 
 
 def test_a_clock_that_was_ahead_hides_no_missed_openings(night: Night) -> None:

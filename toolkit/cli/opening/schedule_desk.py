@@ -50,10 +50,10 @@ class CommandDesk:
     history: History
     schedule_path: str
 
-    def begin(self, window: str) -> None:
+    def begin(self, why: str) -> None:
         """Begin the command's record in the audit log: what it does and how it ends is then told to people."""
         trail = trail_now()
-        trail.reason = trail.reason or f"schedule, window {window}"
+        trail.reason = trail.reason or why
         trail.begin_once()
 
     def currencies(self, models: Sequence[str]) -> Mapping[str, Currency]:

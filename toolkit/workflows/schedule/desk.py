@@ -25,11 +25,8 @@ class Ended:
 class Desk(Protocol):
     """The questions and the work of a run; the command line has them with the real adapters."""
 
-    def begin(self, window: str) -> None:
-        """Put on record, once, that a run has something to do or to say in a window.
-
-        Raises ToolkitError where it must not.
-        """
+    def begin(self, why: str) -> None:
+        """Put on record, once, that a run has something to do or to say; raises ToolkitError where it must not."""
 
     def currencies(self, models: Sequence[str]) -> Mapping[str, Currency]:
         """Return how each model stands to its source, by name."""

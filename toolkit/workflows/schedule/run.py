@@ -17,7 +17,7 @@ from toolkit.planning.upkeep.warm_hours import EACH
 from toolkit.planning.upkeep.windows import missed, next_opening, open_now, start_of, wall_text
 from toolkit.workflows.schedule.desk import RunReport, Site
 from toolkit.workflows.schedule.warm import keep_warm
-from toolkit.workflows.schedule.working import Working, decided
+from toolkit.workflows.schedule.working import Working, decided, reason_of
 
 
 def run_schedule(schedule: Schedule, site: Site, *, by_timer: bool = False) -> RunReport:
@@ -69,7 +69,7 @@ def _work(schedule: Schedule, opening: Opening, site: Site, report: RunReport) -
         code, report.failure = error.exit_code, error
         # People learn of it, however early it came.
         with suppress(ToolkitError):
-            site.desk.begin(opening.window)
+            site.desk.begin(reason_of(opening))
     finally:
         ended = WindowRun(run.window, run.opens, run.begun_at, site.now(), code, tuple(lines))
         site.record.end(ended)
@@ -82,11 +82,16 @@ def _tell_missed(schedule: Schedule, site: Site) -> tuple[Opening, ...]:
         site.record.since(now)
         return ()
     found = missed(schedule, known.since, now, known.known)
-    for each in found:
-        zone = schedule.windows[each.window].zone
-        site.say(
-            f"missed: the window {each.window} of {wall_text(each.opens, zone)}; not made up for"
-        )
+    missing = [
+        f"the window {each.window} of {wall_text(each.opens, schedule.windows[each.window].zone)}"
+        for each in found
+    ]
+    for words in missing:
+        site.say(f"missed: {words}; not made up for")
+    if missing:
+        # What cannot be recorded is told all the same by what a run says, and by the list.
+        with suppress(ToolkitError):
+            site.desk.begin(f"schedule, missed: {', '.join(missing)}")
     following = min([each.opens for each in open_now(schedule, now)], default=now)
     site.record.tell_missed(tuple((each.window, each.opens) for each in found), following)
     return found

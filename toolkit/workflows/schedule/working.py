@@ -44,7 +44,7 @@ class Working:
         first = [decided(rule, found[rule.model], self.site) for rule in rules]
         if any(each.action not in (Action.NOTHING, Action.WAIT) for each in first):
             # A night with nothing to do is no news.
-            self.site.desk.begin(self.opening.window)
+            self.site.desk.begin(reason_of(self.opening))
         due: dict[str, str] = {}
         for rule in rules:
             self._prepare(rule, found[rule.model], due)
@@ -114,8 +114,7 @@ class Working:
                 f"{format_seconds(needed)}",
             )
             return None
-        reason = f"schedule, window {self.opening.window}"
-        ended = self.site.desk.upgrade(base, version, reason, self.opening.closes)
+        ended = self.site.desk.upgrade(base, version, reason_of(self.opening), self.opening.closes)
         if ended.code == 0:
             self.report.upgraded.append(f"{base}@{version}")
             self.tell(f"{model}: upgraded to {version}")
@@ -150,6 +149,11 @@ class Working:
         if silent:
             return SourceError("\n  ".join(silent), hint="toolkit outdated")
         return None
+
+
+def reason_of(opening: Opening) -> str:
+    """Return why a run in that opening acts, for the audit log."""
+    return f"schedule, window {opening.window}"
 
 
 def decided(rule: Rule, currency: Currency, site: Site) -> Decision:
