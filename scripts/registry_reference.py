@@ -194,7 +194,8 @@ says, after a redirect or for another spelling, `pin` says so and the version ge
 is another one, `pin` asks; where nobody can be asked, `--source OWNER/NAME` accepts it.
 
 For a directory (`source: {path: ...}`) the command hashes the files and makes the revision from the
-digests: other bytes are another revision.
+digests: other bytes are another revision. Links in it are followed, to files and to directories. A file that a model
+needs and that cannot be read, such as a link to nothing or a pipe, is refused by name.
 
 ## Candidates
 
