@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,31 @@ def test_a_template_is_found_wherever_it_stands(
 ) -> None:
     found = read_facts(texts, {path: text.encode() for path, text in texts.items()})
     assert (found.template, found.tools) == (template, tools)
+
+
+@pytest.mark.parametrize(
+    ("template", "tools"),
+    [
+        ("{% if tools %}", True),
+        ("{{ tools }}", True),
+        ("{{" + "x" * 480 + " tools }}", True),
+        ("{{" + "x" * 510 + " tools }}", False),
+        ("{% if a %} tools", False),
+        ("{{ a }} tools {{", False),
+        ("{{ mytools }}", False),
+        ("tools {% x %}{ {tools", False),
+    ],
+)
+def test_a_template_shows_tools_where_its_code_names_them(template: str, tools: bool) -> None:
+    assert read_facts((), {"chat_template.jinja": template.encode()}).tools is tools
+
+
+@pytest.mark.parametrize("piece", ["{", "{{ ", "{{t", "tools ", "{ tools"])
+def test_a_large_template_takes_no_longer_whatever_is_in_it(piece: str) -> None:
+    """A pattern that looked at each brace anew took fifteen seconds."""
+    began = time.thread_time()
+    read_facts((), {"chat_template.jinja": (piece * 2**20)[: 2**20].encode()})
+    assert time.thread_time() - began < 4
 
 
 @pytest.mark.parametrize(

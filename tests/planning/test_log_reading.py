@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
-from toolkit.planning.engines.vllm_log import decisive_line
+from toolkit.planning.engines.vllm_log import decisive_line, read_actual
 
 LOGS = Path(__file__).parent / "engine_logs"
 
@@ -82,3 +83,11 @@ def test_every_real_log_is_read() -> None:
 )  # fmt: skip
 def test_other_logs_have_a_decisive_line_too(lines: list[str], line: str) -> None:
     assert decisive_line(lines) == line
+
+
+def test_names_without_an_end_in_metrics_take_no_time() -> None:
+    """A pattern that looked at each letter of them anew took seventy seconds for what an engine may say."""
+    line = "vllm:cache_config_info{%s} 1.0" % ("a" * 4000)
+    began = time.thread_time()
+    assert read_actual([line] * 1000) == read_actual([])
+    assert time.thread_time() - began < 5

@@ -46,7 +46,7 @@ _CACHE = re.compile(
 _GRAPHS = re.compile(r"Graph capturing finished in \d+ secs?, took (-?[\d.]+) GiB")
 _CACHE_METRIC = "|".join(sorted({row.metrics.cache for row in BY_MINOR.values()}))
 _METRIC = re.compile(rf"^(?:{_CACHE_METRIC})\{{(.*)\}} 1(?:\.0)?$")
-_LABEL = re.compile(r'([A-Za-z_]\w*)="((?:[^"\\]|\\.)*)"')
+_LABEL = re.compile(r'(?<!\w)([A-Za-z_]\w*)="((?:[^"\\]|\\.)*)"')
 # Words of the lines that hold these figures, as hosts look for them.
 MEMORY_LINES = (
     "KV cache size: ",

@@ -24,9 +24,9 @@ _TEKKEN = re.compile(r"(tekken\.json|tokenizer\.model\.v\d.*)\Z")
 _NAMES, _NAME = 8, 200
 # Characters of templates that are looked at; the longest in use has 40,000.
 _TEMPLATES = 2**20
-# `tools` as a name in the code of a template: `{% if tools %}`, `for tool in tools`.
-_TOOLS = re.compile(r"\{[%{][^%}]{0,500}\btools\b")
-
+# `tools` as a name in the code of a template: `{% if tools %}`, `for tool in tools`. The code of one tag is short.
+_TOOLS = re.compile(r"\btools\b")
+_TAG = 502
 # The part of a template that begins an answer mentions a thought: it opens one, or closes an empty one.
 _THINKS = re.compile(r"add_generation_prompt.{0,600}<think>", re.DOTALL)
 
@@ -54,7 +54,7 @@ def read_facts(paths: Iterable[str], texts: Mapping[str, bytes]) -> ModelFacts:
         model_type=_name(config.get("model_type")),
         context=_context(texts, text_config, config),
         template=bool(template.strip()),
-        tools=_TOOLS.search(template) is not None,
+        tools=_shows_tools(template),
         thinks=_THINKS.search(template) is not None,
         marks=tuple(mark for mark in MARKS if mark in template),
         tekken=any(_TEKKEN.match(path) for path in listed),
@@ -82,6 +82,19 @@ def _templates(texts: Mapping[str, bytes]) -> Iterator[str]:
         for each in found if isinstance(found, list) else ():
             if isinstance(each, dict) and isinstance(each.get("template"), str):
                 yield each["template"]
+
+
+def _shows_tools(template: str) -> bool:
+    """Whether `tools` stands in the code of a template: behind `{{` or `{%`, before the tag's end.
+
+    A pattern of a whole tag would look at each brace of a hostile template anew.
+    """
+    for found in _TOOLS.finditer(template):
+        before = template[max(0, found.start() - _TAG) : found.start()]
+        last = max(before.rfind("%"), before.rfind("}"))
+        if "{{" in before[last + 1 :] or before[: last + 1].endswith("{%"):
+            return True
+    return False
 
 
 def _architectures(config: Mapping[str, Any]) -> tuple[str, ...]:
