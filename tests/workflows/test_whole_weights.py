@@ -15,6 +15,7 @@ from tests.workflows.pin_desk import HEAD, Desk
 from tests.workflows.pull_world import REPO, World
 from tests.workflows.test_fit import CONFIG, VERSION
 from toolkit.adapters.fakes.hub import FakeHub
+from toolkit.adapters.sources.model_files import read_directory
 from toolkit.adapters.store.store import Store
 from toolkit.config.registry.lock_file import read_lock
 from toolkit.domain import bounds
@@ -168,9 +169,34 @@ def test_a_part_that_is_missing_is_known_before_the_large_files_come(
     assert ONE not in world.hub.downloads
 
 
+# The header of a file that is alone is read by a plan, and not before.
+ALONE = {
+    "an overlap in the only file": (
+        {
+            **BASE,
+            STRAY: weights("b", "c").replace(b'"data_offsets": [4, 8]', b'"data_offsets": [0, 4]'),
+        },
+        "overlaps the data before it",
+    ),
+    "no tensor in the only file": ({**BASE, STRAY: weights()}, "its files have no tensor"),
+    "no tensor in any file": (
+        {**BASE, ONE: weights(), TWO: weights()},
+        "its files have no tensor",
+    ),
+    "a header longer than the file": (
+        {**BASE, STRAY: struct.pack("<Q", 500) + b"{}"},
+        "a header of 500 bytes in a file of 10",
+    ),
+    "a pickle by another name": (
+        {**BASE, STRAY: b"\x80\x04\x95" + b"cos\nsystem\n" * 20},
+        "is none of a safetensors file",
+    ),
+}
 # A pointer in place of the tokenizer is nothing that a plan reads.
 PLANNED = {
-    name: case for name, case in UNRELIABLE.items() if name != "a pointer in place of the tokenizer"
+    name: case
+    for name, case in {**UNRELIABLE, **ALONE}.items()
+    if name != "a pointer in place of the tokenizer"
 }
 
 
@@ -184,6 +210,19 @@ def test_a_plan_refuses_them(
     with pytest.raises(SourceError) as caught:
         plan_of(world.hub, version.revision, snapshot if pinned else None, tmp_path)
     assert words.removesuffix(" is a pointer of Git LFS") in caught.value.message
+
+
+@pytest.mark.parametrize(("files", "words"), ALONE.values(), ids=ALONE.keys())
+def test_a_plan_refuses_them_in_the_store_too(
+    tmp_path: Path, files: dict[str, bytes], words: str
+) -> None:
+    world = World(tmp_path)
+    _, snapshot = world.pin(files, "2")
+    for path, data in files.items():
+        (tmp_path / path).write_bytes(data)
+    with pytest.raises(SourceError, match=words) as caught:
+        read_directory(tmp_path, snapshot, hint="a hint")
+    assert caught.value.hint == "a hint"
 
 
 def plan_of(hub: FakeHub, revision: str, pinned: Snapshot | None, place: Path) -> list[str]:

@@ -103,7 +103,7 @@ class FakeHub:
         address = HubAddress(self.endpoint, repo, revision, path)
         content = self._content(address)
         try:
-            return parse_header(content[PREFIX : PREFIX + header_length(content)], size)
+            return parse_header(content[PREFIX : PREFIX + header_length(content, size)], size)
         except ValueError as error:
             raise Fault.NO_SAFETENSORS.error(address, why=str(error)) from error
 

@@ -117,9 +117,7 @@ class HuggingFaceHub:
     def _tensors(self, address: HubAddress, size: int) -> tuple[Tensor, ...]:
         start = self._beginning(address, min(size, _FIRST)) if size else b""
         try:
-            end = PREFIX + header_length(start)
-            if end > size:
-                raise ValueError(f"a header of {end - PREFIX} bytes in a file of {size}")
+            end = PREFIX + header_length(start, size)
             if end > len(start):
                 start = self._beginning(address, end)
             return parse_header(start[PREFIX:end], size)

@@ -57,7 +57,7 @@ def read_tensors(path: Path) -> tuple[Tensor, ...]:
     with path.open("rb") as file:
         try:
             size = os.fstat(file.fileno()).st_size
-            return parse_header(file.read(header_length(file.read(PREFIX))), size)
+            return parse_header(file.read(header_length(file.read(PREFIX), size)), size)
         except ValueError as error:
             raise ValueError(f"{path.name} is no safetensors file: {error}") from error
 

@@ -57,10 +57,10 @@ class Tensor:
         return prod(self.shape)
 
 
-def header_length(start: bytes) -> int:
+def header_length(start: bytes, size: int | None = None) -> int:
     """Return the length of a header in bytes, from the first eight bytes of the file in `start`.
 
-    Raises ValueError where they do not begin a safetensors file.
+    Raises ValueError where they do not begin a safetensors file, or none of `size` bytes where these are known.
     """
     if is_pointer(start):
         raise ValueError("a pointer of Git LFS in place of the weights")
@@ -69,6 +69,8 @@ def header_length(start: bytes) -> int:
     (length,) = struct.unpack("<Q", start[:PREFIX])
     if not 2 <= length <= HEADER:
         raise ValueError(f"a header of {length} bytes is none of a safetensors file")
+    if size is not None and PREFIX + length > size:
+        raise ValueError(f"a header of {length} bytes in a file of {size}")
     return int(length)
 
 
@@ -90,7 +92,9 @@ def parse_header(text: bytes, size: int | None = None) -> tuple[Tensor, ...]:
     loads no other file either. Raises ValueError where a header says something else.
     """
     entries = parse_mapping(text, HEADER)
-    entries.pop("__metadata__", None)
+    metadata = entries.pop("__metadata__", None)
+    if metadata is not None and not _are_texts(metadata):
+        raise ValueError("its metadata are not texts by name")
     if len(entries) > TENSORS:
         raise ValueError(f"more than {TENSORS} tensors")
     spans = [_span(name, entry) for name, entry in entries.items()]
@@ -98,6 +102,10 @@ def parse_header(text: bytes, size: int | None = None) -> tuple[Tensor, ...]:
     if size is not None and PREFIX + len(text) + end != size:
         raise ValueError(f"its tensors end at byte {PREFIX + len(text) + end}, the file at {size}")
     return tuple(sorted((tensor for _, tensor in spans), key=lambda tensor: tensor.name))
+
+
+def _are_texts(metadata: Any) -> bool:
+    return isinstance(metadata, dict) and all(isinstance(each, str) for each in metadata.values())
 
 
 def _span(name: str, entry: Any) -> tuple[int, Tensor]:

@@ -78,8 +78,11 @@ def set_fault(paths: Collection[str], index: bytes | None) -> str:
 def tensor_fault(tensors: Mapping[str, Sequence[Tensor]], index: bytes | None = None) -> str:
     """Return, in words, a tensor that stands in two files, or not in the file of the index; empty without one.
 
-    `tensors` is file -> its tensors, `index` the text of the index, if any. Raises ValueError where that is none.
+    Files that have no tensor at all are a fault too. `tensors` is file -> its tensors, `index` the text of the index,
+    if any. Raises ValueError where that is none.
     """
+    if tensors and not any(tensors.values()):
+        return "its files have no tensor"
     return _twice(tensors) or (_lacking(tensors, _weight_map(index)) if index else "")
 
 

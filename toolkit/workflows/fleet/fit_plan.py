@@ -148,7 +148,10 @@ def read_model(version: Version, snapshot: Snapshot, store: Store, open_hub: Ope
     """
     stored = store.find(snapshot.source, snapshot.revision)
     if stored is not None:
-        again = "toolkit verify --repair, then the same command again"
+        again = (
+            "toolkit verify --repair, then the same command again; where nothing was damaged, choose another "
+            f"revision: toolkit registry pin {version.model} REVISION"
+        )
         return read_directory(stored.path, snapshot, hint=again)
     if isinstance(version.source, LocalSource):
         # A directory's files are not in the store, so `toolkit verify` does not know them.
