@@ -119,6 +119,15 @@ def test_output_that_is_none_is_refused(tmp_path: Path) -> None:
         list(read_scores(output(tmp_path, marks="no JSON\n")))
 
 
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1" + "0" * 400])
+def test_a_score_that_is_no_number_is_refused(tmp_path: Path, value: str) -> None:
+    """Nothing is less than NaN, so a release with such a score would pass."""
+    (results,) = output(tmp_path).glob("*/results_*.json")
+    results.write_text(results.read_text().replace(": 0.5", f": {value}"))
+    with pytest.raises(InputError, match="not understood"):
+        list(read_scores(tmp_path / "out"))
+
+
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Path]:
     """Makes an environment that has no package; returns where they were made."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 from collections import Counter
@@ -22,6 +23,8 @@ from toolkit.errors import InputError
 CONCURRENCY = 4
 _PATHS = {"local-chat-completions": "/v1/chat/completions", "local-completions": "/v1/completions"}
 _MARKS = 100_000
+# What other files than those of lm-eval lead to.
+_ODD = (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,8 @@ def read_scores(output: Path) -> Iterator[Score]:
     """Yield the scores in a directory that lm-eval wrote, each metric with its marks of single questions.
 
     Each filter of a task gives a score. Where a metric has several filters, its name ends with the filter's.
-    Raises InputError where it has none, or where they are not understood.
+    Raises InputError where it has none, or where they are not understood, such as one that is no number: nothing is
+    less than that, so it would pass.
     """
     try:
         (results,) = output.glob("*/results_*.json")
@@ -127,8 +131,10 @@ def read_scores(output: Path) -> Iterator[Score]:
                 value = figures[metric + comma + kept]
                 if kept and better.get(metric) and isinstance(value, int | float):
                     shown = metric if filters[metric] == 1 else f"{metric} ({kept})"
+                    if not math.isfinite(value):
+                        raise ValueError(f"{shown} of {task} is {value}")
                     yield Score(task, shown, float(value), _marks(rows, metric, kept))
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OSError) as error:
+    except (*_ODD, OSError) as error:
         raise InputError(
             f"the scores of lm-eval are not understood: {type(error).__name__}: {error}",
             hint="read the task files of `benchmarks`",
