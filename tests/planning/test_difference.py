@@ -156,3 +156,9 @@ def test_contents_are_needed_of_the_small_files_that_differ() -> None:
     after = snapshot({**BASE, "generation_config.json": b"{}", "tokenizer.json": b"[]"})
     assert compared_files(after, snapshot(BASE)) == ("generation_config.json",)
     assert compared_files(after, after) == ()
+
+
+def test_the_name_of_a_field_is_shown_in_short() -> None:
+    text = json.dumps({"temperature": 0.7, "x" * 10**6: 1}).encode()
+    (field,) = difference({"generation_config.json": text}).fields
+    assert len(field.name) <= 200

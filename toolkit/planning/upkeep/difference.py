@@ -10,7 +10,7 @@ from typing import Any
 
 from toolkit.domain.bounds import CONFIG
 from toolkit.domain.deployment.change import Change
-from toolkit.domain.excerpt import excerpts
+from toolkit.domain.excerpt import excerpt, excerpts
 from toolkit.domain.files.snapshot import FileDigest, Snapshot
 from toolkit.domain.outside import parse_json
 from toolkit.domain.quantity import format_size
@@ -37,7 +37,7 @@ _TOKENIZER = re.compile(
 )
 # The template within `tokenizer_config.json`.
 _TEMPLATE_FIELD = "chat_template"
-_MOST_FIELDS = 200
+_MOST_FIELDS, _NAME = 200, 200
 _NAMED_FILES = 2
 _SIDES = ("before", "after")
 
@@ -213,7 +213,8 @@ def _field_changes(
 ) -> Iterator[FieldChange]:
     names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     for name in names[:_MOST_FIELDS]:
-        yield FieldChange(file, name, *excerpts(before.get(name, ""), after.get(name, "")))
+        sides = excerpts(before.get(name, ""), after.get(name, ""))
+        yield FieldChange(file, excerpt(name, _NAME), *sides)
 
 
 def _lines(found: Difference) -> Iterator[str]:
