@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2
 
-from tests.fuzz.parser import A, packed
+from tests.fuzz.parser import A, B, packed
 from tests.planning import fit_models
 from toolkit.adapters.hub.transfer import _continues_at
 from toolkit.adapters.hub.translate import retry_after
@@ -16,10 +16,12 @@ from toolkit.adapters.sources.model_files import _config
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engines.fit import ModelFiles
 from toolkit.domain.files.capabilities import ModelFacts
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
 from toolkit.domain.files.tensors import PREFIX, header_length, parse_header
 from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.fit.predict import FitPlace, predict
 from toolkit.planning.release.model_facts import read_facts
+from toolkit.planning.upkeep.difference import compare, compared_files, file_changes
 
 SHA1 = "c" * 40
 
@@ -39,6 +41,21 @@ def told(data: bytes) -> Any:
     paths = ("config.json", "tokenizer_config.json", "modules.json", "chat_template.jinja")
     found = read_facts(paths, dict.fromkeys(paths, data))
     return ModelFacts.from_json(found.as_json()).as_json()
+
+
+def differing(data: bytes) -> Any:
+    """Read the same bytes as each settings file of a new version."""
+    paths = ("config.json", "1_Pooling/config.json", "modules.json", "chat_template.jinja")
+    before, after = (
+        Snapshot("a/b", SHA1, tuple(FileDigest(path, size, digest) for path in paths))
+        for size, digest in ((9, A), (len(data), B))
+    )
+    texts = (
+        dict.fromkeys(paths, packed(TOKENIZER)),
+        dict.fromkeys(compared_files(after, before), data),
+    )
+    found = compare(before, after, texts)
+    return [found.as_json(), found.lines, [asdict(each) for each in file_changes(found)]]
 
 
 def predicted(data: bytes) -> Any:

@@ -14,6 +14,7 @@ from tests.planning.facts import release, version
 from toolkit.adapters.ansible.inventory import _in_order
 from toolkit.adapters.engines.wheel import read_archive
 from toolkit.adapters.store.manifest import parse_manifest as parse_stored
+from toolkit.config.completion.glance import adapters_in, hosts_in, models_in
 from toolkit.config.costs.meter import parse_readings
 from toolkit.config.costs.reading import parse_costs
 from toolkit.config.golden.draft import draft_text, read_requests
@@ -275,6 +276,12 @@ models:
 def registered(data: bytes) -> Any:
     found = parse_registry(Path("model_registry.yaml"), words(data))
     return [asdict(version) for version in found.registry.versions]
+
+
+def glanced(data: bytes) -> Any:
+    """Read the names that completion offers of a registry or an inventory."""
+    path = written("glanced.yaml", data)
+    return [models_in(path), adapters_in(path), hosts_in(path)]
 
 
 def bundled(data: bytes) -> Any:

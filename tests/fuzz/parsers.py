@@ -29,6 +29,17 @@ from tests.fuzz.of_clients import (
     stated,
     used,
 )
+from tests.fuzz.of_files import (
+    BACKENDS,
+    KNOWN,
+    MANIFEST,
+    RECORD,
+    ROUTES,
+    STATE,
+    TARGETS,
+    of_a_host,
+    of_this_machine,
+)
 from tests.fuzz.of_hosts import (
     ANSWER,
     ANSWERS,
@@ -65,6 +76,7 @@ from tests.fuzz.of_models import (
     MODULES,
     TEMPLATE,
     TOKENIZER,
+    differing,
     headers,
     predicted,
     safetensors,
@@ -91,6 +103,7 @@ from tests.fuzz.of_pins import (
     costed,
     drafted,
     evaluated,
+    glanced,
     inventoried,
     listed_by_ansible,
     locked,
@@ -102,6 +115,20 @@ from tests.fuzz.of_pins import (
     sources,
     stored,
     wheel,
+)
+from tests.fuzz.of_programs import (
+    ANSWERED,
+    EVENTS,
+    FRONTENDS,
+    MAP,
+    PROC,
+    SAMPLES,
+    SCORES,
+    STAT,
+    evaluated_by_ansible,
+    played,
+    routed,
+    scored,
 )
 from tests.fuzz.of_records import (
     ACCESS,
@@ -129,6 +156,7 @@ from tests.fuzz.of_records import (
     summed_up,
     tried,
 )
+from tests.fuzz.of_wires import HUB, REPLICA, of_a_hub, of_a_replica
 from tests.fuzz.parser import Parser, hostside, packed
 from tests.planning.test_bundle import WHOLE as BUNDLE
 from toolkit import check_evidence
@@ -149,12 +177,22 @@ PARSERS = (
     Parser("header", lambda data: [asdict(t) for t in parse_header(data)], (packed(HEADER),), DAMAGED),
     Parser("config", predicted, CONFIGS, (*DAMAGED, ToolkitError)),
     Parser("small files of a model", told, (*CONFIGS, packed(TOKENIZER), packed(MODULES), TEMPLATE)),
+    Parser("small files of two versions", differing, (*CONFIGS, packed(TOKENIZER), packed(MODULES))),
     Parser("configuration of an adapter", adapted, (packed(ADAPTER),), DAMAGED),
     Parser("index", lambda data: sorted(parse_index(data)), (packed(INDEX),), DAMAGED),
     Parser("repository", lambda data: asdict(parse_repo_info(data)), (packed(INFO),), DAMAGED),
     Parser("listing", lambda data: [asdict(f) for f in parse_listing(data)], (packed(LISTING),), DAMAGED),
     Parser("commits", lambda data: [asdict(each) for each in parse_commits(data)], (packed(COMMITS),), DAMAGED),
     Parser("headers of answers", headers, HEADERS, DAMAGED),
+    Parser("answers of a Hub over HTTP", of_a_hub, HUB, slow=True),
+    Parser("answers of a replica over HTTP", of_a_replica, REPLICA, slow=True),
+    Parser("files of an ops machine", of_this_machine, tuple(map(packed, (KNOWN, RECORD, TARGETS))), slow=True),
+    Parser("files of a host", of_a_host, (*map(packed, (ROUTES, MANIFEST, STATE)), BACKENDS)),
+    Parser("events of Ansible", played, (EVENTS,)),
+    Parser("values from Ansible", evaluated_by_ansible, (ANSWERED,)),
+    Parser("scores of benchmarks", scored, (packed(SCORES) + b"\n" + packed(SAMPLES),)),
+    Parser("answers of a router's master", routed, (STAT, FRONTENDS, PROC, MAP)),
+    Parser("names for completion", glanced, (REGISTRY, RICH, INVENTORY), ()),
     Parser("lock of the registry", locked, (packed(LOCK),)),
     Parser("schedule", scheduled, (SCHEDULE,), slow=True),
     Parser("settings of notifications", notified, (NOTIFY,), slow=True),

@@ -12,7 +12,9 @@ import os
 import re
 import socket
 import time
+from collections.abc import Iterator
 
+import bounds
 from directory import Directory, NotSafe, connectable
 from wire import Document, Servers
 
@@ -39,9 +41,15 @@ def processes(directory: str) -> Document:
 
     Raises RouterDown where no router runs.
     """
+    text = _ask(directory, "show proc")
+    with _understood():
+        return _processes(text)
+
+
+def _processes(text: str) -> Document:
     found: Document = {"version": "", "master": 0, "reloads": 0, "failed": 0}
     found.update(current=[], old=[])
-    for line in _ask(directory, "show proc").splitlines():
+    for line in text.splitlines():
         fields = line.split()
         if len(fields) < 4 or not fields[0].isdigit():
             continue
@@ -65,6 +73,11 @@ def servers(directory: str, pid: int) -> Servers | None:
     text = _ask_worker(directory, pid, "show stat -1 6 -1")
     if text is None:
         return None
+    with _understood():
+        return _servers(text)
+
+
+def _servers(text: str) -> Servers:
     found: Servers = {}
     # The watch looks twice a second, and in a large fleet half of the rows are indicators.
     rows = (line for line in text.lstrip("# ").splitlines() if not line.startswith(INDICATOR))
@@ -89,7 +102,8 @@ def servers(directory: str, pid: int) -> Servers | None:
 def counters(directory: str, pid: int) -> list[dict[str, str]]:
     """Return a worker's counts of each server, by HAProxy's own names; nothing where that worker is gone."""
     text = _ask_worker(directory, pid, "show stat -1 4 -1") or ""
-    return list(csv.DictReader(text.lstrip("# ").splitlines()))
+    with _understood():
+        return list(csv.DictReader(text.lstrip("# ").splitlines()))
 
 
 def answered(directory: str) -> int | None:
@@ -102,9 +116,20 @@ def answered(directory: str) -> int | None:
     for pid in found["current"] + found["old"]:
         # frontends: 1
         text = _ask_worker(directory, pid, "show stat -1 1 -1") or ""
-        for row in csv.DictReader(text.lstrip("# ").splitlines()):
-            total += int(row["hrsp_2xx"] or 0) if row["pxname"] == "api" else 0
+        with _understood():
+            for row in csv.DictReader(text.lstrip("# ").splitlines()):
+                total += int(row["hrsp_2xx"] or 0) if row["pxname"] == "api" else 0
     return total
+
+
+@contextlib.contextmanager
+def _understood() -> Iterator[None]:
+    """Raise RouterError where an answer is none of HAProxy's, or is cut short."""
+    try:
+        yield
+    except (LookupError, ValueError, TypeError, AttributeError, csv.Error) as error:
+        words = f"{type(error).__name__}: {error}"[: bounds.WORDS]
+        raise RouterError(f"the router answers as no HAProxy does: {words}") from None
 
 
 def tell(directory: str, pid: int, commands: list[str]) -> list[str]:

@@ -68,7 +68,7 @@ def in_backends(text: str) -> dict[str, dict[str, int]]:
             current = found.setdefault(model(words[1]), {}) if ours else None
         elif words[:1] == ["server"] and current is not None and "weight" in words[2:-1]:
             weight = words[words.index("weight") + 1]
-            if not words[1].startswith(TWIN) and weight.isdigit():
+            if not words[1].startswith(TWIN) and re.fullmatch("[0-9]{1,3}", weight):
                 current[words[1]] = int(weight)
     return found
 

@@ -24,12 +24,15 @@ from toolkit.adapters.ansible.standing import Run, Standing
 from toolkit.adapters.capacity import width
 from toolkit.adapters.hosts.ssh import HOSTSIDE, master_options, require_answer
 from toolkit.adapters.interruption import Interruption
+from toolkit.domain.excerpt import brief
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.hosts.in_flight import CONVERGING
 from toolkit.errors import HostError
 
 Progress = Callable[[str], None]
 _TICK_SECONDS = 0.2
+# Characters of a failed task's message that are shown: a module may put all that it has read into it.
+_WORDS = 1500
 
 
 class Converge(Protocol):
@@ -130,8 +133,8 @@ class RealConverge:
                 shown.take(kind, data)
                 if kind in ("runner_on_failed", "runner_on_unreachable"):
                     if not data.get("ignore_errors"):
-                        failure = f"{data.get('task')}: {_words(data.get('res') or {})}"
-                elif kind == "runner_on_ok" and (data.get("res") or {}).get("changed"):
+                        failure = f"{data.get('task')}: {_words(_part(data, 'res'))}"
+                elif kind == "runner_on_ok" and _part(data, "res").get("changed"):
                     changed.append(str(data.get("task")))
                 elif kind == "playbook_on_stats":
                     stats = data
@@ -144,7 +147,7 @@ class RealConverge:
             words = failure or ended or "it failed without a word"
             raise HostError(f"{host.name}: {playbook}: {words}", hint="toolkit doctor")
         # An inventory without a match ends with success; where the host is not in the statistics, nothing ran.
-        if stats is None or host.name not in stats.get("processed", {}):
+        if host.name not in _part(stats or {}, "processed"):
             raise HostError(
                 f"{host.name}: {playbook}: Ansible did not process the host", hint="toolkit doctor"
             )
@@ -176,7 +179,13 @@ class RealConverge:
 
 
 def _failed(stats: Mapping[str, Any], host: str) -> bool:
-    return any(host in (stats.get(kind) or {}) for kind in ("failures", "dark"))
+    return any(host in _part(stats, kind) for kind in ("failures", "dark"))
+
+
+def _part(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a part of an event; empty where a host made something else of it."""
+    found = data.get(name)
+    return found if isinstance(found, Mapping) else {}
 
 
 def host_variables(host: Host, scratch: Path) -> dict[str, Any]:
@@ -211,4 +220,7 @@ def _words(result: Mapping[str, Any]) -> str:
     """Return the failed task's own words: message, then the last lines it wrote."""
     parts = [str(result.get(key, "")).strip() for key in ("msg", "stderr", "module_stderr")]
     words = [part.splitlines()[-1] if key else part for key, part in enumerate(parts) if part]
-    return " / ".join(dict.fromkeys(words)) or "failed without a message"
+    return (
+        " / ".join(dict.fromkeys(brief(each, _WORDS) for each in words))
+        or "failed without a message"
+    )

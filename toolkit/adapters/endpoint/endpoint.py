@@ -106,7 +106,8 @@ class Endpoint:
         """Tell an error of the connection as that of the endpoint."""
         try:
             yield
-        except (OSError, http.client.HTTPException) as error:
+        # The last one: the library hands a chunk's size on, however large it is said to be.
+        except (OSError, http.client.HTTPException, OverflowError) as error:
             raise HostError(
                 f"{self._name} at {self.url} broke off or did not answer: {error}",
                 hint="toolkit status",

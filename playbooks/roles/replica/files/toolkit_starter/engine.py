@@ -67,7 +67,7 @@ def know_model() -> None:
     try:
         with open("config.json") as file:
             names = [str(each) for each in json.load(file)["architectures"]]
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return
     child = os.fork()
     if child == 0:
