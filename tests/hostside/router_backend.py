@@ -18,7 +18,8 @@ class Backend:
 
     Body {"tokens": n, "pause": s, "stream": bool}: n pieces, `pause` seconds apart. With "gated" the answer, or each
     piece of it, waits for a turn: `turns.release()`. `gone` counts the requests whose client hung up; `last` is path
-    and body of the newest request, `headers` its headers, `all_headers` with those that stand twice.
+    and body of the newest request, `headers` its headers, `all_headers` with those that stand twice. `keys` has what
+    each request says of its key.
     Its answers have the headers `says`, too.
     With "comments" a comment follows each piece of a stream, as with vLLM's `sse-keep-alive-interval`. A
     `broken` one hangs up instead of answering, a `failing` one answers 500, an `ill` one answers checks with 503.
@@ -29,6 +30,7 @@ class Backend:
         self.headers: dict[str, str] = {}
         self.says: dict[str, str] = {}
         self.all_headers: list[tuple[str, str]] = []
+        self.keys: list[list[str]] = []
         self.broken = self.failing = self.ill = False
         self.turns = threading.Semaphore(0)
         self.server = _Server(("127.0.0.1", port or free_port()), _Handler)
@@ -89,6 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
         backend = self.server.backend
         backend.last, backend.headers = (self.path, body), dict(self.headers)
         backend.all_headers = self.headers.items()
+        backend.keys.append(self.headers.get_all("X-Toolkit-Key", []))
         if backend.broken:
             self.close_connection = True
             return
