@@ -220,6 +220,58 @@ def test_processes_that_nobody_needs_end_with_their_server(engine: Engine) -> No
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in begun))
 
 
+# Its object is freed where the interpreter is torn down, as vLLM's are, which makes all objects the collector's again.
+ENDING = (
+    TIMED
+    + """
+import atexit, gc, os
+
+class Module:
+    def __del__(self, write=os.write):
+        write(2, b"torn down\\n")
+
+KEPT = Module()
+atexit.register(lambda: (gc.unfreeze(), os.write(2, b"ended in order\\n")))
+"""
+)
+
+
+def test_a_process_ends_in_order_and_tears_no_interpreter_down(tmp_path: Path) -> None:
+    told, log = Engine(tmp_path, ENDING).run()
+    assert told["end"]["codes"] == [0, 7]
+    assert (log.count("ended in order"), log.count("torn down")) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("ends", "code", "last"),
+    [
+        ("pass", 0, []),
+        ("sys.exit()", 0, []),
+        ("sys.exit(3)", 3, []),
+        ("sys.exit('no model')", 1, ["no model"]),
+        ("raise ValueError('no model')", 1, ["ValueError: no model"]),
+        (
+            "threading.Thread(target=lambda: time.sleep(0.2) or os.write(2, b'waited')).start()",
+            0,
+            ["waited"],
+        ),
+        (
+            "os.kill(os.getpid(), signal.SIGINT); time.sleep(60)",
+            -signal.SIGINT,
+            ["KeyboardInterrupt"],
+        ),
+        ("sys.stdout.close()", 0, []),
+    ],
+)
+def test_the_server_ends_with_its_own_exit_code(
+    engine: Engine, ends: str, code: int, last: list[str]
+) -> None:
+    engine.program.write_text(f"import os, signal, sys, threading, time\nprint('up')\n{ends}\n")
+    process = engine.start("-m", "toolkit_starter", "1,1", str(engine.program))
+    told, log = process.communicate(timeout=60)
+    assert (process.returncode, told, log.splitlines()[-1:]) == (code, "up\n", last)
+
+
 # As in vLLM: it keeps what it has found, and looks at a class in a process of its own otherwise.
 REGISTRY = """
 import json, os, types

@@ -13,5 +13,6 @@ It runs as the replica's user; root owns these files. Standard library only.
 - `engine.py` knows the modules to load, the environment to expect and how the engine looks at a model's class; the only
   one with the engine's names;
 - `ahead.py` forks a process ahead, and makes it the one that `multiprocessing` wants to start;
+- `ending.py` ends each of these processes;
 - `__main__.py` joins them.
 """

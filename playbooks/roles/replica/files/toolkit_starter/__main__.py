@@ -7,8 +7,11 @@ import os
 import runpy
 import sys
 from collections.abc import Sequence
+from functools import partial
+from typing import NoReturn
 
 from toolkit_starter import ahead, engine
+from toolkit_starter.ending import run_and_end
 
 
 def say(words: str) -> None:
@@ -17,7 +20,7 @@ def say(words: str) -> None:
     sys.stderr.flush()
 
 
-def serve(counts: Sequence[int], program: str) -> None:
+def serve(counts: Sequence[int], program: str) -> NoReturn:
     """Run the program as Python would run it by its name; in a forked process, be what its server wants."""
     reserved = ahead.reserve()
     engine.load()
@@ -32,7 +35,7 @@ def serve(counts: Sequence[int], program: str) -> None:
         ahead.begin(counts, reserved, say)
     for each in reserved:
         os.close(each)
-    runpy.run_path(program, run_name="__main__")
+    run_and_end(partial(runpy.run_path, program, run_name="__main__"))
 
 
 def main() -> None:

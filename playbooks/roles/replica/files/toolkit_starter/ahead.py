@@ -17,8 +17,11 @@ import re
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from multiprocessing import spawn, util
-from typing import Any
+from typing import Any, NoReturn
+
+from toolkit_starter.ending import run_and_end
 
 # Loaded modules get no descriptors below this number, so that a waiting process can take those that it is given.
 RESERVED = 256
@@ -113,13 +116,13 @@ def _given(path: Any, args: Sequence[Any]) -> dict[str, int] | None:
     return None
 
 
-def _become_what_is_wanted(control: socket.socket, reserved: Sequence[int]) -> None:
+def _become_what_is_wanted(control: socket.socket, reserved: Sequence[int]) -> NoReturn:
     given = _taken_over(control, reserved)
     if given is None:
         # Nothing has run here that would have to end in order.
         os._exit(0)
     sys.argv = ["-c", "--multiprocessing-fork"]
-    spawn.spawn_main(**given)
+    run_and_end(partial(spawn.spawn_main, **given))
 
 
 def _taken_over(control: socket.socket, reserved: Sequence[int]) -> Any:
