@@ -187,3 +187,18 @@ def test_an_embedding_has_no_text_to_contain_anything(house: House) -> None:
         house.path.read_text().replace("    checks:", "    kind: chat\n    checks:")
     )
     assert house.findings() == []
+
+
+def test_golden_prompts_ask_for_what_the_model_does(house: House) -> None:
+    """Otherwise both releases refuse them, and no gate ever compares an answer."""
+    house.pin("BertModel")
+    text = house.path.read_text()
+    guard = "    guard: {answers: {file: golden.yaml}}\n    versions:\n"
+    house.path.write_text(text.replace("    versions:\n", guard))
+    golden = house.path.parent / "golden.yaml"
+    golden.write_text("- {kind: embedding, prompt: hi, expect: {dimensions: 8}}\n")
+    assert house.findings() == []
+    golden.write_text(golden.read_text() + "- {prompt: hi, expect: {contains: hello}}\n")
+    message = "golden.yaml:2: a prompt of kind chat, and the model does embedding"
+    hint = "take the prompt out, or write the kind of the model as `kind`"
+    assert house.findings() == [(True, message, hint)]

@@ -19,6 +19,7 @@ from toolkit.domain.deployment.change import Change
 from toolkit.domain.deployment.release import Attempt, Outcome
 from toolkit.domain.engines.engine import EngineLock
 from toolkit.domain.files.snapshot import FileDigest, Snapshot
+from toolkit.domain.gates.guard import Answers, Guard
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.registry.model import Permission, Policy, Version
 from toolkit.errors import InputError, NothingSuitableError, RefusedError
@@ -85,6 +86,18 @@ def test_what_differs_from_what_serves_is_in_the_plan(
     changed = version(name="v2", serving={"max-model-len": 512})
     found = plan_deploy(want(serving, changed), serving).changes
     assert found == (Change("version", "v1", "v2"), Change("--max-model-len", "", "512"))
+
+
+def test_golden_prompts_that_the_model_cannot_be_asked_are_refused(
+    want: Callable[..., Wanted], tmp_path: Path
+) -> None:
+    (tmp_path / "x.yaml").write_text("- {prompt: hi, expect: {contains: hello}}\n")
+    guard = Guard(answers=Answers("x.yaml", directory=str(tmp_path)))
+    assert want(host(), version(kind="chat", guard=guard)).guard == guard
+    with pytest.raises(
+        InputError, match=r"x\.yaml:1: a prompt of kind chat, and the model does emb"
+    ):
+        want(host(), version(kind="embedding", guard=guard))
 
 
 SETTINGS = "generation_config.json"

@@ -81,10 +81,9 @@ def want_version(version: Version, pinned: PinSources, *, action: str) -> Want:
     from toolkit.planning.release.engine_choice import choose_accelerator, choose_lock
     from toolkit.workflows.change.small_files import changed_files
     from toolkit.workflows.files.pull import require_licence, require_permission
-    from toolkit.workflows.guard.files import check_files
+    from toolkit.workflows.guard.files import check_files, require_askable
 
-    for part in version.parts:
-        check_files(part.guard)
+    prompts = [each for part in version.parts for each in check_files(part.guard)]
 
     def want(facts: HostFacts) -> Wanted:
         accelerator = choose_accelerator(version, facts)
@@ -96,6 +95,8 @@ def want_version(version: Version, pinned: PinSources, *, action: str) -> Want:
             require_permission(part, snapshots[-1])
         snapshot = snapshots[0]
         release = build_release(version, snapshot, lock, facts, number=0)
+        # An adapter is as its base.
+        require_askable(prompts, release.does)
         kind = release.does.kind if release.does else Kind.CHAT
         adapters = (
             built_adapter(each, files, kind)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.errors import InputError
 
 if TYPE_CHECKING:
+    from toolkit.domain.files.capabilities import Capabilities
     from toolkit.domain.gates.golden import Fits, GoldenPrompt
     from toolkit.domain.gates.guard import Guard
 
 
-def check_files(guard: Guard) -> None:
-    """Read all files of a guard.
+def check_files(guard: Guard) -> tuple[GoldenPrompt, ...]:
+    """Read all files of a guard, and return its golden prompts.
 
     Raises InputError with file and line where one is missing or has a fault, or where all prompts of it may be lost.
     """
     if guard.off:
-        return
+        return ()
     prompts, answers = prompts_of(guard), guard.answers
     if answers and not answers.at_least and answers.lose_at_most >= len(prompts):
         raise InputError(
@@ -33,6 +35,19 @@ def check_files(guard: Guard) -> None:
                     f"{guard.benchmarks.place}: no task file {path}",
                     hint="write it, or take it out of `benchmarks`",
                 )
+    return prompts
+
+
+def require_askable(prompts: Iterable[GoldenPrompt], able: Capabilities | None) -> None:
+    """Raise InputError with file and line where a model cannot be asked one of the prompts; None: nobody knows."""
+    from toolkit.planning.guard.askable import unaskable
+
+    if able is None:
+        return
+    for prompt in prompts:
+        why, hint = unaskable(prompt, able)
+        if why:
+            raise InputError(f"{prompt.place}: {why}", hint=hint)
 
 
 def prompts_of(guard: Guard) -> tuple[GoldenPrompt, ...]:

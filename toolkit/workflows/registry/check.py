@@ -15,7 +15,9 @@ from toolkit.config.registry.reading import (
     registry_faults,
 )
 from toolkit.config.yaml_text import Where
+from toolkit.domain.files.capabilities import Capabilities
 from toolkit.domain.files.snapshot import content_revision
+from toolkit.domain.gates.golden import GoldenPrompt
 from toolkit.domain.gates.guard import Guard
 from toolkit.domain.gates.kind import Kind
 from toolkit.domain.registry.model import LocalSource, Policy, Registry, Version, parts_of
@@ -33,7 +35,7 @@ from toolkit.planning.release.capabilities import (
     unread,
 )
 from toolkit.planning.release.licence_policy import licence_verdict
-from toolkit.workflows.guard.files import check_files
+from toolkit.workflows.guard.files import check_files, require_askable
 from toolkit.workflows.registry.pin import place_of
 
 
@@ -85,7 +87,7 @@ def check_registry(registry_path: Path) -> Checked:
         ]
         return Checked(Registry({}, Policy(), str(registry_path)), lock, (*wrong, *of_lock))
     file = parse_registry(registry_path, text)
-    registry, guards = file.registry, _Guards()
+    registry, guards = file.registry, _Guards(lock)
     findings = [
         replace(finding, place=_place(file, part))
         for version in registry.versions
@@ -140,19 +142,30 @@ def _check(version: Version, registry: Registry, lock: Lock) -> Iterator[Remark]
 class _Guards:
     """The files that guards name; those of many versions are read once."""
 
-    def __init__(self) -> None:
-        self._faults: dict[Guard, InputError | None] = {}
+    def __init__(self, lock: Lock) -> None:
+        self._lock = lock
+        self._read: dict[Guard, InputError | tuple[GoldenPrompt, ...]] = {}
 
     def check(self, version: Version) -> Iterator[Remark]:
-        guard = version.guard
-        if guard not in self._faults:
-            try:
-                check_files(guard)
-                self._faults[guard] = None
-            except InputError as error:
-                self._faults[guard] = error
-        if fault := self._faults[guard]:
+        try:
+            require_askable(self._prompts(version.guard), self._able(version))
+        except InputError as fault:
             yield Remark(version.title, True, fault.message, fault.hint)
+
+    def _prompts(self, guard: Guard) -> tuple[GoldenPrompt, ...]:
+        if guard not in self._read:
+            try:
+                self._read[guard] = check_files(guard)
+            except InputError as error:
+                self._read[guard] = error
+        found = self._read[guard]
+        if isinstance(found, InputError):
+            raise found
+        return found
+
+    def _able(self, version: Version) -> Capabilities | None:
+        known = not version.adapter_of and self._lock.has(version)
+        return capabilities(version, self._lock.snapshot_of(version).facts) if known else None
 
 
 def _check_lock(version: Version, lock: Lock) -> Iterator[Remark]:
