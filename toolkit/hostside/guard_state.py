@@ -10,6 +10,8 @@ from wire import Document
 # Those of `trial.py`, which takes too long to load for a look at a host.
 _VERDICTS = ("passed", "failed", "could not tell")
 _FIGURE = {"name": "", "new": None, "old": None, "unit": ""}
+# Characters of a text, such as a reason or the name of a figure.
+_MOST_WORDS = 10_000
 
 
 def sound(state: Document) -> Document:
@@ -26,7 +28,7 @@ def is_verdict(value: object) -> bool:
     """Whether a value is a verdict as commands read it."""
     if not isinstance(value, dict) or value.get("verdict") not in _VERDICTS:
         return False
-    words = isinstance(value.get("gate"), str) and isinstance(value.get("reason", ""), str)
+    words = is_like(value.get("gate"), "") and is_like(value.get("reason", ""), "")
     return words and are_figures(value.get("figures", []))
 
 
@@ -40,7 +42,7 @@ def are_figures(value: object) -> bool:
 def is_like(found: Any, made: Any) -> bool:
     """Whether a value has the form of another one: mappings with its keys, lists of its length where it has any.
 
-    Where that has None, this may have a number.
+    Where that has None, this may have a number. A text may have another length, up to a bound.
     """
     if isinstance(made, dict):
         return isinstance(found, dict) and all(
@@ -49,8 +51,10 @@ def is_like(found: Any, made: Any) -> bool:
     if isinstance(made, list):
         alike = isinstance(found, list) and len(found) == len(made or found)
         return alike and all(map(is_like, found, made or [0.0] * len(found)))
-    if isinstance(made, (bool, str)):
-        return isinstance(found, type(made))
+    if isinstance(made, str):
+        return isinstance(found, str) and len(found) <= _MOST_WORDS
+    if isinstance(made, bool):
+        return isinstance(found, bool)
     if found is None:
         return made is None
     return is_number(found)
