@@ -224,7 +224,9 @@ def _lines(path: Path, text: str) -> tuple[YamlText, tuple[TextFault, ...]]:
                 value = parse_json(line, GOLDEN)
             except ValueError as error:
                 column, why = getattr(error, "colno", 1), getattr(error, "msg", error)
-                faults.append(TextFault(number, column, f"no JSON: {why}", "write one prompt a line"))
+                faults.append(
+                    TextFault(number, column, f"no JSON: {why}", "write one prompt a line")
+                )
                 value = None
             where: Where = (len(document.data),)
             document.spans[where] = TextRange(
