@@ -52,6 +52,14 @@ def test_the_gating_that_a_person_takes_over_counts_for_all_revisions_and_keeps_
     }
 
 
+def test_the_licence_of_the_first_sight_is_kept_and_an_older_file_has_none(tmp_path: Path) -> None:
+    seen = {"acme/tiny": {"a" * 40: Sighting(1.0, False, "mit")}}
+    later = {"acme/tiny": {"a" * 40: Sighting(2.0, False, "")}}
+    assert Sightings(tmp_path).see(seen) == Sightings(tmp_path).see(later) == seen
+    (tmp_path / "sightings.json").write_text('{"acme/tiny": {"' + "a" * 40 + '": [1.0, false]}}')
+    assert Sightings(tmp_path).see(seen)["acme/tiny"]["a" * 40] == Sighting(1.0, False)
+
+
 def test_a_home_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file, not a directory")
     with pytest.raises(OSError, match="home"):

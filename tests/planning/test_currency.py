@@ -59,6 +59,13 @@ CASES = {
         replace(SAME, licence="other"), State.CHANGED, ("licence: mit -> other",),
     ),
     "a licence that is not told": (replace(SAME, licence=""), State.CURRENT, ()),
+    "a new revision that tells no licence, as ever": (
+        replace(SAME, revision=NEW, licence="", seen_pinned=Sighting(0, gated=False)), State.OUTDATED, (),
+    ),
+    "a new revision that tells no licence any more": (
+        replace(SAME, revision=NEW, licence="", seen_pinned=Sighting(0, gated=False, licence="mit")),
+        State.OUTDATED, ("licence: mit -> none is named",),
+    ),
     "another name": (
         replace(SAME, name="acme/tiny-2"), State.CHANGED, ("renamed: acme/tiny -> acme/tiny-2",),
     ),

@@ -1,4 +1,4 @@
-"""The sightings of repositories by this ops machine: when it first saw a revision, and whether it was gated then.
+"""The sightings of repositories by this ops machine: when it first saw a revision, and its gating and licence then.
 
 A person may take over that a repository has been gated since, or is so no more.
 """
@@ -86,7 +86,10 @@ class Sightings:
     def _write(self, data: Known) -> None:
         text = json.dumps(
             {
-                repo: {revision: [each.at, each.gated] for revision, each in _last(entries)}
+                repo: {
+                    revision: [each.at, each.gated, each.licence]
+                    for revision, each in _last(entries)
+                }
                 for repo, entries in data.items()
             },
             indent=1,
@@ -113,5 +116,6 @@ def _last(entries: Mapping[str, Sighting]) -> list[tuple[str, Sighting]]:
 
 
 def _sighting(entry: Any) -> Sighting:
-    at, gated = entry
-    return Sighting(float(at), bool(gated))
+    # An older toolkit kept no licence.
+    at, gated, *licence = entry
+    return Sighting(float(at), bool(gated), *map(str, licence))

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """The time of the first sight of a revision, in seconds since the epoch, and whether it was gated then."""
+    """The time of the first sight of a revision, in seconds since the epoch.
+
+    `gated` is whether its repository was gated then, `licence` what it named then, if anything.
+    """
 
     at: float
     gated: bool
+    licence: str = ""
 
 
 @dataclass(frozen=True, slots=True)

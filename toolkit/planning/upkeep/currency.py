@@ -127,7 +127,7 @@ def judge(
         if each.revision == upstream.revision != version.revision and not each.candidate
     ]
     changes = tuple(_changes(version, upstream, pinned_formats, policy))
-    if upstream.revision and upstream.revision != version.revision:
+    if _is_newer(version, upstream):
         state, hint = State.OUTDATED, ""
     else:
         state = State.CHANGED if changes else State.CURRENT
@@ -167,6 +167,10 @@ def _age(date: float | None, now: float) -> float | None:
     return None if date is None else max(0.0, now - date)
 
 
+def _is_newer(version: Version, upstream: Upstream) -> bool:
+    return bool(upstream.revision) and upstream.revision != version.revision
+
+
 def _changes(
     version: Version, upstream: Upstream, pinned_formats: Sequence[str], policy: Policy
 ) -> Iterator[str]:
@@ -178,9 +182,11 @@ def _changes(
     if upstream.licence and upstream.licence != version.licence:
         allowed = licence_verdict(version, policy).allowed
         yield f"licence: {version.licence}{'' if allowed else ' (refused)'} -> {upstream.licence}"
+    before = upstream.seen_pinned
+    if before and before.licence and not upstream.licence and _is_newer(version, upstream):
+        yield f"licence: {before.licence} -> none is named"
     if upstream.name and upstream.name != source.key:
         yield f"renamed: {source.key} -> {upstream.name}"
-    before = upstream.seen_pinned
     if before and before.gated != upstream.gated and upstream.revision:
         yield (
             "gated now: its terms must be accepted on the Hub"

@@ -197,7 +197,7 @@ def _sighted(
         if isinstance(answer, Upstream):
             entry = seen.setdefault(model.newest.source.key, {})
             for revision in filter(None, (answer.revision, model.newest.revision)):
-                entry[revision] = Sighting(now, answer.gated)
+                entry[revision] = Sighting(now, answer.gated, answer.licence)
     try:
         return sources.sightings.see(seen)
     except OSError:
