@@ -51,8 +51,8 @@ options:
     type: str
   seal:
     description:
-      - A file for the digests of the texts that are not kept, path -> [sha256], with which a later observation
-        detects changes.
+      - A file for digests and permissions of the texts that are not kept, path -> [sha256, permissions], with
+        which a later observation detects changes.
       - It is written last, for root alone.
     type: path
   sealed:
@@ -202,9 +202,12 @@ def converge(module, each, owner):
 
 
 def sealing(path, files, sealed):
-    """Return the file that holds the digests of the others, and those in `sealed`."""
+    """Return the file that holds digests and permissions of the others, and the digests in `sealed`."""
     digests = {
-        each["path"]: [hashlib.sha256(each["content"].encode()).hexdigest()]
+        each["path"]: [
+            hashlib.sha256(each["content"].encode()).hexdigest(),
+            "%04o" % int(each["mode"], 8),
+        ]
         for each in files
         if not each.get("keep")
     }

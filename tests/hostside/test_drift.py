@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -98,3 +101,30 @@ def test_a_snapshot_that_was_put_in_the_place_of_the_served_one_is_another(
     assert drift.drift(str(root), manifest(root), pid) == OTHER
     (root / "snapshots" / "here").mkdir()
     assert drift.drift(str(root), manifest(root), pid) == OTHER
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [
+        (0o640, None),
+        (0o660, "other users can write to it"),
+        (0o644, "every user can read it"),
+    ],
+)
+def test_permissions_of_the_files_of_a_slot_are_compared(
+    drift: ModuleType, root: Path, mode: int, words: str | None
+) -> None:
+    slot = root / "slots" / "tiny-blue"
+    slot.mkdir(parents=True)
+    run, unit = slot / "run", root / "unit"
+    for each in (run, unit):
+        each.write_text("x\n")
+        each.chmod(0o644)
+    run.chmod(mode)
+    digest = hashlib.sha256(b"x\n").hexdigest()
+    (slot / "files.json").write_text(json.dumps({str(run): digest, str(unit): digest}))
+    found = [f"{run} was changed: {words}"] if words else []
+    assert drift.drift(str(root), manifest(root), 0) == found
+    os.chown(unit, 12345, 0)
+    named = f"{unit} was changed: it belongs to user 12345 and not to root"
+    assert drift.drift(str(root), manifest(root), 0) == [*found, named]

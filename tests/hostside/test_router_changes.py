@@ -114,6 +114,7 @@ def test_models_come_and_go_beside_traffic(site: Site) -> None:
 
 
 def test_the_same_again_changes_nothing(site: Site) -> None:
+    site.lab.apply(site.lab.routes)
     done = site.lab.apply(site.lab.routes)
     assert (done["changed"], done["reloaded"], done["commands"]) == ([], False, 0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -82,6 +83,58 @@ def test_rules_of_the_firewall_are_compared_too(root: Path) -> None:
     assert seals.changed(str(root)) == [f"{rules} was changed"]
 
 
+def test_every_seal_of_a_role_is_compared() -> None:
+    written = {
+        name
+        for file in (REPO / "playbooks/roles").rglob("*.yml")
+        for name in re.findall(r"/seals/([a-z-]+)\.json", file.read_text())
+    }
+    assert {"base", "exporters"} <= written
+    assert written <= set(seals.SMALL)
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [
+        (0o666, "has permissions 0666, not 0644"),
+        (0o600, "has permissions 0600, not 0644"),
+        (0o4644, "has permissions 4644, not 0644"),
+    ],
+)
+def test_permissions_are_compared_with_those_that_were_given(
+    root: Path, mode: int, words: str
+) -> None:
+    (root / "router/backends.cfg").chmod(mode)
+    assert seals.changed(str(root)) == [f"router/backends.cfg was changed: it {words}"]
+    router_files.write(str(root / "router"), FILES, list(FILES))
+    assert seals.changed(str(root)) == []
+
+
+def test_a_change_of_routes_writes_a_file_with_other_permissions_anew(root: Path) -> None:
+    assert not router_files.differs(str(root / "router"), "models.map", "two\n")
+    (root / "router/models.map").chmod(0o666)
+    assert router_files.differs(str(root / "router"), "models.map", "two\n")
+    (root / "router/aliases.map").write_text("")
+    assert router_files.differs(str(root / "router"), "aliases.map", "")
+
+
+def test_an_owner_other_than_root_is_named(root: Path) -> None:
+    os.chown(root / "router/models.map", 12345, 0)
+    assert seals.changed(str(root)) == [
+        "router/models.map was changed: it belongs to user 12345 and not to root"
+    ]
+
+
+def test_of_a_seal_without_permissions_only_writers_and_owner_are_compared(root: Path) -> None:
+    path = root / "router/model.lua"
+    path.write_text("-- lua\n")
+    seals.write(str(root), "base", {str(path): [seals.digest(b"-- lua\n")]})
+    path.chmod(0o640)
+    assert seals.changed(str(root)) == []
+    path.chmod(0o646)
+    assert seals.changed(str(root)) == ["router/model.lua was changed: other users can write to it"]
+
+
 def test_the_installer_of_engines_is_read_again_where_it_may_have_changed(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,6 +164,9 @@ def test_a_changed_program_of_the_hosts_side_is_named(root: Path) -> None:
     for each in HOSTSIDE.glob("*.py"):
         shutil.copy(each, place)
     assert seals.changed(str(root)) == []
+    (place / "observe.py").chmod(0o666)
+    assert seals.changed(str(root)) == [f"bin/{place.name} was changed"]
+    (place / "observe.py").chmod(0o644)
     (place / "observe.py").write_text("")
     assert seals.changed(str(root)) == [f"bin/{place.name} was changed"]
 

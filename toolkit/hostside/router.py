@@ -53,7 +53,7 @@ def apply(root: str, request: Document) -> Document:
             files = spliced(request.get("files", {}), request.get("edits", {}), former)
         except Stale as stale:
             return {"stale": stale.args[0]}
-        changed = [name for name in FILES if files[name] != former[name]]
+        changed = [name for name in FILES if router_files.differs(directory, name, files[name])]
         routes = routes_file.parsed(files["routes.json"])
         withdrawals.require_kept(root, routes_file.parsed(former["routes.json"] or ""), routes)
         try:

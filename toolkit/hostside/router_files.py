@@ -71,6 +71,13 @@ def read(path: str) -> str | None:
         raise
 
 
+def differs(directory: str, name: str, text: str) -> bool:
+    """Whether a file has another text, another owner or other permissions than it was written with, or no seal yet."""
+    path = os.path.join(directory, name)
+    known = seals.read(os.path.dirname(directory), "router").get(name)
+    return text != read(path) or not known or bool(seals.file_fault(path, known))
+
+
 def routes(directory: str) -> routes_file.Routes:
     """Return the routes of the directory; an empty document where there are none."""
     return routes_file.parsed(read(os.path.join(directory, "routes.json")) or "")
@@ -81,12 +88,12 @@ def write(
 ) -> None:
     """Replace the named files one by one in that order, each whole or not at all, even if power fails."""
     root, texts = os.path.dirname(directory), {name: files[name] for name in names}
-    seals.seal_texts(root, texts, also_former=True)
+    seals.seal_texts(root, texts, mode, also_former=True)
     with Directory(directory) as opened:
         for name in names:
             opened.write(name, files[name], mode)
         opened.sync()
-    seals.seal_texts(root, texts, also_former=False)
+    seals.seal_texts(root, texts, mode, also_former=False)
 
 
 def reader(root: str) -> tuple[int, int]:

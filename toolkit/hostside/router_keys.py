@@ -270,7 +270,7 @@ def _text(ring: Document) -> str:
 
 def _write(directory: str, name: str, text: str) -> None:
     """Write a file of the keys where it differs."""
-    if text != router_files.read(os.path.join(directory, name)):
+    if router_files.differs(directory, name, text):
         mode = router_files.PRIVATE if name == MAP else router_files.ROOT_ONLY
         router_files.write(directory, {name: text}, [name], mode)
 

@@ -22,7 +22,7 @@ def follow(root: str) -> None:
     directory = os.path.join(root, "router")
     entries = _entries(root)
     text = "".join(f"{key} {value}\n" for key, value in sorted(entries.items()))
-    if text != router_files.read(os.path.join(directory, MAP)):
+    if router_files.differs(directory, MAP, text):
         router_files.write(directory, {MAP: text}, [MAP], router_files.PRIVATE)
     _tell(directory, entries)
 

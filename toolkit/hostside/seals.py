@@ -1,15 +1,20 @@
 """The seals of what root wrote on this host: digests, kept where no other user can change them, and compared now.
 
-    <root>/seals/base.json             path -> [sha256] of the router's files that its role writes
+    <root>/seals/base.json             path -> [sha256, permissions] of the router's files that its role writes
     <root>/seals/start.json            the same, of what starts the router
     <root>/seals/watch.json            the same, of the watch of the host
     <root>/seals/supervisor.json       the same, of what starts replicas and router where there is no systemd
     <root>/seals/firewall.json         the same, of the rules of the firewall
     <root>/seals/exporters.json        the same, of the units of exporters
+    <root>/seals/logs.json             the same, of the rotation of logs; of kernel settings in kernel.json, of time
+                                       servers in time.json
     <root>/seals/programs.json         path -> [size, inode, times, sha256] of large programs, as they were installed
-    <root>/seals/router.json           name -> [sha256...] of the files that changes of the router write
+    <root>/seals/router.json           name -> [sha256..., permissions] of the files that changes of the router write
     <root>/seals/snapshots-NAME.json   path -> [size, inode, times, sha256] of files as they were when last hashed
     <root>/seals/engines-NAME.json     the same, as they were after the installation
+
+Permissions are octal digits (`0644`). Seals of an older toolkit lack them: of its files only owner and writers are
+compared.
 
 A file of a snapshot with the same size, inode and times has the same content, so it needs no hashing again: only root
 can write there, and root's ways of changing bytes change a time.
@@ -17,24 +22,30 @@ can write there, and root's ways of changing bytes change a time.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, BinaryIO
 
-from directory import Directory, NotSafe, make_own, open_plain, read_text
+from directory import Directory, NotSafe, is_broken, make_own, open_plain, read_text
 from documents import mapping
 from wire import Document
 
 _DIRECTORY = "seals"
 # Of files that are small enough to be compared at each observation.
-_SMALL = ("base", "start", "supervisor", "watch", "firewall", "router")
+SMALL = (
+    *("base", "start", "supervisor", "watch", "firewall", "exporters", "logs", "kernel", "time"),
+    "router",
+)
 _CHUNK = 2**20
+# No small file is larger.
+_MOST_BYTES = 64 * 2**20
 
 
-def seal_texts(root: str, texts: Mapping[str, str], *, also_former: bool) -> None:
-    """Note the digests of files that a change of the router writes.
+def seal_texts(root: str, texts: Mapping[str, str], mode: int, *, also_former: bool) -> None:
+    """Note the digests of files that a change of the router writes with the permissions `mode`.
 
     Before the first file is written, with `also_former`, the former digests stay valid beside the new ones, so that a
     kill between two files leaves no file that looks changed.
@@ -43,22 +54,19 @@ def seal_texts(root: str, texts: Mapping[str, str], *, also_former: bool) -> Non
     for name, text in texts.items():
         former = known.get(name, []) if also_former else []
         kept = {each for each in former if isinstance(each, str)}
-        known[name] = sorted({*kept, digest(text.encode())})
+        known[name] = sorted({*kept, digest(text.encode()), permissions(mode)})
     write(root, "router", known)
 
 
 def changed(root: str) -> list[str]:
     """Return in words each file of the router, and each program of this host's side, that is not as it was written."""
     found = []
-    for seal in _SMALL:
-        for name, digests in sorted(read(root, seal).items()):
+    for seal in SMALL:
+        for name, known in sorted(read(root, seal).items()):
             path = os.path.join(root, "router", name)
-            there, shown = read_text(path), os.path.relpath(path, root)
-            shown = path if shown.startswith("../") else shown
-            if there is None:
-                found.append(f"{shown} is gone")
-            elif digest(there.encode()) not in digests:
-                found.append(f"{shown} was changed")
+            shown = os.path.relpath(path, root)
+            if words := file_fault(path, known):
+                found.append(f"{path if shown.startswith('../') else shown} {words}")
     found += [
         f"{path} {fault}"
         for path, known in sorted(read(root, "programs").items())
@@ -78,10 +86,12 @@ def _program_fault(path: str, known: list[Any]) -> str:
     """Return the fault of a sealed program. Its content is read only where it may have changed."""
     try:
         with open(open_plain(path), "rb") as file:
-            same = state(os.fstat(file.fileno())) == known[:-1] or [summary(file)] == known[-1:]
+            seen = os.fstat(file.fileno())
+            same = state(seen) == known[:-1] or [summary(file)] == known[-1:]
     except OSError:
         return "is gone"
-    return "" if same else "was changed"
+    words = fault(seen, readable=False)
+    return (words and f"was changed: {words}") if same else "was changed"
 
 
 def _changed_copies(directory: str) -> list[str]:
@@ -92,10 +102,14 @@ def _changed_copies(directory: str) -> list[str]:
         if head != "hostside" or "." in named:
             continue
         top, summary = os.path.join(directory, name), hashlib.sha256()
+        words = ""
+        with contextlib.suppress(FileNotFoundError):
+            words = fault(os.lstat(top), readable=False)
         for each in sorted(file for file in _listing(top) if file.endswith(".py")):
-            text = (read_text(os.path.join(top, each)) or "").encode()
+            text, seen = _read(os.path.join(top, each))
             summary.update(f"{each}\0{len(text)}\0".encode() + text)
-        if summary.hexdigest()[:16] != named:
+            words = words or (fault(seen, readable=False) if seen else "")
+        if words or summary.hexdigest()[:16] != named:
             found.append(f"bin/{name} was changed")
     return found
 
@@ -127,6 +141,31 @@ def state(seen: os.stat_result) -> list[int]:
     return [seen.st_size, seen.st_ino, seen.st_mtime_ns, seen.st_ctime_ns]
 
 
+def file_fault(path: str, known: Collection[Any], *, private: bool = False) -> str:
+    """Return in words what is wrong with a small file whose digests and permissions are `known`, empty if nothing is.
+
+    A `private` one is not for every user to read.
+    """
+    text, seen = _read(path)
+    if seen is None:
+        return "is gone"
+    if digest(text) not in known:
+        return "was changed"
+    modes = [each for each in known if isinstance(each, str) and len(each) == len("0644")]
+    mode = permissions(seen.st_mode)
+    if modes and mode not in modes:
+        return f"was changed: it has permissions {mode}, not {modes[0]}"
+    words = fault(seen, readable=False)
+    if private and not words and seen.st_mode & 0o007:
+        words = "every user can read it"
+    return words and f"was changed: {words}"
+
+
+def permissions(mode: int) -> str:
+    """Return permissions as octal digits."""
+    return f"{mode & 0o7777:04o}"
+
+
 def fault(seen: os.stat_result, *, readable: bool) -> str:
     """Return in words what is wrong with owner and permissions of a file or directory, empty if nothing is.
 
@@ -154,6 +193,22 @@ def summary(file: BinaryIO) -> str:
     while count := file.readinto(buffer):  # type: ignore[attr-defined]
         found.update(view[:count])
     return found.hexdigest()
+
+
+def _read(path: str) -> tuple[bytes, os.stat_result | None]:
+    """Return a small file and its state; the state is None where no regular file is there.
+
+    It is empty where the disk does not give it back, like every file of the toolkit, see `read_text`.
+    """
+    try:
+        with open(open_plain(path), "rb") as file:
+            seen = os.fstat(file.fileno())
+            return file.read(_MOST_BYTES), seen
+    except OSError as error:
+        if is_broken(error):
+            with contextlib.suppress(OSError):
+                return b"", os.lstat(path)
+        return b"", None
 
 
 def _listing(path: str) -> list[str]:

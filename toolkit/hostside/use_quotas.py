@@ -155,7 +155,7 @@ def tell(root: str, entries: dict[str, str]) -> None:
         return
     with router_files.alone(directory):
         text = "".join(f"{name} {value}\n" for name, value in sorted(entries.items()))
-        if text != router_files.read(os.path.join(directory, MAP)):
+        if router_files.differs(directory, MAP, text):
             router_files.write(directory, {MAP: text}, [MAP], router_files.PRIVATE)
         try:
             processes = router_socket.processes(directory)
