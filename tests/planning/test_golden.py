@@ -256,7 +256,7 @@ WHY = "answered 'b', not 'a'"
         (Answers("x", lose_at_most=1), ["-+", "-+", "+-"], Verdict.FAILED, f"2 of 3 golden prompts that the serving release passes at the same moment lost, at most 1 may be: p1 (x.yaml:1) {WHY}; p2 (x.yaml:2) {WHY}"),
         # what both fail says nothing of the change
         (Answers("x", at_least=0.95), ["--"] * 9 + ["++"], Verdict.PASSED, ""),
-        (Answers("x", at_least=0.95), ["--"] * 9, Verdict.PASSED, f"both releases fail all 9 golden prompts: p1 (x.yaml:1) {WHY}; p2 (x.yaml:2) {WHY}; p3 (x.yaml:3) {WHY}; and 6 more"),
+        (Answers("x", at_least=0.95), ["--"] * 9, Verdict.PASSED, f"no golden prompt counts, because both releases fail each one: p1 (x.yaml:1) {WHY}; p2 (x.yaml:2) {WHY}; p3 (x.yaml:3) {WHY}; and 6 more"),
         (Answers("x", 0.75, 9), ["-+", "++", "++", "++"], Verdict.PASSED, ""),
         (Answers("x", 0.76, 9), ["-+", "++", "++", "++"], Verdict.FAILED, f"3 of 4 golden prompts passed, less than 76 %: p1 (x.yaml:1) {WHY}"),
         (Answers("x"), ["?+", "++"], Verdict.UNKNOWN, f"1 of 2 golden prompts could not be judged: p1 (x.yaml:1) {WHY}"),

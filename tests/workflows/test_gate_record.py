@@ -83,9 +83,10 @@ def test_a_recorded_file_can_be_read_and_only_by_its_owner(tmp_path: Path) -> No
 
 def test_a_file_that_exists_is_kept(tmp_path: Path) -> None:
     (tmp_path / "golden.yaml").write_text("mine")
+    said: list[str] = []
     with pytest.raises(InputError, match="exists already"):
-        record_golden(host(answers), OLD, [{"prompt": "a"}], tmp_path / "golden.yaml", silent)
-    assert (tmp_path / "golden.yaml").read_text() == "mine"
+        record_golden(host(answers), OLD, [{"prompt": "a"}], tmp_path / "golden.yaml", said.append)
+    assert (said, (tmp_path / "golden.yaml").read_text()) == ([], "mine")
 
 
 def test_a_prompt_without_an_answer_leaves_no_file(tmp_path: Path) -> None:
@@ -141,7 +142,10 @@ def test_a_prompt_that_is_given_twice_is_asked_once(tmp_path: Path) -> None:
     asked = [{"prompt": "a"}, {"prompt": "b"}, {"name": "n", "prompt": "a", "max_tokens": 256}]
     contents, notes, prompts = recorded(tmp_path, asked, answers)
     assert contents == ["a"] * 3 + ["b"] * 3
-    assert notes == ["1 of 3 prompts stand there twice and are asked once"]
+    assert notes == [
+        f"prompts and answers of tiny #1 (v1) are written to {tmp_path / 'golden.yaml'}, in plain text",
+        "1 of 3 prompts stand there twice and are asked once",
+    ]
     assert [each.payload["messages"][0]["content"] for each in prompts] == ["a", "b"]
 
 

@@ -165,7 +165,6 @@ def record(
     members = open_members(home_directory(home), found.hosts, None, history_needed=False)
 
     host, replica = serving_replica([each.host for each in members], model, named)
-    note(f"prompts and answers of {replica.release.title} are written to {output}, in plain text")
     count = record_golden(host, replica, asked, Path(output), note)
     if as_json:
         print_json(

@@ -87,7 +87,7 @@ def _aside(
         words = f"{len(unknown)} of {len(pairs)} golden prompts could not be judged, which turns nothing"
         return f"{words}: {_named(unknown)}"
     if not counted:
-        return f"both releases fail all {len(pairs)} golden prompts: {_named(pairs)}"
+        return f"no golden prompt counts, because both releases fail each one: {_named(pairs)}"
     return ""
 
 

@@ -52,6 +52,7 @@ def record_golden(
     with matching() as fits:
         file = _File(title, output, fits)
         asked = _asked(file, prompts)
+        say(f"prompts and answers of {title} are written to {output}, in plain text")
         if again := len(prompts) - len(asked):
             say(f"{again} of {len(prompts)} prompts stand there twice and are asked once")
         narrow, wide = [], []
