@@ -267,6 +267,17 @@ def test_a_mail_that_its_server_refuses_for_good_is_not_tried_again_at_once(
     assert raised.value.again == again
 
 
+def test_a_password_that_no_login_carries_is_named_as_such() -> None:
+    way = Mail(("a@b",), "c@d", "127.0.0.1", 1, "starttls", "me", Secret("PASSWORD"))
+    with pytest.raises(NotDelivered) as raised:
+        deliver(Channel("mail", way), NOTICE, 0.0, {"PASSWORD": "pässword"})
+    assert (
+        raised.value.words
+        == "its user or password has letters beyond ASCII, which no login carries"
+    )
+    assert not raised.value.again
+
+
 def test_a_mail_server_that_refuses_tls_gets_no_password() -> None:
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Smtp) as server:
         server.mail = b""  # type: ignore[attr-defined]

@@ -110,6 +110,8 @@ def _mail(way: Mail, notice: Notice, environment: Mapping[str, str]) -> None:
     from email.utils import formatdate
 
     password = _read(way.password, environment) if way.password else ""
+    if not f"{way.user}{password}".isascii():
+        raise NotDelivered("its user or password has letters beyond ASCII, which no login carries")
     message = EmailMessage()
     message["Subject"] = " ".join(notice.title.split())
     message["From"], message["To"] = way.sender, ", ".join(way.to)
