@@ -120,6 +120,32 @@ def test_a_listing_that_is_none_is_not_taken_for_one(body: str) -> None:
             hub.files(REPO, REVISION)
 
 
+@pytest.mark.parametrize(
+    ("place", "named"),
+    [
+        ("http://127.0.0.1:9/signed?secret=x", "127.0.0.1:9"),
+        ("https://cdn.invalid/signed?secret=x", "cdn.invalid"),
+        ("http://user:secret@127.0.0.1:9/x", "127.0.0.1:9"),
+        ("file:///etc/secret", "an address of file"),
+        ("ftp://127.0.0.1/secret", "an address of ftp"),
+    ],
+)
+def test_the_host_that_an_endpoint_leads_to_is_named_where_it_cannot_be_reached(
+    place: str, named: str, tmp_path: Path
+) -> None:
+    """Behind a firewall the Hub itself is often open, and the hosts of its files are not."""
+    seen: list[Any] = []
+    answers = {f"/{REPO}/resolve/{REVISION}/model.safetensors": (302, {"Location": place}, b"")}
+    with serve_on_thread(answering(answers, seen)) as endpoint:
+        hub = HuggingFaceHub(endpoint, tries=1)
+        with pytest.raises(SourceError) as caught:
+            hub.download(REPO, REVISION, FILE, tmp_path / "data", lambda _: None)
+    assert caught.value.message == (
+        f"{endpoint} leads to {named} for model.safetensors, which cannot be reached"
+    )
+    assert "secret" not in caught.value.message + caught.value.hint
+
+
 @pytest.mark.parametrize("endpoint", ["http://[nowhere", "ftp://127.0.0.1", "nowhere"])
 def test_an_endpoint_that_is_no_address_is_said_so(endpoint: str) -> None:
     with pytest.raises(SourceError) as caught:

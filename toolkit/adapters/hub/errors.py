@@ -59,6 +59,11 @@ class Fault(Enum):
         "check the network, or name a mirror that is reachable: "
         "export HF_ENDPOINT=http://MIRROR:8090",
     )
+    ELSEWHERE = (
+        "{endpoint} leads to {host} for {what}, which cannot be reached",
+        "let this machine reach it, or name a mirror that has the files itself: "
+        "export HF_ENDPOINT=http://MIRROR:8090",
+    )
     TIMED_OUT = (
         "{endpoint} did not answer in time",
         "run the same command again, what is there is kept; for a slow line: "
@@ -100,13 +105,21 @@ class Fault(Enum):
     )
 
     def error(
-        self, address: HubAddress, *, wait: str = "", status: int = 0, why: str = ""
+        self,
+        address: HubAddress,
+        *,
+        wait: str = "",
+        status: int = 0,
+        why: str = "",
+        host: str = "",
     ) -> SourceError:
-        """Return the error; `wait` is the time of a rate limit, `status` the answer's HTTP status, `why` a reason."""
+        """Return the error.
+
+        `wait` is the time of a rate limit, `status` the answer's HTTP status, `why` a reason, `host` another host.
+        """
         about = {**asdict(address), "what": address.path or address.repo, "login": "hf auth login"}
-        message, hint = (
-            text.format(**about, wait=wait, status=status, why=why) for text in self.value
-        )
+        more = {"wait": wait, "status": status, "why": why, "host": host}
+        message, hint = (text.format(**about, **more) for text in self.value)
         error = SourceError(message, hint=hint)
         error.gone = self in (Fault.NO_REVISION, Fault.NO_FILE)
         error.missing = error.gone or self is Fault.MISSING

@@ -11,6 +11,7 @@ from huggingface_hub.utils import parse_ratelimit_headers
 from toolkit.adapters.hub.errors import Fault, HubAddress
 from toolkit.adapters.hub.requests import TooSlowError
 from toolkit.domain.bounds import WAIT_SECONDS
+from toolkit.domain.excerpt import excerpt
 from toolkit.errors import ToolkitError
 
 # The exceptions that this module translates; any other is a bug and passes through.
@@ -43,7 +44,12 @@ def translate(error: Exception, address: HubAddress) -> ToolkitError:
     """Return the toolkit's error for one of `EXPECTED`."""
     for kind, fault in _FAULTS:
         if isinstance(error, kind):
-            return fault.error(address)
+            elsewhere = _elsewhere(error, address) if fault is Fault.UNREACHABLE else ""
+            return (
+                Fault.ELSEWHERE.error(address, host=elsewhere)
+                if elsewhere
+                else fault.error(address)
+            )
     if not isinstance(error, hub.HfHubHTTPError):
         return Fault.NONSENSE.error(address)
     status, headers = error.response.status_code, error.response.headers
@@ -56,6 +62,19 @@ def translate(error: Exception, address: HubAddress) -> ToolkitError:
         wait = f"{seconds} s" if seconds is not None else "a few minutes"
         return Fault.RATE_LIMITED.error(address, wait=wait)
     return Fault.SERVER_FAILED.error(address, status=status)
+
+
+def _elsewhere(error: Exception, address: HubAddress) -> str:
+    """Return the host that a redirect led to, without the rest of an address that may be signed; empty without one."""
+    try:
+        url, own = error.request.url, httpx2.URL(address.endpoint)  # type: ignore[attr-defined]
+    except (RuntimeError, AttributeError, httpx2.InvalidURL):
+        return ""
+    if (url.scheme, url.host, url.port) == (own.scheme, own.host, own.port):
+        return ""
+    if url.scheme not in ("http", "https"):
+        return f"an address of {excerpt(url.scheme)}"
+    return excerpt(url.netloc.decode("ascii", "replace"))
 
 
 def pause_before_retry(error: Exception, attempt: int, base: float) -> float | None:
@@ -73,7 +92,9 @@ def pause_before_retry(error: Exception, attempt: int, base: float) -> float | N
     elif isinstance(error, httpx2.ConnectError):
         # A name or port that does not answer will not answer within seconds: report it after one retry.
         return base if attempt == 1 else None
-    elif not isinstance(error, httpx2.TransportError):
+    elif not isinstance(error, httpx2.TransportError) or isinstance(
+        error, httpx2.UnsupportedProtocol
+    ):
         return None
     return float(min(base * 2 ** (attempt - 1), LONGEST_WAIT))
 
