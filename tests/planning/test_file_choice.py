@@ -99,6 +99,20 @@ CHOICES = {
             "choose a revision with safetensors, or, after a review, write under the version: "
             "`permission: {formats: [bin], reason: ...}`"),
     ),
+    "weights where no engine looks for them are refused": (
+        ["config.json", "llm/model.safetensors", "pytorch_model.bin"],
+        NONE,
+        FileChoice((), {"pytorch_model.bin": RUNS.format("bin")},
+            "no engine reads 'llm/model.safetensors': weights lie at the top, and end with .safetensors",
+            "check the repository and the revision"),
+    ),
+    "weights in large letters are refused": (
+        ["config.json", "MODEL.SAFETENSORS"],
+        NONE,
+        FileChoice((), {},
+            "no engine reads 'MODEL.SAFETENSORS': weights lie at the top, and end with .safetensors",
+            "check the repository and the revision"),
+    ),
     "a repository without weights is refused": (
         ["config.json"],
         NONE,

@@ -85,6 +85,14 @@ UNRELIABLE = {
         {**SET, INDEX: index(a="../../etc/passwd")},
         "it names the file '../../etc/passwd'",
     ),
+    "an index that names no weights": (
+        {**SET, INDEX: index(a="config.json")},
+        f"{INDEX} names config.json, which no engine reads as weights",
+    ),
+    "a part below a directory": (
+        {**SET, "sub/" + TWO: weights("b"), INDEX: index(a=ONE, b="sub/" + TWO)},
+        f"{INDEX} names sub/{TWO}, which no engine reads as weights",
+    ),
     "a pointer in place of the weights": (
         {**BASE, "model.safetensors": POINTER},
         "model.safetensors is a pointer of Git LFS",
@@ -132,7 +140,7 @@ def test_a_pin_of_a_directory_refuses_them(
     desk = Desk(tmp_path)
     desk.path.write_text(HEAD.replace("{repo: acme/tiny}", "{path: ./house}"))
     for path, data in files.items():
-        (tmp_path / "house").mkdir(exist_ok=True)
+        (tmp_path / "house" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "house" / path).write_bytes(data)
     with pytest.raises(SourceError) as caught:
         desk.pin(name="x")

@@ -60,16 +60,21 @@ def _weight_map(text: bytes) -> dict[str, str]:
 
 
 def set_fault(paths: Collection[str], index: bytes | None) -> str:
-    """Return, in words, the weights that `paths` lack by their index or their own names; empty without any."""
+    """Return, in words, the weights that `paths` lack by their index or their own names; empty without any.
+
+    A file that an index names, and no engine reads, is missing too.
+    """
     if index is None:
         return _numbers_fault(weights_of(paths))
     name = index_of(paths)
     try:
-        lacking = sorted(parse_index(index) - set(paths))
+        named = parse_index(index)
     except ValueError as error:
         return f"{name} is no index of weights: {error}"
+    lacking = sorted(named - set(paths))
     if not lacking:
-        return ""
+        unread = sorted(named - set(weights_of(paths))) if name == SAFETENSORS_INDEX else []
+        return f"{name} names {unread[0]}, which no engine reads as weights" if unread else ""
     more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
     verb = "is" if len(lacking) == 1 else "are"
     return f"{name} names {', '.join(lacking[:3])}{more}, which {verb} not there"

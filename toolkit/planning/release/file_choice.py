@@ -16,6 +16,7 @@ from toolkit.errors import RefusedError, SourceError
 
 WEIGHTS = "safetensors"
 OTHER_FORMATS = ("bin", "pt", "pth", "ckpt", "pkl", "msgpack", "h5", "gguf", "onnx")
+_CHECK = "check the repository and the revision"
 _ANOTHER = "choose another revision: toolkit registry pin MODEL REVISION"
 _ALIASES = {"pickle": "pkl", "onnx_data": "onnx"}
 _DATA = (
@@ -61,8 +62,12 @@ def choose_files(paths: Iterable[str], permission: Permission) -> FileChoice:
     reasons = {path: _reason(path, permission, sharded) for path in listed}
     kept = tuple(path for path in listed if not reasons[path])
     left_out = {path: reason for path, reason in reasons.items() if reason}
-    if any(_format(path) == WEIGHTS or _format(path) in permission.formats for path in kept):
+    if any(_is_read(path, permission) for path in kept):
         return FileChoice(kept, left_out)
+    unread = next((path for path in kept if _format(path) == WEIGHTS), "")
+    if unread:
+        where = "weights lie at the top, and end with .safetensors"
+        return FileChoice((), left_out, f"no engine reads {shown(unread)}: {where}", _CHECK)
     others = sorted({_format(path) for path in listed} & set(OTHER_FORMATS))
     if others:
         return FileChoice(
@@ -72,7 +77,7 @@ def choose_files(paths: Iterable[str], permission: Permission) -> FileChoice:
             "choose a revision with safetensors, or, after a review, write under the version: "
             f"`permission: {{formats: [{', '.join(others)}], reason: ...}}`",
         )
-    return FileChoice((), left_out, "it has no weights", "check the repository and the revision")
+    return FileChoice((), left_out, "it has no weights", _CHECK)
 
 
 def settle(source: str, choice: FileChoice, index: bytes | None) -> FileChoice:
@@ -142,6 +147,12 @@ def _reason(path: str, permission: Permission, sharded: bool) -> str:
 def is_text(path: str) -> bool:
     """Whether `path` is a licence, a notice or a card."""
     return _TEXTS.match(PurePosixPath(path).name) is not None
+
+
+def _is_read(path: str, permission: Permission) -> bool:
+    """Whether `path` is weights that an engine reads, in whatever layout."""
+    right = path.endswith(f".{WEIGHTS}") or _format(path) in permission.formats
+    return "/" not in path and right
 
 
 def _is_engine_weights(path: str) -> bool:
