@@ -268,7 +268,7 @@ def test_a_mail_that_its_server_refuses_for_good_is_not_tried_again_at_once(
 
 
 def test_a_password_that_no_login_carries_is_named_as_such() -> None:
-    way = Mail(("a@b",), "c@d", "127.0.0.1", 1, "starttls", "me", Secret("PASSWORD"))
+    way = Mail(("a@b",), "c@d", "127.0.0.1", 1, "starttls", "me", SecretPlace("PASSWORD"))
     with pytest.raises(NotDelivered) as raised:
         deliver(Channel("mail", way), NOTICE, 0.0, {"PASSWORD": "pässword"})
     assert (
