@@ -281,6 +281,21 @@ esac
 """
 
 
+@pytest.mark.parametrize("installed", [False, True], ids=["install", "remove"])
+def test_a_crontab_that_is_refused_stays_as_it_was(machine: Machine, *, installed: bool) -> None:
+    tab = Crontab(machine)
+    machine.crontab = "# mine\n"
+    if installed:
+        install_timer(schedule(), COMMAND, tab)
+    before, machine.failing = machine.crontab, ("crontab", "-")
+    with pytest.raises(ToolkitError, match="it does not work; the crontab is as it was"):
+        if installed:
+            remove_timer(tab)
+        else:
+            install_timer(schedule(), COMMAND, tab)
+    assert machine.crontab == before
+
+
 def test_a_crontab_of_another_encoding_keeps_its_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

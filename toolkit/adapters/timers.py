@@ -201,8 +201,8 @@ class Crontab:
         code, _, err = self.run(["crontab", "-"], text)
         if code:
             raise ToolkitError(
-                f"cron did not take the lines: {_last(err)}; nothing is installed",
-                hint="have something call every 10 minutes: toolkit schedule run --timer",
+                f"cron did not take the lines: {_last(err)}; the crontab is as it was",
+                hint="crontab -l shows it, and crontab -e changes it by hand",
             )
 
 
