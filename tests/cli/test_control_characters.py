@@ -48,6 +48,13 @@ def test_an_error_shows_them_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert terminal.getvalue() == f"error: gpu-1 says {SHOWN}\nhint: {SHOWN}\n"
 
 
+def test_a_name_cannot_be_written_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`weights<202e>nosj.bin` would look like `weightsnib.json`."""
+    terminal = a_terminal(monkeypatch)
+    note("left out weights\u202enosj.bin and \u2066x\u2069")
+    assert terminal.getvalue() == "left out weights\\u202enosj.bin and \\u2066x\\u2069\n"
+
+
 def test_lines_tabs_and_colours_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = a_terminal(monkeypatch)
     _say("one\n\ttwo \x1b[32mgreen\x1b[0m und ü")

@@ -192,6 +192,16 @@ def test_json_is_one_document_for_every_command(desk: Desk) -> None:
     assert checked == {"path": "model_registry.yaml", "models": 1, "findings": []}
 
 
+def test_a_pin_names_the_first_of_many_files_that_are_left_out(desk: Desk) -> None:
+    """A hostile repository would fill the terminal: it may list a hundred thousand."""
+    desk.file.write_text(TEXT)
+    desk.hub.publish("acme/tiny", {**FILES, **{f"x/{n}.bin": b"x" for n in range(100)}})
+    said = desk("pin", "tiny", "--dry-run")
+    assert said.code == 0
+    assert said.err.count("left out x/") == 40
+    assert "left out 60 more; --json names all" in said.err
+
+
 def test_pin_says_what_it_wrote_and_the_second_time_that_there_is_nothing_to_do(
     desk: Desk,
 ) -> None:

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from toolkit.workflows.registry.pin import Pinned
 
 
+# A repository may have any number of files that no engine needs.
+_SHOWN = 40
+
+
 def accept_owner(source: str) -> Callable[[str, str], bool]:
     """Return a function that accepts a repository of another owner: by `source`, else it asks a person."""
 
@@ -44,8 +48,10 @@ def pin_json(pinned: Pinned) -> dict[str, Any]:
 def say_pin(pinned: Pinned, *, dry_run: bool) -> None:
     """Print what a pin did."""
     version = pinned.version
-    for path, reason in pinned.left_out.items():
+    for path, reason in [*pinned.left_out.items()][:_SHOWN]:
         note(f"left out {path}: {reason}")
+    if (more := len(pinned.left_out) - _SHOWN) > 0:
+        note(f"left out {more} more; --json names all")
     for remark in pinned.notes:
         note(f"note: {remark}")
     what = (
