@@ -51,8 +51,9 @@ def gate(order: Document) -> str:
 
 
 def unwatched(order: Document) -> Document:
-    """Return the verdict on a phase that nobody watches."""
-    reason = "the watch of this host does not run, or knows no guards: toolkit provision"
+    """Return the verdict on a phase that nobody watches, or of which a full disk keeps what was found."""
+    why = "does not run, knows no guards, or finds no room on the disk"
+    reason = f"the watch of this host {why}: toolkit provision; df -h there"
     return {"gate": gate(order), "verdict": "could not tell", "reason": reason, "figures": []}
 
 
