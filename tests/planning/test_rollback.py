@@ -87,6 +87,39 @@ def goals(
             ),
             (2, 2, 2),
         ),
+        # half done, cut short, and left so by a change to another release
+        (
+            (4, 4, 4),
+            (
+                FIRST, SECOND,
+                ("r3", "upgrade", 3, 2, (LIVE, LIVE, UNDONE)),
+                ("r4", "deploy", 4, 3, (LIVE, LIVE)),
+                ("r4", "deploy", 4, 2, (None, None, LIVE)),
+            ),
+            (2, 2, 2),
+        ),
+        # the same, where the half-done one had been everywhere before
+        (
+            (4, 4, 4),
+            (
+                FIRST, SECOND,
+                ("r3", "deploy", 1, 2, (LIVE, UNDONE, UNDONE)),
+                ("r4", "deploy", 4, 1, (LIVE,)),
+                ("r4", "deploy", 4, 2, (None, LIVE, LIVE)),
+            ),
+            (2, 2, 2),
+        ),
+        # the same, and the second change cut short too
+        (
+            (4, 2, 2),
+            (
+                FIRST, SECOND,
+                ("r3", "upgrade", 3, 2, (LIVE, UNDONE, UNDONE)),
+                ("r4", "deploy", 4, 3, (LIVE,)),
+                ("r4", "deploy", 4, 2, (None, OPEN, UNDONE)),
+            ),
+            (2, 2, 2),
+        ),
         # one host after the other, by hand
         (
             (2, 2, 2),

@@ -93,24 +93,52 @@ def _half_done(told: Sequence[tuple[str, Deployment]]) -> dict[str, int]:
         # The same command again goes on with it.
         return {name: each.release for name, each in latest}
     if any(each.outcome is Outcome.RUNNING for each in unended):
-        return {name: each.previous for name, each in latest if each.previous is not None}
+        return _alike(latest, told)
     return {}
 
 
 def _in_force(told: Sequence[tuple[str, Deployment]], numbers: Mapping[str, int]) -> dict[str, int]:
     """Return the former releases, by host, of the latest rollout whose release a host still serves."""
     for rollout in _rollouts(told):
-        found = {
-            name: each.previous
+        changed = [
+            (name, each)
             for name, each in rollout
-            # A deployment that started the same release again, or only provisioned its host, changed no release.
-            if each.outcome is Outcome.LIVE
-            and each.previous not in (None, each.release)
-            and numbers.get(name) == each.release
-        }
-        if found and not _brought_together(rollout, numbers):
-            return {name: number for name, number in found.items() if number is not None}
+            if _changed(each) and numbers.get(name) == each.release
+        ]
+        if changed and not _brought_together(rollout, numbers):
+            return _alike(changed, told)
     return {}
+
+
+def _changed(deployment: Deployment) -> bool:
+    """Whether a deployment made another release live than the one before.
+
+    One that started the same release again, or only provisioned its host, did not.
+    """
+    live = deployment.outcome is Outcome.LIVE
+    return live and deployment.previous not in (None, deployment.release)
+
+
+def _alike(
+    rollout: Sequence[tuple[str, Deployment]], told: Sequence[tuple[str, Deployment]]
+) -> dict[str, int]:
+    """Return the former release of each host of `rollout`, one for the hosts that got the same release.
+
+    Where they had several, a change before was half done. The release from before that one went live first.
+    """
+    before = told[1 + max(told.index(each) for each in rollout) :]
+    came = [each.release for _, each in before if _changed(each)]
+    found: dict[int, list[int]] = {}
+    for _, each in rollout:
+        if each.previous is not None:
+            found.setdefault(each.release, []).append(each.previous)
+
+    def age(number: int) -> int:
+        return came.index(number) if number in came else len(came)
+
+    return {
+        name: max(found[each.release], key=age) for name, each in rollout if each.release in found
+    }
 
 
 def _brought_together(
