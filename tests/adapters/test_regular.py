@@ -22,7 +22,6 @@ from toolkit.adapters.metrics_files import read_setup
 from toolkit.adapters.notices import delivery
 from toolkit.adapters.notices.outbox import Outbox
 from toolkit.adapters.prometheus import read_credentials
-from toolkit.adapters.regular import claim
 from toolkit.adapters.schedule_record import ScheduleRecord
 from toolkit.adapters.sightings import Sightings
 from toolkit.adapters.store.manifest import read_manifest
@@ -38,6 +37,7 @@ from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.registry.upstream import Sighting
 from toolkit.domain.trail.channel import SecretPlace
 from toolkit.errors import ToolkitError
+from toolkit.regular import claim
 
 GOLDEN = "- {prompt: What is this?, images: [cat.png], expect: {contains: cat}}\n"
 LOCK = "vllm-0.32.0-cpu-py311.lock"

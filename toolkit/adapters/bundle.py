@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.adapters.regular import open_regular
 from toolkit.adapters.store.copying import copy_file
 from toolkit.adapters.store.files import entries, locked, size_of, sync_directory
 from toolkit.adapters.store.hashing import difference, digest_file
@@ -18,6 +17,7 @@ from toolkit.domain.bounds import BUNDLE
 from toolkit.domain.files.bundle import MANIFEST, SUMS, BundleFile
 from toolkit.domain.files.snapshot import FileDigest
 from toolkit.errors import BusyError, InputError, IntegrityError, SourceError
+from toolkit.regular import open_regular
 
 
 def workplace(target: Path) -> Path:

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from toolkit.adapters.regular import read_regular
 from toolkit.adapters.store.files import replace_text
 from toolkit.domain.hosts.metrics import MetricsSetup, UsualObjectives
 from toolkit.domain.outside import checked, parse_mapping
 from toolkit.errors import InputError
+from toolkit.regular import read_regular
 
 SETUP = "metrics.json"
 _BYTES = 2**20

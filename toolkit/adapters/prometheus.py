@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
-from toolkit.adapters.regular import open_regular
 from toolkit.domain.bounds import SMALL_FILE
 from toolkit.domain.excerpt import brief
 from toolkit.domain.hosts.metrics import Selection, Series
 from toolkit.domain.outside import parse_mapping
 from toolkit.domain.secret import Secret
 from toolkit.errors import HostError, InputError
+from toolkit.regular import open_regular
 
 HOUR = 3600
 # For one question, from its first byte to the last of its answer.

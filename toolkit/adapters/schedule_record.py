@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
-from toolkit.adapters.regular import open_private, read_regular
 from toolkit.adapters.store.files import replace_text
 from toolkit.domain.outside import parse_mapping
 from toolkit.errors import BusyError, ToolkitError
+from toolkit.regular import open_private, read_regular
 
 _BYTES = 4 * 2**20
 _KEPT = 200

@@ -13,10 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from toolkit.adapters.regular import open_private, read_regular
 from toolkit.adapters.store.files import replace_text
 from toolkit.domain.outside import parse_mapping
 from toolkit.domain.registry.upstream import Sighting
+from toolkit.regular import open_private, read_regular
 
 _BYTES = 4 * 2**20
 # Of each repository; a branch that moves more often between two looks is followed by its last commits.

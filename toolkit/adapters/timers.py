@@ -12,9 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.adapters.regular import read_regular
 from toolkit.adapters.store.files import replace_text
 from toolkit.errors import InputError, ToolkitError
+from toolkit.regular import read_regular
 
 # Words of a command, its standard input -> exit code, standard output, standard error.
 Run = Callable[[list[str], str], tuple[int, str, str]]

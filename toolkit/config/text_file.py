@@ -8,29 +8,17 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from toolkit.errors import InputError
+from toolkit.regular import open_regular
 
 # A change takes milliseconds. A lock that is held for longer is another program's: of `flock DIRECTORY`, for example.
 _TURN_SECONDS = 5.0
 _TICK_SECONDS = 0.01
-
-
-def open_regular(name: str, flags: int) -> int:
-    """Open a regular file, or a link to one: an `opener` for `open`.
-
-    Raises OSError for a pipe, a device or a directory, and does not wait for a pipe that nobody writes to.
-    """
-    handle = os.open(name, flags | os.O_NONBLOCK | os.O_NOCTTY)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise OSError(errno.EINVAL, "is no regular file", name)
-    return handle
 
 
 def read_text(path: Path, *, limit: int, hint: str = "") -> str:
@@ -111,7 +99,7 @@ def read_bytes(path: Path, *, limit: int, hint: str = "") -> bytes:
     except FileNotFoundError:
         raise InputError(f"{path} does not exist", hint=hint) from None
     except OSError as error:
-        if error.errno in (errno.EINVAL, errno.ENXIO):
+        if error.errno in (errno.EINVAL, errno.EISDIR):
             what = "a directory" if path.is_dir() else "not a regular file"
             raise InputError(f"{path} is {what}", hint="name a file") from None
         raise InputError(

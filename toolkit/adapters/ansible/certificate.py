@@ -6,9 +6,9 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from toolkit.adapters.regular import read_regular
 from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import InputError
+from toolkit.regular import read_regular
 
 
 def provisioned_settings(host: Host) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.adapters.disk import is_private, scratch_places
-from toolkit.adapters.regular import read_regular
 from toolkit.domain.outside import parse_mapping
 from toolkit.domain.trail.audit import MOST_LINE
+from toolkit.regular import read_regular
 
 _PREFIX = "audit-late-"
 

@@ -21,10 +21,10 @@ from typing import Any
 
 from toolkit.adapters.audit.late import keep_late, late_records
 from toolkit.adapters.disk import FULL, way_out
-from toolkit.adapters.regular import claim, open_private, read_regular
 from toolkit.adapters.store.files import sync_directory
 from toolkit.domain.trail.audit import MOST_LINE, Event, Head, Line, next_line, parse_line, sound
 from toolkit.errors import ToolkitError
+from toolkit.regular import claim, open_private, read_regular
 
 # A writer holds the lock for one write and its fsync.
 LOCK_SECONDS = 10.0

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from toolkit.adapters.regular import open_regular
+from toolkit.regular import open_regular
 
 _MOST_BYTES = 2**16
 _NO_LOGIN = 2**32 - 1

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from toolkit.adapters.regular import read_regular
 from toolkit.domain.bounds import ANSWER
 from toolkit.domain.excerpt import brief
 from toolkit.domain.outside import parse_mapping
 from toolkit.domain.secret import Secret
 from toolkit.errors import HostError, InputError
+from toolkit.regular import read_regular
 
 # Seconds of silence; the router gives a replica 30 minutes, and a person at a terminal less.
 SILENCE = 600.0

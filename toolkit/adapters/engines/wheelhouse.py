@@ -15,7 +15,6 @@ from pathlib import Path
 
 from toolkit.adapters.engines import packages as engine_packages
 from toolkit.adapters.interruption import Interruption
-from toolkit.adapters.regular import read_regular
 from toolkit.adapters.store.copying import copy_file
 from toolkit.adapters.store.files import size_of
 from toolkit.domain.bounds import INDEX
@@ -28,6 +27,7 @@ from toolkit.domain.engines.requirements import (
 from toolkit.domain.files.snapshot import FileDigest, is_safe_path
 from toolkit.domain.outside import parse_mapping, text_of, whole
 from toolkit.errors import IntegrityError, SourceError
+from toolkit.regular import read_regular
 
 # Files done, files in all, bytes done.
 Progress = Callable[[int, int, int], None]

@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from toolkit.adapters.regular import open_regular
 from toolkit.domain.trail.channel import Channel, Mail, SecretPlace, Service, Webhook
 from toolkit.domain.trail.discretion import without_secrets
 from toolkit.domain.trail.notice import Notice
+from toolkit.regular import open_regular
 
 # One try on one channel, whatever the other side does.
 TRY_SECONDS = 5.0

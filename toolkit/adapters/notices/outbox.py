@@ -14,9 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.adapters.regular import claim, read_regular
 from toolkit.domain.outside import checked, parse_mapping
 from toolkit.domain.trail.notice import Notice
+from toolkit.regular import claim, read_regular
 
 MOST_FILES = 500
 MOST_BYTES = 2**20

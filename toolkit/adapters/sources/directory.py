@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from operator import attrgetter
 from pathlib import Path
 
-from toolkit.adapters.regular import open_regular
 from toolkit.adapters.store.copying import copy_file
 from toolkit.domain.files.snapshot import FileDigest
 from toolkit.errors import SourceError
+from toolkit.regular import open_regular
 
 
 def directory_files(root: Path) -> tuple[str, ...]:

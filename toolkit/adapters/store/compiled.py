@@ -22,11 +22,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.adapters.regular import read_regular
 from toolkit.adapters.store.files import locked, modified, remove_if_abandoned
 from toolkit.adapters.store.hashing import digest_file
 from toolkit.domain.engines.compiled import CompiledTree
 from toolkit.errors import IntegrityError
+from toolkit.regular import read_regular
 
 _MOST_TREES = 64
 

@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from toolkit.adapters.regular import open_regular
 from toolkit.adapters.store.hashing import BLOCK, GrowingFile
+from toolkit.regular import open_regular
 
 # From linux/fs.h: makes two files share their blocks, on btrfs, XFS and others.
 FICLONE = 0x40049409

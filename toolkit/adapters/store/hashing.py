@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from toolkit.adapters.regular import open_regular
 from toolkit.domain.files.snapshot import FileDigest
+from toolkit.regular import open_regular
 
 BLOCK = 2**20
 

@@ -7,11 +7,11 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
-from toolkit.adapters.regular import read_regular
 from toolkit.domain.bounds import INDEX
 from toolkit.domain.files.snapshot import FileDigest, Snapshot
 from toolkit.domain.outside import checked, parse_mapping, text_of
 from toolkit.errors import InputError
+from toolkit.regular import read_regular
 
 MANIFEST = "manifest.json"
 FORMAT = 1

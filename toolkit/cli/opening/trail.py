@@ -160,7 +160,7 @@ def notify_path(home: Path) -> Path:
 
 def _digests(options: Mapping[str, Any]) -> dict[str, str]:
     """Return the SHA-256 of the files that the command reads, as they are now; a file that cannot be read has none."""
-    from toolkit.adapters.regular import read_regular
+    from toolkit.regular import read_regular
 
     found = {}
     for option, name in _FILES.items():

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from toolkit.config.text_file import open_regular
+from toolkit.regular import open_regular
 
 _MOST = 2**20
 _KEY = re.compile(r"( *)(\"[^\"]*\"|'[^']*'|[^\s#'\"{\[\-][^:#]*):(?: |$)")

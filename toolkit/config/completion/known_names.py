@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.config.completion.glance import hosts_in
-from toolkit.config.text_file import open_regular
+from toolkit.regular import open_regular
 
 FILE = "names.json"
 _MOST_BYTES = 2**21

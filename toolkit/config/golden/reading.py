@@ -17,13 +17,14 @@ from toolkit.config.golden.references import patterns_in
 from toolkit.config.golden.schema import PromptSpec
 from toolkit.config.registry.faults import empty_value_faults, schema_faults
 from toolkit.config.registry.fields import short
-from toolkit.config.text_file import open_regular, read_text
+from toolkit.config.text_file import read_text
 from toolkit.config.yaml_text import TextFault, TextRange, Where, YamlText, read_yaml
 from toolkit.domain.bounds import GOLDEN, GOLDEN_PROMPTS
 from toolkit.domain.gates.golden import Expectation, Fits, GoldenPrompt
 from toolkit.domain.gates.kind import Kind
 from toolkit.domain.outside import parse_json
 from toolkit.errors import InputError
+from toolkit.regular import open_regular
 
 _PROMPTS = list[PromptSpec]
 _ADAPTER = TypeAdapter(_PROMPTS)
