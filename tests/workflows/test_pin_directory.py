@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,26 @@ def make(path: Path, kind: str) -> None:
             server.bind(str(path))
     else:
         path.symlink_to("absent" if kind == "nothing" else path.name)
+
+
+@pytest.mark.parametrize("name", ["Config.json", "model.safetensors.index.json"])
+def test_what_is_wrong_with_a_directory_is_corrected_in_it(tmp_path: Path, name: str) -> None:
+    """A directory has no other revision, which the hint about a repository names."""
+    desk = House(tmp_path)
+    (desk.house / name).write_bytes(b"[]")
+    with pytest.raises(SourceError) as caught:
+        desk.pin(name="x")
+    assert caught.value.hint.startswith("correct the files in ")
+    assert caught.value.hint.endswith("house, then: toolkit registry pin tiny")
+
+
+def test_an_index_of_any_size_is_read_so_far_and_no_further(tmp_path: Path) -> None:
+    desk = House(tmp_path)
+    with (desk.house / "model.safetensors.index.json").open("wb") as file:
+        file.truncate(2**30)
+    tracemalloc.start()
+    with pytest.raises(SourceError, match="larger than"):
+        desk.pin(name="x")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**29

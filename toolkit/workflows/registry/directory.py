@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from toolkit.adapters.sources.directory import directory_files, require_files, unreadable
 from toolkit.adapters.sources.model_files import directory_fault
 from toolkit.adapters.store.hashing import digest_file
-from toolkit.domain.bounds import CONFIG
+from toolkit.domain.bounds import CONFIG, INDEX
 from toolkit.domain.files.capabilities import ModelFacts
 from toolkit.domain.files.snapshot import FileDigest
 from toolkit.domain.files.weight_files import index_of
@@ -30,10 +31,12 @@ def hash_directory(
     choice = files_of(version, directory_files(root))
     require_files(root, choice.kept)
     try:
-        index = index_of(choice.kept)
-        choice = settle(source.key, choice, (root / index).read_bytes() if index else None)
-        if fault := directory_fault(root, choice.kept):
-            raise unreliable(source.key, fault)
+        with _own_hint(root, version.model):
+            index = index_of(choice.kept)
+            text = start_of(root / index, INDEX) if index else None
+            choice = settle(source.key, choice, text)
+            if fault := directory_fault(root, choice.kept):
+                raise unreliable(source.key, fault)
         files = []
         for path in choice.kept:
             report(f"hashing {path}")
@@ -45,7 +48,17 @@ def hash_directory(
     return choice, tuple(files), facts
 
 
-def start_of(path: Path) -> bytes:
-    """Return the bytes of a configuration, at most one too many, so that a larger file is no JSON; raises OSError."""
+@contextmanager
+def _own_hint(root: Path, model: str) -> Iterator[None]:
+    """Give an error about the files a hint for a directory, which has no other revision."""
+    try:
+        yield
+    except SourceError as error:
+        error.hint = f"correct the files in {root}, then: toolkit registry pin {model}"
+        raise
+
+
+def start_of(path: Path, most: int = CONFIG) -> bytes:
+    """Return the bytes of a file, at most one too many, so that a larger file is no JSON; raises OSError."""
     with path.open("rb") as file:
-        return file.read(CONFIG + 1)
+        return file.read(most + 1)
