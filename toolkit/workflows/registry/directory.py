@@ -14,6 +14,7 @@ from toolkit.domain.files.capabilities import ModelFacts
 from toolkit.domain.files.snapshot import FileDigest
 from toolkit.domain.files.weight_files import index_of
 from toolkit.domain.registry.model import LocalSource, Version
+from toolkit.errors import SourceError
 from toolkit.planning.release.adapter_files import files_of
 from toolkit.planning.release.file_choice import FileChoice, settle, unreliable
 from toolkit.planning.release.model_facts import read_facts, telling_files
