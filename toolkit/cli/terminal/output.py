@@ -14,9 +14,7 @@ from toolkit.cli.terminal.table import folded_line, has_colours, table_lines, te
 from toolkit.errors import InputError, ToolkitError
 
 # A colour, which stays, or a character by which a text orders a terminal about, or turns the direction of what follows.
-_CONTROL = re.compile(
-    r"(\x1b\[[0-9;]*m)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
-)
+_CONTROL = re.compile(r"(\x1b\[[0-9;]*m)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def require_one_form(*, csv: bool, json: bool) -> None:
