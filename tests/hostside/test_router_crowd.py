@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,6 +63,11 @@ def p99(port: int, enough: float = 0.0) -> float:
     return min(rounds)
 
 
+def frame(kind: int, flags: int, stream: int, data: bytes) -> bytes:
+    """Return a frame of HTTP/2."""
+    return struct.pack(">I", len(data))[1:] + struct.pack(">BBI", kind, flags, stream) + data
+
+
 def held(running: Lab, source: str, sent: bytes) -> socket.socket:
     made = socket.create_connection(
         ("127.0.0.1", running.port), timeout=60, source_address=(source, 0)
@@ -100,3 +106,24 @@ def test_a_crowd_without_a_key_costs_little_memory_and_no_answer(addresses: int)
         crowd.close()
         # Other processes of this machine may have begun since the requests before the crowd.
         assert amid < max(enough, 2 * p99(running.port) + NOISE)
+
+
+def test_answers_that_nobody_reads_cost_little_memory() -> None:
+    connections, asked = 300, 100
+    window = struct.pack(">HI", 4, 0)  # of HTTP/2: nothing of an answer may be sent
+    fields = ((":method", "GET"), (":scheme", "http"), (":authority", "x"), (":path", "/v1/models"))
+    packed = b"".join(
+        bytes([0, len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+        for name, value in fields
+    )
+    sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, window)
+    sent += b"".join(frame(1, 5, 1 + 2 * number, packed) for number in range(asked))
+    with lab() as running, contextlib.ExitStack() as crowd:
+        running.give(ring())
+        before = resident(running)
+        for _ in range(connections):
+            crowd.enter_context(held(running, "127.0.0.7", sent))
+        until(lambda: running.connections() >= connections)
+        time.sleep(1)
+        # A buffer of 16 KiB for each answer, and something for its stream.
+        assert resident(running) - before < connections * 6 * 24_000 + 20_000_000
