@@ -95,8 +95,17 @@ def checked(value: T, longest: int | None = None) -> T:
     """
     kind_of_value: type = type(value)
     for name, kind in _kinds(kind_of_value).items():
-        _check(getattr(value, name), kind, name, longest)
+        each = getattr(value, name)
+        # A history has thousands of records, and nearly all of their fields are such.
+        if type(each) is not kind or not _is_small(each, longest):
+            _check(each, kind, name, longest)
     return value
+
+
+def _is_small(value: Any, longest: int | None) -> bool:
+    if isinstance(value, str):
+        return longest is None or len(value) <= longest
+    return isinstance(value, (int, float)) and -WHOLE <= value <= WHOLE
 
 
 @lru_cache(maxsize=64)
