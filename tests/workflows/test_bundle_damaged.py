@@ -11,6 +11,7 @@ import pytest
 
 from tests.workflows.bundled import WEIGHTS, Office
 from tests.workflows.carried import DIGEST, WHEEL, bundle, carried, damage, site
+from toolkit.adapters import bundle as disk
 from toolkit.adapters.bundle import check
 from toolkit.domain.files.bundle import BundleFile
 from toolkit.errors import IntegrityError
@@ -126,3 +127,25 @@ def test_what_else_lies_there_is_left_alone(bundle: Path, site: Office) -> None:
     (bundle / "weights" / ("0" * 64)).write_bytes(b"nobody asked for this")
     assert not site.load(bundle).empty
     assert not (site.store.blobs / ("0" * 64)).exists()
+
+
+@pytest.mark.parametrize("looks", [1, 2])
+def test_an_engine_lock_that_changes_after_it_was_checked_is_not_taken_in(
+    bundle: Path, site: Office, looks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A medium that gives other bytes the next time could bring packages of its own."""
+    name = "engines/vllm-0.32.0-cpu-py311.lock"
+    looked_at, seen = disk.check, []
+
+    def look(root: Path, file: BundleFile, advance: Callable[[int], None]) -> str:
+        fault = looked_at(root, file, advance)
+        seen.append(file.path)
+        if seen.count(name) == looks and file.path == name:
+            (root / name).chmod(0o644)
+            (root / name).write_text((root / name).read_text() + "# more\n")
+        return fault
+
+    monkeypatch.setattr(disk, "check", look)
+    with pytest.raises(IntegrityError, match=r"vllm-0.32.0-cpu-py311\.lock"):
+        site.load(bundle)
+    assert site.contents() == {}

@@ -268,6 +268,7 @@ def load_bundle(
     check_bundle(bundle, site.report())
     if dry_run or plan.empty:
         return plan
+    texts = [(Path(lock.path).name, _same_text(bundle, lock)) for lock in plan.engine_locks]
     for version in plan.snapshots:
         _take_snapshot(bundle, site, version)
     for lock in plan.wheels:
@@ -275,10 +276,10 @@ def load_bundle(
     for file in plan.libraries:
         site.libraries.take_in(bundle.root / file.path, file.sha256)
     _take_compiled(bundle, site, plan)
-    for lock in plan.engine_locks:
-        target = local_directory(site.home) / Path(lock.path).name
+    for name, text in texts:
+        target = local_directory(site.home) / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_text(target, Path(lock.path).read_text())
+        write_text(target, text)
     if plan.lock_changes:
         # The bundle was checked for long, so that another command may have locked other digests.
         incoming = bundle.lock.snapshots.values()
@@ -286,6 +287,15 @@ def load_bundle(
     if plan.before is None or plan.added:
         write_registry(site.registry_path, plan.before, plan.after)
     return plan
+
+
+def _same_text(bundle: Bundle, lock: EngineLock) -> str:
+    """Return the text of an engine lock; raises IntegrityError where it is no longer that which was checked."""
+    path = Path(lock.path).relative_to(bundle.root).as_posix()
+    text = disk.read_bundle_text(bundle.root, path)
+    if hashlib.sha256(text.encode()).hexdigest() != lock.digest:
+        _refuse(bundle.root, [f"{path}: it has changed since it was checked"])
+    return text
 
 
 def _take_compiled(bundle: Bundle, site: LoadSite, plan: LoadPlan) -> None:
