@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from tests.fuzz.parser import hostside, packed, words, written
 from toolkit.adapters.ansible.converge import RealConverge
 from toolkit.adapters.ansible.inventory import _answers
 from toolkit.adapters.ansible.program import Ended
+from toolkit.adapters.ansible.standing import _event
 from toolkit.adapters.benchmarks.lm_eval import read_scores
 from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import InputError
@@ -47,7 +47,7 @@ class _Told(RealConverge):
         for line in self._lines:
             # The line itself is the toolkit's own; what a host said stands below `event_data`.
             with suppress(ValueError, RecursionError):
-                event = json.loads(line)
+                event = _event(line.decode())
                 kinds = (
                     (event.get("event"), event.get("event_data")) if isinstance(event, dict) else ()
                 )

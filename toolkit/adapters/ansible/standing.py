@@ -94,7 +94,7 @@ class Run:
     def events(self) -> Iterator[dict[str, Any]]:
         """Yield the events of the run until its end."""
         for line in self._answers:
-            event: dict[str, Any] = json.loads(line)
+            event = _event(line)
             if event.get("event") == "begun":
                 self._pid = event["pid"]
             else:
@@ -117,6 +117,14 @@ class Run:
             if self._pid:
                 with suppress(ProcessLookupError):
                     os.kill(self._pid, signal.SIGKILL)
+
+
+def _event(line: str) -> dict[str, Any]:
+    """Return the event in a line; a question mark replaces what UTF-8 cannot encode, such as an odd byte of a host."""
+    event: dict[str, Any] = json.loads(line)
+    if "\\ud" in line:
+        event = json.loads(json.dumps(event, ensure_ascii=False).encode(errors="replace"))
+    return event
 
 
 class _Process:
