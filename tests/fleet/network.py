@@ -10,6 +10,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+# The entries of the kernel's table of neighbours that it keeps in any case; up to three times as many fit.
+NEIGHBOURS = 8192
+
 
 @dataclass(frozen=True)
 class Network:
@@ -35,6 +38,7 @@ class Network:
 def network() -> Iterator[Network]:
     """Make a bridge; it goes with the context, and one that a killed run left goes now."""
     _remove_abandoned()
+    _have_room_for_neighbours()
     made = _claim()
     try:
         ip("link", "set", made.bridge, "alias", f"toolkit tests, pid {os.getpid()}")
@@ -81,6 +85,17 @@ def _claim() -> Network:
             continue
         return Network(f"tktest{number}", f"10.77.{number}.")
     raise RuntimeError("no bridge is free")
+
+
+def _have_room_for_neighbours() -> None:
+    """Let the kernel know as many addresses as many hosts have of each other.
+
+    All namespaces share one table. It is full from some 30 hosts on that all ask each other; then connections time out.
+    """
+    for number in (1, 2, 3):
+        limit = Path(f"/proc/sys/net/ipv4/neigh/default/gc_thresh{number}")
+        if int(limit.read_text()) < number * NEIGHBOURS:
+            limit.write_text(str(number * NEIGHBOURS))
 
 
 def _remove_abandoned() -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 LOOPBACK = "127.0.0.1"
+# libtorrent's number for no limit.
+EVERY_PEER = -1
 # The protocol's own encryption is RC4, which protects nothing today.
 _NO_ENCRYPTION = 2
 
@@ -30,10 +32,12 @@ def new_session(
     *,
     tls: bool,
     threads: int = 4,
+    served: int = EVERY_PEER,
 ) -> Any:
     """Return a session that listens at `listen` (ADDRESS:PORT) and connects to the `allowed` addresses only.
 
-    It uses TCP alone and no peer discovery. It sends at most `limit` bytes a second, 0 for no limit.
+    It uses TCP alone and no peer discovery. It sends at most `limit` bytes a second, 0 for no limit, to at most
+    `served` peers at a time.
     """
     session = libtorrent.session(
         {
@@ -50,8 +54,7 @@ def new_session(
             "out_enc_policy": _NO_ENCRYPTION,
             # All tunnels from the ops machine end at the loopback address.
             "allow_multiple_connections_per_ip": True,
-            # Every peer belongs to the fleet, so each is served at once.
-            "unchoke_slots_limit": -1,
+            "unchoke_slots_limit": served,
             "mixed_mode_algorithm": 0,
             "auto_sequential": False,
             # Priorities alone decide the order of pieces, from the first piece on.
@@ -66,6 +69,8 @@ def new_session(
             "smooth_connects": False,
             "connection_speed": 500,
             "connections_limit": 2000,
+            # All hosts connect to a host at the moment at which it joins.
+            "listen_queue_size": 2000,
             "torrent_connect_boost": 255,
             "peer_connect_timeout": 5,
             "handshake_timeout": 10,
@@ -87,9 +92,10 @@ def new_session(
     for address in allowed:
         rules.add_rule(address, address, 0)
     session.set_ip_filter(rules)
-    # Private addresses have a peer class of their own, to which the session's limit does not apply.
+    # Private addresses have a peer class of their own, to which the session's limits do not apply.
     local = session.get_peer_class(session.local_peer_class_id)
-    session.set_peer_class(session.local_peer_class_id, {**local, "upload_limit": limit})
+    limited = {**local, "upload_limit": limit, "ignore_unchoke_slots": served == EVERY_PEER}
+    session.set_peer_class(session.local_peer_class_id, limited)
     return session
 
 

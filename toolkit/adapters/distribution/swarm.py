@@ -29,7 +29,14 @@ from toolkit.adapters.hosts.ssh import tunnel
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.outside import texts_of, whole
 from toolkit.errors import HostError, ToolkitError
-from toolkit.hostside.swarm_settings import LOOPBACK, add_torrent, connect, new_session, rest
+from toolkit.hostside.swarm_settings import (
+    EVERY_PEER,
+    LOOPBACK,
+    add_torrent,
+    connect,
+    new_session,
+    rest,
+)
 
 if TYPE_CHECKING:
     from toolkit.adapters.distribution.swarm_certificates import Authority
@@ -41,6 +48,9 @@ MOST_SHARES = 16
 # Descriptors: of a session without peers, and files that libtorrent keeps open in it.
 _OF_A_SESSION = 4
 _FILES_OF_A_SESSION = 40
+# The hosts that get pieces of any share from this machine at a time. More of them take its link from the shares, for
+# pieces that have left already: half of the link in a fleet of 50 hosts, which then wait for their first whole pieces.
+SERVED_BY_SEED = 1
 _TICK_SECONDS = 0.1
 _RETRY_SECONDS = 3
 
@@ -67,6 +77,7 @@ class Swarm:
     ) -> None:
         self._delivery, self._needs, self._wheels = delivery, tuple(needs), wheels
         self._members = {need.host.name: Member(number, need) for number, need in enumerate(needs)}
+        self._share_count = min(MOST_SHARES, len(needs))
         self._guard = threading.Lock()
         self._sessions: list[Any] = []
         self._gathered = False
@@ -91,16 +102,16 @@ class Swarm:
             free_descriptors(self)
 
     def _descriptors(self) -> int:
-        sessions = 1 + min(MOST_SHARES, len(self._needs))
+        sessions = 1 + self._share_count
         files = min(_FILES_OF_A_SESSION, len(self._sizes))
         # Each host connects to the session that gives all, and to one that gives a share.
         return sessions * (_OF_A_SESSION + files) + 2 * len(self._needs)
 
     def _run(self) -> Mapping[str, str]:
         limit = self._delivery.throttle.limit
-        self._seed = self._give(limit)
         # libtorrent limits a session, so with a limit one session gives all, and some pieces leave this machine twice.
         self._shared = not limit
+        self._seed = self._give(limit)
         if self._shared:
             self._give_shares()
         with ThreadPoolExecutor(len(self._needs)) as pool:
@@ -124,7 +135,10 @@ class Swarm:
         source = str(Path(self._delivery.tree.source).resolve())
         member = self._admit()
         tls, threads = member is not None, 1 if only else 4
-        session = new_session(libtorrent, (), (LOOPBACK,), limit, tls=tls, threads=threads)
+        served = SERVED_BY_SEED if self._shared and not only else EVERY_PEER
+        session = new_session(
+            libtorrent, (), (LOOPBACK,), limit, tls=tls, threads=threads, served=served
+        )
         self._sessions.append(session)
         handle = add_torrent(
             libtorrent, session, self._torrent, source, member, seed=True, only=only
@@ -142,7 +156,7 @@ class Swarm:
         A host that is offered everything asks this machine for pieces that other hosts could give. This machine's link
         must carry every piece once, so it is the bottleneck.
         """
-        members = list(self._members.values())[:MOST_SHARES]
+        members = list(self._members.values())[: self._share_count]
         wanted = [{file.path for file in each.need.files} for each in members]
         for member, share in zip(members, shares(self._sizes, self._length, wanted), strict=True):
             member.share = self._give(0, share)
@@ -261,8 +275,8 @@ class Swarm:
             "address": member.need.host.relay_address,
             "port": swarm_port(member.need.host),
             "fleet": [each.host.relay_address for each in self._needs],
-            "index": member.number,
-            "count": len(self._needs),
+            "index": member.number % self._share_count,
+            "count": self._share_count,
             "limit": self._delivery.throttle.limit,
         }
 

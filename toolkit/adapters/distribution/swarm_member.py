@@ -9,8 +9,10 @@ from typing import Any
 from toolkit.adapters.distribution.delivery import Need
 from toolkit.adapters.hosts.dialog import Dialog
 
-_STALL_SECONDS = 20
+_STALL_SECONDS = 60
 _PACE_SECONDS = 2
+# The seconds until a host without a piece counts as slow: at first no other host has a whole piece to pass on.
+_IDLE_SECONDS = 10
 _GATHER_SECONDS = 2
 
 
@@ -44,12 +46,16 @@ class Member:
     wrong: str = ""
 
     def heard(self, done: int, now: float) -> None:
-        """Note that `done` bytes have come; the host is slow at a quarter of its best pace or less."""
+        """Note that `done` bytes have come.
+
+        The host is slow at a quarter of its best pace or less, and where nothing has come for long since it joined.
+        """
         if done != self.done:
             self.done, self.moved_at = done, now
         if now - self.marked_at >= _PACE_SECONDS:
             pace = (done - self.marked) / (now - self.marked_at) if self.marked_at else 0.0
-            self.slow = bool(self.marked_at) and pace <= self.best / 4
+            idle = now - self.moved_at > _IDLE_SECONDS
+            self.slow = pace <= self.best / 4 if self.best else idle
             self.best = max(self.best, pace)
             self.marked, self.marked_at = done, now
 
