@@ -9,7 +9,8 @@ from pathlib import Path
 from tests.fleet.machine import Machine
 
 PROBE = Path(__file__).with_name("probe.py")
-ON_HOST = "/run/toolkit-probe.py"
+# A sandbox sees neither the host's /run nor its /var.
+ON_HOST = "/opt/toolkit-probe.py"
 
 
 def reached_from_outside(machine: Machine, words: Sequence[str]) -> dict[str, str]:
