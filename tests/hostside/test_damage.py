@@ -116,7 +116,8 @@ OPENED = {
     "previous": None,
 }
 GUARDED = {
-    **dict.fromkeys(("model", "rollout", "slot", "former", "phase", "token"), "x"),
+    **dict.fromkeys(("model", "rollout", "slot", "former", "token"), "x"),
+    "phase": "bake",
     "number": 1,
 }
 
