@@ -20,7 +20,7 @@ from tests.planning.facts import release
 from toolkit.adapters.history.glance import releases_in
 from toolkit.adapters.history.history import History
 from toolkit.adapters.history.schema import MIGRATIONS
-from toolkit.domain.clients.tally import Tally, Watched
+from toolkit.domain.clients.tally import Tally, WatchedHour
 from toolkit.domain.deployment.release import Outcome
 from toolkit.domain.engines.fit import Actual, FitRecord, Prediction
 from toolkit.domain.gates.verdict import GateRecord, GateResult, Verdict
@@ -57,8 +57,8 @@ READERS: Mapping[str, Callable[[History], object]] = {
 }
 TALLY = Tally(HOUR, "gpu-1", "tiny", "1.0", 3, {"200": 5})
 ASLEEP = Tally(HOUR, "gpu-1", "tiny", "", 0, {"asleep": 60})
-FIRST = replace(CHUNK, tallies=(TALLY, ASLEEP), watched=(Watched(HOUR, "gpu-1", 600.0),))
-AFTER = replace(SECOND, tallies=(TALLY,), watched=(Watched(HOUR, "gpu-1", 60.0),))
+FIRST = replace(CHUNK, tallies=(TALLY, ASLEEP), watched=(WatchedHour(HOUR, "gpu-1", 600.0),))
+AFTER = replace(SECOND, tallies=(TALLY,), watched=(WatchedHour(HOUR, "gpu-1", 60.0),))
 PREDICTED = Prediction(10, 5, 1, 4, 1, 128, 4, 1.5, 128, 1)
 ACTUAL = Actual(tokens=4, weights=5)
 

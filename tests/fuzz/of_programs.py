@@ -13,7 +13,7 @@ from unittest.mock import patch
 from tests.fuzz.parser import hostside, packed, words, written
 from toolkit.adapters.ansible.converge import RealConverge
 from toolkit.adapters.ansible.inventory import _answers
-from toolkit.adapters.ansible.program import Ended
+from toolkit.adapters.ansible.program import ProgramEnd
 from toolkit.adapters.ansible.standing import _event
 from toolkit.adapters.benchmarks.lm_eval import read_scores
 from toolkit.domain.hosts.fleet import Host
@@ -72,7 +72,7 @@ def evaluated_by_ansible(data: bytes) -> Any:
     for code in (0, 2):
         # Ansible's own words, where it ends with another code than 0.
         with suppress(InputError):
-            found.append(_answers(Path("hosts.yaml"), Ended(code, data, words(data))))
+            found.append(_answers(Path("hosts.yaml"), ProgramEnd(code, data, words(data))))
     return found
 
 
