@@ -37,8 +37,8 @@ REQUEST = (
 PAUSE, PARTS = 0.02, 10
 # The seconds between two reads of a client: a socket keeps what comes meanwhile.
 READ_SECONDS = 0.5
-# The router's time for an event, as a share of a plain HAProxy's, and the streams from which on it counts: with fewer the
-# processor is idle nearly all the time.
+# The router's time for an event, as a share of a plain HAProxy's, and the streams from which on it counts: with fewer
+# the processor is idle nearly all the time.
 GOAL, MANY = 1.15, 32
 
 PLAIN = """
