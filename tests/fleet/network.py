@@ -94,8 +94,10 @@ def _have_room_for_neighbours() -> None:
     """
     for number in (1, 2, 3):
         limit = Path(f"/proc/sys/net/ipv4/neigh/default/gc_thresh{number}")
-        if int(limit.read_text()) < number * NEIGHBOURS:
-            limit.write_text(str(number * NEIGHBOURS))
+        # A container may not have this setting, or not the right to change it. Few hosts do without.
+        with suppress(OSError):
+            if int(limit.read_text()) < number * NEIGHBOURS:
+                limit.write_text(str(number * NEIGHBOURS))
 
 
 def _remove_abandoned() -> None:
