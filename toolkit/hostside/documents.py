@@ -13,8 +13,8 @@ from typing import Any
 
 from wire import Document
 
-# A number with so many digits before its point, or in its exponent, that it may be infinite to Python.
-_LONG = re.compile(r"[0-9]{309}|[:,\[\s]-?[0-9.]+[eE]\+?[0-9]{3}")
+# A number that may be infinite to Python: by its digits, or by an exponent.
+_LONG = re.compile(r"[0-9]{309}|[:,\[\s]-?[0-9.]+[eE]\+?[0-9]")
 
 
 def parsed(text: str | bytes | None) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Optional
 
@@ -21,8 +20,6 @@ def read(root: str) -> Optional[Document]:
         return None
     try:
         found = parsed(text)
-        # No ops machine reads an answer with such a number.
-        json.dumps(found, allow_nan=False)
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
