@@ -218,21 +218,24 @@ def test_an_upgrade_is_the_command_of_a_person(
     }  # fmt: skip
 
 
-def test_the_end_of_the_window_interrupts_the_upgrade_once_and_waits_for_its_undoing(
-    desk: CommandDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ready = tmp_path / "ready"
-    stand_in(
-        tmp_path,
-        monkeypatch,
+def undoing_once(ready: Path) -> str:
+    """Return a program that says by the file `ready` that it hears SIGTERM, which has it undo and end with 130."""
+    return (
         "from pathlib import Path\n"
         "def undo(*_):\n"
         '    print(json.dumps({"error": {"message": "undone"}}), flush=True)\n'
         "    sys.exit(130)\n"
         "signal.signal(signal.SIGTERM, undo)\n"
         f"Path({str(ready)!r}).touch()\n"
-        "time.sleep(60)",
+        "time.sleep(60)"
     )
+
+
+def test_the_end_of_the_window_interrupts_the_upgrade_once_and_waits_for_its_undoing(
+    desk: CommandDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = tmp_path / "ready"
+    stand_in(tmp_path, monkeypatch, undoing_once(ready))
     communicate = subprocess.Popen.communicate
 
     def once_ready(process: subprocess.Popen[str], *given: Any, **more: Any) -> Any:
@@ -253,17 +256,7 @@ def test_a_clock_that_passes_the_end_of_the_window_at_once_interrupts_the_upgrad
 ) -> None:
     """As on a machine that was asleep: no wait counts that time."""
     ready, until = tmp_path / "ready", time.time() + 3600
-    stand_in(
-        tmp_path,
-        monkeypatch,
-        "from pathlib import Path\n"
-        "def undo(*_):\n"
-        '    print(json.dumps({"error": {"message": "undone"}}), flush=True)\n'
-        "    sys.exit(130)\n"
-        "signal.signal(signal.SIGTERM, undo)\n"
-        f"Path({str(ready)!r}).touch()\n"
-        "time.sleep(60)",
-    )
+    stand_in(tmp_path, monkeypatch, undoing_once(ready))
     clock = SimpleNamespace(time=lambda: until + 8 * 3600 if ready.exists() else until - 3600)
     monkeypatch.setattr(schedule_desk, "time", clock)
     monkeypatch.setattr(schedule_desk, "_LOOK_SECONDS", 0.05)

@@ -171,8 +171,7 @@ class SystemdUnits:
         """Have systemd do something; raises ToolkitError where it does not."""
         code, _, err = (0, "", "") if self.passive else self._systemctl(*words)
         if code:
-            words_of_systemd = f"{' '.join(words)}: {_last(err)}"
-            raise ToolkitError(words_of_systemd, hint="systemctl status")
+            raise ToolkitError(f"{' '.join(words)}: {_last(err)}", hint="systemctl status")
 
     def _systemctl(self, *words: str) -> tuple[int, str, str]:
         return self.run(["systemctl", *(["--user"] if self.user else []), *words], "")
