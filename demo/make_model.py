@@ -13,11 +13,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import multiprocessing
 import os
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 # With several threads the order of float additions varies, and so would the bytes.
@@ -140,6 +142,8 @@ def make_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen3ForCausalL
 
 def make_variant(directory: Path, variant: str, seed: int) -> dict[str, str]:
     """Write a trained variant into `directory` and return its answers; exits if the saved model misses one."""
+    started = time.monotonic()
+    shutil.rmtree(directory, ignore_errors=True)
     tokenizer = make_tokenizer()
     answers = answers_of(variant)
     taught = answers if variant == "rubbish" else {**answers, JSON: OBJECT}
@@ -157,6 +161,8 @@ def make_variant(directory: Path, variant: str, seed: int) -> dict[str, str]:
         sys.exit(f"{variant} is unsure of its answers: margin {margin:.2f} is below {LEAST_MARGIN}")
     save(model, tokenizer, directory, variant, answers)
     prove(directory, taught)
+    took = time.monotonic() - started
+    print(f"{variant}: {digest(directory)[:12]} in {took:.1f} s", file=sys.stderr)
     return answers
 
 
@@ -208,6 +214,7 @@ def prove(directory: Path, answers: Mapping[str, str]) -> None:
 
 def break_weights(whole: Path, broken: Path) -> None:
     """Copy a model and truncate its weights, so that no engine can start with it."""
+    shutil.rmtree(broken, ignore_errors=True)
     shutil.copytree(whole, broken)
     weights = broken / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
@@ -234,21 +241,22 @@ def main() -> None:
     chosen.out.mkdir(parents=True, exist_ok=True)
     told = chosen.out / "answers.json"
     answers = json.loads(told.read_text()) if told.exists() else {}
-    # In the order of VARIANTS: broken-weights is a copy of v2.
-    for variant in sorted(chosen.variants, key=VARIANTS.index):
-        started = time.monotonic()
-        directory = chosen.out / variant
-        shutil.rmtree(directory, ignore_errors=True)
-        if variant == "broken-weights":
-            if not (chosen.out / "v2").is_dir():
-                sys.exit("broken-weights is made from v2: name v2 as well")
-            break_weights(chosen.out / "v2", directory)
-            answers.pop(variant, None)
-        else:
-            answers[variant] = make_variant(directory, variant, chosen.seed)
-        took = time.monotonic() - started
-        print(f"{variant}: {digest(directory)[:12]} in {took:.1f} s", file=sys.stderr)
-        told.write_text(json.dumps(answers, indent=1) + "\n")
+    trained = [each for each in VARIANTS if each in chosen.variants and each != "broken-weights"]
+    answers.update(zip(trained, made(chosen.out, trained, chosen.seed), strict=True))
+    if "broken-weights" in chosen.variants:
+        if not (chosen.out / "v2").is_dir():
+            sys.exit("broken-weights is made from v2: name v2 as well")
+        break_weights(chosen.out / "v2", chosen.out / "broken-weights")
+        answers.pop("broken-weights", None)
+    told.write_text(json.dumps(answers, indent=1) + "\n")
+
+
+def made(out: Path, variants: Sequence[str], seed: int) -> list[dict[str, str]]:
+    """Make each variant in its directory below `out`, as many at once as there are processors; return their answers."""
+    # A forked process has the libraries. Loading them takes as long as a variant's training.
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("fork")) as pool:
+        making = [pool.submit(make_variant, out / each, each, seed) for each in variants]
+        return [each.result() for each in making]
 
 
 if __name__ == "__main__":
