@@ -1,4 +1,4 @@
-"""When a swarm starts to give pieces to its hosts, and when a host counts as stuck."""
+"""When a swarm starts to give pieces to its hosts, when a host counts as idle or stuck, and when the link is free."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from toolkit.adapters.distribution.swarm_member import Member, have_gathered
+from toolkit.adapters.distribution.swarm_member import Link, Member, have_gathered
 
 A_DIALOG: Any = object()
 
@@ -45,21 +45,32 @@ def test_a_host_to_which_nothing_comes_is_stuck_until_it_has_everything() -> Non
     assert not late.is_stuck(161.0)
 
 
+def test_a_host_is_idle_where_nothing_has_come_for_long() -> None:
+    host = member(dialog=A_DIALOG, joined_at=100.0, moved_at=100.0)
+    # At first no host has a whole piece to pass on.
+    assert not host.is_idle(109.0)
+    assert host.is_idle(111.0)
+    host.heard(900, 112.0)
+    # A host that gets little is not idle: pieces that have left before would keep others from leaving.
+    assert not host.is_idle(121.0)
+
+
 @pytest.mark.parametrize(
-    ("heard", "slow"),
+    ("sent", "free"),
     [
-        # At first no host has a whole piece to pass on.
-        ([(0, 102.0), (0, 104.0)], False),
-        ([(0, 104.0), (0, 108.0), (0, 112.0)], True),
-        ([(0, 104.0), (0, 108.0), (0, 112.0), (900, 114.0)], False),
-        ([(900, 102.0), (1800, 104.0), (1900, 106.0)], True),
-        ([(900, 102.0), (1800, 104.0), (2400, 106.0)], False),
+        # Nothing has left yet.
+        ([0, 0, 0], False),
+        ([0, 1000, 2000], False),
+        ([0, 1000, 1501], False),
+        ([0, 1000, 1500], True),
+        ([0, 1000, 1000], True),
+        ([0, 1000, 1000, 2000], False),
     ],
 )
-def test_a_host_is_slow_at_a_quarter_of_its_best_pace_or_with_nothing_for_long(
-    heard: list[tuple[int, float]], slow: bool
-) -> None:
-    host = member(dialog=A_DIALOG, joined_at=100.0, moved_at=100.0)
-    for done, now in heard:
-        host.heard(done, now)
-    assert host.slow is slow
+def test_a_link_is_free_at_half_of_its_best_pace(sent: list[int], free: bool) -> None:
+    link = Link()
+    for second, total in enumerate(sent):
+        link.sent(total, 100.0 + second)
+    assert link.is_free is free
+    assert not link.is_due(100.5 + len(sent) - 1)
+    assert link.is_due(100.0 + len(sent))

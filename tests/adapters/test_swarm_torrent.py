@@ -45,7 +45,7 @@ def test_libtorrent_finds_in_the_files_what_the_torrent_says(
 
 @pytest.mark.parametrize(
     ("size", "length"),
-    [(0, 2**19), (2**33, 2**19), (2**33 + 1, 2**20), (140 * 2**30, 2**24)],
+    [(0, 2**17), (2**31, 2**17), (2**31 + 1, 2**18), (140 * 2**30, 2**24)],
 )
 def test_pieces_grow_with_the_tree(size: int, length: int) -> None:
     assert piece_length(size) == length

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 # libtorrent's priorities: not at all, in order, and before all pieces in order.
 NEVER, IN_TURN, FIRST = 0, 4, 7
 # Enough pieces to fill libtorrent's request queue, so that it requests no others meanwhile.
-SHARE_AHEAD = 8
+SHARE_AHEAD = 32
 
 
 class Order:

@@ -54,7 +54,6 @@ def new_session(
             "out_enc_policy": _NO_ENCRYPTION,
             # All tunnels from the ops machine end at the loopback address.
             "allow_multiple_connections_per_ip": True,
-            "unchoke_slots_limit": served,
             "mixed_mode_algorithm": 0,
             "auto_sequential": False,
             # Priorities alone decide the order of pieces, from the first piece on.
@@ -64,6 +63,8 @@ def new_session(
             # The limit of the serving side is the effective one.
             "max_out_request_queue": 128,
             "max_allowed_in_request_queue": 128,
+            # In seconds. A peer over a slow link keeps what is requested of it from the others so long.
+            "request_queue_time": 1,
             "request_timeout": 10,
             "upload_rate_limit": limit,
             "smooth_connects": False,
@@ -92,11 +93,17 @@ def new_session(
     for address in allowed:
         rules.add_rule(address, address, 0)
     session.set_ip_filter(rules)
+    serve(session, served, limit)
+    return session
+
+
+def serve(session: Any, served: int, limit: int) -> None:
+    """Make a session send to at most `served` peers at a time from now on, and `limit` bytes a second to all."""
+    session.apply_settings({"unchoke_slots_limit": served})
     # Private addresses have a peer class of their own, to which the session's limits do not apply.
     local = session.get_peer_class(session.local_peer_class_id)
     limited = {**local, "upload_limit": limit, "ignore_unchoke_slots": served == EVERY_PEER}
     session.set_peer_class(session.local_peer_class_id, limited)
-    return session
 
 
 def add_torrent(

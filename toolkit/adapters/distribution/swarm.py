@@ -9,6 +9,7 @@ are made for this one tree and sent over SSH.
 from __future__ import annotations
 
 import base64
+import random
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ from toolkit.adapters.descriptors import free_descriptors, need_descriptors
 from toolkit.adapters.distribution.delivery import Delivery, Need
 from toolkit.adapters.distribution.port import Progress
 from toolkit.adapters.distribution.swarm_library import Wheels, library_name
-from toolkit.adapters.distribution.swarm_member import Member, have_gathered
+from toolkit.adapters.distribution.swarm_member import Link, Member, have_gathered
 from toolkit.adapters.distribution.swarm_torrent import kept_hashes, piece_length, shares, torrent
 from toolkit.adapters.hosts.dialog import Dialog
 from toolkit.adapters.hosts.facts import understood
@@ -36,6 +37,7 @@ from toolkit.hostside.swarm_settings import (
     connect,
     new_session,
     rest,
+    serve,
 )
 
 if TYPE_CHECKING:
@@ -48,9 +50,11 @@ MOST_SHARES = 16
 # Descriptors: of a session without peers, and files that libtorrent keeps open in it.
 _OF_A_SESSION = 4
 _FILES_OF_A_SESSION = 40
-# The hosts that get pieces of any share from this machine at a time. More of them take its link from the shares, for
-# pieces that have left already: half of the link in a fleet of 50 hosts, which then wait for their first whole pieces.
+# The hosts that get pieces of any share from this machine at a time, while shares leave it. More of them take its link
+# from the shares, for pieces that have left already.
 SERVED_BY_SEED = 1
+# The hosts that joined before it to which a host connects. With more, each piece comes in more parts from slower links.
+NEIGHBOURS = 12
 _TICK_SECONDS = 0.1
 _RETRY_SECONDS = 3
 
@@ -81,6 +85,7 @@ class Swarm:
         self._guard = threading.Lock()
         self._sessions: list[Any] = []
         self._gathered = False
+        self._link, self._handles = Link(), list[Any]()
         self._authority: Authority | None = None
         if any(need.host.swarm_tls for need in needs):
             from toolkit.adapters.distribution.swarm_certificates import Authority
@@ -144,6 +149,7 @@ class Swarm:
             libtorrent, session, self._torrent, source, member, seed=True, only=only
         )
         rest(handle)
+        self._handles.append(handle)
         return handle
 
     def _admit(self) -> tuple[bytes, bytes] | None:
@@ -212,7 +218,7 @@ class Swarm:
                     )
 
     def _introduce(self, member: Member, dialog: Dialog) -> None:
-        """Make a host connect to all hosts that joined before it."""
+        """Make a host connect to hosts that joined before it."""
         with self._guard:
             others = [
                 (each.need.host.relay_address, swarm_port(each.need.host))
@@ -222,27 +228,38 @@ class Swarm:
             member.dialog = dialog
             member.moved_at = member.joined_at = time.monotonic()
             # Inside the lock: hosts that join later connect to this one, so it must be ready first.
-            dialog.send({"peers": others})
+            dialog.send({"peers": random.sample(others, min(NEIGHBOURS, len(others)))})
 
     def _connect(self) -> None:
         """Connect to the hosts that have joined, and again to those that have received nothing since.
 
-        Each host gets its share, and all pieces if other hosts deliver too slowly.
+        Each host gets its share. It is offered all pieces where nothing comes to it, and once this machine's link is
+        free: then pieces that have left before keep no others from leaving.
         """
         now = time.monotonic()
         self._gathered = self._gathered or have_gathered(self._members.values(), now)
         if not self._gathered:
             return
+        self._look_at_link(now)
         for member in self._members.values():
             if member.dialog is None or member.checking or now <= member.connect_at:
                 continue
             untouched = member.done == member.kept
             givers = [member.share] if member.share and untouched else []
-            if member.slow or (untouched and not self._shared):
+            if self._link.is_free or member.is_idle(now) or (untouched and not self._shared):
                 givers.append(self._seed)
             for each in givers:
                 member.connect_at = now + _RETRY_SECONDS
                 connect(each, [(LOOPBACK, member.port)])
+
+    def _look_at_link(self, now: float) -> None:
+        if not self._link.is_due(now):
+            return
+        sent = sum(each.status().total_payload_upload for each in self._handles)
+        self._link.sent(sent, now)
+        if self._shared and self._link.is_free and sent >= sum(self._sizes.values()):
+            # All shares have left.
+            serve(self._sessions[0], EVERY_PEER, self._delivery.throttle.limit)
 
     def _stop_where_due(self) -> None:
         """Stop all hosts once each is complete or has failed, and before that the hosts that are stuck."""

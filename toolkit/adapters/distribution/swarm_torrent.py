@@ -19,8 +19,11 @@ Value = int | bytes | Sequence["Value"] | Mapping[bytes, "Value"]
 
 
 def piece_length(size: int) -> int:
-    """Return the bytes of a piece, from 512 KiB on, so that `size` bytes take 16,384 pieces at most."""
-    length = 2**19
+    """Return the bytes of a piece, from 128 KiB on, so that `size` bytes take 16,384 pieces at most.
+
+    A host passes on whole pieces alone: small ones spread earlier.
+    """
+    length = 2**17
     while size > length * 2**14:
         length *= 2
     return length
