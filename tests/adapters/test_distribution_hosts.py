@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,6 +84,46 @@ def test_a_tree_reaches_all_hosts_and_its_next_version_sends_what_differs(
     models = [f"{SNAPSHOTS}/{tree.name}/{model}" for tree in (first, second)]
     inodes = lab["alpha"].run("stat", "-c", "%i", *models).split()
     assert len(inodes) == 2 and len(set(inodes)) == 1
+
+
+def test_one_copy_crosses_the_link_to_each_site(lab: FleetLab, tmp_path: Path) -> None:
+    sites = {"alpha": "north", "beta": "north", "gamma": "south"}
+    hosts = [replace(host, site=sites[host.name]) for host in hosts_of(lab)]
+    # The swarm's library is there from the first transfer on.
+    warm = make_tree(tmp_path / "warm", "s0", {"s0": 9 * MIB})
+    assert spreads_once(distribution(lab), warm, hosts) == []
+    tree = make_tree(tmp_path / "s", "s1", {"one": 20 * MIB, "two": 4 * MIB})
+    with received(lab) as bytes_from:
+        assert spreads_once(distribution(lab), tree, hosts) == []
+        found = {machine.name: bytes_from(machine) for machine in lab.machines}
+    for name, other in ((each, other) for each in sites for other in sites):
+        if sites[name] != sites[other]:
+            assert found[name][other] == 0, found
+    # Alpha and beta have the rest from each other.
+    assert tree.size <= found["alpha"]["ops"] + found["beta"]["ops"] < 1.5 * tree.size, found
+    assert tree.size <= found["gamma"]["ops"] < 1.2 * tree.size, found
+
+
+@contextmanager
+def received(lab: FleetLab) -> Iterator[Callable[[Machine], dict[str, int]]]:
+    """Count the bytes that each host gets from `ops` and from each host; yield what tells them."""
+    senders = {"ops": lab.network.gateway} | {each.name: each.address for each in lab.machines}
+    rules = [f"add rule inet count in ip saddr {each} counter" for each in senders.values()]
+    chain = "add chain inet count in { type filter hook input priority 0; }"
+    words = "; ".join(["add table inet count", chain, *rules])
+
+    def bytes_from(machine: Machine) -> dict[str, int]:
+        told = machine.run("nft", "list", "table", "inet", "count")
+        counts = dict(re.findall(r"saddr (\S+) counter packets \d+ bytes (\d+)", told))
+        return {name: int(counts[address]) for name, address in senders.items()}
+
+    for machine in lab.machines:
+        machine.run("nft", words)
+    try:
+        yield bytes_from
+    finally:
+        for machine in lab.machines:
+            machine.run("nft", "delete", "table", "inet", "count")
 
 
 def test_a_host_that_joins_late_holds_nobody_up_and_gets_everything(

@@ -49,6 +49,7 @@ all:
       router_tls_key: /etc/toolkit/door.key
       router_require_keys: true
       toolkit_swarm_tls: true
+      toolkit_site: north-2
 """
     assert read(tmp_path, text) == Host(
         name="box",
@@ -61,6 +62,7 @@ all:
         router_tls_key="/etc/toolkit/door.key",
         router_require_keys=True,
         swarm_tls=True,
+        site="north-2",
         port_base=9000,
         user="models",
         python="/opt/python/bin/python3",

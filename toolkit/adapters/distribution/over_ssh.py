@@ -1,9 +1,9 @@
 """Distribution over SSH.
 
 A host hashes every file before the tree appears there, by one rename. A host gets only the files that it lacks, and it
-links those that another of its trees has. The rest travels in one of three ways: a swarm, in which the bytes leave this
-machine about once and hosts pass them on to each other; rsync to each host that has it, where no swarm can run; or a
-plain stream, which needs nothing but SSH and the host's Python.
+links those that another of its trees has. The rest travels in one of three ways: a swarm of each site's hosts, in which
+the bytes leave this machine about once and hosts pass them on to each other; rsync to each host that has it, where no
+swarm can run; or a plain stream, which needs nothing but SSH and the host's Python.
 """
 
 from __future__ import annotations
@@ -115,14 +115,23 @@ class _Spreading:
                 self._tell(need, f"not in a swarm: {reason}")
             else:
                 able.append(need)
-        if len(able) < _LEAST_HOSTS:
-            return []
+        swarms = [each for each in _by_site(able) if len(each) >= _LEAST_HOSTS]
+        # The limit is one session's, so with a limit one site follows the other.
+        with ThreadPoolExecutor(
+            1 if self._delivery.throttle.limit else max(1, len(swarms))
+        ) as pool:
+            wrongs = list(pool.map(lambda needs: self._swarm(needs, wheels), swarms))
+        tried = [need for needs in swarms for need in needs]
+        wrong = {name: words for each in wrongs for name, words in each.items()}
+        return self._failed(tried, wrong, "over SSH alone, as the swarm did not reach it")
+
+    def _swarm(self, needs: Sequence[Need], wheels: Wheels) -> Mapping[str, str]:
+        """Bring the tree to the hosts of one site; return for each host's name why that failed, empty if it did not."""
         try:
-            wrong = Swarm(self._delivery, able, wheels, self._home / "pieces").run()
+            return Swarm(self._delivery, needs, wheels, self._home / "pieces").run()
         except (ToolkitError, OSError, ImportError, RuntimeError) as error:
             # libtorrent says with a RuntimeError that it can do nothing with a torrent.
-            wrong = {need.host.name: str(error) for need in able}
-        return self._failed(able, wrong, "over SSH alone, as the swarm did not reach it")
+            return {need.host.name: str(error) for need in needs}
 
     def _failed(self, tried: Sequence[Need], wrong: Mapping[str, str], words: str) -> list[Host]:
         """Forget the needs of hosts that have the tree now; report and return the hosts that failed."""
@@ -150,3 +159,11 @@ class _Spreading:
             except (ToolkitError, OSError) as error:
                 wrong[running[done].name] = str(error)
         return wrong
+
+
+def _by_site(needs: Iterable[Need]) -> list[list[Need]]:
+    """Return the needs of each site's hosts. Across sites, hosts would send a piece over a slow link many times."""
+    found: dict[str, list[Need]] = {}
+    for need in needs:
+        found.setdefault(need.host.site, []).append(need)
+    return list(found.values())

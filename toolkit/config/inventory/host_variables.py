@@ -57,6 +57,10 @@ FIELDS: dict[str, tuple[str, _Form | str | int]] = {
     "toolkit_address": ("relay_address", (IPV4, "must be an IPv4 address")),
     "toolkit_relay_port": ("relay_port", 1024),
     "toolkit_swarm_tls": ("swarm_tls", _SWITCH),
+    "toolkit_site": (
+        "site",
+        (re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"), "must be a name of plain characters"),
+    ),
     "toolkit_accept_unfenced": ("accept_unfenced", _SWITCH),
     "toolkit_gateway": ("gateway", _SWITCH),
     "router_bind": ("router_bind", _BIND),

@@ -29,7 +29,7 @@ class Host:
     With `router_require_keys` the router asks for a key even before the first key exists.
     Routers of other hosts send requests for this host's replicas to `relay_address`, port `relay_port`; `peers` are
     the relay addresses of those hosts, and `relays` the addresses and ports of all hosts, this one's too. With
-    `swarm_tls` the host takes part in encrypted swarms alone.
+    `swarm_tls` the host takes part in encrypted swarms alone. Hosts pass weights on within a `site`.
     With `accept_unfenced` it may serve other machines though it cannot fence its replicas.
     A `gateway` takes requests of clients and gets no replica.
     `user` runs the router; each replica has a user of its own, see `slot_user`.
@@ -53,6 +53,7 @@ class Host:
     relay_address: str = ""
     relay_port: int = 8090
     swarm_tls: bool = False
+    site: str = ""
     accept_unfenced: bool = False
     gateway: bool = False
     peers: tuple[str, ...] = ()
