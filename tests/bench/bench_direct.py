@@ -1,9 +1,10 @@
 """What clients of a real vLLM get through the router, beside the same clients at the engine's own port.
 
-    python tests/bench/bench_direct.py [--rounds 30] [--streams 1 8 32] [--doors ROUTER ENGINE]
+    python tests/bench/bench_direct.py [--rounds 30] [--streams 1 8 32 128 512 1024] [--doors ROUTER ENGINE]
 
 Each round asks both places twice, in a random order, for answers of 64 tokens as streams. `again` is each place against
-itself: what the method makes of no difference. `--doors` takes the ports of a router and an engine that run already.
+itself: what the method makes of no difference. More than 32 streams have fewer rounds. `--doors` takes the ports of a
+router and an engine that run already.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 TOKENS, IN_TURN, WARM = 64, 2, 1
 # Streams at once -> the least part of the engine's own tokens a second.
 GOALS = {1: 0.99, 8: 0.95, 32: 0.97}
+# Also measured, without a goal: here two processors, which the engine alone fills, have every client's work besides.
+MANY = (128, 512, 1024)
 FIRST_MS = 1.0
 ARMS = ("engine", "router", "engine, again", "router, again")
 
@@ -40,7 +43,7 @@ def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--streams", type=int, nargs="+", default=list(GOALS))
+    parser.add_argument("--streams", type=int, nargs="+", default=[*GOALS, *MANY])
     parser.add_argument("--doors", type=int, nargs=2, metavar=("ROUTER", "ENGINE"))
     given = parser.parse_args()
     if given.doors:
@@ -56,7 +59,9 @@ def main() -> None:
         lab_with_versions(lab) as served,
     ):
         text = lab.registry.read_text()
-        lab.registry.write_text(text.replace("max-num-seqs: 16", "max-num-seqs: 32"))
+        lab.registry.write_text(
+            text.replace("max-num-seqs: 16", f"max-num-seqs: {max(given.streams)}")
+        )
         served.serve("v1")
         (manifest,) = lab.root.glob("slots/*/manifest.json")
         engine = int(json.loads(manifest.read_text())["port"])
@@ -67,6 +72,7 @@ def main() -> None:
 def measure(router: int, engine: int, streams: int, rounds: int) -> dict[str, list[Turn]]:
     """Return the turns of each arm; the first rounds are not counted."""
     drawn, found = random.Random(streams), {arm: list[Turn]() for arm in ARMS}
+    rounds = max(2, rounds * max(GOALS) // max(streams, max(GOALS)))
     for number in range(rounds + WARM):
         for arm in drawn.sample(ARMS, len(ARMS)):
             port = router if arm.startswith("router") else engine
@@ -123,7 +129,7 @@ def tell(found: Mapping[int, Mapping[str, Sequence[Turn]]]) -> None:
             f"{statistics.median(each.first for each in engine) * 1000:>17.1f}{added:>13.2f}"
             f"{noise_ms[0]:>9.2f},{noise_ms[1]:>6.2f}"
         )
-        if ratio < GOALS.get(streams, 0.0) or added > FIRST_MS:
+        if streams in GOALS and (ratio < GOALS[streams] or added > FIRST_MS):
             missed.append(name)
     goals = ", ".join(f"{least:.2f} at {streams}" for streams, least in GOALS.items())
     print(
