@@ -26,6 +26,8 @@ STREAMED = ("/v1/completions", "/v1/chat/completions")
 _TEXT = 2000
 # A number with a fraction, as JSON has it: of vectors and scores.
 _FRACTION = re.compile(r"-?\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)")
+# A vector of an embedding must have one, as its check asks.
+AIMLESS = "a vector without a direction"
 # Vectors are alike whose distance is at most this part of their length: a cosine of 0.995.
 NEAR = 0.1
 
@@ -171,7 +173,9 @@ def fault_of(answer: Document, text: str | None, contains: str) -> str:
         return "no answer of this kind"
     if not text:
         return "an empty answer"
-    return "" if contains in text else f"without `{contains[:40]}`"
+    if contains not in text:
+        return f"without `{contains[:40]}`"
+    return AIMLESS if _is_aimless(answer["body"]) else ""
 
 
 def text_of(answer: Document) -> str | None:
@@ -187,6 +191,18 @@ def text_of(answer: Document) -> str | None:
         return json.dumps(kinds[0]) if kinds and kinds[0] else "" if kinds else None
     except (ValueError, LookupError, TypeError, AttributeError):
         return None
+
+
+def _is_aimless(body: str) -> bool:
+    """Whether a vector of the answer is empty, or nothing but zeros and what is no number."""
+    found = parsed(body) if '"embedding"' in body else {}
+    rows = found.get("data") if isinstance(found, dict) else None
+    vectors = [
+        each["embedding"]
+        for each in (rows if isinstance(rows, list) else ())
+        if isinstance(each, dict) and "embedding" in each
+    ]
+    return not all(isinstance(each, (list, str)) and any(each) for each in vectors)
 
 
 def _choice(document: Any) -> str:
