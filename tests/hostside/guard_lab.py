@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
 import json
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -176,21 +177,29 @@ class Guarded:
 class Crowd:
     """Clients that ask `rate` times a second in all; `answers` counts the good and the bad ones.
 
-    A good answer comes within `patience` seconds. `seen` has for each answer its status, 0 for none, and its seconds.
+    They send the `bodies` in turn. A good answer comes within `patience` seconds, and a stream to its end. `seen` has
+    for each answer its status, 0 for none, and its seconds.
     `first_bad` is when the first bad answer had come, and `last_asked` when each slot got its last request, both in
     seconds since the epoch.
     """
 
     running: ClassVar[list[Crowd]] = []
 
-    def __init__(self, port: int, rate: float, model: str = "tiny", patience: float = 2.0) -> None:
+    def __init__(
+        self,
+        port: int,
+        rate: float,
+        model: str = "tiny",
+        patience: float = 2.0,
+        bodies: Sequence[Mapping[str, Any]] = ({"prompt": "2+2"},),
+    ) -> None:
         self.running.append(self)
         self.answers: Counter[str] = Counter()
         self.patience, self.seen = patience, list[tuple[int, float]]()
         self.first_bad: float | None = None
         self.last_asked: dict[str, float] = {}
         self._port, self._rate, self._ended = port, rate, threading.Event()
-        self._body = json.dumps({"model": model, "prompt": "2+2"})
+        self._bodies = itertools.cycle([json.dumps({"model": model, **each}) for each in bodies])
         self._waiting: list[threading.Thread] = []
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -206,23 +215,25 @@ class Crowd:
 
     def _run(self) -> None:
         while not self._ended.wait(1 / self._rate):
-            each = threading.Thread(target=self._ask, daemon=True)
+            each = threading.Thread(target=self._ask, args=(next(self._bodies),), daemon=True)
             each.start()
             self._waiting = [*(one for one in self._waiting if one.is_alive()), each]
 
-    def _ask(self) -> None:
+    def _ask(self, body: str) -> None:
         connection = http.client.HTTPConnection(
             "127.0.0.1", self._port, timeout=max(8.0, self.patience)
         )
         started, asked = time.monotonic(), time.time()
         good, status = False, 0
         try:
-            connection.request("POST", PATH, self._body)
+            connection.request("POST", PATH, body)
             answer = connection.getresponse()
             status, slot = answer.status, answer.getheader("X-Toolkit-Slot", "")
             self.last_asked[slot] = max(asked, self.last_asked.get(slot, 0.0))
             text = answer.read().decode()
-            good = status == 200 and "4" in text and time.monotonic() - started < self.patience
+            whole = '"stream"' not in body or "[DONE]" in text
+            in_time = time.monotonic() - started < self.patience
+            good = status == 200 and "4" in text and whole and in_time
         except (OSError, http.client.HTTPException):
             good = False
         finally:
