@@ -1,0 +1,111 @@
+"""Two models under their guards at once on the same hosts: what befalls the one leaves the other alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from tests.workflows.guarding import GUARDED, cut_in_bake, guarded
+from tests.workflows.test_guarded_killed import deploy_another
+from tests.workflows.world import TIMING, World, release
+from toolkit.domain.gates.guard import Guard
+from toolkit.domain.gates.verdict import GateResult, Verdict
+from toolkit.errors import ReleaseFailedError
+from toolkit.planning.change.deploy import Wanted
+from toolkit.workflows.change.wanted import Order
+
+__all__ = ["guarded"]
+
+
+@pytest.fixture
+def both(world: World) -> World:
+    """Hosts on which `tiny` v2 bakes without a command, and `other` serves its v1."""
+    world.guard = Guard(steps=GUARDED.steps, bake=600)
+    deploy_another(world)
+    cut_in_bake(world)
+    for each in world.hosts.values():
+        each.owner = each.holder = None
+    return world
+
+
+def upgrade_other(world: World, act: Callable[[], None]) -> None:
+    """Upgrade `other` by a canary and a bake; `act` at its first share."""
+    beside = replace(release(2), model="other", args=("--served-model-name", "other"))
+    acted = False
+
+    def before(event: str) -> None:
+        nonlocal acted
+        if event == "follow guard other" and not acted:
+            acted = True
+            act()
+
+    world.host.before = before
+    want = Wanted("deploy", beside, guard=GUARDED)
+    timing = replace(TIMING, bake=None)
+    world.order(Order("deploy", "other", lambda _: want, None, timing, world.limits))
+    assert acted
+
+
+def judge(world: World, model: str, verdict: Verdict, reason: str = "it is slow") -> None:
+    """Have the guards of one model come to a verdict now, and those of the others let pass what they watch."""
+    for each in world.hosts.values():
+        each.guards.judge = lambda known: (
+            GateResult("bake", verdict, reason)
+            if known.model == model
+            else GateResult("bake", Verdict.PASSED)
+        )
+
+
+def breach(world: World, model: str) -> None:
+    judge(world, model, Verdict.FAILED)
+    for each in world.hosts.values():
+        if model in each.guards.facts:
+            each.guards.look(model)
+            each._withdraw()
+
+
+def versions(world: World, model: str) -> set[str]:
+    found = [each.observe().serving_slot(model) for each in world.hosts.values()]
+    return {each.release.version if each and each.release else "" for each in found}
+
+
+def test_a_breach_in_the_bake_of_one_model_does_not_return_the_canary_of_another(
+    both: World,
+) -> None:
+    upgrade_other(both, lambda: breach(both, "tiny"))
+    assert versions(both, "other") == {"v2"}
+    assert versions(both, "tiny") == {"v1"}
+
+
+def test_a_breach_in_the_canary_of_one_model_does_not_end_the_bake_of_another(both: World) -> None:
+    with pytest.raises(ReleaseFailedError, match="it is slow"):
+        upgrade_other(both, lambda: judge(both, "other", Verdict.FAILED))
+    assert versions(both, "other") == {"v1"}
+    assert versions(both, "tiny") == {"v2"}
+    assert all(each.guards.facts["tiny"].verdict is None for each in both.hosts.values())
+
+
+@pytest.mark.parametrize("promoted", ["tiny", "other"])
+def test_one_model_is_promoted_while_another_is_aborted(both: World, promoted: str) -> None:
+    (aborted,) = {"tiny", "other"} - {promoted}
+
+    def wishes() -> None:
+        for each in both.hosts.values():
+            each.guard_wish(promoted, "promote", "ann@ops")
+            each.guard_wish(aborted, "abort", "bob@ops")
+
+    if aborted == "other":
+        with pytest.raises(ReleaseFailedError, match="aborted by bob@ops"):
+            upgrade_other(both, wishes)
+    else:
+        upgrade_other(both, wishes)
+    assert versions(both, promoted) == {"v2"}
+    assert versions(both, aborted) == {"v1"}
+    both.go_on()
+    both.judge(Verdict.PASSED)
+    both.deploy(release(2 if promoted == "tiny" else 1))
+    assert both.outcomes()[-1] == ("deploy", 2, "live" if promoted == "tiny" else "failed")
+    assert versions(both, aborted) == {"v1"}
+    assert versions(both, promoted) == {"v2"}
