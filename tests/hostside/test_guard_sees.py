@@ -277,6 +277,7 @@ ANSWERS = [
     (_answer({"data": [{"embedding": [4.5]}, {"embedding": [None, None]}]}), "a vector without a direction"),
     (_answer({"data": [{"embedding": [4, 0]}]}), ""),
     (_answer({"data": [{"label": "4", "probs": [0.0, 1.0]}]}), ""),
+    (_answer({"data": [{"label": "4", "probs": []}]}), "a vector without a direction"),
     (_answer({"else": 1}), "no answer of this kind"),
     (_answer([4]), "no answer of this kind"),
     (_answer(status=500), "status 500"),
@@ -290,6 +291,12 @@ def test_an_answer_to_a_probe_is_good_or_its_fault_is_named(
     answer: dict[str, Any], fault: str
 ) -> None:
     assert guard_probes.fault_of(answer, guard_probes.text_of(answer), "4") == fault
+
+
+def test_silence_may_be_transcribed_by_no_words() -> None:
+    """The check of a transcription sends silence, and its gate takes an empty text too."""
+    silent = _answer({"text": ""})
+    assert guard_probes.fault_of(silent, guard_probes.text_of(silent), "") == ""
 
 
 def test_a_call_of_a_tool_is_an_answer() -> None:

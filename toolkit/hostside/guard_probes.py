@@ -26,7 +26,7 @@ STREAMED = ("/v1/completions", "/v1/chat/completions")
 _TEXT = 2000
 # A number with a fraction, as JSON has it: of vectors and scores.
 _FRACTION = re.compile(r"-?\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)")
-# A vector of an embedding must have one, as its check asks.
+# Vectors of embeddings, and probabilities of classes, must have one, as their checks ask.
 AIMLESS = "a vector without a direction"
 # Vectors are alike whose distance is at most this part of their length: a cosine of 0.995.
 NEAR = 0.1
@@ -186,8 +186,11 @@ def text_of(answer: Document) -> str | None:
         found = parsed(answer["body"])
         if "choices" in found:
             return _choice(found)
-        # Embeddings, scores, transcriptions.
-        kinds = [found[name] for name in ("data", "results", "text") if name in found]
+        # Silence may be transcribed by no words.
+        if isinstance(found.get("text"), str):
+            return json.dumps(found["text"])
+        # Embeddings, scores.
+        kinds = [found[name] for name in ("data", "results") if name in found]
         return json.dumps(kinds[0]) if kinds and kinds[0] else "" if kinds else None
     except (ValueError, LookupError, TypeError, AttributeError):
         return None
@@ -195,12 +198,14 @@ def text_of(answer: Document) -> str | None:
 
 def _is_aimless(body: str) -> bool:
     """Whether a vector of the answer is empty, or nothing but zeros and what is no number."""
-    found = parsed(body) if '"embedding"' in body else {}
+    found = parsed(body) if '"embedding"' in body or '"probs"' in body else {}
     rows = found.get("data") if isinstance(found, dict) else None
     vectors = [
-        each["embedding"]
+        each[name]
         for each in (rows if isinstance(rows, list) else ())
-        if isinstance(each, dict) and "embedding" in each
+        if isinstance(each, dict)
+        for name in ("embedding", "probs")
+        if name in each
     ]
     return not all(isinstance(each, (list, str)) and any(each) for each in vectors)
 
