@@ -1,9 +1,10 @@
 """What the guard of a host finds of faults that begin while a release serves, how soon, and what its own work takes.
 
-    python tests/bench/bench_guard_faults.py [--rate 20] [--repetitions 30] [--only faults|work|alarms]
+    python tests/bench/bench_guard_faults.py [--rate 20] [--repetitions 30] [--only faults|more|work|alarms]
 
-A real router, two engines that get faults, and the watch as a process of its own. `alarms` repeats a bake of an
-unchanged release on a machine whose cores are taken by other processes.
+A real router, two engines that get faults, and the watch as a process of its own. `more` are faults that hit only some
+requests, or only a part of each answer. `alarms` repeats a bake of an unchanged release on a machine whose cores are
+taken by other processes.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -35,6 +36,33 @@ FAULTS = {
     "refused connections": "refuse",
     "a crash": "crash",
 }
+# What clients send in turn where a fault hits some of them: whole answers and streams, long prompts, a key among 17.
+MIXED = (
+    *({"prompt": "2+2"}, {"prompt": "2+2", "stream": True}, {"prompt": "2+2 " * 300}, {"prompt": "2+2"}) * 4,
+    {"prompt": "2+2", "user": "seldom"},
+)  # fmt: skip
+EMBEDDING = {
+    "path": "/v1/embeddings", "payload": {"model": "tiny", "input": "2+2"}, "contains": "", "same": False,
+}  # fmt: skip
+# words -> the fault, and the probes where they are not those of a completion.
+MORE: dict[str, tuple[str, dict[str, Any]]] = {
+    "an error with status 200": ("body", {}),
+    "streams that break off": ("cut", {}),
+    "500 to streams alone": ("streams", {}),
+    "500 to long prompts alone": ("long", {}),
+    "500 to one key of 17 alone": ("key", {}),
+    "429 on everything": ("429", {}),
+    "memory growth, 8 MiB/s": ("leak", {}),
+    "embeddings: empty vectors": ("empty", {"probes": [EMBEDDING]}),
+    "embeddings: zero vectors": ("garbage", {"probes": [EMBEDDING]}),
+    "each token 5 times as late": ("tokens", {}),
+    "one request at a time": ("crowd", {}),
+    "another name as `model`": ("name", {}),
+    "`usage` of 0 tokens": ("usage", {}),
+    "`finish_reason` length": ("finish", {}),
+}
+# Seconds after which a fault of these counts as not found.
+ENOUGH = 40.0
 # Seconds in which the watch sees how the former release usually does, and in which the new one is good.
 BEFORE, GOOD, LIMIT = 12.0, 5.0, 180.0
 TARGET = 5.0
@@ -43,11 +71,13 @@ LATE = 2.0
 
 
 @contextmanager
-def site(rate: float) -> Iterator[tuple[Guarded, Crowd | None, int]]:
+def site(
+    rate: float, bodies: Sequence[dict[str, Any]] = ({"prompt": "2+2"},)
+) -> Iterator[tuple[Guarded, Crowd | None, int]]:
     """Yield the lab, its clients (none at a rate of 0), and the pid of its watch."""
     patch = pytest.MonkeyPatch()
     with guarded(patch) as lab:
-        crowd = Crowd(lab.router.port, rate) if rate else None
+        crowd = Crowd(lab.router.port, rate, bodies=bodies) if rate else None
         with lab.process() as pid:
             time.sleep(BEFORE if rate else 1)
             yield lab, crowd, pid
@@ -66,6 +96,21 @@ class Found(NamedTuple):
     last: float | None
     bad: str
     reason: str
+
+
+def more(name: str, rate: float, changes: dict[str, Any]) -> tuple[float | None, str, str]:
+    """Return the seconds from a fault to the withdrawal, None where it does not come, the bad answers, the reason."""
+    with site(rate, MIXED) as (lab, crowd, _):
+        lab.begin(**changes)
+        time.sleep(GOOD)
+        lab.fault(name)
+        began = time.time()
+        while not (verdict := lab.found()["verdict"]) and time.time() - began < ENOUGH:
+            time.sleep(0.1)
+        bad = str(crowd.stop()["bad"]) if crowd else "-"
+        if not verdict:
+            return None, bad, ""
+        return lab.found()["withdrawn_at"] - began, bad, verdict["reason"]
 
 
 def fault(name: str, rate: float) -> Found:
@@ -150,10 +195,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rate", type=float, default=20.0)
     parser.add_argument("--repetitions", type=int, default=30)
-    parser.add_argument("--only", choices=["faults", "work", "alarms"], default="")
+    parser.add_argument("--only", choices=["faults", "more", "work", "alarms"], default="")
     given = parser.parse_args()
     parts = {
         "faults": lambda: print_faults(given.rate),
+        "more": lambda: print_more(given.rate),
         "work": lambda: print_work(given.rate),
         "alarms": lambda: print_alarms(given.rate, given.repetitions),
     }
@@ -183,6 +229,19 @@ def print_faults(rate: float) -> bool:
     outcome = "met" if well else "missed"
     print(f"target: the last request at most {TARGET:g} s after the fault shows: {outcome}")
     return well
+
+
+def print_more(rate: float) -> bool:
+    """Print which of the other faults are found; there is no target, since some are the business of golden prompts."""
+    print(f"{'fault':28}{f'at {rate:g}/s':>10}{'bad':>5}  found by", flush=True)
+    for words, (name, changes) in MORE.items():
+        took, bad, reason = more(name, rate, changes)
+        within = f"{took:.1f} s" if took is not None else "-"
+        print(
+            f"{words:28}{within:>10}{bad:>5}  {reason[:80].rstrip() or f'nothing in {ENOUGH:g} s'}",
+            flush=True,
+        )
+    return True
 
 
 def print_work(rate: float) -> bool:

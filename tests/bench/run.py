@@ -46,7 +46,7 @@ SECTIONS = {
     "bench_accounting.py": ("accounting",),
     "bench_instructions.py": ("accounting-instructions",),
     "bench_planted.py": ("planted",),
-    "bench_guard_faults.py": ("guard-faults", "guard-work", "guard-repeats"),
+    "bench_guard_faults.py": ("guard-faults", "guard-more", "guard-work", "guard-repeats"),
 }
 
 
