@@ -23,7 +23,7 @@ with hostside():
     documents = import_module("documents")
     guard_state = import_module("guard_state")
     host_settings = import_module("host_settings")
-    routes_file = import_module("routes_file")
+    routes_file, holds = import_module("routes_file"), import_module("holds")
     slot_manifest = import_module("slot_manifest")
 
 FLEET = "/hosts.yaml"
@@ -104,7 +104,7 @@ def of_a_host(data: bytes) -> Any:
         routes, routes_file.is_sound(text, text), routes_file.in_backends(text),
         routes_file.commands(loaded, routes), routes_file.outdated(loaded, routes), routes_file.shares(routes),
         routes_file.drawing(routes), routes_file.relays(routes), routes_file.main_slots(routes),
-        routes_file.held(routes_file.holds(routes), 1.8e9, {"tiny": "5:1:2"}), routes_file.weights(routes),
+        holds.held(holds.of_routes(routes), 1.8e9, {"tiny": "5:1:2"}), routes_file.weights(routes),
     ]  # fmt: skip
     manifest = slot_manifest.parsed(text)
     found += [slot_manifest.is_sound(manifest), documents.digests(text)]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -138,3 +140,32 @@ def test_requests_wait_half_a_minute_for_the_next_command(
     status, _, headers = site.lab.ask(PATH, b'{"model": "tiny"}')
     assert (status, bool(headers["Retry-After"])) == (503, True)
     assert pace() - began < 2
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["its host", "another router"])
+def test_a_hold_that_is_armed_ends_with_the_record_of_its_bake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: bool
+) -> None:
+    """A later command records the verdict of a bake whose command is gone, and tells the routers nothing."""
+    serving = replace(NEW, weight=100, host="a" if own else "b")
+    routes = Routes((Route("tiny", (serving,), 7, hold=120),), serial=4)
+    (tmp_path / "router").mkdir()
+    for name, text in render_files(routes, "a").items():
+        (tmp_path / "router" / name).write_text(text)
+    clock = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    lease = hold_lease.HoldLease(str(tmp_path))
+    if own:
+        (tmp_path / "deployment.json").write_text('{"rollout": "r", "model": "tiny"}')
+
+    def hold_after(seconds: float) -> int:
+        clock[0] += seconds
+        assert lease.look() == []
+        found = Routes.from_json(json.loads((tmp_path / "router/routes.json").read_text()))
+        return found.routes[0].hold
+
+    assert [hold_after(each) for each in (0, 2, hold_lease.LONG - 5)] == [120, 120, 120]
+    if own:
+        (tmp_path / "deployment.json").unlink()
+    assert hold_after(5) == 0
+    assert (tmp_path / "router/holds.map").read_text() == ""

@@ -15,7 +15,7 @@ import pytest
 from tests.hostside.router_lab import Backend, Lab, until
 from tests.hostside.router_site import PATH, Clients, Site, site_of
 from tests.pace import Pace
-from toolkit.planning.routing.edits import with_hold, with_weights, withheld
+from toolkit.planning.routing.edits import armed, with_hold, with_weights, withheld
 
 
 def begin(site: Site, patience: int = 60) -> None:
@@ -264,3 +264,56 @@ def test_a_start_from_the_files_lets_requests_wait(site: Site) -> None:
     assert asked.answers == []
     exchange(site)
     assert [status for _, status, _, _ in asked.all()] == [200]
+
+
+def test_requests_wait_for_an_undoing_from_the_death_of_the_only_replica_on(
+    site: Site, pace: Pace
+) -> None:
+    """After a swap nothing serves beside the new release: its death in the bake is found before its undoing begins."""
+    begin(site)
+    site.blue.stop()
+    ready = with_weights(site.lab.routes, "tiny", {"green": 100})
+    site.lab.apply(armed(ready, "tiny", 60))
+    assert site.slot() == "green"
+    began = pace()
+    site.green.stop()
+    asked = Asked(site.lab, pace)
+    for number in range(20):
+        asked.ask(number, pad=20_000 if number % 5 == 0 else 0)
+        time.sleep(0.05)
+    site.lab.apply(withheld(site.lab.routes, "tiny", "green", 60))
+    for number in range(20, 25):
+        asked.ask(number)
+        time.sleep(0.05)
+    site.blue = Backend("blue", site.blue.port)
+    site.lab.apply(with_weights(site.lab.routes, "tiny", {"blue": 100}))
+    took = pace() - began
+    answers = asked.all()
+    # The request that finds the replica gone was sent to it and refused; from the next one on they wait.
+    assert [status for _, status, _, _ in answers][1:] == [200] * 24
+    assert max(waited for _, _, waited, _ in answers) < took + 1.5
+    site.consistent()
+
+
+def test_requests_wait_no_longer_than_their_patience_for_a_replica_that_has_died(
+    site: Site,
+) -> None:
+    site.lab.apply(armed(site.lab.routes, "tiny", 1))
+    site.blue.stop()
+    until(lambda: site.lab.ask(PATH, {"model": "tiny"})[1].get("error"))
+    asked = Asked(site.lab)
+    asked.ask(1)
+    ((_, status, waited, (answer, after)),) = asked.all()
+    assert (status, answer["error"]["code"], after) == (503, "model_changing", "5")
+    assert waited >= 1
+    # It starts again by itself: they go on, and nothing waits any more.
+    site.lab.apply(armed(site.lab.routes, "tiny", 60))
+    asked = Asked(site.lab)
+    for number in range(5):
+        asked.ask(number)
+    time.sleep(0.5)
+    site.blue = Backend("blue", site.blue.port)
+    assert {status for _, status, _, _ in asked.all()} == {200}
+    site.lab.apply(armed(site.lab.routes, "tiny", 0))
+    assert site.slot() == "blue"
+    site.consistent()

@@ -11,8 +11,8 @@ import pytest
 
 from tests.planning.canary_routes import with_shares
 from tests.planning.rendered import render_files
-from toolkit.hostside import routes_file
-from toolkit.planning.routing.edits import with_hold, with_model, with_weights
+from toolkit.hostside import holds, routes_file
+from toolkit.planning.routing.edits import armed, with_hold, with_model, with_weights
 from toolkit.planning.routing.routes import PREFIX, Alternate, Route, Routes, Sleep, Target
 
 BLUE = (Target("blue", 8100, 100), Target("green", 8101, 0))
@@ -132,23 +132,40 @@ AT = 1_800_000_000_000
 @pytest.mark.parametrize(
     ("wanted", "known", "held"),
     [
-        pytest.param({}, {}, {}, id="none"),
-        pytest.param({"a": 120}, {}, {"a": f"120:{AT}:"}, id="it begins"),
-        pytest.param({"a": 120}, {"a": "120:7:"}, {"a": "120:7:"}, id="it goes on"),
-        pytest.param({"a": 60}, {"a": "120:7:"}, {"a": "60:7:"}, id="with another patience"),
-        pytest.param({"a": 120}, {"a": "120"}, {"a": f"120:{AT}:"}, id="after a start"),
-        pytest.param({"a": 120}, {"a": "0:7:9"}, {"a": f"120:{AT}:"}, id="again"),
-        pytest.param({}, {"a": "120:7:"}, {"a": f"0:7:{AT}"}, id="it ends"),
-        pytest.param({}, {"a": "120"}, {"a": f"0:{AT - 120_000}:{AT}"}, id="after a start, it ends"),
-        pytest.param({}, {"a": f"0:7:{AT - 5000}"}, {"a": f"0:7:{AT - 5000}"}, id="it is replayed"),
-        pytest.param({}, {"a": f"0:7:{AT - 40_000}"}, {}, id="it is over"),
-        pytest.param({"b": 5}, {"a": "9:7:"}, {"a": f"0:7:{AT}", "b": f"5:{AT}:"}, id="two models"),
+        pytest.param("", "", "", id="none"),
+        pytest.param("120", "", f"120:{AT}:", id="it begins"),
+        pytest.param("120", "120:7:", "120:7:", id="it goes on"),
+        pytest.param("60", "120:7:", "60:7:", id="with another patience"),
+        pytest.param("120", "120", f"120:{AT}:", id="after a start"),
+        pytest.param("120", "0:7:9", f"120:{AT}:", id="again"),
+        pytest.param("", "120:7:", f"0:7:{AT}", id="it ends"),
+        pytest.param("", "120", f"0:{AT - 120_000}:{AT}", id="after a start, it ends"),
+        pytest.param("", f"0:7:{AT - 5000}", f"0:7:{AT - 5000}", id="it is replayed"),
+        pytest.param("", f"0:7:{AT - 40_000}", "", id="it is over"),
+        pytest.param("a120", "", "a120::", id="armed"),
+        pytest.param("a120", "a120", "a120::", id="armed, after a start"),
+        pytest.param("a120", "120:7:", f"a120:7:{AT}", id="the new release serves, armed"),
+        pytest.param("a120", "120", f"a120:{AT - 120_000}:{AT}", id="the same after a start"),
+        pytest.param("a120", "a120:7:", "a120:7:", id="armed, requests wait"),
+        pytest.param("a120", "a120:7:9", "a120:7:9", id="armed, requests waited"),
+        pytest.param("120", "a120:7:", "120:7:", id="an undoing goes on with what has begun"),
+        pytest.param("120", "a120::", f"120:{AT}:", id="an undoing begins"),
+        pytest.param("120", "a120:7:9", f"120:{AT}:", id="an undoing begins after an outage"),
+        pytest.param("", "a120::", "", id="armed, it is over"),
+        pytest.param("", "a120:7:", f"0:7:{AT}", id="armed, it is over while requests wait"),
+        pytest.param("", f"a120:7:{AT - 5000}", f"0:7:{AT - 5000}", id="armed, over in a replay"),
     ],
-)  # fmt: skip
-def test_the_time_of_a_hold_is_kept_in_the_workers(
-    wanted: dict[str, int], known: dict[str, str], held: dict[str, str]
-) -> None:
-    assert routes_file.held(wanted, NOW, known) == held
+)
+def test_the_time_of_a_hold_is_kept_in_the_workers(wanted: str, known: str, held: str) -> None:
+    def of(value: str) -> dict[str, str]:
+        return {"tiny": value} if value else {}
+
+    assert holds.held(of(wanted), NOW, of(known)) == of(held)
+
+
+def test_each_model_has_its_own_hold() -> None:
+    both = {"a": f"0:7:{AT}", "b": f"5:{AT}:"}
+    assert holds.held({"b": "5"}, NOW, {"a": "9:7:"}) == both
 
 
 def test_a_hold_takes_no_reload() -> None:
@@ -156,7 +173,11 @@ def test_a_hold_takes_no_reload() -> None:
     held = with_hold(off, "tiny", 120)
     assert not routes_file.needs_reload(render_files(off), render_files(held))
     assert render_files(held)["holds.map"] == "tiny 120\n"
-    assert routes_file.holds(held.as_json()) == {"tiny": 120}
+    assert holds.of_routes(held.as_json()) == {"tiny": "120"}
+    ready = armed(with_weights(held, "tiny", {"blue": 100}), "tiny", 120)
+    assert not routes_file.needs_reload(render_files(held), render_files(ready))
+    assert render_files(ready)["holds.map"] == "tiny a120\n"
+    assert holds.of_routes(ready.as_json()) == {"tiny": "a120"}
 
 
 def test_a_relay_at_another_port_takes_a_reload_on_its_own_host_too() -> None:
@@ -220,7 +241,7 @@ def test_what_a_host_calls_sound_the_ops_machine_can_read() -> None:
             known = routes_file.parsed(text)
             for view in (routes_file.all_weights, routes_file.relays, routes_file.main_slots):
                 view(known)
-            assert [*map(routes_file.holds, [known]), *map(routes_file.shares, [known])]
+            assert [*map(holds.of_routes, [known]), *map(routes_file.shares, [known])]
         else:
             assert routes_file.parsed(text) == {}
     # Numbers may be other numbers; most odd values are refused.

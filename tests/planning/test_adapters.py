@@ -21,7 +21,7 @@ from toolkit.domain.hosts.facts import ProcessState
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.registry.model import Lora
 from toolkit.domain.registry.release_parts import Check
-from toolkit.hostside import routes_file
+from toolkit.hostside import holds, routes_file
 from toolkit.planning.change.adapters import adapter_changes, internal_name
 from toolkit.planning.change.deploy import Wanted, plan_deploy
 from toolkit.planning.change.drift import drift_of
@@ -253,7 +253,7 @@ def test_requests_for_an_adapter_wait_while_it_is_exchanged() -> None:
     routes = routed(Target("blue", 8100, 100, adapters=("sql",)))
     waiting = with_adapters(routes, "tiny", "blue", ("sql",), ("sql",))
     assert render_files(waiting)["holds.map"] == "sql 30\n"
-    assert routes_file.holds(waiting.as_json()) == {"sql": 30}
+    assert holds.of_routes(waiting.as_json()) == {"sql": "30"}
     assert not routes_file.needs_reload(render_files(routes), render_files(waiting))
     done = with_adapters(waiting, "tiny", "blue", ("sql",), ())
     assert done == routes
@@ -275,7 +275,7 @@ def test_requests_wait_until_every_host_has_exchanged_the_adapter() -> None:
 def test_a_hold_of_the_base_holds_its_adapters() -> None:
     held = with_hold(routed(Target("blue", 8100, adapters=("sql",))), "tiny", 120)
     assert render_files(held)["holds.map"] == "tiny 120\nsql 120\n"
-    assert routes_file.holds(held.as_json()) == {"tiny": 120, "sql": 120}
+    assert holds.of_routes(held.as_json()) == {"tiny": "120", "sql": "120"}
 
 
 def keys_of(text: str) -> list[str]:

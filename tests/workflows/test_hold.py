@@ -191,3 +191,53 @@ def test_requests_wait_in_a_rollback_for_as_long_as_they_did_in_the_upgrade(
     assert any(each.endswith("each for 5 min 00 s at most") for each in notes)
     assert set(world.serving().values()) == {"v1"}
     world.history.close()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_hold_is_armed_while_a_release_that_nothing_serves_beside_is_in_its_bake(
+    tmp_path: Path, count: int
+) -> None:
+    world = swapping(tmp_path, count)
+    held: dict[str, set[int]] = {}
+
+    def look(event: str, host: FakeHost) -> None:
+        held.setdefault(event, set()).add(world.routes(host.name).routes[0].hold)
+
+    for each in world.hosts.values():
+        each.before = partial(look, host=each)
+    world.deploy(release(2, memory=LARGE))
+    assert held["watch tiny-green"] == {120}
+    assert {world.routes(name).routes[0].hold for name in world.hosts} == {0}
+    assert set(world.serving().values()) == {"v2"}
+    # A rollback has no guard, and is watched like an upgrade.
+    world.rollback()
+    assert {world.routes(name).routes[0].hold for name in world.hosts} == {0}
+    world.history.close()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_hold_stays_armed_where_its_command_is_killed_in_the_bake(
+    tmp_path: Path, count: int
+) -> None:
+    world = swapping(tmp_path, count)
+    world.raise_at("watch tiny-green", Killed)
+    with pytest.raises(Killed):
+        world.deploy(release(2, memory=LARGE))
+    for late in (False, True):
+        lease_ends(world, late=late)
+        assert set(world.serving().values()) == {"v2"}
+        assert world.routes(world.host.name).routes[0].hold == 120
+    world.deploy(release(2, memory=LARGE))
+    assert world.routes(world.host.name).routes[0].hold == 0
+    assert set(world.serving().values()) == {"v2"}
+    world.history.close()
+
+
+def test_nothing_is_armed_where_another_replica_serves_on(tmp_path: Path) -> None:
+    world = World(tmp_path, 1)
+    world.deploy(release(1))
+    held: list[int] = []
+    world.before(lambda _: held.append(world.routes(world.host.name).routes[0].hold))
+    world.deploy(release(2))
+    assert set(held) == {0}
+    world.history.close()

@@ -1,6 +1,6 @@
 """Requests that wait for a swap depend on its command: without one, they get the former replica again, or an answer.
 
-So do requests for a LoRA adapter that is exchanged.
+So do requests for a LoRA adapter that is exchanged, and the hold that is armed during a release's bake.
 
 A command that swaps replicas takes the traffic from the former one, lets requests wait, and starts the new one. If it
 dies, nobody ends the wait. So the watch does: it looks whether the deployment lock is held, which the kernel releases
@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Collection
 
 import deployment_lock
+import open_deployment
 import reweigh
 import router_files
 import routes_file
@@ -23,6 +25,8 @@ from wire import Document
 RETURN = 1.5
 # Seconds in which a person may type the next command. Waiting requests get the hosts as that command leaves them.
 GRACE = 30.0
+# Seconds without a command after which a host that has no replica of a model lets its requests wait for none any more.
+LONG = 3600.0
 
 
 class HoldLease:
@@ -34,13 +38,15 @@ class HoldLease:
     def look(self) -> list[str]:
         """Look once; return what was done, in words."""
         routes = router_files.routes(os.path.join(self.root, "router"))
-        if not (waiting(routes) or exchanged(routes)) or deployment_lock.read(self.root)["held"]:
+        concerned = waiting(routes) or exchanged(routes) or armed(routes)
+        if not concerned or deployment_lock.read(self.root)["held"]:
             self._since = 0.0
             return []
         self._since = self._since or time.monotonic()
         alone = time.monotonic() - self._since
         if alone < RETURN:
             return []
+        self._disarm(routes, alone)
         up, done = takeover.seen_up(self.root), []
         wanted = released(routes, up, late=alone >= GRACE)
         if wanted != routes:
@@ -57,6 +63,42 @@ class HoldLease:
                 for name in exchanged(routes)
             ]
         return done
+
+    def _disarm(self, routes: Document, alone: float) -> None:
+        """End the holds whose bake is over: a later command has recorded it, and changes no routes for that."""
+        at = routes.get("at", "")
+        baked = {each.get("model") for each in open_deployment.every(self.root)}
+        over = [
+            model
+            for model, hosts in armed(routes).items()
+            if model not in baked and (at in hosts or alone >= LONG)
+        ]
+        if over:
+            reweigh.reweigh(self.root, lambda now: disarmed(now, over), urgent=True)
+
+
+def armed(routes: Document) -> dict[str, set[str]]:
+    """Return the models that are served and whose requests would wait all the same, each with its replicas' hosts."""
+    return {
+        route["model"]: {each.get("host", "") for each in route["targets"]}
+        for route in routes.get("routes", ())
+        if route.get("hold")
+        and not route.get("sleep")
+        and any(each["weight"] for each in route["targets"])
+    }
+
+
+def disarmed(routes: Document, models: Collection[str]) -> Document:
+    """Return the routes in which the requests of these models, which are served, would not wait."""
+    over = armed(routes).keys() & set(models)
+    return routes_file.edited(
+        routes,
+        lambda route: (
+            {name: value for name, value in route.items() if name != "hold"}
+            if route["model"] in over
+            else route
+        ),
+    )
 
 
 def waiting(routes: Document) -> list[str]:

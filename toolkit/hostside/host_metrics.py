@@ -147,7 +147,9 @@ def _routes(routes: Document) -> Iterator[_Sample]:
         yield "toolkit_model_targets", model, float(len(targets))
         standbys = [each for each in targets if each.get("standby") and not each.get("weight")]
         yield "toolkit_model_standbys", model, float(len(standbys))
-        yield "toolkit_model_held_seconds", model, float(route.get("hold", 0))
+        # A hold that is armed, because the model is served, hides no outage.
+        served = any(each.get("weight") for each in targets)
+        yield "toolkit_model_held_seconds", model, 0.0 if served else float(route.get("hold", 0))
         yield "toolkit_model_asleep", model, float(bool(route.get("sleep")))
         for each in targets:
             if each.get("host", "") == at:

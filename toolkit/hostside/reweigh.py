@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Callable
 
+import holds
 import router
 import router_files
 import routes_file
@@ -95,7 +96,7 @@ def _files(former: dict[str, str], routes: Document) -> dict[str, str]:
         "backends.cfg": "".join(lines),
         "slots.map": _map(routes_file.main_slots(routes)),
         "shares.map": _map(routes_file.shares(routes)),
-        "holds.map": _map({key: str(value) for key, value in routes_file.holds(routes).items()}),
+        "holds.map": _map(holds.of_routes(routes)),
         "asleep.map": _map(sleeping.entries(routes)),
         "relay.map": _map(routes_file.relays(routes)),
         "routes.json": json.dumps(routes, indent=2) + "\n",

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 
 import deployment_lock
+import holds
 import router_check
 import router_files
 import router_releases
@@ -196,9 +197,10 @@ def _holds(
     for pid in workers:
         for model, value in (router_socket.read_map(directory, pid, "holds.map") or {}).items():
             known[model] = max(known.get(model, ""), value, key=len)
-    wanted = routes_file.holds(routes)
-    ended = routes_file.held(wanted, time.time(), known)
-    begun = {model: ended[model] for model in wanted}
+    wanted = holds.of_routes(routes)
+    ended = holds.held(wanted, time.time(), known)
+    # One that is armed lets requests go on: once a target has its weight.
+    begun = {model: ended[model] for model, each in wanted.items() if each[0] != holds.ARMED}
     return {**known, **begun}, ended
 
 

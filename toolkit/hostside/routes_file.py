@@ -19,8 +19,6 @@ PREFIX = "model."
 # A server's twin takes the traffic of a standby while no server with a weight is up.
 TWIN = "standby:"
 STANDBY_WEIGHT = 100
-# Milliseconds after which hold.lua has let go all requests of a hold, with some to spare.
-_REPLAYED = 30_000
 _WEIGHT = re.compile(r" weight \d+")
 # The bounds of names in routes; the ops machine has the same ones, see `_is_whole`.
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
@@ -297,37 +295,6 @@ def drawing(routes: Routes) -> list[str]:
     drawn, found = shares(routes), routes.get("routes", [])
     by_prefix = (each["model"] for each in found if each.get("routing") == "prefix")
     return [model for model in by_prefix if model in drawn]
-
-
-def holds(routes: Routes) -> dict[str, int]:
-    """Return {model or adapter whose requests wait: for how many seconds}: the content of holds.map."""
-    found: dict[str, int] = {}
-    for route in routes.get("routes", []):
-        found.update(route.get("waiting", {}))
-        if seconds := route.get("hold", 0):
-            found.update(dict.fromkeys((route["model"], *route.get("adapters", [])), seconds))
-    return {model: seconds for model, seconds in found.items() if seconds}
-
-
-def held(wanted: Mapping[str, int], now: float, known: Mapping[str, str]) -> dict[str, str]:
-    """Return the content of holds.map in running workers, for the models in `wanted` {model: seconds}.
-
-    `known` is what they have so far, and `now` is in seconds since the epoch. See hold.lua: it replays the time of a
-    hold that ended, and that takes a few seconds.
-    """
-    found, at = {}, int(now * 1000)
-    for name_of_model in {*wanted, *known}:
-        patience, since, ended = (known.get(name_of_model, "") + "::").split(":")[:3]
-        seconds = wanted.get(name_of_model, 0)
-        if seconds:
-            begun = since if patience not in ("", "0") and since else str(at)
-            found[name_of_model] = f"{seconds}:{begun}:"
-        elif patience == "0" and ended and int(ended) + _REPLAYED > at:
-            found[name_of_model] = known[name_of_model]
-        elif patience not in ("", "0"):
-            # After a start from the files: no request waits for longer than its patience.
-            found[name_of_model] = f"0:{since or at - int(patience) * 1000}:{at}"
-    return found
 
 
 def relays(routes: Routes) -> dict[str, str]:

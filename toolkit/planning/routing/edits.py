@@ -112,6 +112,14 @@ def with_hold(routes: Routes, model: str, seconds: int) -> Routes:
     return _with_route(routes, replace(route, hold=seconds))
 
 
+def armed(routes: Routes, model: str, seconds: int) -> Routes:
+    """Return `routes` in which requests also wait for up to `seconds` where each replica of the model dies.
+
+    The next change of its weights ends that. Raises InputError where the model has no route.
+    """
+    return _with_route(routes, replace(_route_with(routes, model, ()), hold=seconds))
+
+
 def withheld(routes: Routes, model: str, name: str, seconds: int) -> Routes:
     """Return `routes` in which the model's target `name` gets nothing, and is the former one of a change.
 

@@ -329,14 +329,18 @@ def render_shares(routes: Routes) -> str:
 
 
 def render_holds(routes: Routes, names: Owners) -> str:
-    """Return `holds.map`: model or adapter whose requests wait -> for how many seconds, see hold.lua."""
-    held: dict[str, int] = {}
+    """Return `holds.map`: model or adapter whose requests wait -> for how many seconds, see hold.lua.
+
+    With `a` in front they wait only while no replica is up.
+    """
+    held: dict[str, str] = {}
     for route in routes.routes:
-        held.update(dict.fromkeys(_waiting(route, names), ADAPTER_HOLD))
+        held.update(dict.fromkeys(_waiting(route, names), str(ADAPTER_HOLD)))
         if route.hold:
+            armed = "a" if any(each.weight for each in route.targets) else ""
             # While the base is exchanged nothing could compute its adapters.
-            held.update(dict.fromkeys(asked_by(route, names), route.hold))
-    return "".join(f"{name} {seconds}\n" for name, seconds in held.items())
+            held.update(dict.fromkeys(asked_by(route, names), f"{armed}{route.hold}"))
+    return "".join(f"{name} {value}\n" for name, value in held.items())
 
 
 def render_asleep(routes: Routes, names: Owners) -> str:

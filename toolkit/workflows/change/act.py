@@ -15,7 +15,7 @@ from toolkit.errors import ReleaseFailedError
 from toolkit.planning.change.gate import gate_ways, way_fault
 from toolkit.planning.change.own_targets import OwnTargets
 from toolkit.planning.change.room import devices_to_start
-from toolkit.planning.routing.edits import withheld, without_standby, without_targets
+from toolkit.planning.routing.edits import armed, withheld, without_standby, without_targets
 from toolkit.planning.routing.ports import slot_ports
 from toolkit.planning.routing.routes import Routes
 from toolkit.workflows.change.dozing import fell_asleep, woke
@@ -72,7 +72,7 @@ class Act:
 
             guards = guards_of(change.version)
             self.adapters = ProvingAdapters(tools, guards, change.rollout, alone=change.tries)
-        self._promoted = False
+        self._promoted = self._armed = False
         host = tools.host.host
         self._label = host.label
         self._ports = slot_ports(change.model, facts, host.port_base, host.label)
@@ -267,6 +267,13 @@ class Act:
         self._route(lambda routes: self._shifted(routes, step.slot))
 
     def _shifted(self, routes: Routes, gaining: str) -> Routes:
+        found = self._with_traffic(routes, gaining)
+        route = routes.of(self._change.model)
+        # While a release is on trial that nothing else serves beside, requests wait for an undoing as they did for it.
+        self._armed = bool(route and route.hold and gaining in self._watched)
+        return armed(found, self._change.model, route.hold) if route and self._armed else found
+
+    def _with_traffic(self, routes: Routes, gaining: str) -> Routes:
         release = self._change.releases.get(gaining)
         routing = release.routing if release else None
         standbys = self._standbys(routes)
@@ -288,11 +295,13 @@ class Act:
         release, port = self._change.releases[step.slot], self._ports[step.slot]
         if self._guarding:
             self._guarding.follow(release, step, GuardPhase.BAKE)
-            return
-        program = f"{release.model}-{step.slot}"
-        waited = self._tools.host.watch(program, port, step.seconds, lambda _: None)
-        if not waited.ok:
-            raise failed(release, step.slot, f"failed under traffic: {waited.reason}", waited)
+        else:
+            program = f"{release.model}-{step.slot}"
+            waited = self._tools.host.watch(program, port, step.seconds, lambda _: None)
+            if not waited.ok:
+                raise failed(release, step.slot, f"failed under traffic: {waited.reason}", waited)
+        if self._armed:
+            self._route(lambda routes: armed(routes, release.model, 0))
 
     def _drain(self, step: Step) -> None:
         model, port = self._change.model, self._ports[step.slot]

@@ -3,6 +3,9 @@
 -- holds.map has for such a model `PATIENCE:SINCE:`, seconds and the time at which the hold began, and afterwards for a while
 -- `0:SINCE:UNTIL`; times are in milliseconds since the epoch. A start from the files finds `PATIENCE` alone.
 --
+-- With `a` in front a hold is armed: the model is served, and requests wait only while no replica of it is up. The first that
+-- waits notes SINCE there, and the first that finds a replica up again notes UNTIL.
+--
 -- All requests at once would be a burst that no client caused, so the time in which they arrived is replayed, shorter: a
 -- request leaves at UNTIL + GRACE + (arrival - SINCE) x PACE, and new ones join behind until they meet the present. This
 -- keeps the order over all threads and workers, which share no state. No request waits longer than the first.
@@ -58,19 +61,40 @@ local function leaves(arrived, since, ended)
   return ended + GRACE + math.max(0, arrived - since) * pace
 end
 
+-- Whether a replica of the request's model is up.
+local function is_up(txn)
+  local backend = txn:get_var('txn.backend')
+  return not backend or (txn.f:nbsrv(backend) or 0) > 0
+end
+
+-- Returns whether requests of an armed hold wait, since when and until when; both are nil where none has waited.
+local function armed(txn, model, patience, since, ended, now)
+  local up = is_up(txn)
+  if up and since and not ended then
+    ended = now
+  elseif not up and (ended or not since) then
+    since, ended = now, nil
+  else
+    return not up, since, ended
+  end
+  core.set_map('holds.map', model, string.format('a%s:%d:%s', patience, since, ended and math.floor(ended) or ''))
+  return not up, since, ended
+end
+
 -- Returns the milliseconds until the next look, or nil and, where the request is refused, why. It has waited for `waited` of
 -- them since it `arrived`.
-local function decide(model, arrived, now, waited)
+local function decide(txn, model, arrived, now, waited)
   local value = holds:lookup(model)
-  local patience, since, ended = (value or ''):match('^(%d+):?(%d*):?(%d*)$')
+  local arms, patience, since, ended = (value or ''):match('^(a?)(%d+):?(%d*):?(%d*)$')
   if not patience then return nil end
-  if patience == '0' then
-    local left = leaves(arrived, tonumber(since) or 0, tonumber(ended) or 0) - now
-    if left <= 0 then return nil end
-    return math.min(left, POLL)
+  local waits = patience ~= '0'
+  since, ended = tonumber(since), tonumber(ended)
+  if arms == 'a' then
+    waits, since, ended = armed(txn, model, patience, since, ended, now)
+    if not waits and not since then return nil end
   end
-  local left = tonumber(patience) * 1000 - waited
-  if left <= 0 then return nil, 'late' end
+  local left = waits and tonumber(patience) * 1000 - waited or leaves(arrived, since or 0, ended or 0) - now
+  if left <= 0 then return nil, waits and 'late' or nil end
   return math.min(left, POLL)
 end
 
@@ -91,7 +115,7 @@ end
 local function hold(txn, most_requests, most_bytes)
   local model, arrived, began = txn:get_var('txn.model'), clock(txn), passed()
   local entry = { bytes = txn:get_var('txn.bytes') or 0 }
-  local left, why = decide(model, arrived, arrived, 0)
+  local left, why = decide(txn, model, arrived, arrived, 0)
   if not left then
     if why then txn:set_var('txn.held', why) end
     return
@@ -107,7 +131,7 @@ local function hold(txn, most_requests, most_bytes)
   while left do
     entry.seen = passed()
     core.msleep(math.max(1, math.ceil(left)))
-    left, why = decide(model, arrived, clock(txn), passed() - began)
+    left, why = decide(txn, model, arrived, clock(txn), passed() - began)
   end
   waiting[entry] = nil
   if why == 'late' and asleep then
