@@ -23,6 +23,7 @@ from toolkit.cli import main as command_line
 from toolkit.cli.opening.schedule_desk import CommandDesk
 from toolkit.config.registry.lock_file import read_lock
 from toolkit.config.registry.reading import load_registry
+from toolkit.domain.deployment.release import Outcome
 from toolkit.domain.gates.verdict import Verdict
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.errors import HostError
@@ -296,3 +297,28 @@ def test_an_adapter_that_answers_nothing_is_given_up(
     assert again.code == 10
     assert "failed before and is not tried again" in again.err
     assert len(night.typed) == 1
+
+
+@pytest.mark.parametrize("bad", [False, True], ids=["a good one", "a bad one"])
+def test_a_run_records_the_verdict_of_a_bake_whose_command_was_killed(
+    night: Unattended, bad: bool
+) -> None:
+    """Its guard has finished the bake alone: nothing is unfinished, and the next version follows."""
+    assert night.prompt("update", "tiny").code == 0
+    die_in_bake(night.hosts.values())
+    with pytest.raises(Killed):
+        night.prompt("upgrade", "tiny", "--to", night.new, "--serial", "3", "--keep", "0", "--yes")
+    if bad:
+        night.fleet.world.judge(Verdict.FAILED, "it is slow")
+    night.fleet.world.leave_alone()
+    config = night.prompt.place / "model" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "vocab_size": 4096}))
+    next_one = night.fleet("update tiny --dry-run").json()["pinned"]["version"]
+    said = night.run()
+    # What a guard has returned is for a person.
+    assert said.code == (10 if bad else 0), said.out + said.err
+    assert night.serving() == ({"v2"} if bad else {next_one})
+    history = night.fleet.world.history
+    first = [each for each in history.deployments("tiny") if each.release == 2]
+    assert {each.outcome for each in first} == ({Outcome.RUNNING} if bad else {Outcome.LIVE})
+    assert (history.failure("tiny", 2) is not None) == bad

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from toolkit.adapters.history.history import History
@@ -18,6 +17,7 @@ from toolkit.adapters.schedule_record import ScheduleRecord
 from toolkit.adapters.sightings import Sightings
 from toolkit.cli.opening.context import open_hosts, open_hub, read_pins, read_registry
 from toolkit.cli.opening.local_versions import open_local
+from toolkit.cli.opening.settled import observe_settled
 from toolkit.cli.opening.trail import trail_now
 from toolkit.cli.terminal.output import note
 from toolkit.domain.registry.model import Model, Registry, Version
@@ -28,7 +28,6 @@ from toolkit.planning.upkeep.idle_after import Activity, counted
 from toolkit.planning.upkeep.unattended import Seen, expected_seconds
 from toolkit.workflows.change.wanted import usual_start
 from toolkit.workflows.fleet.look import each_at_once
-from toolkit.workflows.fleet.status import observe_fleet
 from toolkit.workflows.registry.outdated import Sources, look_upstream
 from toolkit.workflows.registry.update import update_model
 from toolkit.workflows.registry.update_adapter import is_adapter, update_adapter
@@ -80,7 +79,7 @@ class CommandDesk:
     def look(self) -> Seen:
         """Observe the fleet as `toolkit status` does."""
         hosts = open_hosts(self.fleet, self.home)
-        seen = observe_fleet(hosts, self.history, partial(read_registry, self.registry_path))
+        seen = observe_settled(hosts, self.history, self.registry_path, self.home)
         return Seen(
             seen.fleet,
             seen.drift,

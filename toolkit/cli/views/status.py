@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 
 from toolkit.adapters.history.history import History
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.cli.opening.context import lock_owner, read_registry
-from toolkit.cli.opening.trail import record_found
+from toolkit.cli.opening.context import read_registry
+from toolkit.cli.opening.settled import observe_settled
 from toolkit.cli.opening.warm_hours import KnownHours
 from toolkit.cli.terminal.output import note, print_json, say, table
 from toolkit.cli.views.guard import guard_json, guard_words
@@ -22,8 +20,8 @@ from toolkit.domain.hosts.facts import HostFacts, SlotFacts
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.errors import InputError, ToolkitError
 from toolkit.planning.change.fence import fence_remarks
-from toolkit.workflows.change.wishes import settle_bakes, watched
-from toolkit.workflows.fleet.status import FleetStatus, observe_fleet
+from toolkit.workflows.change.wishes import watched
+from toolkit.workflows.fleet.status import FleetStatus
 
 _COLUMNS = (
     "MODEL", "VERSION", "RELEASE", "SLOT", "STATE", "TRAFFIC", "REQUESTS", "MEMORY", "UP",
@@ -41,9 +39,7 @@ def show_once(
     as_json: bool,
 ) -> ToolkitError | None:
     """Look once and print what is seen; return the error of the hosts that do not answer."""
-    seen = observe_fleet(ports, history, partial(read_registry, registry_path))
-    if _settled(ports, history, seen, home):
-        seen = observe_fleet(ports, history, partial(read_registry, registry_path))
+    seen = observe_settled(ports, history, registry_path, home)
     failure = seen.fleet.failure() if seen.fleet.errors else None
     if model and not failure:
         _require_known(model, seen, history, registry_path)
@@ -74,16 +70,6 @@ def _require_known(model: str, seen: FleetStatus, history: History, registry_pat
             f"no model {model!r} on a host, in the history or in the registry",
             hint="toolkit status",
         )
-
-
-def _settled(ports: list[HostPort], history: History, seen: FleetStatus, home: Path) -> bool:
-    """Record what guards have found since their command ended; return whether there was anything."""
-    if not watched(seen.fleet):
-        return False
-    found = settle_bakes(ports, history, seen.fleet, lock_owner(), time.time)
-    for record in found:
-        record_found(home, {"model": record.model, **record.as_json()})
-    return bool(found)
 
 
 def _show(seen: FleetStatus, model: str | None, hours: KnownHours, *, several: bool) -> None:
