@@ -194,6 +194,8 @@ def test_without_room_for_both_the_old_one_makes_way(world: World) -> None:
         "complete tiny-green",
         "routes runtime",
         "watch tiny-green",
+        # Only now do requests no longer wait where the only replica dies.
+        "routes runtime",
     ]
     assert world.table() == [("green", "v2", "healthy", 100)]
 

@@ -16,8 +16,11 @@ from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.errors import HostError, ReleaseFailedError
+from toolkit.planning.change.deploy import Wanted
 from toolkit.planning.change.rollout import Limits
 from toolkit.planning.routing.routes import Routes
+from toolkit.workflows.change.wanted import Order
+from toolkit.workflows.tools import Timing
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "toolkit/hostside"))
 
@@ -240,4 +243,26 @@ def test_nothing_is_armed_where_another_replica_serves_on(tmp_path: Path) -> Non
     world.before(lambda _: held.append(world.routes(world.host.name).routes[0].hold))
     world.deploy(release(2))
     assert set(held) == {0}
+    world.history.close()
+
+
+@pytest.mark.parametrize(
+    ("hold", "timeout", "longest"), [(120.0, 900.0, 115), (120.0, 20.0, 20), (30.0, 900.0, 900)]
+)
+def test_a_drain_that_others_wait_for_lasts_no_longer_than_they_do(
+    tmp_path: Path, hold: float, timeout: float, longest: int
+) -> None:
+    world = swapping(tmp_path, 1)
+    drained: list[float] = []
+    former = world.host.drain
+
+    def drain(model: str, slot: str, port: int, seconds: float, heard: object) -> object:
+        drained.append(seconds)
+        return former(model, slot, port, seconds, heard)  # type: ignore[arg-type]
+
+    world.host.drain = drain  # type: ignore[method-assign, assignment]
+    wanted = Wanted("deploy", release(2, memory=LARGE), hold_seconds=hold)
+    timing = Timing(drain=timeout, bake=1.0)
+    world.order(Order("deploy", "tiny", lambda _: wanted, None, timing, world.limits))
+    assert [round(each) for each in drained] == [longest]
     world.history.close()

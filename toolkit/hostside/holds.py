@@ -1,4 +1,4 @@
-"""The router's map of models whose requests wait: what it has for given routes, and in workers that run; see hold.lua."""
+"""The router's map of models whose requests wait: its content for routes and in workers that run, see hold.lua."""
 
 from __future__ import annotations
 

@@ -59,7 +59,8 @@ class Step:
     """One change: what, where, why. `size` in bytes where bytes move.
 
     A canary has its `share` of the model's requests in parts of ten thousand. It and a bake last `seconds`, and until
-    `requests` were answered. Requests wait for up to the `seconds` of a hold.
+    `requests` were answered. Requests wait for up to the `seconds` of a hold. A drain lasts no longer than its
+    `seconds`, and where it has none as long as the command lets it.
     """
 
     kind: StepKind

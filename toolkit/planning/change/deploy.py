@@ -19,6 +19,7 @@ from toolkit.planning.change.difference import release_changes
 from toolkit.planning.change.doze import (
     DOZE_NOTE,
     WAKE_DOWNTIME,
+    WAKE_SECONDS,
     can_lie_down,
     can_wake,
     doze_step,
@@ -28,6 +29,7 @@ from toolkit.planning.change.doze import (
 )
 from toolkit.planning.change.preflight import reason_to_provision
 from toolkit.planning.change.room import Room, find_room
+from toolkit.planning.change.waiting import drain_before, impatience
 
 if TYPE_CHECKING:
     from toolkit.domain.gates.guard import Guard
@@ -138,7 +140,7 @@ def _wake(wanted: Wanted, facts: HostFacts, current: SlotFacts | None, target: S
         watched = _watched(wanted, facts, target.slot, beside=None)
     steps = (
         *_preparation(wanted, facts, live=True),
-        *(_evict_serving(current, wanted.hold_seconds, dozes=False) if current else ()),
+        *(_evict_serving(current, wanted.hold_seconds, WAKE_SECONDS) if current else ()),
         wake_step(target),
         Step(StepKind.GATE, "it must answer its checks before it takes traffic", target.slot),
         *_switch(wanted, None, target, watched),
@@ -215,7 +217,11 @@ def _start_new(
     steps = (
         *_preparation(wanted, facts, live=False),
         *_evict_standby(occupied),
-        *(_evict_serving(current, wanted.hold_seconds, dozes=dozes) if swap and current else ()),
+        *(
+            _evict_serving(current, wanted.hold_seconds, wanted.ready_seconds, dozes=dozes)
+            if swap and current
+            else ()
+        ),
         Step(
             StepKind.START, f"{wanted.release.title} in {target.slot}: {room.reason}", target.slot
         ),
@@ -267,7 +273,9 @@ def _with_room(plan: Plan, room: Room, wanted: Wanted, *, swap: bool) -> Plan:
     if not swap:
         return replace(plan, devices=room.devices)
     downtime = f"about {format_seconds(wanted.ready_seconds)}"
-    notes = (*plan.notes, DOZE_NOTE if plan.has(StepKind.DOZE) else SWAP_NOTE, _hold_note(wanted))
+    why = DOZE_NOTE if plan.has(StepKind.DOZE) else SWAP_NOTE
+    refused = impatience(wanted.hold_seconds, wanted.ready_seconds)
+    notes = (*plan.notes, why, _hold_note(wanted), *refused)
     return replace(plan, devices=room.devices, downtime=downtime, notes=notes)
 
 
@@ -314,12 +322,14 @@ def _hold_note(wanted: Wanted) -> str:
     return f"{HOLD_NOTE} {format_seconds(wanted.hold_seconds)} at most"
 
 
-def _evict_serving(slot: SlotFacts, hold: float, *, dozes: bool) -> tuple[Step, ...]:
+def _evict_serving(
+    slot: SlotFacts, hold: float, starts: float, *, dozes: bool = False
+) -> tuple[Step, ...]:
     why = "no new requests to it; they wait where no other replica takes them"
     stop = Step(StepKind.STOP, f"{_held_by(slot)} makes way: its memory is needed", slot.slot)
     return (
         Step(StepKind.HOLD, why, slot.slot, seconds=hold),
-        Step(StepKind.DRAIN, "its running requests end first", slot.slot),
+        drain_before(slot.slot, hold, starts),
         doze_step(slot) if dozes else stop,
     )
 

@@ -19,6 +19,8 @@ from toolkit.planning.engines import engine_of
 
 DOZE_NOTE = "both replicas do not fit at once: the old one falls asleep before the new one starts"
 WAKE_DOWNTIME = "about 5 s"
+# A replica that has not woken and answered by then is ended.
+WAKE_SECONDS = 10.0
 
 
 def can_lie_down(

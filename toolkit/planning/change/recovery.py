@@ -14,8 +14,9 @@ from toolkit.domain.deployment.release import Deployment, Outcome, Release
 from toolkit.domain.hosts.facts import HostFacts, SlotFacts
 from toolkit.domain.registry.release_parts import DEFAULT_HOLD
 from toolkit.planning.change.adapters import was_adapted
-from toolkit.planning.change.doze import is_cold, made_way, wake_step
+from toolkit.planning.change.doze import WAKE_SECONDS, is_cold, made_way, wake_step
 from toolkit.planning.change.judged import guard_of
+from toolkit.planning.change.waiting import drain_before
 from toolkit.planning.routing.routes import Routes
 
 
@@ -38,6 +39,7 @@ def plan_recovery(
     may_complete: bool,
     returned: bool = False,
     hold: float = DEFAULT_HOLD,
+    starts: float = 60.0,
 ) -> Recovery:
     """Return how to end `deployment`, whose release the guard of any host may have `returned` as no good.
 
@@ -45,7 +47,7 @@ def plan_recovery(
     has withdrawn or returned it; otherwise the `previous` release gets the traffic back and the new slot is emptied. A
     share of a canary is no traffic that completes anything: it goes back. A replica that was there before the
     deployment stays unless its release was returned, even where its host has started it again since it died. Requests
-    wait for up to `hold` seconds while the previous release starts anew.
+    wait for up to `hold` seconds while the previous release starts anew, which usually takes `starts` seconds.
     """
     slots = {slot.slot: slot for slot in facts.slots_of(deployment.model)}
     if deployment.action == "stop":
@@ -67,7 +69,10 @@ def plan_recovery(
     if back and new and (new.dozes or _answers(deployment, new)):
         return Recovery(True, *_back(deployment, new))
     stays = new is not None and not returned and _was_there(deployment, new)
-    waits = Step(StepKind.HOLD, "", deployment.slot, seconds=hold)
+    waits = (
+        Step(StepKind.HOLD, "", deployment.slot, seconds=hold),
+        drain_before(deployment.slot, hold, WAKE_SECONDS if old and old.dozes else starts),
+    )
     unheld = _is_unheld(deployment, facts)
     steps = _undo(
         deployment, previous, new, old, waits, withdrawn=withdrawn, stays=stays, unheld=unheld
@@ -163,7 +168,7 @@ def _undo(
     previous: Release | None,
     new: SlotFacts | None,
     old: SlotFacts | None,
-    waits: Step,
+    waits: tuple[Step, Step],
     *,
     withdrawn: bool,
     stays: bool,
@@ -171,7 +176,8 @@ def _undo(
 ) -> tuple[str, tuple[Step, ...], str, str]:
     """Return why and by which steps, the new slot and the former one; the new replica `stays` as it is, or ends.
 
-    Where requests must wait, the step `waits` lets them. With `unheld` nothing serves the model, and they do not wait.
+    Where requests must wait, `waits` has the step that lets them, and the drain that they wait for. With `unheld`
+    nothing serves the model, and they do not wait.
     """
     steps: list[Step] = []
     old_slot = old.slot if old else ""
@@ -188,8 +194,8 @@ def _undo(
         if gives_up or unheld:
             how = "has woken" if old and old.dozes else "has started"
             why = f"no new requests to it; they wait until the former release {how}"
-            steps.append(replace(waits, reason=why))
-        steps.extend(ended)
+            steps.append(replace(waits[0], reason=why))
+        steps.extend(waits[1] if each.kind is StepKind.DRAIN else each for each in ended)
         ended = ()
         if old and old.dozes:
             steps.append(wake_step(old))

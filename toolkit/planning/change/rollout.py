@@ -17,6 +17,7 @@ from toolkit.planning.change.canary import has_canary, is_declared, with_canary
 from toolkit.planning.change.deploy import HOLD_NOTE, SWAP_NOTE, Wanted
 from toolkit.planning.change.doze import DOZE_NOTE
 from toolkit.planning.change.traffic import traffic_words
+from toolkit.planning.change.waiting import IMPATIENCE_NOTE, unbounded
 from toolkit.planning.routing.routes import Routes
 
 # Steps that prepare a host before the first batch; none of them touches a serving replica.
@@ -299,8 +300,10 @@ def _rolling(plan: Plan, left: int) -> Plan:
     leaves = "falls asleep" if plan.has(StepKind.DOZE) else "stops"
     comes = "the former one wakes" if plan.has(StepKind.WAKE) else "the new one starts"
     note = f"its old replica {leaves} before {comes}; {serve} meanwhile"
-    kept = [each for each in plan.notes if not each.startswith((SWAP_NOTE, DOZE_NOTE, HOLD_NOTE))]
-    return replace(plan, strategy=Strategy.ROLLING, downtime="", notes=(*kept, note))
+    said = (SWAP_NOTE, DOZE_NOTE, HOLD_NOTE, IMPATIENCE_NOTE)
+    kept = [each for each in plan.notes if not each.startswith(said)]
+    steps = tuple(map(unbounded, plan.steps))
+    return replace(plan, strategy=Strategy.ROLLING, downtime="", steps=steps, notes=(*kept, note))
 
 
 def _waiting(plan: Plan, facts: HostFacts, known: Collection[str]) -> Plan:
@@ -320,10 +323,10 @@ def _waiting(plan: Plan, facts: HostFacts, known: Collection[str]) -> Plan:
         return plan
     where, are = " and ".join(elsewhere), "are" if len(elsewhere) > 1 else "is"
     note = f"{UNHELD_NOTE} {where}, which {are} not known to serve"
-    kept = [each for each in plan.notes if not each.startswith(HOLD_NOTE)]
+    kept = [each for each in plan.notes if not each.startswith((HOLD_NOTE, IMPATIENCE_NOTE))]
     why = f"no new requests to it; they go to {where}"
     steps = tuple(
-        replace(each, reason=why, seconds=0.0) if each.kind is StepKind.HOLD else each
+        replace(each, reason=why, seconds=0.0) if each.kind is StepKind.HOLD else unbounded(each)
         for each in plan.steps
     )
     return replace(plan, steps=steps, notes=(*kept, note))

@@ -162,7 +162,8 @@ class Route:
 
     `routing` selects the target of a request: `least-connections`, or `prefix`, which prefers the target that had
     the same first message before. While no target has a weight, requests wait for one for `hold` seconds; with 0
-    they are refused. While one has, `hold` lets them wait where all such targets are down. For the adapters that are `waiting`, requests wait for up to `ADAPTER_HOLD` seconds.
+    they are refused. While one has, `hold` lets them wait where all such targets are down. For the adapters that are
+    `waiting`, requests wait for up to `ADAPTER_HOLD` seconds.
     `took_over` is the time at which a standby took the traffic over by itself, in seconds since the epoch; 0 where
     a command gave the traffic. Each host notes it by its own clock. `sleep` is there while targets are asleep. Among
     routes with a name in common, the one with the highest `named` got it last, see `names.py`.

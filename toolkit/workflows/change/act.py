@@ -305,7 +305,8 @@ class Act:
 
     def _drain(self, step: Step) -> None:
         model, port = self._change.model, self._ports[step.slot]
-        timeout = self._change.timing.drain
+        longest = self._change.timing.drain
+        timeout = min(longest, step.seconds) if step.seconds else longest
         waited = self._tools.host.drain(model, step.slot, port, timeout, self._still_draining)
         if waited.reason:
             self._tools.say(f"  {waited.reason}; it was ended and starts again")

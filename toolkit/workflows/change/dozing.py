@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.hosts.facts import HostFacts
+from toolkit.planning.change.doze import WAKE_SECONDS
 from toolkit.planning.change.room import find_room
 from toolkit.workflows.guard.checks import fault_of_checks
 from toolkit.workflows.tools import Tools
 
-# Seconds in which an engine must fall asleep (its first sleep took 16 s where it was measured), and in which it must
-# wake and answer one token.
-DOZE_SECONDS, WAKE_SECONDS = 90.0, 10.0
+# Seconds in which an engine must fall asleep; its first sleep took 16 s where it was measured.
+DOZE_SECONDS = 90.0
 
 
 def fell_asleep(tools: Tools, facts: HostFacts, slot: str, coming: Release) -> bool:

@@ -26,6 +26,7 @@ from toolkit.workflows.change.apart import perform_apart
 from toolkit.workflows.change.guarding import end_guard, is_returned, keep_verdict
 from toolkit.workflows.change.recording import end_deployment, forget_on_host, record_foreign
 from toolkit.workflows.change.subject import HostChange
+from toolkit.workflows.change.wanted import usual_start
 from toolkit.workflows.fleet.look import each_at_once
 from toolkit.workflows.tools import Timing, Tools
 
@@ -237,6 +238,7 @@ def _end(
         may_complete=may_complete,
         returned=returned,
         hold=declared.hold if (declared := new or previous) else DEFAULT_HOLD,
+        starts=usual_start(tools.history, deployment.model),
     )
     tools.say(f"{'completing' if recovery.completes else 'undoing'} it: {recovery.reason}")
     wanted = ((recovery.slot, new), (recovery.previous_slot, previous))
