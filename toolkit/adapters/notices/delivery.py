@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import importlib.util
 import json
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from toolkit.domain.trail.channel import Channel, Mail, SecretPlace, Service, Webhook
@@ -18,6 +22,9 @@ from toolkit.regular import open_regular
 # One try on one channel, whatever the other side does.
 TRY_SECONDS = 5.0
 _MOST_SECRET = 8192
+# To load Apprise takes a second or two.
+_APPRISE_SECONDS, _APPRISE_BYTES = 10, 2**30
+_SENDER = Path(__file__).with_name("apprise_sender.py")
 _NOW_AND_THEN = (429, 500, 502, 503, 504)
 # `Retry-After` in seconds; its other form is a date, which nobody sends for a limit of messages.
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
@@ -81,7 +88,7 @@ def _post(way: Webhook, notice: Notice, now: float, environment: Mapping[str, st
         words = without_secrets(str(error).replace(url, "***"), 200)
         raise NotDelivered(f"{type(error).__name__}: {words}", again=True) from None
     if 300 <= status < 400:
-        host = _host(leads_to) or "another place"
+        host = _host(leads_to)[:200] or "another place"
         raise NotDelivered(f"it answered {status} and leads to {host}; redirects are not followed")
     if not 200 <= status < 300:
         seconds = float(wait) if _SECONDS.fullmatch(wait) else 0.0
@@ -109,6 +116,8 @@ def _mail(way: Mail, notice: Notice, environment: Mapping[str, str]) -> None:
     from email.message import EmailMessage
     from email.utils import formatdate
 
+    from toolkit.adapters.notices.smtp import BoundedSmtp, BoundedSmtpOverTls
+
     password = _read(way.password, environment) if way.password else ""
     if not f"{way.user}{password}".isascii():
         raise NotDelivered("its user or password has letters beyond ASCII, which no login carries")
@@ -122,11 +131,11 @@ def _mail(way: Mail, notice: Notice, environment: Mapping[str, str]) -> None:
     refused: dict[str, tuple[int, bytes]] | None = None
     try:
         if way.tls == "tls":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(
+            server: BoundedSmtp = BoundedSmtpOverTls(
                 way.server, way.port, timeout=TRY_SECONDS, context=context
             )
         else:
-            server = smtplib.SMTP(way.server, way.port, timeout=TRY_SECONDS)
+            server = BoundedSmtp(way.server, way.port, timeout=TRY_SECONDS)
         with server:
             if way.tls == "starttls":
                 server.starttls(context=context)
@@ -146,19 +155,31 @@ def _mail(way: Mail, notice: Notice, environment: Mapping[str, str]) -> None:
         said = "; ".join(
             f"{who} ({code} {why.decode(errors='replace')})" for who, (code, why) in refused.items()
         )
-        raise PartlyDelivered(without_secrets(f"its server took no mail for {said}"))
+        raise PartlyDelivered(without_secrets(f"its server took no mail for {said}", 500))
 
 
 def _apprise(way: Service, notice: Notice, environment: Mapping[str, str]) -> None:
     url = _read(way.url, environment)
+    if importlib.util.find_spec("apprise") is None:
+        raise NotDelivered("Apprise is not installed: pip install apprise")
+    # The URL has secrets, and words of a command are for all to see.
+    told = json.dumps({"url": url, "title": notice.title, "body": notice.text}).encode()
+    bounds = (f"{_APPRISE_SECONDS}", f"{_APPRISE_BYTES}")
     try:
-        import apprise
-    except ImportError:
-        raise NotDelivered("Apprise is not installed: pip install apprise") from None
-    service = apprise.Apprise()
-    if not service.add(url):
+        ended = subprocess.run(
+            [sys.executable, "-P", str(_SENDER), *bounds],
+            input=told,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=_APPRISE_SECONDS,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        late = isinstance(error, subprocess.TimeoutExpired)
+        why = "took too long" if late else f"could not be called: {error.strerror}"
+        raise NotDelivered(f"Apprise {why}", again=True) from None
+    if ended.returncode == 3:
         raise NotDelivered("Apprise does not understand its URL")
-    if not service.notify(title=notice.title, body=notice.text):
+    if ended.returncode:
         raise NotDelivered("Apprise could not deliver it", again=True)
 
 
