@@ -17,6 +17,7 @@ from toolkit.domain.gates.verdict import GateResult, Unsure, Verdict
 from toolkit.domain.registry.release_parts import Check
 from toolkit.errors import ReleaseFailedError
 from toolkit.planning.change.adapters import adapter_changes, adapters_guard
+from toolkit.workflows.change.adapting import Adapting
 
 BAKED = Guard(bake=30.0)
 WHY = "probes: 10 requests in a row failed"
@@ -222,3 +223,30 @@ def test_a_breach_on_the_first_host_leaves_the_others_as_they_were(fleet: World)
         fleet.deploy(base(2, SQL_2))
     assert all(each == loaded(SQL) for each in engines(fleet))
     assert [bool(each.adapters.log) for each in fleet.hosts.values()] == [True, False, False]
+
+
+@pytest.mark.parametrize("moment", ["complete tiny-blue", "call in turn", "follow guard tiny"])
+@pytest.mark.parametrize("then", ["again", "back", "another"])
+def test_a_killed_change_leaves_no_name_in_the_engine_once_it_is_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch, moment: str, then: str
+) -> None:
+    """A killed command forgets nothing: what it had loaded to prove it, or to compare with it, is there."""
+    world.version = version(BAKED)
+    world.deploy(base(1, SQL))
+
+    def die(event: str) -> None:
+        if event == moment:
+            dead.setattr(Adapting, "_forget", lambda *_: None)
+            raise Killed
+
+    with monkeypatch.context() as dead, pytest.raises(Killed):
+        world.before(die)
+        world.deploy(base(2, SQL_2), ALL)
+    assert any("@" in name for each in engines(world) for name in each)
+    world.go_on()
+    for host in world.hosts.values():
+        host.owner = None
+        host.guard_looks()
+    wanted = {"again": base(2, SQL_2), "back": base(1, SQL), "another": base(3, LAW)}[then]
+    world.deploy(wanted, ALL)
+    assert all(each == loaded(*wanted.adapters) for each in engines(world))

@@ -24,9 +24,9 @@ ALL = Limits(serial=3)
 
 def adapter(name: str, number: int) -> ReleaseAdapter:
     """Return the adapter `name` with the weights `number`."""
-    digest = f"{0xAD00 + number:064x}"
+    digest = f"{0xAD00 + number:x}".ljust(64, "0")
     return ReleaseAdapter(
-        name, f"acme/{name}", digest[-8:] + digest[:32], digest, (Check("hi", max_tokens=8),)
+        name, f"acme/{name}", digest[:8] + digest[:32], digest, (Check("hi", max_tokens=8),)
     )
 
 

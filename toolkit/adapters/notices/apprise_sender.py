@@ -2,8 +2,8 @@
 
     python3 -P apprise_sender.py SECONDS BYTES     (standard input has {"url", "title", "body"})
 
-Ends with 0 where it was delivered, with 3 where Apprise does not understand the URL, else with another number. It has at
-most SECONDS of time and BYTES of memory.
+Ends with 0 where it was delivered, with 3 where Apprise does not understand the URL, else with another number. It has
+at most SECONDS of time and BYTES of memory.
 """
 
 from __future__ import annotations

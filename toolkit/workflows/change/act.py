@@ -220,6 +220,7 @@ class Act:
         require_files(self._tools.host, release)
         adapting = Adapting(self._tools, release, step.slot, port, others)
         proving = self.adapters
+        adapting.tidy(self._change.tried)
         gates = proving.beside(release, step.slot, port, slot.release) if proving else None
         adapting.prove(gates, proven=self._change.proven)
         if self._change.tries:

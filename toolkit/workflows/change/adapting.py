@@ -8,7 +8,7 @@ place, but it does so under running answers, and reads them from the disk again 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from toolkit.domain.deployment.release import Release, ReleaseAdapter
@@ -52,6 +52,11 @@ class Adapting:
         # These adapters have the same files and other checks.
         self.checked = [each for name, each in same.items() if name not in self._loaded]
         self._removed = {name for changes in found for name in changes.removed} - kept
+
+    def tidy(self, tried: Iterable[Release]) -> None:
+        """Have the engine forget the internal names of the adapters of releases, which a killed command has left."""
+        for name in {internal_name(adapter) for each in tried for adapter in each.adapters}:
+            self._forget(name)
 
     def prove(
         self, gates: Callable[[ReleaseAdapter, str], None] | None, *, proven: bool = False

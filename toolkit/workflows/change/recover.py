@@ -255,6 +255,7 @@ def _end(
         proven=True,
         leaves=deployment.action == "stop",
         former=former,
+        tried=tuple(each for each in (new, previous) if each),
     )
     act, steps = Act(tools, change, deployment.id, facts), recovery.steps
     if guard and not recovery.completes:
