@@ -1,11 +1,12 @@
 """Cut a swap short before each of its steps, under load, and let one next command end it: what clients lose.
 
-    python tests/bench/bench_swap_cut.py [--how kill,power,dies] [--steps hold,drain,stop,start,gate,shift,bake]
+    python tests/bench/bench_swap_cut.py [--how kill,power,dies,alone] [--steps hold,drain,stop,start,gate,shift,bake]
 
 The host has room for one replica, as in `bench_swap.py`, and its engine cannot doze. Just as a step begins the command
 is killed, or the host loses its power and gets it back. Two seconds later one `toolkit deploy` must bring the host to
-its version. With `dies` nothing is cut: the new replica ends in its bake, and the command, or with `alone` nobody,
-undoes the swap. Host, router and changes are real; a stub stands in for vLLM. Four clients ask all the time.
+its version. With `dies` nothing is cut: the new replica ends in its bake, 20 s after its first request, and the
+command undoes the swap. With `alone` the command is killed in that bake, and the next one comes 5 s after the death.
+Host, router and changes are real; a stub stands in for vLLM. Four clients ask all the time.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from demo.load import LoadReport
 from tests.bench.bench_swap import HOST, narrow
 from tests.fleet.machine import missing
 from tests.system.stub_site import REGISTRY, StubSite, stub_site
+from toolkit.adapters.fakes.behaviour import Behaviour
 
 STEPS = "hold,drain,stop,start,gate,shift,bake"
 # Until a person, or a timer, types the next command.
@@ -74,6 +76,9 @@ def cuts(site: StubSite, hows: Sequence[str], steps: Sequence[str]) -> Iterator[
     narrow(site.lab[HOST])
     turn = 0
     for how in hows:
+        if how in ("dies", "alone"):
+            yield dies(site, how, turn)
+            continue
         for step in steps:
             turn += 1
             yield cut_at(site, how, step, ("v1", "v2")[turn % 2])
@@ -113,6 +118,42 @@ def cut_at(site: StubSite, how: str, step: str, wanted: str) -> Cut:
         how, step, *of_clients(report), converged,
         "" if converged else f"{serving} {done.stdout[-800:]}{done.stderr[-800:]}",
     )  # fmt: skip
+
+
+def dies(site: StubSite, how: str, turn: int) -> Cut:
+    """Upgrade to a version that dies in its bake, and see that the former one serves again."""
+    bad, former = f"bad{turn}-{how}", ("v1", "v2")[turn % 2]
+    site.pin(bad, Behaviour.DIES_LATER)
+    load = site.load(HOST, ("v1", "v2", bad))
+    try:
+        load.wait_for(lambda report: len(report.answers) > 40, 60)
+        argv, environment = site.lab.command("deploy", f"tiny@{bad}", "--yes", "--bake", "120")
+        with subprocess.Popen(
+            argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as command:
+            assert command.stdout is not None
+            said = ""
+            for line in command.stdout:
+                said += line
+                if how == "alone" and line.startswith("bake "):
+                    command.kill()
+        if how == "alone":
+            load.wait_for(lambda report: bool(report.bad), 60)
+            time.sleep(5)
+            said += site.lab.toolkit("deploy", f"tiny@{former}", "--yes", check=False).stdout
+        serving = site.serving()
+        enough = len(load.report().answers) + 20
+        load.wait_for(lambda report: len(report.answers) > enough, 60)
+    finally:
+        report = load.stop()
+    converged = serving == {HOST: [former]}
+    return Cut(
+        how,
+        "bake",
+        *of_clients(report),
+        converged,
+        "" if converged else f"{serving} {said[-1500:]}",
+    )
 
 
 def of_clients(report: LoadReport) -> tuple[int, float, dict[str, int]]:
