@@ -27,6 +27,7 @@ local LATER = 5        -- seconds until another try, of a model that takes longe
 local DEAD = 1000      -- milliseconds; an entry that looked no more for so long has no client
 
 local holds = Map.new('holds.map', Map._str)
+local slots = Map.new('slots.map', Map._str)
 local sleeping = Map.new('asleep.map', Map._str)
 local waiting = {} -- entry -> true; an entry has `seen`, when it looked last, and `bytes`
 
@@ -61,15 +62,24 @@ local function leaves(arrived, since, ended)
   return ended + GRACE + math.max(0, arrived - since) * pace
 end
 
--- Whether a replica of the request's model is up.
-local function is_up(txn)
+-- Whether a replica of the request's model is up. The router's checks find its death half a second late, and a request that
+-- is refused can wait no more: so the port of a replica here is asked.
+local function is_up(txn, model)
   local backend = txn:get_var('txn.backend')
-  return not backend or (txn.f:nbsrv(backend) or 0) > 0
+  if not backend or (txn.f:nbsrv(backend) or 0) == 0 then return not backend end
+  local server = core.backends[backend].servers[slots:lookup(model) or '']
+  local address, port = (server and server:get_addr() or ''):match('^(127%.0%.0%.1):(%d+)$')
+  if not address then return true end
+  local socket = core.tcp()
+  socket:settimeout(1)
+  local answers = socket:connect(address, tonumber(port))
+  socket:close()
+  return answers ~= nil
 end
 
 -- Returns whether requests of an armed hold wait, since when and until when; both are nil where none has waited.
 local function armed(txn, model, patience, since, ended, now)
-  local up = is_up(txn)
+  local up = is_up(txn, model)
   if up and since and not ended then
     ended = now
   elseif not up and (ended or not since) then
