@@ -23,8 +23,8 @@ class HostChange:
     With `leaves` the model leaves the host: the homes of its replicas, with what the engine has compiled, go too.
     `guard` says what a new release must prove in this deployment of `rollout`, which so many `hosts` take part in;
     None: its checks alone. `former` is the other release whose adapters a replica may have, where a change to the one
-    in its slot was cut short. The engine may have adapters of those that were `tried` under internal names, if a command
-    was killed. With `tries` the caller asks for gates alone: adapters are forgotten after theirs.
+    in its slot was cut short. A killed command may have left adapters of those that were `tried` in the engine, under
+    internal names. With `tries` the caller asks for gates alone: adapters are forgotten after theirs.
     """
 
     model: str
