@@ -173,10 +173,10 @@ def _apprise(way: Service, notice: Notice, environment: Mapping[str, str]) -> No
             stderr=subprocess.DEVNULL,
             timeout=_APPRISE_SECONDS,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        late = isinstance(error, subprocess.TimeoutExpired)
-        why = "took too long" if late else f"could not be called: {error.strerror}"
-        raise NotDelivered(f"Apprise {why}", again=True) from None
+    except subprocess.TimeoutExpired:
+        raise NotDelivered("Apprise took too long", again=True) from None
+    except OSError as error:
+        raise NotDelivered(f"Apprise cannot be called: {error.strerror}", again=True) from None
     if ended.returncode == 3:
         raise NotDelivered("Apprise does not understand its URL")
     if ended.returncode:
