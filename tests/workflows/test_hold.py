@@ -266,3 +266,47 @@ def test_a_drain_that_others_wait_for_lasts_no_longer_than_they_do(
     world.order(Order("deploy", "tiny", lambda _: wanted, None, timing, world.limits))
     assert [round(each) for each in drained] == [longest]
     world.history.close()
+
+
+SWAP_EVENTS = (
+    "routes runtime", "drain tiny-blue", "replica absent tiny-blue", "replica started tiny-green", "wait tiny-green",
+    "complete tiny-green", "watch tiny-green", "drop deployment",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("wanted", [1, 2], ids=["back", "again"])
+@pytest.mark.parametrize(
+    ("moment", "nth"), [(each, 1) for each in SWAP_EVENTS] + [("routes runtime", 2), ("routes runtime", 3)]
+)  # fmt: skip
+def test_wherever_a_swap_is_killed_nothing_waits_for_it_and_the_next_command_ends_it(
+    tmp_path: Path, count: int, wanted: int, moment: str, nth: int
+) -> None:
+    world = swapping(tmp_path, count)
+    seen = 0
+
+    def die(event: str) -> None:
+        nonlocal seen
+        seen += event == moment
+        if event == moment and seen == nth + (nth - 1) * (count - 1):
+            raise Killed
+
+    world.before(die)
+    with pytest.raises(Killed):
+        world.deploy(release(2, memory=LARGE))
+    for late in (False, True):
+        lease_ends(world, late=late)
+    for name in world.hosts:
+        (route,) = world.routes(name).routes
+        # Requests wait for nobody: they are served, or refused at once.
+        assert not route.hold or any(each.weight for each in route.targets)
+    world.deploy(release(wanted, memory=LARGE))
+    assert set(world.serving().values()) == {f"v{wanted}"}
+    assert {world.routes(name).routes[0].hold for name in world.hosts} == {0}
+    assert not any(
+        each.former for name in world.hosts for each in world.routes(name).routes[0].targets
+    )
+    assert [slot.serving for each in world.hosts.values() for slot in each.observe().slots] == [
+        True
+    ] * count
+    world.history.close()
