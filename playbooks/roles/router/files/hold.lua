@@ -66,8 +66,11 @@ end
 -- is refused can wait no more: so the port of a replica here is asked.
 local function is_up(txn, model)
   local backend = txn:get_var('txn.backend')
-  if not backend or (txn.f:nbsrv(backend) or 0) == 0 then return not backend end
-  local server = core.backends[backend].servers[slots:lookup(model) or '']
+  local proxy = core.backends[backend or '']
+  -- What no backend leads to is refused for that.
+  if not proxy then return true end
+  if txn.f:nbsrv(backend) == 0 then return false end
+  local server = proxy.servers[slots:lookup(model) or '']
   local address, port = (server and server:get_addr() or ''):match('^(127%.0%.0%.1):(%d+)$')
   if not address then return true end
   local socket = core.tcp()
