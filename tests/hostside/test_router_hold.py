@@ -316,3 +316,19 @@ def test_requests_wait_no_longer_than_their_patience_for_a_replica_that_has_died
     site.lab.apply(armed(site.lab.routes, "tiny", 0))
     assert site.slot() == "blue"
     site.consistent()
+
+
+def test_a_router_that_starts_before_the_replica_of_a_bake_lets_requests_wait(site: Site) -> None:
+    """After a boot each server counts as up until its first check, and the files know no time."""
+    site.lab.apply(armed(site.lab.routes, "tiny", 60))
+    site.blue.stop()
+    site.reload()
+    asked = Asked(site.lab)
+    for number in range(10):
+        asked.ask(number, pad=20_000 if number % 5 == 0 else 0)
+        time.sleep(0.02)
+    time.sleep(1)
+    site.blue = Backend("blue", site.blue.port)
+    assert {status for _, status, _, _ in asked.all()} == {200}
+    site.lab.apply(armed(site.lab.routes, "tiny", 0))
+    assert site.slot() == "blue"
