@@ -93,6 +93,14 @@ UNRELIABLE = {
         {**SET, "sub/" + TWO: weights("b"), INDEX: index(a=ONE, b="sub/" + TWO)},
         f"{INDEX} names sub/{TWO}, which no engine reads as weights",
     ),
+    "a pickle in place of the weights": (
+        {**BASE, STRAY: b"PK\x03\x04\0\0\x08\x08\0\0" + b"archive/data.pkl" * 20},
+        "a pickle in place of the weights, and loading one can run code",
+    ),
+    "a bare pickle in place of the weights": (
+        {**BASE, STRAY: b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19." + bytes(300)},
+        "a pickle in place of the weights, and loading one can run code",
+    ),
     "a pointer in place of the weights": (
         {**BASE, "model.safetensors": POINTER},
         "model.safetensors is a pointer of Git LFS",
@@ -197,7 +205,7 @@ ALONE = {
     ),
     "a pickle by another name": (
         {**BASE, STRAY: b"\x80\x04\x95" + b"cos\nsystem\n" * 20},
-        "is none of a safetensors file",
+        "a pickle in place of the weights",
     ),
 }
 # A pointer in place of the tokenizer is nothing that a plan reads.

@@ -16,6 +16,7 @@ from toolkit.domain.engines.fit import ModelFiles
 from toolkit.domain.files.snapshot import Snapshot
 from toolkit.domain.files.tensors import (
     PREFIX,
+    Pickled,
     Tensor,
     header_length,
     is_pointer,
@@ -115,16 +116,28 @@ def weights_fault(
 ) -> str:
     """Return, in words, the weights among `paths` that are missing or contradict each other; empty without any.
 
-    `read` returns a file's bytes, `tensors` the tensors of a safetensors file; raises what they raise. A single file of
-    weights without an index is not read.
+    `read` returns a file's bytes, `tensors` the tensors of a safetensors file; raises what they raise. Of a single file
+    of weights without an index the engine tells all faults itself, but a pickle is refused here too.
     """
     index = index_of(paths)
     text = read(index) if index else None
     if fault := set_fault(paths, text):
         return fault
     files = weights_of(paths, text)
-    alone = len(files) == 1 and text is None
-    return "" if alone else tensor_fault(_all_tensors(files, tensors), text)
+    if len(files) == 1 and text is None:
+        return _pickle_fault(files[0], tensors)
+    return tensor_fault(_all_tensors(files, tensors), text)
+
+
+def _pickle_fault(path: str, tensors: Callable[[str], tuple[Tensor, ...]]) -> str:
+    try:
+        tensors(path)
+    except (ValueError, SourceError) as error:
+        if isinstance(error.__cause__, Pickled):
+            return f"{path}: {error.__cause__}"
+        if not isinstance(error.__cause__, ValueError):
+            raise
+    return ""
 
 
 def _model(

@@ -40,6 +40,12 @@ _BITS = {
 }
 # The beginning of the text that Git keeps in place of a large file.
 _POINTER = b"version https://git-lfs"
+# The beginnings of what PyTorch saves: an archive of pickles, or a pickle alone.
+_PICKLE = re.compile(rb"PK\x03\x04|\x80[\x02-\x05]")
+
+
+class Pickled(ValueError):
+    """A file is a pickle under the name of a safetensors file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,8 @@ class Tensor:
 def header_length(start: bytes, size: int | None = None) -> int:
     """Return the length of a header in bytes, from the first eight bytes of the file in `start`.
 
-    Raises ValueError where they do not begin a safetensors file, or none of `size` bytes where these are known.
+    Raises ValueError where they do not begin a safetensors file, or none of `size` bytes where these are known, and
+    Pickled where they begin a pickle.
     """
     if is_pointer(start):
         raise ValueError("a pointer of Git LFS in place of the weights")
@@ -68,6 +75,8 @@ def header_length(start: bytes, size: int | None = None) -> int:
         raise ValueError("shorter than the beginning of a safetensors file")
     (length,) = struct.unpack("<Q", start[:PREFIX])
     if not 2 <= length <= HEADER:
+        if _PICKLE.match(start):
+            raise Pickled("a pickle in place of the weights, and loading one can run code")
         raise ValueError(f"a header of {length} bytes is none of a safetensors file")
     if size is not None and PREFIX + length > size:
         raise ValueError(f"a header of {length} bytes in a file of {size}")
