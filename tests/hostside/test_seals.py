@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.hostside.router_lab import REPO
 from toolkit.adapters.hosts.ssh import HOSTSIDE, hostside_path
@@ -18,8 +19,10 @@ from toolkit.domain.hosts.fleet import Host
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
 import router_files
+import router_releases
 import seals
 import tree_check
+import use_quotas
 
 FILES = {"backends.cfg": "one\n", "models.map": "two\n"}
 
@@ -91,6 +94,15 @@ def test_every_seal_of_a_role_is_compared() -> None:
     }
     assert {"base", "exporters"} <= written
     assert written <= set(seals.SMALL)
+
+
+def test_what_no_role_seals_of_the_router_is_sealed_by_the_changes_that_write_it() -> None:
+    tasks = yaml.safe_load((REPO / "playbooks/roles/router/tasks/configure.yml").read_text())
+    (files,) = (task["vars"] for task in tasks if "__router_base" in task.get("vars", {}))
+    names = {Path(each["path"]).name for each in files["__router_routes"]}
+    assert names == {
+        *router_files.FILES, "keys.map", use_quotas.MAP, router_releases.MAP,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
