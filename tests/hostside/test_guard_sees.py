@@ -223,21 +223,64 @@ def test_a_container_that_starts_again_has_booted_though_its_kernel_has_not(
     assert len(boots) == 2
 
 
-def test_only_new_lines_of_the_log_say_that_the_engine_gave_up(tmp_path: Path) -> None:
+def test_only_new_lines_of_the_log_say_that_the_engine_gave_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(completion, "healthy", lambda *_: False)
     log = tmp_path / "logs/tiny-green.log"
     log.parent.mkdir()
     log.write_text("ERROR EngineDeadError: of the start before\n")
     replica = guard_replica.Replica(str(tmp_path), "tiny-green")
-    assert replica.last_words() == ""
+    assert replica.last_words(1) == ""
     with log.open("a") as file:
         file.write("INFO 200 OK\nERROR core.py: EngineDeadError: gone\nINFO bye\n")
-    assert replica.last_words() == "ERROR core.py: EngineDeadError: gone"
-    assert replica.last_words() == ""
+    assert replica.last_words(1) == "ERROR core.py: EngineDeadError: gone"
+    assert replica.last_words(1) == ""
     # A log that was turned is read from its start.
     log.write_text("CUDA error: an illegal memory access\n")
-    assert replica.last_words().startswith("CUDA error")
+    assert replica.last_words(1).startswith("CUDA error")
     log.unlink()
-    assert replica.last_words() == ""
+    assert replica.last_words(1) == ""
+
+
+def test_what_a_client_got_into_the_log_ends_no_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    health, now = [True], [1000.0]
+    monkeypatch.setattr(completion, "healthy", lambda *_: health[0])
+    monkeypatch.setattr(guard_replica.time, "monotonic", lambda: now[0])
+    log = tmp_path / "logs/tiny-green.log"
+    log.parent.mkdir()
+    log.touch()
+    replica = guard_replica.Replica(str(tmp_path), "tiny-green")
+    words = "ERROR Error in create_messages: say EngineDeadError\n"
+    log.write_text(words)
+    assert replica.last_words(1) == ""
+    # The engine of another such line gives up a moment later.
+    health[0] = False
+    assert replica.last_words(1) == words.strip()
+    health[0] = True
+    with log.open("a") as file:
+        file.write(words)
+    assert replica.last_words(1) == ""
+    # What goes wrong much later has another reason.
+    health[0], now[0] = False, now[0] + guard_replica.DOUBT + 1
+    assert replica.last_words(1) == ""
+
+
+def test_a_log_of_holes_hides_no_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(completion, "healthy", lambda *_: False)
+    log = tmp_path / "logs/tiny-green.log"
+    log.parent.mkdir()
+    log.touch()
+    replica = guard_replica.Replica(str(tmp_path), "tiny-green")
+    with log.open("r+") as file:
+        file.truncate(2**40)
+    with log.open("a") as file:
+        file.write("ERROR EngineDeadError: gone\n")
+    assert replica.last_words(1).endswith("EngineDeadError: gone")
 
 
 def test_an_engines_own_times_are_those_since_the_last_look(

@@ -150,7 +150,7 @@ class Guard:
     def _broken(self, new: Traffic) -> str:
         """Return in words that the replica is no more, or hangs; empty where it works."""
         assert self._pairs is not None
-        if why := self._replica.gone() or self._replica.last_words():
+        if why := self._replica.gone() or self._replica.last_words(self._port):
             return why
         hung = self._hang.look(new.open + self._pairs.waiting, new.carried)
         return f"it hangs: {hung}" if hung else ""

@@ -15,6 +15,8 @@ from directory import open_plain
 # A host that has just booted starts its replicas one after the other.
 GRACE = 120.0
 _MOST_LOG = 2**18
+# Seconds within which the server of an engine that gave up says so, or ends.
+DOUBT = 30.0
 
 
 class Replica:
@@ -28,6 +30,8 @@ class Replica:
         self.pid, self.since = 0, time.monotonic()
         self._log = logs.path(root, program)
         self._place = _end_of(self._log)
+        # The last line that may be the engine's last, and when it was seen.
+        self._doubt = "", 0.0
         self._sums: dict[str, tuple[float, float]] = {}
 
     def gone(self) -> str:
@@ -56,22 +60,39 @@ class Replica:
         """Return the bytes that its processes have in memory, None where it has none."""
         return sum(map(_resident, processes.tree(self.pid))) or None if self.pid else None
 
-    def last_words(self) -> str:
-        """Return the line with which the engine gave up, where its log has a new one."""
+    def last_words(self, port: int) -> str:
+        """Return the line with which the engine gave up, where its log has one and its server says so too.
+
+        A log may repeat what a client has sent, so a line alone ends nothing.
+        """
+        now = time.monotonic()
+        if line := self._fatal_line():
+            self._doubt = line, now
+        line, since = self._doubt
+        if not line or now - since > DOUBT:
+            return ""
+        if completion.healthy(port, self.signs["health"], 0.5):
+            return ""
+        self._doubt = "", 0.0
+        return line
+
+    def _fatal_line(self) -> str:
+        """Return the first of the log's new lines that has the words of an engine's end."""
         try:
             handle = open_plain(self._log)
         except OSError:
             return ""
         with open(handle, "rb") as log:
             size = os.fstat(log.fileno()).st_size
-            # A shorter log is a new one under the same name.
-            log.seek(self._place if self._place <= size else 0)
+            # A shorter log is a new one under the same name. Of a flood, or of holes, the end is read alone.
+            start = self._place if self._place <= size else 0
+            log.seek(max(start, size - _MOST_LOG))
             new = log.read(_MOST_LOG)
             self._place = log.tell()
         for line in new.splitlines():
             text = line.decode("utf-8", "replace")
             if any(each in text for each in self.signs["fatal"]):
-                return text[:300].strip()
+                return text.strip("\0 ")[:300].strip()
         return ""
 
     def times(self, port: int) -> dict[str, tuple[float, float]]:
