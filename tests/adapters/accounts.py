@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import grp
+import os
 import pwd
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,28 +15,34 @@ _NFT = "/usr/sbin/nft"
 
 
 @contextmanager
-def accounts_of(name: str) -> Iterator[None]:
-    """Remove, at the end, what the user `name` of a host has brought to this machine, by killed runs as well.
+def accounts_of(prefix: str) -> Iterator[str]:
+    """Yield a user's name for a host of this run, PREFIX-PID; remove, at the end, what it has brought to this machine.
 
-    Another run of tests may have a host with the same user: then the last of them removes it.
+    Users and tables of packets are the machine's, so two runs with one name would end each other's replicas. What runs
+    that were killed have left is removed first.
     """
-    lock = Path(f"/var/tmp/{name}.lock")
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_SH)
-        try:
-            yield
-        finally:
-            if _is_last(file.fileno()):
-                remove_accounts(name)
-                lock.unlink(missing_ok=True)
+    for left in _runs(prefix):
+        if not Path(f"/proc/{left}").exists():
+            remove_accounts(f"{prefix}-{left}")
+    name = f"{prefix}-{os.getpid()}"
+    try:
+        yield name
+    finally:
+        remove_accounts(name)
+
+
+def _runs(prefix: str) -> set[str]:
+    """Return the processes whose runs have users, groups or tables of packets with names of the prefix."""
+    named = [each.pw_name for each in pwd.getpwall()] + [each.gr_name for each in grp.getgrall()]
+    named += [each.replace("_", "-") for each in _tables()]
+    runs = re.compile(rf"{re.escape(prefix)}-([0-9]+)(?:-|\Z)")
+    return {found[1] for each in named if (found := runs.match(each))}
 
 
 def remove_accounts(name: str) -> None:
     """Remove the tables of packets, users and groups of a host's user `name`; users with processes stay."""
     table = name.replace("-", "_")
-    listed = _said(_NFT, "list", "tables").splitlines()
-    tables = [line.removeprefix("table inet ") for line in listed if line.startswith("table inet ")]
-    for each in tables:
+    for each in _tables():
         if each == table or each.startswith(f"{table}_"):
             _said(_NFT, "delete", "table", "inet", each)
     for each in (each.pw_name for each in pwd.getpwall()):
@@ -46,12 +53,9 @@ def remove_accounts(name: str) -> None:
             _said("groupdel", each)
 
 
-def _is_last(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _tables() -> list[str]:
+    listed = _said(_NFT, "list", "tables").splitlines()
+    return [line.removeprefix("table inet ") for line in listed if line.startswith("table inet ")]
 
 
 def _is_of(account: str, name: str) -> bool:

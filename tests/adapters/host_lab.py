@@ -238,12 +238,12 @@ def fake_lab() -> HostLab:
 @contextmanager
 def real_lab() -> Iterator[HostLab]:
     """Provision this machine under a directory of its own; everything ends and goes with the context."""
-    with accounts_of(USER), _provisioned_here() as lab:
+    with accounts_of(USER) as user, _provisioned_here(user) as lab:
         yield lab
 
 
 @contextmanager
-def _provisioned_here() -> Iterator[HostLab]:
+def _provisioned_here(user: str) -> Iterator[HostLab]:
     root = Path(tempfile.mkdtemp(prefix="toolkit-lab-", dir="/var/tmp"))
     root.chmod(0o755)
     modules = Path(tempfile.mkdtemp(prefix="toolkit-modules-"))
@@ -252,7 +252,7 @@ def _provisioned_here() -> Iterator[HostLab]:
         target = Host(
             "localhost",
             root=str(root),
-            user=USER,
+            user=user,
             router_bind=f"127.0.0.1:{port}",
             router_metrics_bind=f"127.0.0.1:{free_port(port + 1)}",
             port_base=port + 10,
