@@ -2,10 +2,11 @@
 
     python tests/bench/bench_moments.py [--seeds 0-9] [--hosts 3] [--budget 900] [--kept FILE]
 
-At each moment the toolkit's process is killed, or a host loses its link or its power, at a random time of an upgrade
-and, for the hosts, a random one of them. Then one `toolkit deploy` must bring all hosts to its version, and the hosts'
-lock must be free. Hosts, routers and changes are real; a stub stands in for vLLM. Clients ask the first host's router
-all the time. A moment costs half a minute, and one without a link up to a minute and a half.
+At each moment the toolkit's process is killed, or it falls silent with all that it has started, as where its machine
+loses its power; or a host loses its link or its power. The time within the upgrade is random, and so is the host. Then
+one `toolkit deploy` must bring all hosts to its version, and the hosts' lock must be free. Hosts, routers and changes
+are real; a stub stands in for vLLM. Clients ask the first host's router all the time. A moment costs half a minute, and
+one without a link up to a minute and a half.
 
 `--kept` names a file to which each moment is written as it ends, a line of JSON. Moments that it holds are not tried
 again, so that many can be tried in several runs; the figures are of all that it holds.
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -31,7 +33,12 @@ from tests.fleet.machine import Machine
 from tests.system.stub_site import ROOT, StubSite
 
 VERSIONS = ("v1", "v2")
-WORDS = {"kill": "killed", "power": "power lost", "link": "link lost"}
+WORDS = {
+    "kill": "killed",
+    "silent": "ops machine lost",
+    "power": "power lost",
+    "link": "link lost",
+}
 # After this silence a host ends the lock of a command that it cannot hear any more, and it must be free soon.
 LOCK_SECONDS = 35.0
 # A request in the air when a host ends is lost with it; its end shows within these seconds.
@@ -43,9 +50,9 @@ class Moment(Seeded):
     """What came of one moment. Times are in seconds.
 
     `at` is the time after the start of the upgrade; `ended` says that the command came to its end all the same.
-    `locked` is how long the lock of the host was still held after the deed. `lost` are failed requests but those that
-    were in flight at a host that ended or was cut off; `in_flight` are these. `busy` is the machine's load, in
-    processes that run or want to, over the moment's last minute.
+    `locked` is how long the lock of the host was still held after the deed, or once it had its power again. `lost` are
+    failed requests but those that were in flight at a host that ended or was cut off; `in_flight` are these. `busy` is
+    the machine's load, in processes that run or want to, over the moment's last minute.
     """
 
     how: str
@@ -80,10 +87,8 @@ def table(moments: Sequence[Moment]) -> str:
 def _row(name: str, moments: Sequence[Moment]) -> str:
     converged, lost = sum(each.converged for each in moments), sum(each.lost for each in moments)
     in_flight = sum(each.in_flight for each in moments)
-    # Nobody asks a host without power who holds its lock.
-    asked = [each.locked for each in moments if each.how != "power"]
-    longest = f"{max(asked):.1f}" if asked else "-"
-    return f"{name:24}{len(moments):7}{converged:11}{lost:6}{in_flight:11}{longest:>29}"
+    longest = max(each.locked for each in moments)
+    return f"{name:24}{len(moments):7}{converged:11}{lost:6}{in_flight:11}{longest:29.1f}"
 
 
 def try_moments(site: StubSite, seeds: Sequence[int], until: float) -> Iterator[Moment]:
@@ -104,7 +109,7 @@ def try_moments(site: StubSite, seeds: Sequence[int], until: float) -> Iterator[
 def try_moment(site: StubSite, seed: int, usual: float, wanted: str) -> Moment:
     """Cut the change to `wanted` short, and end it by one next command."""
     dice = random.Random(seed)
-    how = dice.choice(["kill", "power", "link"])
+    how = dice.choice(list(WORDS))
     victim, at = dice.choice(site.lab.machines), dice.uniform(0.5, usual)
     load = site.load(site.lab.machines[0].name)
     try:
@@ -112,21 +117,29 @@ def try_moment(site: StubSite, seed: int, usual: float, wanted: str) -> Moment:
         words = ("deploy", f"tiny@{wanted}", "--yes", "--no-standby", "--bake", "1")
         argv, environment = site.lab.command(*words)
         with subprocess.Popen(
-            argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            argv,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         ) as command:
             with suppress(subprocess.TimeoutExpired):
                 command.wait(at)
             ended, deed = command.poll() == 0, time.time()
             do(how, victim, command)
             locked = 0.0 if how == "power" else seconds_until_free(victim)
+            if how == "silent":
+                with suppress(ProcessLookupError):
+                    os.killpg(command.pid, signal.SIGKILL)
             command.wait(300)
         ended, back = ended or command.returncode == 0, time.time()
         mend(how, victim)
+        locked = seconds_until_free(victim) if how == "power" else locked
         done = site.lab.toolkit(*words, check=False, timeout=900)
         serving = site.serving()
     finally:
         report = load.stop()
-    reached = None if how == "kill" else (deed, back, victim is site.lab.machines[0])
+    reached = None if how in ("kill", "silent") else (deed, back, victim is site.lab.machines[0])
     in_flight = [each for each in report.bad if reached and _excused(each, *reached)]
     right = {machine.name: [wanted] for machine in site.lab.machines}
     converged = done.returncode == 0 and serving == right
@@ -141,9 +154,12 @@ def try_moment(site: StubSite, seed: int, usual: float, wanted: str) -> Moment:
 
 
 def do(how: str, victim: Machine, command: subprocess.Popen[bytes]) -> None:
-    """End the command, or take a host's power or link."""
+    """End the command, or silence it, or take a host's power or link."""
     if how == "kill":
         command.kill()
+    elif how == "silent":
+        with suppress(ProcessLookupError):
+            os.killpg(command.pid, signal.SIGSTOP)
     elif how == "power":
         victim.power_off()
     else:
