@@ -11,11 +11,14 @@ import pytest
 from toolkit.adapters.capacity import width
 from toolkit.adapters.hosts import conversation
 from toolkit.adapters.hosts.client import Clients, HostClient
+from toolkit.adapters.hosts.host import RealHost
+from toolkit.adapters.hosts.ssh import HOSTSIDE as HOSTSIDE_DIRECTORY
 from toolkit.adapters.hosts.ways import Here
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.hosts.in_flight import ASKING
-from toolkit.errors import HostError
+from toolkit.domain.replicas.probe import LockOwner
+from toolkit.errors import BusyError, HostError, InputError
 
 # Answers with its pid; `seconds` delays the answer, `words` are said instead of one.
 HOSTSIDE = """
@@ -200,3 +203,25 @@ def test_a_command_whose_process_ended_ahead_of_its_request_has_another_one(clie
     ahead.process.wait()
     with client.open("lock") as dialog:
         assert next(dialog.events())
+
+
+def test_a_machine_under_two_names_is_told_from_one_that_another_command_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    one, two = (
+        RealHost(
+            HostClient(
+                Here(Host(name, root=str(tmp_path)), str(HOSTSIDE_DIRECTORY)), Interruption()
+            )
+        )
+        for name in ("gpu1", "twin")
+    )
+    me, other = LockOwner("ann@ops", "toolkit deploy", 7), LockOwner("bob@ops", "toolkit stop", 8)
+    with one.lock(me):
+        with pytest.raises(InputError, match="twin is the machine of another host"), two.lock(me):
+            pass
+        with pytest.raises(BusyError, match="twin is held by ann@ops"), two.lock(other):
+            pass
+    with two.lock(me):
+        pass

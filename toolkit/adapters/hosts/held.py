@@ -14,7 +14,10 @@ from toolkit.adapters.hosts.facts import owner_from_json, understood
 from toolkit.adapters.hosts.heartbeat import Heartbeat, beating
 from toolkit.adapters.hosts.port import Named
 from toolkit.domain.replicas.probe import LockOwner
-from toolkit.errors import BusyError, HostError
+from toolkit.errors import BusyError, HostError, InputError
+
+# The locks that this command has or asks for, by their tokens.
+_OWN: dict[str, LockOwner] = {}
 
 
 class Held(Named):
@@ -32,19 +35,23 @@ class Held(Named):
     def lock(self, owner: LockOwner) -> Iterator[None]:
         token, silence = secrets.token_hex(8), heartbeat.SILENCE_SECONDS
         named = {**asdict(owner), "token": token}
-        with self._client.open("lock", owner=named, silence=silence) as dialog:
-            first = next(dialog.events())
-            with understood(self.name):
-                told = first.get("result", first)
-                held, other = bool(told["held"]), dict(told.get("owner") or {})
-            if not held:
-                raise busy(self.name, other)
-            with beating(dialog, silence) as beat:
-                self._held = (token, beat)
-                try:
-                    yield
-                finally:
-                    self._held = None
+        _OWN[token] = owner
+        try:
+            with self._client.open("lock", owner=named, silence=silence) as dialog:
+                first = next(dialog.events())
+                with understood(self.name):
+                    told = first.get("result", first)
+                    held, other = bool(told["held"]), dict(told.get("owner") or {})
+                if not held:
+                    raise _held(self.name, other, owner)
+                with beating(dialog, silence) as beat:
+                    self._held = (token, beat)
+                    try:
+                        yield
+                    finally:
+                        self._held = None
+        finally:
+            del _OWN[token]
 
     def require_lock(self) -> None:
         if self._held and self._held[1].lost:
@@ -53,6 +60,18 @@ class Held(Named):
     def _holder(self) -> str:
         self.require_lock()
         return self._held[0] if self._held else ""
+
+
+def _held(host: str, other: Mapping[str, Any], owner: LockOwner) -> BusyError | InputError:
+    """Return the error for `owner`, who does not get the lock of a host that the `other` has."""
+    token = other.get("token")
+    if isinstance(token, str) and _OWN.get(token) == owner:
+        # It would wait for itself.
+        return InputError(
+            f"{host} is the machine of another host of the inventory: this command has its lock already",
+            hint="leave one of the two names in the inventory; look at their addresses",
+        )
+    return busy(host, other)
 
 
 def busy(host: str, owner: Mapping[str, Any]) -> BusyError:
