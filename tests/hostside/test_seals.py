@@ -184,9 +184,14 @@ def test_a_changed_program_of_the_hosts_side_is_named(root: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "\0"])
-def test_a_damaged_seal_counts_as_none(root: Path, text: str) -> None:
+def test_a_damaged_seal_counts_as_none_and_is_named(root: Path, text: str) -> None:
     (root / "seals/router.json").write_text(text)
+    assert seals.changed(str(root)) == ["seals/router.json cannot be read"]
+    # The next change of the router seals what it writes.
+    router_files.write(str(root / "router"), FILES, list(FILES))
     assert seals.changed(str(root)) == []
+    (root / "seals/programs.json").write_text(text)
+    assert seals.changed(str(root)) == ["seals/programs.json cannot be read"]
 
 
 def test_seals_are_roots(root: Path) -> None:

@@ -30,7 +30,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, BinaryIO
 
 from directory import Directory, NotSafe, is_broken, make_own, open_plain, read_text
-from documents import mapping
+from documents import mapping, parsed
 from wire import Document
 
 _DIRECTORY = "seals"
@@ -60,7 +60,11 @@ def seal_texts(root: str, texts: Mapping[str, str], mode: int, *, also_former: b
 
 def changed(root: str) -> list[str]:
     """Return in words each file of the router, and each program of this host's side, that is not as it was written."""
-    found = []
+    found = [
+        f"{_DIRECTORY}/{seal}.json cannot be read"
+        for seal in (*SMALL, "programs")
+        if _is_damaged(root, seal)
+    ]
     for seal in SMALL:
         for name, known in sorted(read(root, seal).items()):
             path = os.path.join(root, "router", name)
@@ -115,10 +119,24 @@ def _changed_copies(directory: str) -> list[str]:
 
 
 def read(root: str, name: str) -> Document:
-    """Return a seal; an empty document where there is none, or none that can be read."""
-    found = mapping(read_text(os.path.join(root, _DIRECTORY, f"{name}.json")))
+    """Return a seal; an empty document where there is none, or none that can be read, which `changed` names."""
+    found = mapping(read_text(_path(root, name)))
     # A value that is no list of digests counts as none: the file is then hashed, or named as changed.
     return {path: known if isinstance(known, list) else [] for path, known in found.items()}
+
+
+def _is_damaged(root: str, name: str) -> bool:
+    text = read_text(_path(root, name))
+    if text is None:
+        return False
+    try:
+        return not isinstance(parsed(text), dict)
+    except ValueError:
+        return True
+
+
+def _path(root: str, name: str) -> str:
+    return os.path.join(root, _DIRECTORY, f"{name}.json")
 
 
 def write(root: str, name: str, seal: Document) -> None:
