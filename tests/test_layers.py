@@ -123,6 +123,17 @@ def test_no_signature_has_more_than_eight_parameters(nodes: dict[Path, list[ast.
     assert wide == []
 
 
+def test_no_text_counts_as_a_number_that_is_none(nodes: dict[Path, list[ast.AST]]) -> None:
+    """`isdigit` and `isnumeric` take signs that `int` refuses, such as a raised two; `isdecimal` takes none."""
+    found = [
+        f"{path.relative_to(ROOT)}: {node.attr}"
+        for path, each in nodes.items()
+        for node in each
+        if isinstance(node, ast.Attribute) and node.attr in ("isdigit", "isnumeric")
+    ]
+    assert found == []
+
+
 def _parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
     given = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
     return [each.arg for each in given if each.arg not in ("self", "cls")]

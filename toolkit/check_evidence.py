@@ -318,7 +318,7 @@ def json_of(value: Any) -> str:
 def read_head(text: str, sequence: int) -> Tuple[int, str]:
     """Return the head that `text` states, or that a host's file of heads has for `sequence`; raises ValueError."""
     number, _, digest = text.partition(":")
-    if number.isdigit() and len(digest) == 64:
+    if number.isdecimal() and len(digest) == 64:
         return int(number), digest
     with open(text, encoding="utf-8") as file:
         heads = json.load(file)["heads"]

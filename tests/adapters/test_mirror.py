@@ -28,7 +28,9 @@ from huggingface_hub.errors import (
 from tests.adapters.hub_server import Misbehaving, PublishedFiles
 from tests.on_thread import serve_on_thread
 from toolkit.adapters.mirror.app import mirror_app
+from toolkit.adapters.mirror.server import listening_at
 from toolkit.domain.files.snapshot import Snapshot
+from toolkit.errors import InputError
 
 REPO = "acme/tiny"
 TENSORS = {"__metadata__": {"a": "b"}, "w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}
@@ -368,3 +370,14 @@ def test_a_signal_that_comes_as_soon_as_it_listens_ends_it() -> None:
         [sys.executable, "-c", script], timeout=60, capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("port", ["", "a", "-1", "65536", "\u00b2", "\u0661", "9" * 5000])
+def test_an_address_without_a_port_is_refused(port: str) -> None:
+    with pytest.raises(InputError, match="is no address to bind"), listening_at(f"127.0.0.1:{port}"):
+        pass
+
+
+def test_a_name_that_cannot_be_asked_for_is_not_bound() -> None:
+    with pytest.raises(InputError, match="cannot be bound"), listening_at("a" * 70 + ".example:1"):
+        pass

@@ -250,7 +250,11 @@ def _from_map(directory: str) -> Document:
     keys = []
     for digest, value in entries.items():
         name, per_minute, concurrency = [*value.split("|"), "", "", ""][:3]
-        if re.fullmatch("[0-9a-f]{64}", digest) and per_minute.isdigit() and concurrency.isdigit():
+        if (
+            re.fullmatch("[0-9a-f]{64}", digest)
+            and per_minute.isdecimal()
+            and concurrency.isdecimal()
+        ):
             made = {"name": name, "digest": digest, "created": 0.0, "revoked": 0.0}
             keys.append({**made, "per_minute": int(per_minute), "concurrency": int(concurrency)})
     return {"keys": keys, "locked": int(entries.get("door") != "open"), "opened": 0}

@@ -51,7 +51,7 @@ def _processes(text: str) -> Document:
     found.update(current=[], old=[])
     for line in text.splitlines():
         fields = line.split()
-        if len(fields) < 4 or not fields[0].isdigit():
+        if len(fields) < 4 or not fields[0].isdecimal():
             continue
         if fields[1] == "master":
             found["version"], found["master"] = fields[-1], int(fields[0])
@@ -169,7 +169,7 @@ def set_map(directory: str, pid: int, name: str, entries: dict[str, str]) -> boo
     if not answer and not _answers(directory, [pid]):
         return True
     version = (answer or "").rpartition(":")[2].strip()
-    if not version.isdigit():
+    if not version.isdecimal():
         raise RouterError(f"the router prepares no new {name}: {answer}")
     commands = [f"add map @{version} {name} {key} {value}" for key, value in entries.items()]
     complaints = tell(directory, pid, [*commands, f"commit map @{version} {name}"])

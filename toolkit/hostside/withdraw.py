@@ -175,6 +175,6 @@ def still_told(told: Mapping[str, str], now: float) -> dict[str, dict[str, str]]
     found: dict[str, dict[str, str]] = {}
     for place, at in told.items():
         backend, _, name = place.partition("/")
-        if at.isdigit() and abs(now - int(at)) < FRESH and backend.startswith(routes_file.PREFIX):
+        if at.isdecimal() and abs(now - int(at)) < FRESH and backend.startswith(routes_file.PREFIX):
             found.setdefault(routes_file.model(backend), {})[name] = CODE
     return found

@@ -63,6 +63,6 @@ def _fits(card: dict[str, Any], query: QueryParams) -> bool:
 
 def _limit(query: QueryParams) -> int:
     text = query.get("limit", str(MOST))
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
         raise FilterError(f"limit is {text!r}, and must be a number")
     return min(int(text), MOST)

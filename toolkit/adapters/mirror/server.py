@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -78,7 +79,7 @@ def listening_at(bind: str) -> Iterator[socket.socket]:
     """Yield a socket that listens at `bind` (HOST:PORT); raises InputError as `serve` does."""
     host, separator, port = bind.rpartition(":")
     host = host.strip("[]")
-    if not separator or not host or not port.isdigit() or int(port) > 65535:
+    if not separator or not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
         raise InputError(f"{bind!r} is no address to bind", hint="write it like 127.0.0.1:8090")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio turns Nagle's algorithm off only for sockets that name TCP. With it, each small file takes 40 ms more.
@@ -86,9 +87,10 @@ def listening_at(bind: str) -> Iterator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, int(port)))
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
+            # A name that no resolver can be asked for is an error of its encoding.
             raise InputError(
-                f"{bind} cannot be bound: {error.strerror}",
+                f"{bind} cannot be bound: {getattr(error, 'strerror', '') or error}",
                 hint="see who has it: ss -ltnp; or choose another: toolkit mirror --bind ADDRESS",
             ) from error
         listener.listen(1024)

@@ -72,7 +72,7 @@ def reason_to_provision(facts: HostFacts, digest: str) -> str:
 def driver_branch(driver: str) -> int:
     """Return the first number of a driver's version, 0 where there is none."""
     first = driver.partition(".")[0]
-    return int(first) if first.isdigit() else 0
+    return int(first) if first.isdecimal() else 0
 
 
 def _system(facts: HostFacts) -> Iterator[Obstacle]:

@@ -65,7 +65,7 @@ def counted(counts: Mapping[str, int], objective: Objective) -> SortedRequests:
 
 def _ended(found: SortedRequests, name: str, requests: int) -> None:
     status, _, reason = name.partition(":")
-    number = int(status) if status.isdigit() else 0
+    number = int(status) if status.isdecimal() else 0
     if number == 499:
         _more(found.left_out, CLIENT_LEFT, requests)
     elif reason == ASLEEP:

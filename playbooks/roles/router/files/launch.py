@@ -22,7 +22,7 @@ def left_behind(command: list[str]) -> list[str]:
     """Return the pids of the processes that run `command` already."""
     words = "\0".join(command).encode()
     found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
+    for name in filter(str.isdecimal, os.listdir("/proc")):
         with contextlib.suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:
             # A router that has reloaded has more words behind these.
             if file.read().startswith(words):
