@@ -108,11 +108,15 @@ class _Socket:
 
 
 @contextmanager
-def _brings(data: bytes) -> Iterator[None]:
+def brings(
+    data: bytes, kind: type[http.client.HTTPConnection] = http.client.HTTPConnection
+) -> Iterator[None]:
+    """Let each connection of this kind bring `data`, whatever is asked."""
+
     def connect(self: http.client.HTTPConnection) -> None:
         self.sock = _Socket(data)  # type: ignore[assignment]
 
-    with patch.object(http.client.HTTPConnection, "connect", connect):
+    with patch.object(kind, "connect", connect):
         yield
 
 
@@ -132,7 +136,7 @@ REPLICA = (
 def of_a_replica(data: bytes) -> Any:
     """Read the same bytes as a host reads the answers of its replicas, and as `ask` reads a router's."""
     names, chat = ["vllm:x"], {"messages": [], "stream": True}
-    with _brings(data):
+    with brings(data):
         found: list[Any] = [completion.healthy(1, "/health"), completion.status_of(1, "/x", {}, 9)]
         found += [completion.complete(1, chat, 9), completion.complete(1, {"prompt": "a"}, 9)]
         found += [asking.ask(1, "/x", chat, 9), asking.ask(1, "/x", {"prompt": "a"}, 9)]

@@ -65,6 +65,20 @@ from tests.fuzz.of_hosts import (
     tokens,
     words_of_ssh,
 )
+from tests.fuzz.of_machines import (
+    KERNEL,
+    LATE,
+    ROWS,
+    SUPERVISORD,
+    TOOLS,
+    UV,
+    late,
+    of_a_history,
+    of_a_kernel,
+    of_its_tools,
+    of_supervisord,
+    of_uv,
+)
 from tests.fuzz.of_models import (
     COMMITS,
     CONFIGS,
@@ -188,6 +202,12 @@ PARSERS = (
     Parser("answers of a replica over HTTP", of_a_replica, REPLICA, slow=True),
     Parser("files of an ops machine", of_this_machine, tuple(map(packed, (KNOWN, RECORD, TARGETS))), slow=True),
     Parser("files of a host", of_a_host, (*map(packed, (ROUTES, MANIFEST, STATE)), BACKENDS)),
+    Parser("answers of supervisord", of_supervisord, SUPERVISORD),
+    Parser("tables of a kernel", of_a_kernel, KERNEL),
+    Parser("words of a machine's tools", of_its_tools, TOOLS),
+    Parser("locks of uv, settings of pip", of_uv, UV),
+    Parser("rows of a history", of_a_history, ROWS),
+    Parser("late records of an audit log", late, (LATE,)),
     Parser("events of Ansible", played, (EVENTS,)),
     Parser("values from Ansible", evaluated_by_ansible, (ANSWERED,)),
     Parser("scores of benchmarks", scored, (packed(SCORES) + b"\n" + packed(SAMPLES),)),

@@ -48,8 +48,8 @@ def own_addresses() -> list[str]:
     before = ""
     for line in lines:
         if line.split()[:3] == ["/32", "host", "LOCAL"]:
-            address = before.split()[-1]
-            if not address.startswith("127."):
+            address = before.rpartition(" ")[2]
+            if address and not address.startswith("127."):
                 found.add(address)
         before = line
     return sorted(found)
@@ -78,7 +78,7 @@ def user_of(uid: int) -> str:
 def _programs(inodes: set[str]) -> dict[str, str]:
     """Return the name of a program that holds each socket; root sees all of them."""
     found: dict[str, str] = {}
-    for pid in filter(str.isdigit, os.listdir("/proc")):
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
         try:
             names = os.listdir("/proc/%s/fd" % pid)
         except OSError:

@@ -6,6 +6,7 @@ on a machine with much memory, and an observation of the host would take half as
 
 from __future__ import annotations
 
+import re
 import socket
 import struct
 from collections.abc import Iterator
@@ -19,6 +20,10 @@ _HEADER = struct.Struct("=IHHII")
 _WANTED = struct.Struct("=BBBxI48x")
 # Behind family, state, timer and retransmissions of an answer.
 _PORT = struct.Struct(">4xH")
+# proc(5): a row's address and port, user, and inode.
+_SOCKET = re.compile(
+    r"\S+ (?:[0-9A-F]{8}|[0-9A-F]{32}):[0-9A-F]{4} (?:\S+ ){5}[0-9]{1,10} \S+ [0-9]{1,20}(?: |\Z)"
+)
 # proc(5): the state of a listener.
 LISTENER = "0A"
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
@@ -46,10 +51,12 @@ def asked(family: int) -> set[int]:
         while True:
             data, at = kernel.recv(2**16), 0
             while at < len(data):
+                if len(data) < at + _HEADER.size:
+                    raise OSError("the kernel's answer is cut short")
                 size, kind, _, _, _ = _HEADER.unpack_from(data, at)
                 if kind == _DONE:
                     return found
-                if kind == _ERROR or size < _HEADER.size:
+                if kind == _ERROR or size < _HEADER.size + _PORT.size or at + size > len(data):
                     raise OSError("the kernel does not list its listeners")
                 found.add(_PORT.unpack_from(data, at + _HEADER.size)[0])
                 # Messages begin at multiples of four bytes.
@@ -66,17 +73,20 @@ def read() -> set[int]:
 
 
 def sockets(table: str, state: str) -> Iterator[list[str]]:
-    """Yield the fields of each socket in `state` that a table such as /proc/net/tcp has (proc(5))."""
+    """Yield the fields of each socket in `state` that a table such as /proc/net/tcp has (proc(5)).
+
+    A kernel that only resembles Linux has rows of another form, which say nothing.
+    """
     for line in lines(table)[1:]:
         fields = line.split()
-        if fields[3] == state:
+        if _SOCKET.match(" ".join(fields)) and fields[3] == state:
             yield fields
 
 
 def lines(path: str) -> list[str]:
     """Return the lines of a file of the kernel; none where it does not exist."""
     try:
-        with open(path) as file:
+        with open(path, errors="replace") as file:
             return file.read().splitlines()
     except OSError:
         return []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterable
@@ -93,7 +94,7 @@ def children() -> dict[int, list[int]]:
     """Return {pid: pids of its children} of all processes of this host."""
     found: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
-        if name.isdigit():
+        if name.isdecimal():
             # Without a buffer and the other fields, because there may be thousands of them.
             try:
                 with open(f"/proc/{name}/stat", "rb", buffering=0) as file:
@@ -199,7 +200,10 @@ def _systemd(unit: str) -> Document:
         word = "running"
     else:
         word = "stopped"
-    pid = int(values.get("MainPID") or 0)
+    number = values.get("MainPID") or "0"
+    if not re.fullmatch("[0-9]{1,10}", number):
+        raise OSError(f"systemctl names no process of {unit}: {number[:100]!r}")
+    pid = int(number)
     return {"state": word, "pid": pid, "started_at": _started_at(pid)}
 
 

@@ -6,6 +6,7 @@ import http.client
 import os
 import socket
 import subprocess
+import xml.parsers.expat
 import xmlrpc.client
 from typing import Any
 
@@ -15,7 +16,14 @@ SECONDS = 5.0
 
 
 class Silent(Exception):
-    """No supervisord answers: it was killed, does not run, or is stopped."""
+    """No supervisord answers, or none that can be understood: it was killed, does not run, or is stopped."""
+
+
+# An answer that is cut short, or is none of a supervisord.
+_NONSENSE = (
+    *(xmlrpc.client.Error, xml.parsers.expat.ExpatError),
+    *(ValueError, LookupError, TypeError, OverflowError, AttributeError, RecursionError),
+)
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -69,14 +77,17 @@ def state(path: str, program: str) -> Document:
             info = proxy.supervisor.getProcessInfo(program)
     except xmlrpc.client.Fault:
         return {"state": "absent", "pid": 0, "started_at": None}
-    except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError) as error:
+    except (OSError, http.client.HTTPException, *_NONSENSE) as error:
         raise Silent(str(error)) from None
-    name = info["statename"]
+    try:
+        name, pid, start = info["statename"], int(info["pid"]), float(info["start"])
+    except _NONSENSE as error:
+        raise Silent("it describes no program: %s" % error) from None
     if name in ("RUNNING", "STARTING"):
         word = "running"
     elif name in ("BACKOFF", "FATAL", "EXITED", "UNKNOWN"):
         word = "failed"
     else:
         word = "stopped"
-    pid = info["pid"] if word == "running" else 0
-    return {"state": word, "pid": pid, "started_at": float(info["start"]) if pid else None}
+    pid = pid if word == "running" else 0
+    return {"state": word, "pid": pid, "started_at": start if pid else None}

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
-import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import uv
 
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engines.requirements import LockedPackage, format_requirements
+from toolkit.domain.excerpt import excerpt
+from toolkit.domain.outside import text_of
 from toolkit.errors import SourceError
 
 # The oldest C library for which all wheels of the engine exist; hosts need this or a newer one.
@@ -32,21 +34,17 @@ def resolve(wanted: Iterable[str], accelerator: Accelerator, python: str) -> str
     """
     overrides = _LOCKS / f"overrides-{accelerator}.txt"
     options = ["--overrides", str(overrides)] if overrides.exists() else []
-    document = _compile("".join(f"{each}\n" for each in wanted), accelerator, python, options)
+    text = _compile("".join(f"{each}\n" for each in wanted), accelerator, python, options)
     return format_requirements(
-        LockedPackage(
-            package["name"],
-            package["version"],
-            tuple(wheel["hashes"]["sha256"] for wheel in package["wheels"]),
-        )
-        for package in document["packages"]
+        LockedPackage(each.name, each.version, tuple(sha256 for _, sha256 in each.wheels))
+        for each in _packages(text)
     )
 
 
 def newest(package: str, accelerator: Accelerator, python: str) -> str:
     """Return the newest version of a package that has files for such hosts; raises SourceError."""
-    document = _compile(f"{package}\n", accelerator, python, ["--no-deps"])
-    return next((str(each["version"]) for each in document["packages"]), "")
+    text = _compile(f"{package}\n", accelerator, python, ["--no-deps"])
+    return next((each.version for each in _packages(text)), "")
 
 
 def locate(pin: str, accelerator: Accelerator, python: str) -> tuple[str, ...]:
@@ -54,8 +52,37 @@ def locate(pin: str, accelerator: Accelerator, python: str) -> tuple[str, ...]:
 
     Only uv knows how to select the index of some packages.
     """
-    document = _compile(f"{pin}\n", accelerator, python, ["--no-deps"])
-    return tuple(wheel["url"] for package in document["packages"] for wheel in package["wheels"])
+    text = _compile(f"{pin}\n", accelerator, python, ["--no-deps"])
+    return tuple(url for each in _packages(text) for url, _ in each.wheels)
+
+
+class _Package(NamedTuple):
+    """A package in uv's lock; `wheels` are pairs of address and SHA-256."""
+
+    name: str
+    version: str
+    wheels: list[tuple[str, str]]
+
+
+def _packages(text: str) -> list[_Package]:
+    """Return the packages of a lock that uv wrote (PEP 751); raises SourceError where it is none."""
+    try:
+        return [
+            _Package(
+                text_of(each["name"], "a name"),
+                text_of(each["version"], "a version"),
+                [
+                    (text_of(wheel["url"], "a URL"), text_of(wheel["hashes"]["sha256"], "a digest"))
+                    for wheel in each["wheels"]
+                ],
+            )
+            for each in tomllib.loads(text)["packages"]
+        ]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise SourceError(
+            f"uv wrote a lock that cannot be read: {excerpt(str(error))}",
+            hint="see whether the disk is full, and reinstall the toolkit, which brings its own uv",
+        ) from error
 
 
 def uv_binary() -> Path:
@@ -63,9 +90,8 @@ def uv_binary() -> Path:
     return Path(uv.find_uv_bin())
 
 
-def _compile(
-    requirements: str, accelerator: Accelerator, python: str, options: list[str]
-) -> Mapping[str, Any]:
+def _compile(requirements: str, accelerator: Accelerator, python: str, options: list[str]) -> str:
+    """Return the lock that uv writes, in TOML."""
     # fmt: off
     command = [
         str(uv_binary()), "pip", "compile", "-", "--quiet", "--no-header",
@@ -84,7 +110,7 @@ def _compile(
             check=False,
         )
         if done.returncode == 0:
-            return tomllib.loads(done.stdout)
+            return done.stdout
         problems.append(done.stderr.strip())
     wanted = f"{requirements.splitlines()[0]} for {accelerator} on Python {python}"
     raise SourceError(
@@ -117,9 +143,14 @@ def pip_settings() -> dict[str, str]:
         setting = _SETTING.match(line.strip())
         if setting is None:
             continue
-        value = " ".join(shlex.split(setting["value"])).split()
+        # pip writes a value as Python does, so lines of one that has several come as \n.
+        try:
+            text = str(ast.literal_eval(setting["value"]))
+            value = text.encode().decode().split()
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
         if setting["key"] == "find-links":
             found["UV_FIND_LINKS"] = ",".join(value)
         if setting["key"] == "index-url":
-            found["UV_DEFAULT_INDEX"] = value[0]
+            found["UV_DEFAULT_INDEX"] = "".join(value[:1])
     return {key: value for key, value in found.items() if value and key not in os.environ}

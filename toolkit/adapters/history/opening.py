@@ -17,7 +17,7 @@ _Record = TypeVar("_Record")
 Without = Callable[[ToolkitError], None]
 
 # What a damaged record raises where it is read. The last two: nested too deeply, or a number that is too large.
-_DAMAGE = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
+DAMAGE = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
 
 
 class OpenHistory:
@@ -79,7 +79,7 @@ class OpenHistory:
         """Return the record in a row, alone in a list; nothing of a damaged one that a command may go on without."""
         try:
             return [read(row)]
-        except _DAMAGE as damage:
+        except DAMAGE as damage:
             error = self._damaged(damage)
             if self._without is None:
                 raise error from damage
@@ -93,7 +93,7 @@ class OpenHistory:
         """Raise ToolkitError where the block finds a damaged record that it cannot go on without."""
         try:
             yield
-        except _DAMAGE as damage:
+        except DAMAGE as damage:
             raise self._damaged(damage) from damage
 
     def _damaged(self, damage: Exception) -> ToolkitError:
