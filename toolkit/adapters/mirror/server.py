@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from toolkit.adapters.mirror.app import mirror_app
 from toolkit.adapters.mirror.source import MirrorSource
@@ -18,6 +20,13 @@ from toolkit.errors import InputError
 
 # Running downloads get this many seconds after the signal to stop.
 GRACE = 5
+KEPT = 30
+# Seconds until a connection that is new or was kept has sent the head of a request.
+HEAD = 2 * KEPT
+# Seconds in which a client must take something of its answer.
+UNREAD = 120
+# Files of one download: its connection and what it reads. The rest of this process has some too.
+_FILES, _OWN_FILES = 2, 256
 
 
 def serve(source: MirrorSource, bind: str, listening: Callable[[str], None]) -> None:
@@ -39,6 +48,50 @@ def serve(source: MirrorSource, bind: str, listening: Callable[[str], None]) -> 
         server.run(sockets=[listener])
 
 
+class Unhurried(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    """A connection that ends where its client keeps a request to itself, at once where others need the place.
+
+    Otherwise a thousand clients that never end their requests would hold all files that this process may open.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Take the place of the connection that has waited for a request the longest, where all places are taken."""
+        super().connection_made(transport)
+        self._timer: asyncio.TimerHandle | None = None
+        self._follow()
+        present = [each for each in self.connections if not each.transport.is_closing()]
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if _FILES * len(present) > limit - _OWN_FILES:
+            # The set has no order, but the timer that is due next is that of the longest wait.
+            min(present, key=lambda each: each.due).transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._follow()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._follow()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    @property
+    def due(self) -> float:
+        """The time at which the connection ends, of the loop's clock; infinite while it has a request."""
+        return self._timer.when() if self._timer is not None else float("inf")
+
+    def _follow(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = None
+        elif self._timer is None:
+            self._timer = self.loop.call_later(HEAD, self.transport.abort)
+
+
 class Server(uvicorn.Server):
     """Closes the connections of downloads that outlast the grace period.
 
@@ -50,12 +103,15 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http=Unhurried,
                 log_level="warning",
                 access_log=False,
                 lifespan="off",
                 server_header=False,
                 timeout_graceful_shutdown=2 * GRACE,
-                timeout_keep_alive=30,
+                timeout_keep_alive=KEPT,
+                # Accepted at a time, before any of them can make room for the next.
+                backlog=_OWN_FILES // 2,
             )
         )
 
@@ -85,6 +141,8 @@ def listening_at(bind: str) -> Iterator[socket.socket]:
     # asyncio turns Nagle's algorithm off only for sockets that name TCP. With it, each small file takes 40 ms more.
     with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Its connections inherit this. The kernel ends one whose client takes nothing for so long.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD * 1000)
         try:
             listener.bind((host, int(port)))
         except (OSError, UnicodeError) as error:
