@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
@@ -19,7 +20,9 @@ from tests.adapters.test_regular import outcome
 from tests.planning.facts import release
 from toolkit.adapters.history.glance import releases_in
 from toolkit.adapters.history.history import History
+from toolkit.adapters.history.records import release_of
 from toolkit.adapters.history.schema import MIGRATIONS
+from toolkit.adapters.history.tallies import tally
 from toolkit.domain.clients.tally import Tally, WatchedHour
 from toolkit.domain.deployment.release import Outcome
 from toolkit.domain.engines.fit import Actual, FitRecord, Prediction
@@ -152,3 +155,15 @@ def test_a_pipe_in_place_of_a_file_of_the_history_is_refused_and_nobody_waits(
     )
     assert goes_on == []
     assert outcome(lambda _: releases_in(path, "tiny"), tmp_path) == []
+
+
+@pytest.mark.parametrize("escape", ["\ud800", "a\udfffb"])
+def test_half_a_letter_in_a_cell_is_damage(escape: str) -> None:
+    """JSON can spell it, and nobody can write or show it."""
+    body = json.dumps({**release(1).as_json(), "version": escape})
+    assert "\\ud" in body
+    with pytest.raises(ValueError, match="surrogates not allowed"):
+        release_of({"body": body})
+    row = {"counts": json.dumps({escape: 1}), "release_number": 1, "hour": 1, "host": "a", "model": "m"}
+    with pytest.raises(ValueError, match="surrogates not allowed"):
+        tally({**row, "version": "v"})

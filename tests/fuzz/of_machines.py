@@ -208,11 +208,17 @@ def of_a_history(data: bytes) -> Any:
     except (ValueError, RecursionError):
         row = None
     found = []
-    for read in READERS.values() if isinstance(row, dict) else ():
+    cells = {} if not isinstance(row, dict) else {name: _cell(each) for name, each in row.items()}
+    for read in READERS.values() if cells else ():
         with suppress(*DAMAGE):
-            made = read(row)
+            made = read(cells)
             found.append(asdict(made) if hasattr(made, "__dataclass_fields__") else repr(made))
     return found
+
+
+def _cell(value: Any) -> Any:
+    """Return the value as a database gives it, whose texts are UTF-8."""
+    return value.encode(errors="replace").decode() if isinstance(value, str) else value
 
 
 LATE = packed({"records": [{"kind": "intent", "at": 1.8e9, "command": "deploy", "who": "ann"}]})

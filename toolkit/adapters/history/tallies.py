@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from toolkit.adapters.history.database import Database, Row
+from toolkit.adapters.history.records import parsed
 from toolkit.domain.clients.tally import Tally, WatchedHour
 from toolkit.domain.outside import checked
 
@@ -57,7 +58,7 @@ def asleep(db: Database, since: int, until: int) -> list[Row]:
 
 def tally(row: Row) -> Tally:
     """Return the tally in a row; raises ValueError, TypeError or AttributeError where it is damaged."""
-    counts = {str(name): int(count) for name, count in json.loads(row["counts"]).items()}
+    counts = {str(name): int(count) for name, count in parsed(row["counts"]).items()}
     release = int(row["release_number"])
     return checked(
         Tally(int(row["hour"]), row["host"], row["model"], row["version"], release, counts)
