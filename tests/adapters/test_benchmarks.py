@@ -128,6 +128,13 @@ def test_a_score_that_is_no_number_is_refused(tmp_path: Path, value: str) -> Non
         list(read_scores(tmp_path / "out"))
 
 
+@pytest.mark.parametrize("value", ["NaN", "-1e999", "1" + "0" * 400])
+def test_a_mark_that_is_no_number_is_refused(tmp_path: Path, value: str) -> None:
+    line = f'{{"doc_id": 3, "filter": "none", "exact_match": {value}}}\n'
+    with pytest.raises(InputError, match="not understood"):
+        list(read_scores(output(tmp_path, marks=line)))
+
+
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Path]:
     """Makes an environment that has no package; returns where they were made."""

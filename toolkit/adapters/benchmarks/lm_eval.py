@@ -131,9 +131,8 @@ def read_scores(output: Path) -> Iterator[Score]:
                 value = figures[metric + comma + kept]
                 if kept and better.get(metric) and isinstance(value, int | float):
                     shown = metric if filters[metric] == 1 else f"{metric} ({kept})"
-                    if not math.isfinite(value):
-                        raise ValueError(f"{shown} of {task} is {value}")
-                    yield Score(task, shown, float(value), _marks(rows, metric, kept))
+                    number = _finite(value, f"{shown} of {task}")
+                    yield Score(task, shown, number, _marks(rows, metric, kept))
     except (*_ODD, OSError) as error:
         raise InputError(
             f"the scores of lm-eval are not understood: {type(error).__name__}: {error}",
@@ -149,7 +148,14 @@ def _samples(path: Path) -> list[Mapping[str, Any]]:
 def _marks(rows: list[Mapping[str, Any]], metric: str, kept: str) -> Mapping[str, float]:
     """Return the mark of each question that has one."""
     return {
-        str(row["doc_id"]): float(row[metric])
+        str(row["doc_id"]): _finite(row[metric], f"{metric} of question {row['doc_id']}")
         for row in rows
         if row.get("filter") == kept and isinstance(row.get(metric), int | float)
     }
+
+
+def _finite(value: float, name: str) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{name} is {number}")
+    return number
