@@ -73,6 +73,7 @@ class Lab:
     """A directory of playbooks, a scratch directory, and a host that is this machine."""
 
     place: Path
+    modules: Path
     said: list[str] = field(default_factory=list)
 
     @property
@@ -87,18 +88,24 @@ class Lab:
         nobody = (HEAD + BAD).replace("hosts: all", "hosts: nobody")
         (books / "nobody.yml").write_text(nobody)
         self.host = Host("localhost", python=sys.executable)
-        self.converge = RealConverge(books, self.scratch)
+        self.converge = RealConverge(books, self.scratch, modules=self.modules)
 
     def run(self, playbook: str, progress: Callable[[str], None] | None = None) -> tuple[str, ...]:
         variables = {"place": str(self.place), "word": "hello"}
         return self.converge.run(playbook, self.host, variables, progress or self.said.append)
 
 
+@pytest.fixture(scope="module")
+def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where built modules are kept for all tests, as in a home: building them takes most of a run's work."""
+    return tmp_path_factory.mktemp("modules") / "kept"
+
+
 @pytest.fixture
-def lab() -> Iterator[Lab]:
+def lab(modules: Path) -> Iterator[Lab]:
     # Short: Ansible puts sockets below it.
     place = Path(tempfile.mkdtemp(prefix="tka-"))
-    yield Lab(place)
+    yield Lab(place, modules)
     shutil.rmtree(place)
 
 
@@ -116,7 +123,7 @@ def test_a_playbook_tells_its_tasks_and_what_it_changed_and_sees_no_token(
         monkeypatch.setenv(name, SECRET)
     # Ansible runs in a UTF-8 locale alone.
     monkeypatch.setenv("LC_ALL", "POSIX")
-    watch = Watch(lab.scratch)
+    watch = Watch(lab)
 
     changed = lab.run("well", watch)
 
@@ -139,7 +146,7 @@ def test_a_playbook_with_a_password_for_sudo_shows_it_nowhere(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab.host = replace(lab.host, become_password=Secret(SECRET))
-    watch = Watch(lab.scratch)
+    watch = Watch(lab)
     assert lab.run("well", watch) == ("Change something", "Keep what was seen")
     assert watch.files > 3 and watch.leaks == []
     assert SECRET not in (lab.place / "environment").read_text()
@@ -254,8 +261,8 @@ def test_a_playbook_ends_with_the_command_that_was_killed(lab: Lab) -> None:
 class Watch:
     """Progress of a playbook; at every task, all that lies open to others is searched for the secret."""
 
-    def __init__(self, scratch: Path) -> None:
-        self._scratch = scratch
+    def __init__(self, lab: Lab) -> None:
+        self._scratch, self._modules = lab.scratch, lab.modules
         self.said: list[str] = []
         self.programs: set[str] = set()
         self.leaks: list[str] = []
@@ -264,10 +271,10 @@ class Watch:
     def __call__(self, task: str) -> None:
         self.said.append(task)
         # Unlike rglob, walk passes over directories that Ansible removes meanwhile.
-        for directory, _, names in os.walk(self._scratch):
+        for directory, _, names in (*os.walk(self._scratch), *os.walk(self._modules)):
             for file in (Path(directory, name) for name in names):
                 if file.is_file():
-                    self.files += 1
+                    self.files += self._scratch in file.parents
                     self._search(str(file), file)
         for pid in processes_about(self._scratch):
             words = argv(pid)
