@@ -54,6 +54,7 @@ GROUPS = (
         "tests/adapters/test_host_guard_contract.py",
         "tests/adapters/test_host_stock_contract.py",
         "tests/adapters/test_host_real.py",
+        "tests/adapters/test_engine_beside.py",
         "tests/adapters/test_host_ends.py",
         "tests/adapters/test_host_systemd.py",
         "tests/adapters/test_perimeter.py",
