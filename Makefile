@@ -25,7 +25,7 @@ demo-clean: $(READY) ## Stop what the demo left running and remove its files
 	$(BIN)/python demo/clean.py
 
 test: ## Run every check and every test (what CI runs)
-	$(MAKE) --jobs=2 --output-sync=target check prepare unit
+	$(MAKE) --jobs=3 --output-sync=target check prepare unit
 	$(MAKE) system
 
 check: $(READY) ## Lint, types, layers, roles, documents
@@ -39,8 +39,9 @@ prepare: $(READY) packages ## Install what the tests need beyond Python: package
 	$(BIN)/python -m tests.walk.wheels
 	$(BIN)/python -m tests.system.served
 
+# Two processors have four workers, because these tests wait for routers and hosts nearly half of the time.
 unit: $(READY) packages ## Run the tests that start no vLLM
-	$(BIN)/python -m pytest -m "not system" -n 2 --durations=15
+	$(BIN)/python -m pytest -m "not system" -n 4 --durations=15
 
 fuzz: $(READY) ## Run 100,000 mutated inputs through each parser of bytes from outside (half an hour)
 	FUZZ_INPUTS=$${FUZZ_INPUTS:-100000} $(BIN)/python -m pytest tests/fuzz -n 2 --dist load --durations=25
