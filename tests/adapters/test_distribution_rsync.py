@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,9 +72,12 @@ class Called:
 
 
 @pytest.fixture
-def called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Called:
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    return Called(tmp_path, "10.0.0.1")
+def called(monkeypatch: pytest.MonkeyPatch) -> Iterator[Called]:
+    # Short: a directory for sockets lies below it, and with a long name it would lie outside, where it stays.
+    place = Path(tempfile.mkdtemp(prefix="tkr-"))
+    monkeypatch.setenv("PATH", f"{place}:/usr/bin:/bin")
+    yield Called(place, "10.0.0.1")
+    shutil.rmtree(place)
 
 
 def test_it_sends_what_is_missing_and_tells_how_far_it_is(called: Called) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.json_documents import require_document
+from toolkit.adapters.disk import scratch_places
 from toolkit.adapters.history.history import History
 from toolkit.cli.main import main
 from toolkit.cli.opening.context import open_history
@@ -122,6 +124,12 @@ class Shell(Prompt):
     def untouched(self) -> bool:
         """Whether the host still has nothing."""
         return not self.root.exists()
+
+
+def remove_scratch(home: Path) -> None:
+    """Remove the private directories that commands have made elsewhere while the disk of the home took nothing."""
+    for place in scratch_places(home)[1:]:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def start(environment: Mapping[str, str], *words: str, **more: object) -> subprocess.Popen[str]:

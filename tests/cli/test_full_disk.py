@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.store_lab import stored
-from tests.cli.shell import Prompt, Said
+from tests.cli.shell import Prompt, Said, remove_scratch
 from tests.cli.small_model import write_model, write_registry
 from tests.workflows.world import World, release
 from toolkit.adapters.audit.log import AuditLog
@@ -97,6 +97,7 @@ def full(prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> Iterator[FullHome]:
     try:
         yield FullHome(prompt, monkeypatch)
     finally:
+        remove_scratch(disk / "home")
         subprocess.run(["umount", "--lazy", disk], check=True, capture_output=True)
 
 
