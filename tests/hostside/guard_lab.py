@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -168,6 +168,23 @@ class Guarded:
             assert time.monotonic() < until, (self.found(), self.said)
             time.sleep(0.02)
         return dict(verdict)
+
+    def fail_alone(self) -> Callable[[], None]:
+        """Have a person end a bake whose release no other one can relieve; return what brings that one back.
+
+        Whatever the router's checks of it ask for does not matter.
+        """
+        self.begin()
+        self._blue("maint")
+        guard_order.wish(self.root, "tiny", "abort", "ann@ops")
+        assert self.verdict()["verdict"] == "failed"
+        return lambda: self._blue("ready")
+
+    def _blue(self, state: str) -> None:
+        pid = router_socket.processes(self.router.directory)["current"][-1]
+        router_socket.tell(
+            self.router.directory, pid, [f"set server model.tiny/blue state {state}"]
+        )
 
     def weights(self) -> dict[str, int]:
         servers = self.router.observe()["servers"]["tiny"]

@@ -22,7 +22,7 @@ from tests.hostside.guard_lab import (
     guards,
     processes,
 )
-from tests.hostside.router_lab import router_socket, until
+from tests.hostside.router_lab import until
 from tests.pace import Pace
 
 BACK = {"blue": 100, "green": 0}
@@ -181,16 +181,11 @@ def test_a_share_goes_back_within_a_second_of_the_end_of_its_lease(quick: Guarde
 
 
 def test_what_no_other_replica_can_take_is_withdrawn_once_one_is_up(quick: Guarded) -> None:
-    quick.begin()
-    # What the router's checks of blue ask for does not matter.
-    pid = router_socket.processes(quick.router.directory)["current"][-1]
-    router_socket.tell(quick.router.directory, pid, ["set server model.tiny/blue state maint"])
-    guard_order.wish(quick.root, "tiny", "abort", "ann@ops")
-    assert quick.verdict()["verdict"] == "failed"
+    relieve = quick.fail_alone()
     assert (quick.found()["withdrawn"], quick.weights()) == ("", STAYS)
     words = "tiny-green keeps its traffic: no other replica of tiny is up"
     until(lambda: words in quick.said, 60)
-    router_socket.tell(quick.router.directory, pid, ["set server model.tiny/blue state ready"])
+    relieve()
     until(lambda: quick.found()["withdrawn"], 60)
     assert quick.weights() == BACK
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.hostside.guard_lab import Guarded, guard_order
-from tests.hostside.router_lab import full_disk, router_socket, until
+from tests.hostside.router_lab import full_disk, until
 from tests.hostside.test_guard import BACK, STAYS, lab, quick, standing
 
 __all__ = ["lab", "quick", "standing"]
@@ -80,13 +80,9 @@ def test_a_release_that_passes_on_a_full_disk_keeps_its_traffic(quick: Guarded) 
 
 
 def test_what_is_withdrawn_late_on_a_full_disk_is_told_once_there_is_room(quick: Guarded) -> None:
-    quick.begin()
-    pid = router_socket.processes(quick.router.directory)["current"][-1]
-    router_socket.tell(quick.router.directory, pid, ["set server model.tiny/blue state maint"])
-    guard_order.wish(quick.root, "tiny", "abort", "ann@ops")
-    assert quick.verdict()["verdict"] == "failed"
+    relieve = quick.fail_alone()
     with full_disk():
-        router_socket.tell(quick.router.directory, pid, ["set server model.tiny/blue state ready"])
+        relieve()
         until(lambda: quick.weights() == BACK)
     until(lambda: quick.found()["withdrawn"])
     assert withdrawn_in_files(quick)
