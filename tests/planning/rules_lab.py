@@ -90,17 +90,42 @@ def firing(
 
     promtool only compares: each alert is expected not to fire, and what it complains of does.
     """
+    looks = [
+        {"eval_time": f"{round(minute * 60)}s", "alertname": alert, "exp_alerts": []}
+        for minute in minutes
+        for alert in alerts
+    ]
+    case = {"alert_rule_test": looks}
+    return _fired(_evaluated(directory, series, case, promised, every or _usual(minutes)), minutes)
+
+
+def ever_firing(
+    directory: Path, series: Series, minute: int, promised: Promised, *, every: str
+) -> set[str]:
+    """Return the names of all alerts that fire at any evaluation until a minute; see `firing`."""
+    query = f'count_over_time(ALERTS{{alertstate="firing"}}[{minute}m])'
+    looks = [{"expr": query, "eval_time": f"{minute}m", "exp_samples": []}]
+    said = _evaluated(directory, series, {"promql_expr_test": looks}, promised, every)
+    found = set(re.findall(r'alertname="(\w+)"', said))
+    assert found or "SUCCESS" in said, said
+    return found
+
+
+def _evaluated(
+    directory: Path,
+    series: Series,
+    looks: Mapping[str, Sequence[Any]],
+    promised: Promised,
+    every: str,
+) -> str:
+    """Return what promtool says of the looks at the series."""
     for name, text in fixed_files(MetricsSetup(str(directory)), all_figures(), promised).items():
         (directory / name).parent.mkdir(exist_ok=True)
         (directory / name).write_text(text)
     case: dict[str, Any] = {
         "interval": "1m",
         "input_series": [{"series": name, "values": values} for name, values in series.items()],
-        "alert_rule_test": [
-            {"eval_time": f"{round(minute * 60)}s", "alertname": alert, "exp_alerts": []}
-            for minute in minutes
-            for alert in alerts
-        ],
+        **looks,
     }
     files = sorted((directory / "rules").glob("*.yml"), reverse=True)
     test = {
@@ -109,7 +134,7 @@ def firing(
         # that time, and not those of the evaluation before it, which minutes later count no more.
         "group_eval_order": [name for each in files for name in _groups(each)],
         # A day of evaluations every 15 s would take minutes. One look after hours of the same asks for the least.
-        "evaluation_interval": every or _usual(minutes),
+        "evaluation_interval": every,
         "tests": [case],
     }
     (directory / "test.yml").write_text(json.dumps(test))
@@ -118,7 +143,7 @@ def firing(
         # It ends soon: collecting its garbage as often as a server does takes a quarter of its time.
         capture_output=True, text=True, timeout=250, env=os.environ | {"GOGC": "400"},
     )  # fmt: skip
-    return _fired(done.stdout + done.stderr, minutes)
+    return done.stdout + done.stderr
 
 
 def _groups(rules: Path) -> list[str]:
