@@ -141,7 +141,7 @@ FAULTS = [
     ("policy:\n", "--- a\n--- b\npolicy:\n", "2:1", "a second YAML document", "keep one document per file"),
     ("a small one", "[" * 5000, "8:31", "nested deeper than 16 levels", "no entry needs that depth"),
     ("a small one", "{a: " * 500, "8:70", "nested deeper than 16 levels", "no entry needs that depth"),
-    ("a small one", "x" * 30_000, "8:1", "a line of 30017 characters", ""),
+    ("a small one", "x" * 30_000, "8:1", "a line of 30017 characters", "break it"),
     ("a small one", "\x1b[31m", "8:18", "control character '\\x1b'; this is no text file", "remove it, or name another file"),
     ("a small one", "a\u2028b", "8:19", "control character '\\u2028'; this is no text file", "remove it, or name another file"),
 ]  # fmt: skip

@@ -212,6 +212,23 @@ def test_each_fault_has_its_place_and_words(old: str, new: str, place: str, mess
     with pytest.raises(InputError) as caught:
         parse_schedule(PATH, WHOLE.replace(old, new), ["tiny", "other"])
     assert caught.value.message.startswith(f"schedule.yaml:{place}: {message}")
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "hint"),
+    [
+        ("Europe/Berlin", "+01:00", "timedatectl list-timezones"),
+        ("Europe/Berlin", "Europe/Berln", "did you mean Europe/Berlin"),
+        ("  tiny:", "  xyz:", "toolkit registry list"),
+        ("[night]", "[xyz]", "known: night, release-day"),
+    ],
+)
+def test_a_name_that_is_not_known_leads_to_those_that_are(old: str, new: str, hint: str) -> None:
+    models = ["tiny", "other", *(f"qwen-{number}" for number in range(20))]
+    with pytest.raises(InputError) as caught:
+        parse_schedule(PATH, WHOLE.replace(old, new), models)
+    assert caught.value.hint.startswith(hint)
 
 
 def test_a_schedule_without_windows_and_a_missing_file_say_so(tmp_path: Path) -> None:

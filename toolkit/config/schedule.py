@@ -41,18 +41,15 @@ _LEAST_IDLE, _MOST_IDLE = 600.0, 30 * 86_400.0
 _YEARS = range(1970, 2200)
 _MOST_SOAK = 366 * 86_400.0
 _FIELDS = (
-    "time_zone",
-    "windows",
-    "blackouts",
-    "models",
-    "models_a_window",
-    "unreachable_hosts",
+    *("time_zone", "windows", "blackouts", "models", "models_a_window", "unreachable_hosts"),
     "warm",
 )
 _WINDOW = ("days", "dates", "from", "for", "jitter", "time_zone")
 _HOURS = ("days", "dates", "from", "for", "time_zone")
 _WARM = (*_HOURS, "when_asleep", "idle_after", "in_turn_with")
 _MODEL = ("policy", "windows", "soak")
+# What shows names of which there are too many for a hint.
+_LISTED = {"time zone": "timedatectl list-timezones", "model": "toolkit registry list"}
 _EXAMPLE = "docs/scheduling.md has an example"
 
 
@@ -269,7 +266,11 @@ class _Reader:
         begin = self._day(where, first)
         end = begin if not dots else (self._day(where, last) if last else None)
         if end is not None and end < begin:
-            raise self.document.fault(where, f"the blackout {str(text)[:60]} ends before it begins")
+            raise self.document.fault(
+                where,
+                f"the blackout {str(text)[:60]} ends before it begins",
+                hint=f"write it like {end}..{begin}",
+            )
         return Blackout(begin, end)
 
     def _zone(self, where: Where) -> str:
@@ -343,7 +344,9 @@ class _Reader:
         value = self._value(where)
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= 1000:
             raise self.document.fault(
-                where, f"{where[0]}: expected a whole number from {least} to 1000, not {value!r}"
+                where,
+                f"{where[0]}: expected a whole number from {least} to 1000, not {value!r}",
+                hint=f"write a number, or remove the line for the default {default}",
             )
         return value
 
@@ -377,11 +380,12 @@ class _Reader:
         if known is not None and name not in (words := list(known)):
             raise self._unknown(where, noun, name, words)
 
-    def _unknown(self, where: Where, noun: str, name: Any, known: Iterable[str]) -> InputError:
-        words = list(known)
+    def _unknown(self, where: Where, noun: str, name: Any, names: Iterable[str]) -> InputError:
+        words = list(names)
         near = difflib.get_close_matches(str(name), words, n=3, cutoff=0.5)
-        shown = ", ".join(words) if len(words) <= 12 else "see docs/scheduling.md"
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {shown or 'none'}"
+        known = f"known: {', '.join(words) or 'none'}"
+        rest = _LISTED.get(noun, known) if len(words) > 12 else known
+        hint = f"did you mean {' or '.join(near)}?" if near else rest
         return self.document.fault(
             where, f"no {noun} {str(name)[:60]!r}", hint=hint, at_key=noun in ("field", "model")
         )

@@ -109,7 +109,7 @@ def read_bytes(path: Path, *, limit: int, hint: str = "") -> bytes:
         raise InputError(f"{str(path)!r} is not a path", hint="name a file") from None
     if len(data) > limit:
         raise InputError(
-            f"{path} is larger than {limit // 2**20} MiB; this is not the file that was meant",
+            f"{path} is larger than {limit / 2**20:g} MiB; this is not the file that was meant",
             hint="name another file",
         )
     return data

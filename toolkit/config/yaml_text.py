@@ -139,7 +139,9 @@ def read_yaml(path: Path, text: str) -> tuple[YamlText, tuple[TextFault, ...]]:
     document = YamlText(path, text)
     for number, line in enumerate(text.split("\n"), start=1):
         if len(line) > MAX_LINE:
-            return document, (TextFault(number, 1, f"a line of {len(line)} characters"),)
+            return document, (
+                TextFault(number, 1, f"a line of {len(line)} characters", "break it"),
+            )
     builder, reader = _Builder(document), YAML(typ="safe", pure=True)
     reader.Scanner = _BoundedScanner
     try:

@@ -1,8 +1,8 @@
 """Patterns whose match with an answer may not end in time: they are tried on what they repeat.
 
 Where a pattern backtracks without end, it does so because it can read one text in many ways, of which none goes on to a
-match. So each part that it repeats gives texts: what comes before the part, the part many times, and a character that
-no pattern is likely to want next. Some of the texts lack what the part may leave out: `( *- *a*)*` has one way to read
+match. So each part that it repeats gives texts: what comes before the part, the part many times, and characters that
+the pattern is not likely to want next: `(.*)*$` reads anything but the end of a line, `(\\S*)*$` anything but a space. Some of the texts lack what the part may leave out: `( *- *a*)*` has one way to read
 ` - a - a`, and many to read ` -  - `. A part with a bound also comes as often as that: `(a?){40}a{40}` reads a hundred
 letters at once, and forty in 2^40 ways.
 """
@@ -22,10 +22,13 @@ _parser: Any = importlib.import_module("re._parser")
 
 _LENGTH, _LONGEST = 1000, 4000
 # Letters of a pattern, and texts of the parts that it repeats, that are tried.
-_TRIED, _MOST_TEXTS = 6, 64
+_TRIED, _MOST_TEXTS, _MOST_ENDS = 6, 64, 6
+# No pattern is likely to want it, and it is no end of the text.
+_UNWANTED = "\u0001"
 # Characters of which one is in each set that people write.
 _LIKELY = "a0 -,.:;/_\n\tA\"'<>()[]{}!?#%&*+=@^|~$`\\éж中"
 _LONGEST_WORD = 40
+_SETS = ("NOT_LITERAL", "IN", "ANY")
 
 
 def endless(pattern: str, fits: Fits) -> bool:
@@ -41,11 +44,23 @@ def endless(pattern: str, fits: Fits) -> bool:
         for length in (_LENGTH, shortest)
     ]
     texts += _texts(tree)
+    unread = islice(dict.fromkeys(_unread(tree, tree.state.flags)), _MOST_ENDS)
+    ends = ("", _UNWANTED, *(f"{each}{_UNWANTED}" for each in unread))
     return any(
-        fits(Fit(each, regex=pattern)) is None
+        fits(Fit(f"{text}{end}", regex=pattern)) is None
         for text in dict.fromkeys(texts)
-        for each in (text, f"{text}\u0001")
+        for end in ends
     )
+
+
+def _unread(items: Any, flags: int) -> Iterator[str]:
+    """Yield for each set of characters in a part of a pattern one that people write and that it does not have."""
+    for name, value in items:
+        if str(name) in _SETS:
+            found = set_of(str(name), value, flags)
+            yield from islice((each for each in _LIKELY if not found.match(each)), 1)
+        for body, more, _ in _bodies(str(name), value):
+            yield from _unread(body, flags | more)
 
 
 def _texts(tree: Any) -> list[str]:
@@ -126,7 +141,7 @@ def _word(items: Any, flags: int, left_out: Collection[int] = ()) -> str:
 def _some(name: str, value: Any, flags: int, left_out: Collection[int]) -> str:
     if name == "LITERAL":
         return chr(value)
-    if name in ("NOT_LITERAL", "IN", "ANY"):
+    if name in _SETS:
         found = set_of(name, value, flags)
         named = (
             [chr(each) for kind, each in value if str(kind) == "LITERAL"] if name == "IN" else []
