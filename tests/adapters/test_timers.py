@@ -33,6 +33,8 @@ class Machine:
         self.missing: set[str] = set()
         self.called: list[str] = []
         self.active = False
+        self.enabled = False
+        self.stale = False
         self.crontab: str | None = None
 
     def __call__(self, words: list[str], stdin: str) -> tuple[int, str, str]:
@@ -50,10 +52,16 @@ class Machine:
             return 1, "", "it does not work\n"
         if words[:2] == ["systemctl", "is-active"]:
             return (0 if self.active else 3), "", ""
+        if words[:2] == ["systemctl", "show"]:
+            return 0, self.shown(), ""
+        if words[:2] == ["systemctl", "daemon-reload"]:
+            self.stale = False
+        if words[:2] == ["systemctl", "enable"]:
+            self.enabled = True
         if words[:2] == ["systemctl", "restart"]:
             self.active = True
         if words[:2] == ["systemctl", "disable"]:
-            self.active = False
+            self.active = self.enabled = False
         if words == ["crontab", "-l"]:
             return (
                 (0, self.crontab, "") if self.crontab is not None else (1, "", "no crontab for a")
@@ -61,6 +69,14 @@ class Machine:
         if words == ["crontab", "-"]:
             self.crontab = stdin
         return 0, "", ""
+
+    def shown(self) -> str:
+        """Return what systemd knows of the service and of the timer."""
+        return (
+            f"ActiveState=inactive\nUnitFileState=static\nNeedDaemonReload={'yes' if self.stale else 'no'}\n\n"
+            f"ActiveState={'active' if self.active else 'inactive'}\n"
+            f"UnitFileState={'enabled' if self.enabled else 'disabled'}\nNeedDaemonReload=no\n"
+        )
 
 
 @pytest.fixture
@@ -100,6 +116,27 @@ def test_the_same_again_changes_nothing(units: SystemdUnits, machine: Machine) -
     # A timer that somebody stopped is started again.
     machine.active = False
     assert install_timer(schedule(), COMMAND, units).changed
+
+
+@pytest.mark.parametrize("lacks", ["active", "enabled", "stale"])
+def test_what_a_killed_installation_left_counts_as_none_and_is_completed(
+    units: SystemdUnits, machine: Machine, lacks: str
+) -> None:
+    """SIGKILL between the files and systemd leaves both files, and a timer that is not theirs."""
+    install_timer(schedule(), COMMAND, units)
+    setattr(machine, lacks, lacks == "stale")
+    assert installed_for(units) == ""
+    assert install_timer(schedule(), COMMAND, units).changed
+    assert (machine.active, machine.enabled, machine.stale) == (True, True, False)
+    assert installed_for(units) == "/srv/schedule.yaml"
+
+
+def test_where_systemd_does_not_answer_the_files_say_what_is_installed(
+    units: SystemdUnits, machine: Machine
+) -> None:
+    install_timer(schedule(), COMMAND, units)
+    machine.failing = ("systemctl", "show")
+    assert installed_for(units) == "/srv/schedule.yaml"
 
 
 FAILING = [

@@ -89,9 +89,10 @@ class SystemdUnits:
         `begin` is called before the first change. Where any of that fails or is interrupted, all is as before. Raises
         ToolkitError.
         """
-        before, active = {name: self.read(name) for name in texts}, self._active(timer)
-        if before == dict(texts) and active:
+        before = {name: self.read(name) for name in texts}
+        if before == dict(texts) and self.in_force(tuple(texts)):
             return False
+        active = self._active(timer)
         begin()
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -135,6 +136,19 @@ class SystemdUnits:
                 f"toolkit schedule remove --to {self.directory}",
             ) from error
         return True
+
+    def in_force(self, names: tuple[str, ...]) -> bool | None:
+        """Whether systemd goes by these units as their files are, the timer among them; None where it does not say.
+
+        A command that was killed between writing files and telling systemd leaves files that nothing goes by.
+        """
+        if self.passive:
+            return True
+        asked = ("ActiveState", "UnitFileState", "NeedDaemonReload")
+        code, out, _ = self._systemctl("show", f"--property={','.join(asked)}", *names)
+        said = out.split()
+        known = {"ActiveState=active", "UnitFileState=enabled"} <= {*said}
+        return None if code else known and "NeedDaemonReload=yes" not in said
 
     def _start(self, timer: str) -> None:
         try:

@@ -114,8 +114,11 @@ def remove_timer(target: SystemdUnits | Crontab, begin: Begin = unrecorded) -> I
 
 
 def installed_for(target: SystemdUnits | Crontab) -> str:
-    """Return the schedule file whose timer is installed; empty where none is."""
-    return of_schedule(target.read() if isinstance(target, Crontab) else target.read(TIMER))
+    """Return the schedule file whose timer is installed; empty where none is, or where systemd does not go by it."""
+    if isinstance(target, Crontab):
+        return of_schedule(target.read())
+    named = of_schedule(target.read(TIMER))
+    return "" if named and target.in_force((SERVICE, TIMER)) is False else named
 
 
 def _require_own(text: str, schedule: Schedule, place: str) -> None:
