@@ -109,6 +109,19 @@ ONE = "channels:\n  - name: ops\n    webhook: https://ops.example/hook\n"
             "channels:\n  - name: m\n    mail: {to: [a@b], from: a@b, server: h, tls: [tls]}\n",
             "3:50", "must be starttls, tls or none",
         ),
+        # What was left empty counts as written, else a message goes out unsigned or with nobody logged in.
+        (ONE + "    key:\n", "4:5", "is a secret, so only its place stands here"),
+        (ONE + "    when: []\n", "4:11", "must name one, or nobody is told"),
+        (ONE + "    commands: []\n", "4:15", "must name one, or nobody is told"),
+        (
+            "channels:\n  - name: m\n    mail: {to: [a@b], from: a@b, server: h, user: x}\n",
+            "3:51", "nobody in without a password",
+        ),
+        (
+            "channels:\n  - name: m\n    mail: {to: [a@b], from: a@b, server: h, password: {file: /p}}\n",
+            "3:55", "nobody in without a user",
+        ),
+        ("hooks: []\n", "1:8", "must be a mapping with after, before"),
         ("hooks:\n  before: {run: [ask]}\n", "2:17", "must begin with an absolute path"),
         ("hooks:\n  before: {run: [/ask], seconds: 0}\n", "2:34", "must be more than 0, and at most 600"),
         ("hooks:\n  before: {run: [/ask], seconds: soon}\n", "2:34", "must be a number of seconds"),

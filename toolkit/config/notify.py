@@ -59,7 +59,8 @@ class _Reader:
         for index, name in enumerate(names):
             if name in names[:index]:
                 raise self._fault(("channels", index, "name"), f"{name} is there twice")
-        hooks = self._mapping(("hooks",), top.get("hooks") or {}, {"before", "after"})
+        named = {} if top.get("hooks") is None else top["hooks"]
+        hooks = self._mapping(("hooks",), named, {"before", "after"})
         found = {name: self._hook(("hooks", name), each) for name, each in hooks.items()}
         return NotifySettings(channels, found.get("before"), found.get("after"))
 
@@ -83,6 +84,8 @@ class _Reader:
         for name, words, known in (
             ("when", when, {"done", "failed"}), ("commands", commands, RECORDED_COMMANDS),
         ):  # fmt: skip
+            if not words:
+                raise self._fault((*where, name), "must name one, or nobody is told", _EXAMPLE)
             for index, each in enumerate(words):
                 if each not in known:
                     near = difflib.get_close_matches(each, known, n=1)
@@ -103,11 +106,10 @@ class _Reader:
         form = fields.get("form", "json")
         if form not in ("json", "text"):
             raise self._fault((*where, "form"), "must be json, or text for Slack and Mattermost")
-        key = fields.get("key")
         return Webhook(
             self._secret(at, url) if isinstance(url, dict) else self._url(at, url),
             form == "text",
-            self._secret((*where, "key"), key) if key is not None else None,
+            self._secret((*where, "key"), fields["key"]) if "key" in fields else None,
         )
 
     def _url(self, where: Where, data: Any) -> str:
@@ -145,19 +147,22 @@ class _Reader:
         server = self._text((*at, "server"), data.get("server"), _SERVER, "HOST or HOST:PORT")
         host, _, port = server.partition(":")
         self._port((*at, "server"), port)
-        password = data.get("password")
-        if password is not None and tls == "none":
+        if "password" in data and tls == "none":
             raise self._fault(
                 (*at, "password"), "would go over the network in clear", "tls: starttls"
             )
+        user = self._user((*at, "user"), data.get("user", ""))
+        for name, other in (("user", "password"), ("password", "user")):
+            if name in data and other not in data:
+                raise self._fault((*at, name), f"logs nobody in without a {other}", f"add {other}")
         return Mail(
             to,
             self._text((*at, "from"), data.get("from"), _ADDRESS, "the sender's address"),
             host,
             int(port or _PORTS[tls]),
             tls,
-            self._user((*at, "user"), data.get("user", "")),
-            self._secret((*at, "password"), password) if password is not None else None,
+            user,
+            self._secret((*at, "password"), data["password"]) if "password" in data else None,
         )
 
     def _service(self, where: Where, fields: Mapping[str, Any]) -> Service:
