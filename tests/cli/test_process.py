@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.shell import Shell, start
+from tests.cli.shell import ROOT, Shell, start
 
 
 def test_there_is_no_colour_in_a_pipe(shell: Shell) -> None:
@@ -239,3 +239,16 @@ def _take_terminal() -> None:
     import termios
 
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def test_ctrl_c_before_the_command_listens_for_it_leaves_no_traceback(
+    shell: Shell, tmp_path: Path
+) -> None:
+    """While modules load, nothing of the program is there yet to say it."""
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt\n")
+    path = f"{tmp_path}:{shell.environment.get('PYTHONPATH', ROOT)}"
+    pipe = subprocess.PIPE
+    child = start({**shell.environment, "PYTHONPATH": path}, "status", stdout=pipe, stderr=pipe)
+    out, err = child.communicate(timeout=60)
+    # A shell has 130 for this.
+    assert (child.returncode, out, err) == (-signal.SIGINT, "", "interrupted\n")
