@@ -50,24 +50,25 @@ class Machine:
                 # Of a timer that it does not take, systemd has stopped the former one.
                 self.active, self.failing = False, ()
             return 1, "", "it does not work\n"
-        if words[:2] == ["systemctl", "is-active"]:
-            return (0 if self.active else 3), "", ""
-        if words[:2] == ["systemctl", "show"]:
-            return 0, self.shown(), ""
-        if words[:2] == ["systemctl", "daemon-reload"]:
-            self.stale = False
-        if words[:2] == ["systemctl", "enable"]:
-            self.enabled = True
-        if words[:2] == ["systemctl", "restart"]:
-            self.active = True
-        if words[:2] == ["systemctl", "disable"]:
-            self.active = self.enabled = False
+        if words[0] == "systemctl":
+            return self.systemctl(words[1])
         if words == ["crontab", "-l"]:
             return (
                 (0, self.crontab, "") if self.crontab is not None else (1, "", "no crontab for a")
             )
         if words == ["crontab", "-"]:
             self.crontab = stdin
+        return 0, "", ""
+
+    def systemctl(self, verb: str) -> tuple[int, str, str]:
+        """Do what systemd is told."""
+        if verb == "is-active":
+            return (0 if self.active else 3), "", ""
+        if verb == "show":
+            return 0, self.shown(), ""
+        self.stale = self.stale and verb != "daemon-reload"
+        self.active = verb == "restart" or (self.active and verb != "disable")
+        self.enabled = verb == "enable" or (self.enabled and verb != "disable")
         return 0, "", ""
 
     def shown(self) -> str:

@@ -2,9 +2,10 @@
 
 Where a pattern backtracks without end, it does so because it can read one text in many ways, of which none goes on to a
 match. So each part that it repeats gives texts: what comes before the part, the part many times, and characters that
-the pattern is not likely to want next: `(.*)*$` reads anything but the end of a line, `(\\S*)*$` anything but a space. Some of the texts lack what the part may leave out: `( *- *a*)*` has one way to read
-` - a - a`, and many to read ` -  - `. A part with a bound also comes as often as that: `(a?){40}a{40}` reads a hundred
-letters at once, and forty in 2^40 ways.
+the pattern is not likely to want next: `(.*)*$` reads anything but the end of a line, `([^,]*)*$` anything but a comma.
+Some of the texts lack what the part may leave out: `( *- *a*)*` has one way to read ` - a - a`, and many to read
+` -  - `. A part with a bound also comes as often as that: `(a?){40}a{40}` reads a hundred letters at once, and forty in
+2^40 ways.
 """
 
 from __future__ import annotations
