@@ -12,7 +12,7 @@ from toolkit.adapters.capacity import width
 from toolkit.adapters.hosts import conversation
 from toolkit.adapters.hosts.client import Clients, HostClient
 from toolkit.adapters.hosts.host import RealHost
-from toolkit.adapters.hosts.ssh import HOSTSIDE as HOSTSIDE_DIRECTORY
+from toolkit.adapters.hosts.ssh import HOSTSIDE
 from toolkit.adapters.hosts.ways import Here
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.hosts.fleet import Host
@@ -20,9 +20,18 @@ from toolkit.domain.hosts.in_flight import ASKING
 from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import BusyError, HostError, InputError
 
-# Answers with its pid; `seconds` delays the answer, `words` are said instead of one.
-HOSTSIDE = """
+# A program in place of the host's side, with the channel of the real one: `run` has the commands.
+SERVING = f"""
 import json, os, sys, time
+sys.path.append({str(HOSTSIDE)!r})
+def serve(run):
+    import channel
+    if sys.argv[1] == "serve":
+        channel.serve(run)
+    sys.exit(run(sys.argv[1]))
+"""
+# Answers with its pid; `seconds` delays the answer, `words` are said instead of one.
+ANSWERS = """
 def answer(request):
     print(json.dumps({"event": {"begun": True}}), flush=True)
     time.sleep(request.get("seconds", 0))
@@ -30,19 +39,19 @@ def answer(request):
         sys.exit(request["words"])
     key = "error" if "error" in request else "result"
     print(json.dumps({key: request.get("error", {"pid": os.getpid()})}), flush=True)
-if sys.argv[1] == "converse":
-    for line in sys.stdin:
+def run(name):
+    for line in sys.stdin if name == "converse" else [sys.stdin.readline()]:
         answer(json.loads(line))
-else:
-    answer(json.loads(sys.stdin.readline()))
+    return 0
+serve(run)
 """
 
 
 class Client(HostClient):
-    """A client of this machine with HOSTSIDE; `interruption` is that of its command."""
+    """A client of this machine with ANSWERS; `interruption` is that of its command."""
 
     def __init__(self, directory: Path) -> None:
-        (directory / "__main__.py").write_text(HOSTSIDE)
+        (directory / "__main__.py").write_text(SERVING + ANSWERS)
         self.interruption = Interruption()
         super().__init__(Here(Host("gpu1"), str(directory)), self.interruption)
 
@@ -55,7 +64,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     monkeypatch.setattr("os.geteuid", lambda: 0)
     made = Client(tmp_path)
     yield made
-    made._conversation.end()
+    made.end()
 
 
 def test_brief_requests_share_a_process_and_other_commands_have_their_own(client: Client) -> None:
@@ -77,8 +86,9 @@ def test_a_client_that_connects_observes_the_host_for_the_first_one_who_asks(
     tmp_path: Path, client: Client
 ) -> None:
     (tmp_path / "__main__.py").write_text(
-        "import json, sys\nfor number, line in enumerate(sys.stdin):\n"
-        '    print(json.dumps({"result": {"number": number, "asked": json.loads(line)}}), flush=True)\n'
+        f"{SERVING}def run(name):\n    for number, line in enumerate(sys.stdin):\n"
+        '        print(json.dumps({"result": {"number": number, "asked": json.loads(line)}}), flush=True)\n'
+        "serve(run)\n"
     )
     client.connect()
     wanted = {"command": "observe", "root": client.host.root, "label": client.host.label}
@@ -100,14 +110,16 @@ def test_only_so_many_clients_connect_at_once(
 
 # Ends once all three have been told to end.
 LAST = """
-import pathlib, sys, time
-here = pathlib.Path(__file__)
-for line in sys.stdin:
-    print('{"result": {}}', flush=True)
-here.with_suffix(".told").touch()
-while not all(each.with_suffix(".told").exists() for each in here.parent.parent.glob("*/__main__.py")):
-    time.sleep(0.01)
-here.with_suffix(".ended").touch()
+import pathlib
+def run(name):
+    here = pathlib.Path(__file__)
+    for line in sys.stdin:
+        print('{"result": {}}', flush=True)
+    here.with_suffix(".told").touch()
+    while not all(each.with_suffix(".told").exists() for each in here.parent.parent.glob("*/__main__.py")):
+        time.sleep(0.01)
+    here.with_suffix(".ended").touch()
+serve(run)
 """
 
 
@@ -120,7 +132,7 @@ def test_clients_end_together_and_not_one_after_the_other(
     for place in places:
         place.mkdir()
         clients._clients[place.name] = Client(place)
-        (place / "__main__.py").write_text(LAST)
+        (place / "__main__.py").write_text(SERVING + LAST)
         assert clients._clients[place.name].ask("observe") == {}
     clients.end()
     assert all((place / "__main__.ended").exists() for place in places)
@@ -167,54 +179,12 @@ def test_nothing_starts_once_an_interruption_has_begun(client: Client) -> None:
     assert client.pid("observe")
 
 
-def test_a_process_that_is_wanted_soon_is_started_after_the_next_answer_and_once(
-    client: Client,
-) -> None:
-    client.soon("lock")
-    assert client._ahead == {}
-    client.pid("observe")
-    (ahead,) = client._ahead.values()
-    client.pid("observe")
-    assert [*client._ahead.values()] == [ahead]
-    pids = []
-    for _ in range(2):
-        with client.open("lock") as dialog:
-            next(dialog.events())
-            pids.append(next(dialog.events())["result"]["pid"])
-    assert pids[0] == ahead.process.pid != pids[1]
-    assert ahead.process.poll() is not None
-
-
-def test_a_process_that_was_started_in_vain_ends_with_the_client(client: Client) -> None:
-    for end in (client.end, lambda: client.renew([])):
-        client.soon("lock")
-        client.pid("observe")
-        (ahead,) = client._ahead.values()
-        end()
-        assert ahead.process.poll() is not None
-        assert client._ahead == {}
-
-
-def test_a_command_whose_process_ended_ahead_of_its_request_has_another_one(client: Client) -> None:
-    client.soon("lock")
-    client.pid("observe")
-    (ahead,) = client._ahead.values()
-    ahead.process.kill()
-    ahead.process.wait()
-    with client.open("lock") as dialog:
-        assert next(dialog.events())
-
-
 def test_a_machine_under_two_names_is_told_from_one_that_another_command_holds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
     one, two = (
-        RealHost(
-            HostClient(
-                Here(Host(name, root=str(tmp_path)), str(HOSTSIDE_DIRECTORY)), Interruption()
-            )
-        )
+        RealHost(HostClient(Here(Host(name, root=str(tmp_path)), str(HOSTSIDE)), Interruption()))
         for name in ("gpu1", "twin")
     )
     me, other = LockOwner("ann@ops", "toolkit deploy", 7), LockOwner("bob@ops", "toolkit stop", 8)

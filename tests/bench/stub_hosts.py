@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import shlex
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -71,14 +72,49 @@ class StubHosts:
             while not words.endswith(b"\0"):
                 words += stream.read(1)
             argv = shlex.split(words[:-1].decode())
-            if "converse" in words.decode():
-                while request := self._request(stream):
-                    self._carry_out(line, request.pop("command"), request, stream)
+            if " serve" in words.decode():
+                self._serve(line, stream)
             elif "-d" in argv or "mkdir" in words.decode():
                 while stream.read(65536):
                     pass
             else:
-                self._carry_out(line, argv[-1], self._request(stream) or {}, stream)
+                self._carry_out(line.sendall, argv[-1], self._request(stream) or {}, stream)
+
+    def _serve(self, line: socket.socket, stream: IO[bytes]) -> None:
+        """Speak as `channel.py` of the host's side does, with a thread for each dialog."""
+        dialogs: dict[bytes, IO[bytes]] = {}
+        sending = threading.Lock()
+
+        def say(text: bytes) -> None:
+            with sending, suppress(OSError):
+                line.sendall(text)
+
+        def answer(number: bytes, name: str, given: IO[bytes]) -> None:
+            def emit(text: bytes) -> None:
+                say(number + b" line " + text)
+
+            with given:
+                if name == "converse":
+                    while request := self._request(given):
+                        self._carry_out(emit, request.pop("command"), request, given)
+                else:
+                    self._carry_out(emit, name, self._request(given) or {}, given)
+            say(number + b' ended [0, ""]\n')
+
+        for said in stream:
+            number, word, text = (*said.rstrip(b"\n").split(b" ", 2), b"")[:3]
+            if word == b"open":
+                reading, writing = os.pipe()
+                dialogs[number] = os.fdopen(writing, "wb", buffering=0)
+                threading.Thread(
+                    target=answer, args=(number, text.decode(), os.fdopen(reading, "rb")), daemon=True
+                ).start()
+            elif word == b"close":
+                dialogs.pop(number).close()
+            else:
+                dialogs[number].write(text + b"\n")
+        for each in dialogs.values():
+            each.close()
 
     def _request(self, stream: IO[bytes]) -> dict[str, Any] | None:
         said = stream.readline()
@@ -88,10 +124,14 @@ class StubHosts:
         return json.loads(said) if said else None
 
     def _carry_out(
-        self, line: socket.socket, name: str, request: dict[str, Any], stream: IO[bytes]
+        self,
+        send: Callable[[bytes], None],
+        name: str,
+        request: dict[str, Any],
+        stream: IO[bytes],
     ) -> None:
         def emit(document: dict[str, Any]) -> None:
-            line.sendall(json.dumps(document).encode() + b"\n")
+            send(json.dumps(document).encode() + b"\n")
 
         given = {
             **request,

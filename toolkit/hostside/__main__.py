@@ -5,7 +5,8 @@
 It reads one JSON document, the request, as the first line of standard input and writes JSON documents, one a
 line: any number of `{"event": ...}`, empty ones as signs of life (see `life.py`), and at the end one `{"result": ...}`
 or `{"error": "..."}`. `commands.py` lists the commands. `converse` is the exception: it reads one request after the
-other, each with its `command`, and answers each in the same way. `watch-host ROOT HANG STALL` runs for ever, see
+other, each with its `command`, and answers each in the same way. `serve` has any number of such dialogs at once, see
+`channel.py`. `watch-host ROOT HANG STALL` runs for ever, see
 `watch.py`. `check-start ROOT PROGRAM` is for process supervisors, see `start_check.py`; `carry-use ROOT PROGRAM` for
 the end of a replica, see `use_carry.py`.
 
@@ -34,10 +35,10 @@ def main() -> int:
     # Permissions are set, not inherited: other users read the snapshots, and a login may have any umask.
     os.umask(0o022)
     name = sys.argv[1] if len(sys.argv) > 1 else ""
-    if name == "converse":
-        import conversation
+    if name == "serve":
+        import channel
 
-        return conversation.converse(carry_out)
+        channel.serve(run)
     if name == "watch-host":
         import watch
 
@@ -50,6 +51,15 @@ def main() -> int:
         import use_carry
 
         return use_carry.main(sys.argv[2:])
+    return run(name)
+
+
+def run(name: str) -> int:
+    """Run a command whose request is on standard input, or all those of a conversation; return its exit code."""
+    if name == "converse":
+        import conversation
+
+        return conversation.converse(carry_out)
     command = COMMANDS.get(name)
     if command and not command.quiet:
         import life

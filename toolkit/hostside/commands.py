@@ -24,8 +24,9 @@ class Command(NamedTuple):
     streams: bool = False
     # It sends no signs of life, see `life`: it must begin without a thread, or answers those of the ops machine.
     quiet: bool = False
-    # It needs the standard library alone, and to look for other packages takes a part of its start that counts.
-    alone: bool = False
+    # It has a way of its own to the host, beside the channel of all others: it moves much, or needs more than the
+    # standard library.
+    apart: bool = False
 
 
 COMMANDS = {
@@ -52,7 +53,6 @@ COMMANDS = {
         carried_through=True,
         streams=True,
         quiet=True,
-        alone=True,
     ),
     "keep-deployment": Command(
         "open_deployment",
@@ -105,7 +105,7 @@ COMMANDS = {
     # Carried through: half asleep it would serve nobody, and keep its device.
     "doze": Command("doze", "doze", ("root", "program", "needs", "timeout"), carried_through=True),
     "rouse": Command("doze", "rouse", ("root", "program", "port", "timeout"), carried_through=True),
-    "logs": Command("logs", "follow"),
+    "logs": Command("logs", "follow", apart=True),
     "place": Command("snapshots", "place"),
     "hash": Command("tree_check", "hash_files"),
     "check-snapshot": Command("tree_check", "check"),
@@ -120,12 +120,16 @@ COMMANDS = {
     "remove": Command("snapshots", "remove", ("request",)),
     "leftovers": Command("leftovers", "find", ("root",)),
     "remove-leftovers": Command("leftovers", "remove", ("root", "paths", "holder")),
-    "tree-survey": Command("trees", "survey"),
+    "tree-survey": Command("trees", "survey", apart=True),
     "tree-receive": Command(
-        "trees_receive", "receive", ("request", "stream", "report"), streams=True
+        "trees_receive", "receive", ("request", "stream", "report"), streams=True, apart=True
     ),
     "tree-drop-swarm": Command("trees", "drop_swarm"),
     "tree-finish": Command("trees", "finish"),
-    "tree-swarm": Command("swarm", "join", ("request", "stream", "report"), streams=True),
-    "swarm-library": Command("swarm_library", "unpack", ("request", "stream"), streams=True),
+    "tree-swarm": Command(
+        "swarm", "join", ("request", "stream", "report"), streams=True, apart=True
+    ),
+    "swarm-library": Command(
+        "swarm_library", "unpack", ("request", "stream"), streams=True, apart=True
+    ),
 }

@@ -12,11 +12,12 @@ from typing import Any
 
 from toolkit.adapters.capacity import width
 from toolkit.adapters.descriptors import need_descriptors
+from toolkit.adapters.hosts.channel import Channel
 from toolkit.adapters.hosts.conversation import Conversation
 from toolkit.adapters.hosts.dialog import Dialog, DialogEnded, running
 from toolkit.adapters.hosts.facts import understood
 from toolkit.adapters.hosts.refusals import pauses, refuses_for_now
-from toolkit.adapters.hosts.ways import ALONE, NO_HOSTSIDE, Here, OverSsh
+from toolkit.adapters.hosts.ways import NO_HOSTSIDE, Here, OverSsh
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.hosts.in_flight import ASKING
@@ -48,11 +49,11 @@ class HostClient:
     def __init__(self, way: Here | OverSsh, interruption: Interruption | None = None) -> None:
         self.host, self._way = way.host, way
         self._interruption = interruption or Interruption()
-        self._conversation = Conversation(partial(_converse, way, self._interruption))
+        self._channel = Channel(partial(_serve, way))
+        conversing = partial(_converse, self._channel, self._interruption, self.host.name)
+        self._conversation = Conversation(conversing)
         self._placed = False
-        # The command for which a process shall start ahead of its use, and the processes that were started ahead.
-        self._soon, self._ahead = "", dict[str, Dialog]()
-        weakref.finalize(self, self._conversation.end)
+        weakref.finalize(self, self._channel.end)
 
     def connect(self) -> None:
         """Begin to connect and to observe the host, for the first request. What fails is that request's to say."""
@@ -61,22 +62,13 @@ class HostClient:
             request = {"root": self.host.root, "label": self.host.label}
             self._conversation.begin("observe", request)
 
-    def soon(self, name: str) -> None:
-        """Start the process of a command that will be opened once, ahead of its request: after the next answer.
-
-        By then the host's side is in its place, and a shared connection to the host stands.
-        """
-        self._soon = name
-
     def hang_up(self) -> None:
-        """Let the process of brief requests end, and do not wait for it: `end` does so."""
-        self._conversation.hang_up()
+        """Let the process on the host end, and do not wait for it: `end` does so."""
+        self._channel.hang_up()
 
     def end(self) -> None:
-        """End the process of brief requests, and one that was started ahead in vain."""
-        self._conversation.end()
-        for name in list(self._ahead):
-            self._ahead.pop(name).end(0)
+        """End the process on the host, and with it all that is asked there."""
+        self._channel.end(self._conversation.forget())
 
     def ask(self, name: str, report: Report = silent, /, **request: Any) -> dict[str, Any]:
         """Run the command `name` to its end and return its result; raises HostError where it has none."""
@@ -105,13 +97,15 @@ class HostClient:
         if not self._placed:
             self._way.place(self._interruption.sleep)
             self._placed = True
-        begun = self._ahead.pop(name, None)
-        if begun is not None and begun.process.poll() is not None:
-            begun.end()
-            begun = None
         interruption = None if COMMANDS[name].carried_through else self._interruption
-        argv, failure, title, first = self._process(name)
-        started = running(argv, interruption, failure, title, first, begun)
+        if interruption is not None:
+            interruption.check()
+        title = f"{self.host.name}: {name}"
+        if COMMANDS[name].apart:
+            argv = self._way.command([self.host.python, "-I", self._way.hostside, name])
+            started = running(argv, interruption, self._failure, title, self._way.first)
+        else:
+            started = running(self._channel.strand(name), interruption, self._failure, title)
         with started as dialog, dialog.bounded(SILENT_SECONDS):
             dialog.send({"root": self.host.root, **request})
             yield dialog
@@ -173,28 +167,12 @@ class HostClient:
         try:
             for answer in self._conversation.ask(name, request):
                 self._placed = True
-                self._start_ahead()
                 yield answer
         except DialogEnded as ended:
             if ended.code != NO_HOSTSIDE:
                 raise
             self._way.place(self._interruption.sleep)
-            for answer in self._conversation.ask(name, request):
-                self._start_ahead()
-                yield answer
-
-    def _start_ahead(self) -> None:
-        name, self._soon = self._soon, ""
-        if name:
-            # A failure shows again when the command starts a process of its own, and is reported there.
-            with suppress(OSError, HostError):
-                self._ahead[name] = Dialog(*self._process(name))
-
-    def _process(self, name: str) -> tuple[list[str], Callable[[int, str], HostError], str, bytes]:
-        """Return the arguments with which Dialog starts the process of a command."""
-        flags = ALONE if COMMANDS[name].alone else ("-I",)
-        argv = self._way.command([self.host.python, *flags, self._way.hostside, name])
-        return argv, self._failure, f"{self.host.name}: {name}", self._way.first
+            yield from self._conversation.ask(name, request)
 
     def _failure(self, code: int, words: str) -> HostError:
         self._interruption.check()
@@ -229,11 +207,6 @@ class Clients:
         for client in self._clients.values():
             client.end()
 
-    def soon(self, name: str) -> None:
-        """Start the process of a command on each host of which there is a client, see `HostClient.soon`."""
-        for client in self._clients.values():
-            client.soon(name)
-
 
 def host_client(host: Host, scratch: Path, interruption: Interruption | None = None) -> HostClient:
     """Return a client of `host` over the connection that its fleet file names.
@@ -244,7 +217,11 @@ def host_client(host: Host, scratch: Path, interruption: Interruption | None = N
     return HostClient(Here(host) if local else OverSsh(host, scratch), interruption)
 
 
-def _converse(way: Here | OverSsh, interruption: Interruption) -> Dialog:
+def _serve(way: Here | OverSsh) -> Dialog:
+    return Dialog(way.serve(), first=way.first)
+
+
+def _converse(channel: Channel, interruption: Interruption, title: str) -> Dialog:
     # An interruption may have ended the process before this one.
     interruption.check()
-    return Dialog(way.converse(), title=way.host.name, first=way.first)
+    return Dialog(channel.strand("converse"), title=title)

@@ -1,4 +1,4 @@
-"""One process on a host for all brief requests of a command: to start ssh, sudo and Python takes as long as ten."""
+"""One process on a host for all brief requests of a command: it has loaded what the next one needs."""
 
 from __future__ import annotations
 
@@ -72,17 +72,19 @@ class Conversation:
         if dialog is not None:
             dialog.kill()
 
-    def hang_up(self) -> None:
-        """Let the process end by itself, and do not wait for it: `end` does so."""
-        if self._dialog is not None:
-            self._dialog.close()
+    def forget(self) -> float:
+        """Let go of the process; return the seconds that it may take to end.
+
+        One that was asked nothing may still be connecting, and has nothing to lose.
+        """
+        self._dialog, self._waiting, self._ahead = None, False, None
+        return 0 if self._idle else _END_SECONDS
 
     def end(self) -> None:
         """End the process, if there is one."""
-        dialog, self._dialog, self._waiting, self._ahead = self._dialog, None, False, None
+        dialog, seconds = self._dialog, self.forget()
         if dialog is not None:
-            # One that was asked nothing may still be connecting, and has nothing to lose.
-            dialog.end(0 if self._idle else _END_SECONDS)
+            dialog.end(seconds)
 
     def _ask(self, command: str, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         dialog = self._dialog = self._dialog or self._begin()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
+from toolkit.adapters.hosts.strand import Strand
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.bounds import LINE, TEXT
 from toolkit.domain.excerpt import brief
@@ -37,34 +38,30 @@ Failure = Callable[[int, str], Exception]
 
 
 class Dialog:
-    """A running process. `failure` makes the error of one that ends without its last answer.
+    """A process that runs `argv`, or a strand of one. `failure` makes the error of one that ends without an answer.
 
     It gets `first` on its standard input before all else.
     """
 
     def __init__(
         self,
-        argv: Sequence[str],
+        argv: Sequence[str] | Strand,
         failure: Failure = DialogEnded,
         title: str = "",
         first: bytes = b"",
     ) -> None:
         self._failure, self._title = failure, title
-        pipe = subprocess.PIPE
-        # In a session of its own: Ctrl-C in a terminal would end it too, and with it the lock that an undo needs.
-        self.process = subprocess.Popen(
-            argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
-        )
-        assert self.process.stdin and self.process.stdout and self.process.stderr
+        self.process = argv if isinstance(argv, Strand) else _started(argv)
+        assert self.process.stdin and self.process.stdout
         self.input, self.output = self.process.stdin, self.process.stdout
-        self.errors = self.process.stderr
         # Whether an answer is waited for, whether a document is sent, how many lines have come, and in words a silence
         # that was too long.
         self._waits, self._sends, self._heard, self._silent = False, False, 0, ""
         # Read as it comes: a process that writes more than a pipe holds would wait for ever.
         self._said = b""
         self._listening = threading.Thread(target=self._listen, daemon=True)
-        self._listening.start()
+        if not isinstance(self.process, Strand):
+            self._listening.start()
         self.write(first)
 
     def send(self, document: Mapping[str, Any]) -> None:
@@ -122,6 +119,8 @@ class Dialog:
 
     def words(self) -> str:
         """Return the last words on the standard error of a process that has ended."""
+        if isinstance(self.process, Strand):
+            return self.process.words
         # A process that it left behind may still have the pipe.
         self._listening.join(_END_SECONDS)
         return self._said.decode(errors="replace")
@@ -155,9 +154,10 @@ class Dialog:
 
     def _listen(self) -> None:
         """Read the standard error to its end; its last part is what a failure says."""
-        pipe = self.errors.fileno()
+        errors = self.process.stderr
+        assert errors
         with suppress(OSError):
-            while piece := os.read(pipe, _SAID):
+            while piece := os.read(errors.fileno(), _SAID):
                 self._said = (self._said + piece)[-_SAID:]
 
     def close(self) -> None:
@@ -179,7 +179,14 @@ class Dialog:
             self.process.wait()
         self.words()
         self.output.close()
-        self.errors.close()
+        if self.process.stderr:
+            self.process.stderr.close()
+
+
+def _started(argv: Sequence[str]) -> subprocess.Popen[bytes]:
+    pipe = subprocess.PIPE
+    # In a session of its own: Ctrl-C in a terminal would end it too, and with it the lock that an undo needs.
+    return subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
 
 
 def parse_answer(line: bytes) -> dict[str, Any]:
@@ -197,20 +204,16 @@ def parse_answer(line: bytes) -> dict[str, Any]:
 
 @contextmanager
 def running(
-    argv: Sequence[str],
+    argv: Sequence[str] | Strand,
     interruption: Interruption | None,
     failure: Failure = DialogEnded,
     title: str = "",
     first: bytes = b"",
-    begun: Dialog | None = None,
 ) -> Iterator[Dialog]:
-    """Start a process, and end it when the context is left; `first` is as for Dialog.
-
-    `interruption`, where given, kills it. `begun` is the same process where it runs already.
-    """
+    """Have a dialog as `Dialog` describes, and end it when the context is left; `interruption` kills it."""
     if interruption is not None:
         interruption.check()
-    dialog = begun or Dialog(argv, failure, title, first)
+    dialog = Dialog(argv, failure, title, first)
     try:
         with interruption.ending(dialog.kill) if interruption is not None else nullcontext():
             yield dialog

@@ -27,7 +27,7 @@ REPAIR = "toolkit repair"
 NO_HOSTSIDE = 86
 # Brief commands need the standard library alone, and to look for other packages takes a tenth of such a start.
 ALONE = ("-I", "-S")
-_CONVERSE = f'[ -d "$2" ] || exit {NO_HOSTSIDE}; exec "$1" {" ".join(ALONE)} "$2" converse'
+_SERVE = f'[ -d "$2" ] || exit {NO_HOSTSIDE}; exec "$1" {" ".join(ALONE)} "$2" serve'
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,9 @@ class Here:
             return as_root_words(self.host, argv)
         return list(argv)
 
-    def converse(self) -> list[str]:
-        """Return the command line that starts the conversation."""
-        return self.command([self.host.python, *ALONE, self.hostside, "converse"])
+    def serve(self) -> list[str]:
+        """Return the command line that starts the process of a channel."""
+        return self.command([self.host.python, *ALONE, self.hostside, "serve"])
 
     def failure(self, code: int, words: str) -> HostError:
         """Return the error for a process that ended with `code` and `words` on standard error."""
@@ -102,9 +102,9 @@ class OverSsh:
         self._make_scratch()
         return root_command(self.host, self.scratch, argv)
 
-    def converse(self) -> list[str]:
-        """Return the command line that starts the conversation, or ends with NO_HOSTSIDE."""
-        return self.command(["sh", "-c", _CONVERSE, "sh", self.host.python, self.hostside])
+    def serve(self) -> list[str]:
+        """Return the command line that starts the process of a channel, or ends with NO_HOSTSIDE."""
+        return self.command(["sh", "-c", _SERVE, "sh", self.host.python, self.hostside])
 
     def failure(self, code: int, words: str) -> HostError:
         """Return the error for a process that ended with `code` and `words` on standard error."""

@@ -179,10 +179,6 @@ def change_release(
         clients=clients,
     )
 
-    if options.yes and not options.dry_run and pins is None:
-        # A rollback has something to do, but for a mistake; a deployment mostly finds nothing to do.
-        clients.soon("lock")
-
     def agreed(plan: RolloutPlan) -> bool:
         protected = agreed_to(plan.changes, options.turn_off, unattended=options.unattended)
         return protected and consent(plan)

@@ -43,7 +43,7 @@ class HostWork:
 
 
 # An ssh for each host, and its key exchange, which takes a processor 0.14 s: more of them would make each other late.
-# Three pipes of the process for brief requests, three of the one that keeps its lock, a playbook's socket and log.
+# Three pipes of the process of its channel, three of one beside it, a playbook's socket and log.
 ASKING = HostWork(per_processor=16, memory=8 * _MIB, files=8)
 # One or two processes for each host that wait for its link nearly all the time.
 SENDING = HostWork(per_processor=25, memory=24 * _MIB, files=12)
