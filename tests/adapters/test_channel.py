@@ -18,7 +18,7 @@ import pytest
 
 from tests.system.waiting import until
 from toolkit.adapters.hosts import strand
-from toolkit.adapters.hosts.channel import Channel
+from toolkit.adapters.hosts.channel import HostChannel
 from toolkit.adapters.hosts.client import HostClient
 from toolkit.adapters.hosts.dialog import Dialog, DialogEnded
 from toolkit.adapters.hosts.host import RealHost
@@ -59,8 +59,8 @@ channel.serve(run)
 
 
 @pytest.fixture
-def channel() -> Iterator[Channel]:
-    made = Channel(lambda: Dialog([sys.executable, "-c", PROGRAM]))
+def channel() -> Iterator[HostChannel]:
+    made = HostChannel(lambda: Dialog([sys.executable, "-c", PROGRAM]))
     yield made
     made.end()
 
@@ -72,7 +72,7 @@ def asked(dialog: Dialog, **request: object) -> dict[str, object]:
     return result
 
 
-def test_dialogs_answer_beside_each_other_in_processes_of_their_own(channel: Channel) -> None:
+def test_dialogs_answer_beside_each_other_in_processes_of_their_own(channel: HostChannel) -> None:
     dialogs = [Dialog(channel.strand("echo")) for _ in range(3)]
     answers = [asked(each, number=place, more="x\r\n") for place, each in enumerate(dialogs)]
     assert [each["said"] for each in answers] == [{"number": n, "more": "x\r\n"} for n in range(3)]
@@ -84,13 +84,13 @@ def test_dialogs_answer_beside_each_other_in_processes_of_their_own(channel: Cha
     assert channel._dialog.process.poll() is None
 
 
-def test_a_line_of_megabytes_arrives_whole(channel: Channel) -> None:
+def test_a_line_of_megabytes_arrives_whole(channel: HostChannel) -> None:
     dialog = Dialog(channel.strand("echo"))
     text = "äß\n" * 2**18
     assert asked(dialog, text=text)["said"] == {"text": text}
 
 
-def test_a_dialog_that_reads_nothing_holds_up_no_other(channel: Channel) -> None:
+def test_a_dialog_that_reads_nothing_holds_up_no_other(channel: HostChannel) -> None:
     deaf, other = Dialog(channel.strand("deaf")), Dialog(channel.strand("echo"))
     next(deaf.answers())
     deaf.send({"text": "x" * 2**20})
@@ -102,7 +102,7 @@ def test_a_dialog_that_reads_nothing_holds_up_no_other(channel: Channel) -> None
 
 
 def test_a_process_that_left_another_behind_has_ended_with_its_code_and_words(
-    channel: Channel,
+    channel: HostChannel,
 ) -> None:
     answers = Dialog(channel.strand("parent")).answers()
     assert len(next(answers)["event"]["errors"]) == 2**18
@@ -111,14 +111,14 @@ def test_a_process_that_left_another_behind_has_ended_with_its_code_and_words(
     assert (ended.value.code, ended.value.words) == (1, "the last words\n")
 
 
-def test_a_process_that_was_killed_tells_by_which_signal(channel: Channel) -> None:
+def test_a_process_that_was_killed_tells_by_which_signal(channel: HostChannel) -> None:
     with pytest.raises(DialogEnded) as ended:
         next(Dialog(channel.strand("killed")).answers())
     assert ended.value.code == -9
 
 
 def test_a_host_that_says_more_than_anybody_reads_is_not_kept(
-    channel: Channel, monkeypatch: pytest.MonkeyPatch
+    channel: HostChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(strand, "_UNREAD", 2**20)
     flood = channel.strand("flood")
@@ -128,7 +128,9 @@ def test_a_host_that_says_more_than_anybody_reads_is_not_kept(
 
 def test_a_host_without_a_further_process_says_so() -> None:
     refused = "def fork():\n    raise OSError('no more processes')\nos.fork = fork\nchannel.serve("
-    channel = Channel(lambda: Dialog([sys.executable, "-c", PROGRAM.replace("channel.serve(", refused)]))
+    channel = HostChannel(
+        lambda: Dialog([sys.executable, "-c", PROGRAM.replace("channel.serve(", refused)])
+    )
     with pytest.raises(DialogEnded, match="no more processes"):
         next(Dialog(channel.strand("echo")).answers())
     channel.end()
@@ -149,7 +151,7 @@ def test_a_host_that_says_what_is_no_line_of_a_channel_is_not_waited_for(
     said: str, words: str
 ) -> None:
     script = f"import sys\nprint({said!r}, flush=True)\nfor line in sys.stdin: pass"
-    channel = Channel(lambda: Dialog([sys.executable, "-c", script]))
+    channel = HostChannel(lambda: Dialog([sys.executable, "-c", script]))
     with pytest.raises((HostError, DialogEnded)) as caught:
         next(Dialog(channel.strand("echo")).answers())
     hint = caught.value.hint if isinstance(caught.value, HostError) else ""
@@ -178,7 +180,9 @@ class Local(RealHost):
 
 def deployment_lock_read(root: str) -> dict[str, object]:
     """Return who holds the lock, by a process that knows of no channel."""
-    script = "import json, sys, deployment_lock; print(json.dumps(deployment_lock.read(sys.argv[1])))"
+    script = (
+        "import json, sys, deployment_lock; print(json.dumps(deployment_lock.read(sys.argv[1])))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script, root],
         env={**os.environ, "PYTHONPATH": str(HOSTSIDE)},
@@ -285,7 +289,7 @@ def test_a_killed_command_leaves_no_lock_and_no_process(tmp_path: Path) -> None:
 
 
 def test_a_holder_that_hears_nothing_lets_go_while_the_channel_goes_on(tmp_path: Path) -> None:
-    channel = Channel(lambda: Dialog([sys.executable, "-I", "-S", str(HOSTSIDE), "serve"]))
+    channel = HostChannel(lambda: Dialog([sys.executable, "-I", "-S", str(HOSTSIDE), "serve"]))
     lock, other = Dialog(channel.strand("lock")), Dialog(channel.strand("converse"))
     lock.send({"root": str(tmp_path), "owner": {"token": "a"}, "silence": 0.5})
     assert [*lock.events()] == [{"held": True}, {"result": {"held": True}}]

@@ -22,7 +22,9 @@ from toolkit.hostside.commands import COMMANDS
 # Logged in, the host's disk hangs: at once, or where the host's side is to be placed.
 HANGS = "#!/bin/sh\nexec sleep 600\n"
 # Logged in, every other process works: the one of the command itself says nothing.
-HANGS_AT_WORK = '#!/bin/sh\ncase "$*" in *hostside-*\\ *|*\\ serve*) exec sleep 600;; esac\nexit 0\n'
+HANGS_AT_WORK = (
+    '#!/bin/sh\ncase "$*" in *hostside-*\\ *|*\\ serve*) exec sleep 600;; esac\nexit 0\n'
+)
 HANGS_LATER = f'#!/bin/sh\ncase "$*" in *serve*) exit {NO_HOSTSIDE};; esac\nexec sleep 600\n'
 
 

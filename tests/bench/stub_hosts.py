@@ -107,7 +107,9 @@ class StubHosts:
                 reading, writing = os.pipe()
                 dialogs[number] = os.fdopen(writing, "wb", buffering=0)
                 threading.Thread(
-                    target=answer, args=(number, text.decode(), os.fdopen(reading, "rb")), daemon=True
+                    target=answer,
+                    args=(number, text.decode(), os.fdopen(reading, "rb")),
+                    daemon=True,
                 ).start()
             elif word == b"close":
                 dialogs.pop(number).close()

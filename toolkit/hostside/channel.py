@@ -1,11 +1,12 @@
 """One process on a host for a whole command of the ops machine: it forks for each dialog, and needs no further Python.
 
-Each line in both directions begins with the number of a dialog and a word. The ops machine writes `3 open NAME` to begin
-a dialog with the command NAME, `3 line TEXT` for a line of its standard input, and `3 close` to end that. It reads
-`3 line TEXT` for a line of the dialog's standard output, and `3 ended [CODE, WORDS]`, with the last of its errors.
+Each line in both directions begins with the number of a dialog and a word. The ops machine writes `3 open NAME` to
+begin a dialog with the command NAME, `3 line TEXT` for a line of its standard input, and `3 close` to end that. It
+reads `3 line TEXT` for a line of the dialog's standard output, and `3 ended [CODE, WORDS]`, with its standard error.
 
-The end of this process or of its standard input ends those of all dialogs. It has no threads, since it forks. It imports
-nothing once a dialog has begun and waits for none of them: a disk that does not answer holds up only those who read it.
+The end of this process or of its standard input ends those of all dialogs. It has no threads, since it forks. It
+imports nothing once a dialog has begun and waits for none of them: a disk that does not answer holds up only those who
+read it.
 """
 
 from __future__ import annotations

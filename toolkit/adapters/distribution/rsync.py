@@ -40,7 +40,7 @@ def send_by_rsync(delivery: Delivery, need: Need, limit: int) -> None:
         try:
             dialog.write(b"\0".join(file.path.encode() for file in need.files))
             dialog.close()
-            for done in _progress(dialog.output):
+            for done in _progress(dialog.pipe):
                 delivery.report(Progress(need.host.name, min(done, need.size), need.size))
         except BaseException:
             dialog.kill()

@@ -22,7 +22,7 @@ _SILENCE_SECONDS = 30.0
 _PREFIX = 64
 
 
-class Channel:
+class HostChannel:
     """The process of a host, which `begin` starts for its first strand, and anew where it has ended."""
 
     def __init__(self, begin: Callable[[], Dialog]) -> None:
@@ -82,6 +82,7 @@ class Channel:
             while line := dialog.output.readline(LINE + _PREFIX):
                 self._heard = time.monotonic()
                 _give(line, strands)
+        dialog.end()
         code, words = dialog.process.wait(), dialog.words()
         with self._guard:
             left = list(strands.values())
@@ -107,7 +108,7 @@ def _give(line: bytes, strands: dict[int, Strand]) -> None:
 
 
 def _end_of(text: bytes) -> tuple[int, str]:
-    """Return the exit code and the last words of a process; those of a host that says neither are 1 and what it says."""
+    """Return the exit code and the last words of a process; or 1 and what a host says instead."""
     try:
         code, words = parse_json(text, LINE)
         return whole(code, "a code", least=-255), text_of(words, "words", LINE)

@@ -12,7 +12,7 @@ from typing import Any
 
 from toolkit.adapters.capacity import width
 from toolkit.adapters.descriptors import need_descriptors
-from toolkit.adapters.hosts.channel import Channel
+from toolkit.adapters.hosts.channel import HostChannel
 from toolkit.adapters.hosts.conversation import Conversation
 from toolkit.adapters.hosts.dialog import Dialog, DialogEnded, running
 from toolkit.adapters.hosts.facts import understood
@@ -49,7 +49,7 @@ class HostClient:
     def __init__(self, way: Here | OverSsh, interruption: Interruption | None = None) -> None:
         self.host, self._way = way.host, way
         self._interruption = interruption or Interruption()
-        self._channel = Channel(partial(_serve, way))
+        self._channel = HostChannel(partial(_serve, way))
         conversing = partial(_converse, self._channel, self._interruption, self.host.name)
         self._conversation = Conversation(conversing)
         self._placed = False
@@ -221,7 +221,7 @@ def _serve(way: Here | OverSsh) -> Dialog:
     return Dialog(way.serve(), first=way.first)
 
 
-def _converse(channel: Channel, interruption: Interruption, title: str) -> Dialog:
+def _converse(channel: HostChannel, interruption: Interruption, title: str) -> Dialog:
     # An interruption may have ended the process before this one.
     interruption.check()
     return Dialog(channel.strand("converse"), title=title)

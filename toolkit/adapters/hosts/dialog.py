@@ -8,7 +8,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from typing import Any
+from typing import IO, Any
 
 from toolkit.adapters.hosts.strand import Strand
 from toolkit.adapters.interruption import Interruption
@@ -124,6 +124,12 @@ class Dialog:
         # A process that it left behind may still have the pipe.
         self._listening.join(_END_SECONDS)
         return self._said.decode(errors="replace")
+
+    @property
+    def pipe(self) -> IO[bytes]:
+        """The standard output of a process, as bytes; a strand has lines alone."""
+        assert not isinstance(self.output, Strand)
+        return self.output
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Yield the events of a request, then {"result": ...}; raises HostError where it has an error."""

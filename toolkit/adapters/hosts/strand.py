@@ -18,7 +18,9 @@ _UNREAD = 2 * LINE
 class Strand:
     """One dialog of a channel, in the manner of `subprocess.Popen`: its own standard input and output."""
 
-    def __init__(self, number: int, write: Callable[[bytes], None], end: Callable[[], None]) -> None:
+    def __init__(
+        self, number: int, write: Callable[[bytes], None], end: Callable[[], None]
+    ) -> None:
         self.number, self.words = number, ""
         self.stdin, self.stdout, self.stderr = self, self, None
         self._write, self._end = write, end
@@ -84,4 +86,3 @@ class Strand:
             if self._code is None:
                 self._code, self.words = code, words
                 self._changed.notify_all()
-
