@@ -15,9 +15,11 @@ from typing import Any
 from tests.fuzz.of_pins import ABLE
 from tests.fuzz.parser import REPOSITORY, A, hostside, packed, words, written
 from tests.planning.facts import release
+from toolkit.adapters.hosts.channel import give
 from toolkit.adapters.hosts.dialog import parse_answer
 from toolkit.adapters.hosts.facts import facts_from_json, owner_from_json, understood
 from toolkit.adapters.hosts.ssh_faults import host_error
+from toolkit.adapters.hosts.strand import Strand
 from toolkit.config.golden.reading import read_golden
 from toolkit.domain.clients.keys import KeyRing
 from toolkit.domain.gates.kind import Kind
@@ -120,6 +122,15 @@ vllm:cache_config_info{block_size="16",num_gpu_blocks="100",kv_cache_size_tokens
 
 def observed(data: bytes) -> Any:
     return asdict(facts_from_json("gpu1", parse_answer(data)["result"]))
+
+
+def channelled(data: bytes) -> Any:
+    """Return what a strand of a channel makes of a line: whether it ended, with which words, and what it reads."""
+    strand = Strand(1, lambda _: None, lambda: None)
+    give(data, {1: strand})
+    code = strand.poll()
+    strand.over(0, "")
+    return code, strand.words, strand.readline(0).decode("latin-1")
 
 
 def keys(data: bytes) -> Any:

@@ -81,7 +81,7 @@ class HostChannel:
         with suppress(OSError, ValueError):
             while line := dialog.output.readline(LINE + _PREFIX):
                 self._heard = time.monotonic()
-                _give(line, strands)
+                give(line, strands)
         dialog.end()
         code, words = dialog.process.wait(), dialog.words()
         with self._guard:
@@ -90,7 +90,8 @@ class HostChannel:
             strand.over(code, words)
 
 
-def _give(line: bytes, strands: dict[int, Strand]) -> None:
+def give(line: bytes, strands: dict[int, Strand]) -> None:
+    """Give a line of the host's process to the strand that it names, or to all where it is none of a channel."""
     number, word, text = (*line.rstrip(b"\n").split(b" ", 2), b"", b"")[:3]
     known = number.isdigit() and len(number) < _PREFIX and word in (b"line", b"ended")
     if not known:
