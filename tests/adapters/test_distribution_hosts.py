@@ -99,8 +99,8 @@ def test_one_copy_crosses_the_link_to_each_site(lab: FleetLab, tmp_path: Path) -
     for name, other in ((each, other) for each in sites for other in sites):
         if sites[name] != sites[other]:
             assert found[name][other] == 0, found
-    # Alpha and beta have the rest from each other.
-    assert tree.size <= found["alpha"]["ops"] + found["beta"]["ops"] < 1.5 * tree.size, found
+    # Less than a copy for each: they have the rest from each other. A link that is free carries some pieces again.
+    assert tree.size <= found["alpha"]["ops"] + found["beta"]["ops"] < 1.9 * tree.size, found
     assert tree.size <= found["gamma"]["ops"] < 1.2 * tree.size, found
 
 
