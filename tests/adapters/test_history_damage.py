@@ -164,6 +164,12 @@ def test_half_a_letter_in_a_cell_is_damage(escape: str) -> None:
     assert "\\ud" in body
     with pytest.raises(ValueError, match="surrogates not allowed"):
         release_of({"body": body})
-    row = {"counts": json.dumps({escape: 1}), "release_number": 1, "hour": 1, "host": "a", "model": "m"}
+    row = {
+        "counts": json.dumps({escape: 1}),
+        "release_number": 1,
+        "hour": 1,
+        "host": "a",
+        "model": "m",
+    }
     with pytest.raises(ValueError, match="surrogates not allowed"):
         tally({**row, "version": "v"})

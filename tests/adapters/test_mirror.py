@@ -374,7 +374,10 @@ def test_a_signal_that_comes_as_soon_as_it_listens_ends_it() -> None:
 
 @pytest.mark.parametrize("port", ["", "a", "-1", "65536", "\u00b2", "\u0661", "9" * 5000])
 def test_an_address_without_a_port_is_refused(port: str) -> None:
-    with pytest.raises(InputError, match="is no address to bind"), listening_at(f"127.0.0.1:{port}"):
+    with (
+        pytest.raises(InputError, match="is no address to bind"),
+        listening_at(f"127.0.0.1:{port}"),
+    ):
         pass
 
 

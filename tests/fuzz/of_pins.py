@@ -13,7 +13,7 @@ from tests.fuzz.parser import A, B, packed, words, written
 from tests.planning.facts import release, version
 from toolkit.adapters.ansible.inventory import _in_order
 from toolkit.adapters.engines.wheel import read_archive
-from toolkit.adapters.store.manifest import parse_manifest as parse_stored
+from toolkit.adapters.store.manifest import MANIFEST, read_manifest
 from toolkit.config.completion.glance import adapters_in, hosts_in, models_in
 from toolkit.config.costs.meter import parse_readings
 from toolkit.config.costs.reading import parse_costs
@@ -181,7 +181,8 @@ def listed_by_ansible() -> bytes:
 
 
 def stored(data: bytes) -> Any:
-    found = parse_stored(data, Path("/store"))
+    """Read a manifest as the store does: a damaged one counts as none."""
+    found = read_manifest(written(MANIFEST, data).parent)
     return None if found is None else [asdict(found.snapshot), found.licence, found.pulled_at]
 
 

@@ -223,7 +223,7 @@ PARSERS = (
     Parser("inventory", inventoried, (INVENTORY,), slow=True),
     Parser("variables of hosts", evaluated, (listed_by_ansible(),), (*DAMAGED, ToolkitError)),
     Parser("registry", registered, (REGISTRY, RICH), slow=True),
-    Parser("manifest of the store", stored, (packed(STORED),), (ValueError, KeyError, TypeError)),
+    Parser("manifest of the store", stored, (packed(STORED),), ()),
     Parser("manifest of a bundle", bundled, (manifest_text(BUNDLE).encode(),)),
     Parser("lock of an engine", packages, (REQUIREMENTS,), DAMAGED),
     Parser("wheel", wheel, (archive(zipfile.ZIP_DEFLATED), archive(zipfile.ZIP_LZMA), archive(zipfile.ZIP_STORED))),

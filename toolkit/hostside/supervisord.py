@@ -22,7 +22,15 @@ class Silent(Exception):
 # An answer that is cut short, or is none of a supervisord.
 _NONSENSE = (
     *(xmlrpc.client.Error, xml.parsers.expat.ExpatError),
-    *(ValueError, LookupError, TypeError, OverflowError, AttributeError, RecursionError, MemoryError),
+    *(
+        ValueError,
+        LookupError,
+        TypeError,
+        OverflowError,
+        AttributeError,
+        RecursionError,
+        MemoryError,
+    ),
 )
 
 
