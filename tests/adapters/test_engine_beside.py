@@ -14,9 +14,6 @@ from tests.adapters.host_lab import HostLab
 from toolkit.adapters.engines.packages import uv_binary
 from toolkit.adapters.hosts.client import silent
 
-# With the other tests of the host that is this machine, which is provisioned once for all of them.
-pytestmark = pytest.mark.system
-
 ENGINE = "vllm-0.0.1-cpu-py3-00000000"
 INFO = "vllm-0.0.1.dist-info"
 FILES = {
