@@ -173,6 +173,13 @@ def test_a_link_in_place_of_the_log_is_not_followed(log: AuditLog, tmp_path: Pat
     with pytest.raises(ToolkitError, match=os.strerror(errno.ELOOP)):
         log.append({"event": "begin"})
     assert not (tmp_path / "theirs").exists()
+    # Nor is it shown as the log, whether it leads to one or to nothing.
+    for _ in range(2):
+        with pytest.raises(ToolkitError, match="is a link") as raised:
+            log.read()
+        assert raised.value.hint.startswith("move it away")
+        AuditLog(tmp_path / "other").append({"event": "begin"})
+        (tmp_path / "theirs").write_bytes((tmp_path / "other/audit/log.jsonl").read_bytes())
 
 
 def test_records_that_came_late_are_added_once(log: AuditLog) -> None:

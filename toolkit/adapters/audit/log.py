@@ -76,10 +76,12 @@ class AuditLog:
     def read(self, path: Path | None = None) -> tuple[list[bytes], bytes]:
         """Return the lines, and the part of a line behind them; raises ToolkitError. A missing log has no lines.
 
-        `path` is a log that was put aside.
+        `path` is a log that was put aside. The log itself is never a link: nothing can be added to what it leads to.
         """
         path = path or self.path
         try:
+            if path == self.path and path.is_symlink():
+                raise OSError(errno.ELOOP, "is a link, and no log that this toolkit wrote")
             data = read_regular(path)
         except FileNotFoundError:
             return [], b""
