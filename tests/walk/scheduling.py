@@ -32,6 +32,46 @@ def serve(scene: Scene) -> None:
     publish(scene)
 
 
+# A model, and an adapter, that the examples of warm hours and of adapters name.
+OTHERS = ("rare-14b", "mistral-7b")
+COMMIT = "1" * 40
+ADAPTER = f"    adapters: {{qwen-sql: {{source: {{repo: acme/sql}}, revision: '{COMMIT}'}}}}\n"
+DAILY = "{days: [mon, tue, wed, thu, fri, sat, sun], from: 02:00, for: 3h}"
+
+
+def others(scene: Scene) -> None:
+    """Write a registry with all models that the examples name."""
+    scene.type("cp model_registry.lock.json others.lock.json")
+    text = scene.type("cat model_registry.yaml")
+    model = TINY.replace("{path: ./tiny}", "{repo: acme/other}")
+    model += f"    versions: {{v1: {{revision: '{COMMIT}'}}}}\n"
+    models = "".join(model.replace("tiny:", f"{name}:", 1) for name in OTHERS)
+    text = text.replace("models:\n", f"models:\n{models}", 1)
+    scene.write("others.yaml", text.replace("  qwen-7b:\n", f"  qwen-7b:\n{ADAPTER}", 1) + "\n")
+
+
+def read_example(*patterns: str, above: str = "") -> First:
+    """Write the example below `above`, and have it listed; without windows, ask what a run would do, too."""
+
+    def read(scene: Scene) -> None:
+        others(scene)
+        scene.write("example.yaml", above + scene.block.text)
+        given = "--schedule example.yaml --registry others.yaml"
+        said = scene.type(f"toolkit schedule list {given}")
+        said += "" if above else scene.type(f"toolkit schedule run --dry-run {given}")
+        for pattern in patterns:
+            assert re.search(pattern, said), f"{scene.block}: nothing like {pattern!r}\n{said}"
+
+    return First(read, "a person writes it, with the registry that it speaks of")
+
+
+def keep_warm(scene: Scene) -> None:
+    """Read the example, and see how often its timer would call."""
+    read_example(r"qwen-7b +mon,tue,wed,thu,fri 08:00", "by its hours it is to be").act(scene)
+    given = "--schedule example.yaml --registry others.yaml"
+    assert "OnCalendar=*:0/5" in scene.type(f"toolkit schedule install --dry-run {given}")
+
+
 def track(scene: Scene) -> None:
     """Write the line in the place of the model's source, into another registry."""
     scene.type("cp model_registry.lock.json tracked.lock.json")
@@ -75,16 +115,20 @@ WALK = Walk(
         "MODEL    PINNED        SERVES    TRACKED        BEHIND    STATE": LeftOut(
             "what it says of three hosts and an engine that is newer than its lock"
         ),
-        "Adapters: models:": LeftOut("tests/cli/test_schedule_fleet.py has a night of an adapter"),
-        "Warm hours: # schedule.yaml": LeftOut("the schedule of hours when a model is awake"),
-        "Idle models: # schedule.yaml": LeftOut("the same for a model that nobody asks"),
-        "Models that share a device: # schedule.yaml": LeftOut(
-            "tests/planning/test_fit_turn.py has plans by it, tests/cli/test_sleep_rules.py the commands"
-        ),
     },
     files={
         "source: {repo: Qwen/Qwen2.5-7B-Instruct, track: stable}": First(track, "a line of the registry"),
         "The schedule: # schedule.yaml": First(write_schedule, "a person writes it"),
+        "Adapters: models:": read_example(
+            r"qwen-sql +auto +weeknights +1 d", above=f"time_zone: UTC\nwindows: {{weeknights: {DAILY}}}\n"
+        ),
+        "Warm hours: # schedule.yaml": First(keep_warm, "a person writes it"),
+        "Idle models: # schedule.yaml": read_example(
+            r"qwen-7b .* 30 min +wait", r"rare-14b: it sleeps after 60 min without a request"
+        ),
+        "Models that share a device: # schedule.yaml": read_example(
+            "qwen-7b takes turns with mistral-7b", "mistral-7b takes turns with qwen-7b"
+        ),
     },
     first={
         "toolkit outdated": First(serve, "a model serves, and its owner makes a commit"),
