@@ -101,6 +101,8 @@ def test_an_idle_model_is_shown_and_a_host_without_it_puts_nothing_to_sleep(site
     said = site.shell("schedule", "list")
     assert max(map(len, said.out.splitlines())) <= 80
     assert said.out.splitlines()[-1].split() == ["tiny", "-", "-", "30", "min", "wait", "-"]
+    # There are neither windows nor rules, and no heads of tables of them.
+    assert site.shell("schedule", "list").out.startswith("WARM ")
     shown = site.shell("schedule", "list", "--json").json()["warm"]["tiny"]
     assert (shown["idle_after"], shown["days"], shown["from"]) == (1800.0, [], "")
     preview = site.shell("schedule", "run", "--dry-run").out

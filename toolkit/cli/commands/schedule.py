@@ -30,15 +30,15 @@ from toolkit.cli.opening.trail import changing, trail_now
 from toolkit.cli.terminal.output import note, print_json, say, say_whole, table
 from toolkit.cli.views.schedule import (
     WIDTH,
-    days_of,
     opening_json,
     rule_json,
     run_json,
     said_of,
+    show_rules,
     show_runs,
     show_warm,
+    show_windows,
     warm_json,
-    when,
     window_json,
 )
 from toolkit.config.paths import absolute
@@ -121,23 +121,8 @@ def list_schedule(schedule_path: str, registry_path: str, home: str | None, as_j
             }
         )
         return
-    table(
-        ("WINDOW", "OPENS", "FOR", "NEXT"),
-        [
-            (name, days_of(window), f"{window.seconds / 3600:g} h", when(found, opens[name]))
-            for name, window in found.windows.items()
-        ],
-        WIDTH,
-    )
-    say()
-    table(
-        ("MODEL", "POLICY", "WINDOWS", "SOAK"),
-        [
-            (name, rule.upkeep, ", ".join(rule.windows) or "all", f"{rule.soak / 86_400:g} d")
-            for name, rule in found.rules.items()
-        ],
-        WIDTH,
-    )
+    show_windows(found, opens)
+    show_rules(found)
     show_warm(found, known)
     show_runs(found, known)
     for window, at in lost[-5:]:

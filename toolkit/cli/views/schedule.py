@@ -31,6 +31,36 @@ def when(found: Schedule, opening: Opening | None) -> str:
     )
 
 
+def show_windows(found: Schedule, opens: Mapping[str, Opening | None]) -> None:
+    """Print the windows with their next openings, by name."""
+    if not found.windows:
+        return
+    table(
+        ("WINDOW", "OPENS", "FOR", "NEXT"),
+        [
+            (name, days_of(window), f"{window.seconds / 3600:g} h", when(found, opens[name]))
+            for name, window in found.windows.items()
+        ],
+        WIDTH,
+    )
+
+
+def show_rules(found: Schedule) -> None:
+    """Print what is done for models in the windows."""
+    if not found.rules:
+        return
+    if found.windows:
+        say()
+    table(
+        ("MODEL", "POLICY", "WINDOWS", "SOAK"),
+        [
+            (name, rule.upkeep, ", ".join(rule.windows) or "all", f"{rule.soak / 86_400:g} d")
+            for name, rule in found.rules.items()
+        ],
+        WIDTH,
+    )
+
+
 def show_runs(found: Schedule, known: KnownRuns) -> None:
     """Print the last runs."""
     last = [each for each in known.runs if each.window in found.windows][-5:]
@@ -56,7 +86,8 @@ def show_warm(found: Schedule, known: KnownRuns) -> None:
     """Print the models with warm hours, and what these last made of them."""
     if not found.warm:
         return
-    say()
+    if found.windows or found.rules:
+        say()
     table(
         ("WARM", "HOURS", "FOR", "IDLE AFTER", "ELSE", "LAST MADE"),
         [
