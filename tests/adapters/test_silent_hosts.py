@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.adapters.hosts import client, ssh
+from toolkit.adapters.hosts import channel, client, ssh
 from toolkit.adapters.hosts import dialog as dialog_of
 from toolkit.adapters.hosts.client import HostClient
 from toolkit.adapters.hosts.dialog import Dialog, running
@@ -34,6 +34,7 @@ def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "SILENT_SECONDS", 1.0)
     monkeypatch.setattr(dialog_of, "_TICK_SECONDS", 0.1)
     monkeypatch.setattr(ssh, "RUN_SECONDS", 1.0)
+    monkeypatch.setattr(channel, "_SILENCE_SECONDS", 1.0)
     # This ssh listens nowhere, so the path may be long.
     monkeypatch.setattr("toolkit.adapters.disk._SOCKET_DIRECTORY", 1000)
 
@@ -135,14 +136,15 @@ def test_no_command_waits_for_a_host_that_says_nothing(
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", ["tree-survey", "place"])
 def test_a_host_that_takes_no_request_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """What a pipe does not hold waits for it."""
+    """What a pipe does not hold waits for it, with a way of its own and in the channel."""
     monkeypatch.setattr(ssh, "RUN_SECONDS", 60.0)
     host = client_of(HANGS_AT_WORK, tmp_path, monkeypatch)
     with pytest.raises(HostError, match="gpu1: it said nothing for 1 s"):
-        host.ask("tree-survey", files=["x" * 2**20])
+        host.ask(name, files=["x" * 2**20])
 
 
 class Looks(threading.Event):

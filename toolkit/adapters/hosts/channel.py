@@ -18,6 +18,7 @@ from toolkit.domain.outside import parse_json, text_of, whole
 # A process that says nothing for so long is no longer asked to end a strand: it is ended. The holder of a lock gives a
 # sign every few seconds.
 _SILENCE_SECONDS = 30.0
+_KILLED = -9
 # The bytes of a line beside its text.
 _PREFIX = 64
 
@@ -38,18 +39,18 @@ class HostChannel:
             begun = self._dialog is None or self._dialog.process.poll() is not None
             if self._dialog is None or begun:
                 self._dialog, self._strands, self._heard = self._begin(), {}, time.monotonic()
-            dialog, self._count = self._dialog, self._count + 1
+            dialog, strands, self._count = self._dialog, self._strands, self._count + 1
 
             def write(data: bytes) -> None:
                 with self._sending:
                     if not dialog.write(data):
                         raise BrokenPipeError
 
-            strand = Strand(self._count, write, lambda: self._end_strand(dialog, strand))
-            self._strands[strand.number] = strand
+            strand = Strand(self._count, write, lambda: self._end_strand(dialog, strands, strand))
+            strands[strand.number] = strand
             if begun:
-                told = (dialog, self._strands)
-                threading.Thread(target=self._hear, args=told, daemon=True).start()
+                hear = threading.Thread(target=self._hear, args=(dialog, strands), daemon=True)
+                hear.start()
         with suppress(BrokenPipeError):
             write(b"%d open %s\n" % (strand.number, name.encode()))
         return strand
@@ -66,10 +67,11 @@ class HostChannel:
         if dialog is not None:
             dialog.end(seconds)
 
-    def _end_strand(self, dialog: Dialog, strand: Strand) -> None:
+    def _end_strand(self, dialog: Dialog, strands: dict[int, Strand], strand: Strand) -> None:
         """Close a strand, or end the process where it is dead: it says nothing, or takes nothing."""
         dead = time.monotonic() - self._heard > _SILENCE_SECONDS
         if dead or not self._sending.acquire(timeout=_SILENCE_SECONDS):
+            self._end_all(strands, _KILLED, f"it said nothing for {_SILENCE_SECONDS:.0f} s")
             dialog.kill()
             return
         self._sending.release()
@@ -83,7 +85,9 @@ class HostChannel:
                 self._heard = time.monotonic()
                 give(line, strands)
         dialog.end()
-        code, words = dialog.process.wait(), dialog.words()
+        self._end_all(strands, dialog.process.wait(), dialog.words())
+
+    def _end_all(self, strands: dict[int, Strand], code: int, words: str) -> None:
         with self._guard:
             left = list(strands.values())
         for strand in left:
