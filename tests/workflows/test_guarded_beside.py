@@ -1,4 +1,4 @@
-"""Two models under their guards at once on the same hosts: what befalls the one leaves the other alone."""
+"""Two models under their guards at once on the same hosts: what befalls a canary leaves the bake of another alone."""
 
 from __future__ import annotations
 
@@ -58,25 +58,9 @@ def judge(world: World, model: str, verdict: Verdict, reason: str = "it is slow"
         )
 
 
-def breach(world: World, model: str) -> None:
-    judge(world, model, Verdict.FAILED)
-    for each in world.hosts.values():
-        if model in each.guards.facts:
-            each.guards.look(model)
-            each._withdraw()
-
-
 def versions(world: World, model: str) -> set[str]:
     found = [each.observe().serving_slot(model) for each in world.hosts.values()]
     return {each.release.version if each and each.release else "" for each in found}
-
-
-def test_a_breach_in_the_bake_of_one_model_does_not_return_the_canary_of_another(
-    both: World,
-) -> None:
-    upgrade_other(both, lambda: breach(both, "tiny"))
-    assert versions(both, "other") == {"v2"}
-    assert versions(both, "tiny") == {"v1"}
 
 
 def test_a_breach_in_the_canary_of_one_model_does_not_end_the_bake_of_another(both: World) -> None:
@@ -87,25 +71,16 @@ def test_a_breach_in_the_canary_of_one_model_does_not_end_the_bake_of_another(bo
     assert all(each.guards.facts["tiny"].verdict is None for each in both.hosts.values())
 
 
-@pytest.mark.parametrize("promoted", ["tiny", "other"])
-def test_one_model_is_promoted_while_another_is_aborted(both: World, promoted: str) -> None:
-    (aborted,) = {"tiny", "other"} - {promoted}
-
+def test_a_bake_is_promoted_while_the_canary_of_another_model_is_aborted(both: World) -> None:
     def wishes() -> None:
         for each in both.hosts.values():
-            each.guard_wish(promoted, "promote", "ann@ops")
-            each.guard_wish(aborted, "abort", "bob@ops")
+            each.guard_wish("tiny", "promote", "ann@ops")
+            each.guard_wish("other", "abort", "bob@ops")
 
-    if aborted == "other":
-        with pytest.raises(ReleaseFailedError, match="aborted by bob@ops"):
-            upgrade_other(both, wishes)
-    else:
+    with pytest.raises(ReleaseFailedError, match="aborted by bob@ops"):
         upgrade_other(both, wishes)
-    assert versions(both, promoted) == {"v2"}
-    assert versions(both, aborted) == {"v1"}
     both.go_on()
     both.judge(Verdict.PASSED)
-    both.deploy(release(2 if promoted == "tiny" else 1))
-    assert both.outcomes()[-1] == ("deploy", 2, "live" if promoted == "tiny" else "failed")
-    assert versions(both, aborted) == {"v1"}
-    assert versions(both, promoted) == {"v2"}
+    both.deploy(release(2))
+    assert both.outcomes()[-1] == ("deploy", 2, "live")
+    assert (versions(both, "tiny"), versions(both, "other")) == ({"v2"}, {"v1"})
