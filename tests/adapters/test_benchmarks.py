@@ -135,6 +135,12 @@ def test_a_mark_that_is_no_number_is_refused(tmp_path: Path, value: str) -> None
         list(read_scores(output(tmp_path, marks=line)))
 
 
+def test_half_a_letter_in_a_question_is_refused(tmp_path: Path) -> None:
+    line = '{"doc_id": "\\ud800", "filter": "none", "exact_match": 1}\n'
+    with pytest.raises(InputError, match="not understood"):
+        list(read_scores(output(tmp_path, marks=line)))
+
+
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Path]:
     """Makes an environment that has no package; returns where they were made."""

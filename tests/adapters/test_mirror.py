@@ -199,6 +199,15 @@ def test_models_are_listed_and_found(serving: Serving) -> None:
     assert REPO in done.stdout and "acme/huge" in done.stdout
 
 
+@pytest.mark.parametrize(
+    "limit", ["%D9%A3", "a%0d%0aX:%20y", "9" * 10_000], ids=["digit", "line", "long"]
+)
+def test_an_odd_limit_of_a_listing_is_refused_in_short(serving: Serving, limit: str) -> None:
+    answer = serving.get(f"/api/models?limit={limit}")
+    assert answer.status_code == 400
+    assert len(answer.headers["X-Error-Message"]) < 200
+
+
 @pytest.mark.parametrize("path", ["/acme/none", "/none", "/api/whoami-v2", "/favicon.ico"])
 def test_what_is_no_repository_has_the_error_that_clients_know(serving: Serving, path: str) -> None:
     answer = serving.get(path)

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
 from toolkit.domain.bounds import SMALL_FILE
-from toolkit.domain.excerpt import brief
+from toolkit.domain.excerpt import brief, excerpt
 from toolkit.domain.hosts.metrics import Selection, Series
 from toolkit.domain.outside import parse_mapping
 from toolkit.domain.secret import Secret
@@ -226,8 +226,8 @@ def parse_series(data: Mapping[str, Any], begin: int, hours: int) -> tuple[Serie
         raise ValueError("no series of values")
     try:
         return tuple(_series(each, begin, hours) for each in data["result"])
-    except (KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise ValueError(f"{type(error).__name__}: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"{type(error).__name__}: {excerpt(str(error))}") from error
 
 
 def _series(found: Mapping[str, Any], begin: int, hours: int) -> Series:

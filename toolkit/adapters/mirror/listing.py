@@ -9,6 +9,7 @@ from starlette.datastructures import QueryParams
 
 from toolkit.adapters.mirror.source import model_card
 from toolkit.adapters.store.manifest import StoredSnapshot
+from toolkit.domain.outside import shown
 
 MOST = 1000
 # Filters on facts that a mirror does not know of a model.
@@ -64,5 +65,6 @@ def _fits(card: dict[str, Any], query: QueryParams) -> bool:
 def _limit(query: QueryParams) -> int:
     text = query.get("limit", str(MOST))
     if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        raise FilterError(f"limit is {text!r}, and must be a number")
+        # The answer's header has these words too, in ASCII.
+        raise FilterError(f"limit is {shown(text)}, and must be a number")
     return min(int(text), MOST)
