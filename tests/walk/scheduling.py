@@ -47,7 +47,9 @@ def others(scene: Scene) -> None:
     model += f"    versions: {{v1: {{revision: '{COMMIT}'}}}}\n"
     models = "".join(model.replace("tiny:", f"{name}:", 1) for name in OTHERS)
     text = text.replace("models:\n", f"models:\n{models}", 1)
-    scene.write("others.yaml", text.replace("  qwen-7b:\n", f"  qwen-7b:\n{ADAPTER}", 1) + "\n")
+    # A person may have written a comment behind the name.
+    text = re.sub(r"(?m)^  qwen-7b:.*\n", rf"\g<0>{ADAPTER}", text, count=1)
+    scene.write("others.yaml", text + "\n")
 
 
 def read_example(*patterns: str, above: str = "") -> First:
