@@ -9,6 +9,7 @@
     ├── SourceError                     exit 5   the Hub, a mirror or a directory did not give what was asked
     ├── IntegrityError                  exit 6   bytes differ from what was pinned
     ├── HostError                       exit 7   a host could not be reached, observed or converged
+    │   └── WithdrawnError              exit 7   routes would give traffic to a release that a guard has withdrawn
     ├── ReleaseFailedError              exit 8   the new release did not pass; the former one serves
     ├── CalledOffError                  exit 8   a host's change was called off, because another host failed
     ├── UnattendedError                 exit 10  a scheduled run met something that needs a person; nothing was changed
@@ -111,6 +112,10 @@ class HostError(ToolkitError):
 
     exit_code = 7
     kind = "host"
+
+
+class WithdrawnError(HostError):
+    """The guard of a host has withdrawn a release, and the routes that the host is told do not know of it."""
 
 
 class ReleaseFailedError(ToolkitError):

@@ -14,6 +14,7 @@ from toolkit.domain.gates.guard import Guard
 from toolkit.domain.gates.verdict import GateResult, Verdict
 from toolkit.errors import ReleaseFailedError
 from toolkit.planning.change.deploy import Wanted
+from toolkit.planning.routing.routes import Routes
 from toolkit.workflows.change.wanted import Order
 
 __all__ = ["guarded"]
@@ -69,6 +70,21 @@ def test_a_breach_in_the_canary_of_one_model_does_not_end_the_bake_of_another(bo
     assert versions(both, "other") == {"v1"}
     assert versions(both, "tiny") == {"v2"}
     assert all(each.guards.facts["tiny"].verdict is None for each in both.hosts.values())
+
+
+def test_a_bake_that_fails_does_not_end_the_upgrade_of_another_model(both: World) -> None:
+    def abort() -> None:
+        for each in both.hosts.values():
+            judge(both, "other", Verdict.PASSED)
+            each.guard_wish("tiny", "abort", "ann@ops")
+
+    upgrade_other(both, abort)
+    assert versions(both, "other") == {"v2"}
+    assert versions(both, "tiny") == {"v1"}
+    for each in both.hosts.values():
+        # no router leads any request to what a host has withdrawn
+        tiny = Routes.from_json(each.observe().routes).of("tiny")
+        assert tiny and [it.weight for it in tiny.targets if it.withdrawn] == [0] * len(both.hosts)
 
 
 def test_a_bake_is_promoted_while_the_canary_of_another_model_is_aborted(both: World) -> None:

@@ -34,9 +34,11 @@ def apply(root: str, request: Document) -> Document:
 
     Request: `files` {name: text} and `edits`, see `spliced`, together all of FILES; and optionally `wait_up` seconds
     (5) for a target that is to gain traffic, and `holder`, the token of the deployment lock that the command must still
-    hold. Result: {"running", "changed" [names], "reloaded", "workers", "commands", "ms"}, or {"stale" [names]} where
-    edits belong to other files than this host's, and nothing has changed. Raises LockLost, and RouterError with the
-    reason; where the router refused the files or a target is not up, files and workers are as before.
+    hold. Result: {"running", "changed" [names], "reloaded", "workers", "commands", "ms"}. Nothing has changed where the
+    result is {"stale" [names]}, since edits belong to other files than this host's, or {"withdrawn": {"target",
+    "number"}}, since the files give traffic to a release that this host's guard has withdrawn. Raises LockLost, and
+    RouterError with the reason; where the router refused the files or a target is not up, files and workers are as
+    before.
     """
     started = time.monotonic()
     directory = os.path.join(root, "router")
@@ -56,7 +58,9 @@ def apply(root: str, request: Document) -> Document:
             return {"stale": stale.args[0]}
         changed = [name for name in FILES if router_files.differs(directory, name, files[name])]
         routes = routes_file.parsed(files["routes.json"])
-        withdrawals.require_kept(root, routes_file.parsed(former["routes.json"] or ""), routes)
+        had = routes_file.parsed(former["routes.json"] or "")
+        if withdrawn := withdrawals.given_back(root, had, routes):
+            return {"withdrawn": withdrawn}
         try:
             loaded: Servers | None = _loaded(directory)
         except RouterDown:

@@ -337,6 +337,19 @@ def targets_of(routes: Routes, name_of_model: str) -> dict[str, dict[str, Any]]:
     }
 
 
+def regained(former: Routes, routes: Routes) -> Iterator[tuple[str, str, str]]:
+    """Yield model, slot and name of each target that its host has withdrawn in `former`, and that gains in `routes`."""
+    for route in former.get("routes", ()):
+        model = route["model"]
+        wanted = targets_of(routes, model)
+        for name, each in targets_of(former, model).items():
+            if not each.get("withdrawn") or each.get("host", "") != former.get("at", ""):
+                continue
+            found = wanted.get(name, {})
+            if found.get("weight") or found.get("share") or found.get("standby"):
+                yield model, each["slot"], name
+
+
 def name_of(target: Mapping[str, Any]) -> str:
     """Return the name of a target in the router: its slot, in a fleet with its host in front."""
     slot: str = target["slot"]

@@ -9,7 +9,6 @@ import router_files
 import routes_file
 import slot_manifest
 from documents import mapping
-from router_socket import RouterError
 from wire import Document
 
 # The releases that were withdrawn, by the program of their slot: another release in the slot is none of it.
@@ -27,21 +26,14 @@ def record(root: str, model: str, slot: str) -> None:
             router_files.write(directory, {RECORD: text}, [RECORD], router_files.ROOT_ONLY)
 
 
-def require_kept(root: str, former: Document, routes: Document) -> None:
-    """Raise RouterError where `routes` give traffic to a target of this host that `former` have as withdrawn."""
+def given_back(root: str, former: Document, routes: Document) -> Document:
+    """Return {"target", "number"} of a release of this host that `routes` give traffic again, else {}."""
     recorded = _recorded(root)
-    for route in former.get("routes", ()):
-        model = route["model"]
-        for name, each in routes_file.targets_of(former, model).items():
-            if not each.get("withdrawn") or each.get("host", "") != former.get("at", ""):
-                continue
-            wanted = routes_file.targets_of(routes, model).get(name, {})
-            gains = wanted.get("weight") or wanted.get("share") or wanted.get("standby")
-            number = _release(root, model, each["slot"])
-            if gains and number and number == recorded.get(f"{model}-{each['slot']}"):
-                raise RouterError(
-                    f"{model}/{name} gets no traffic: the guard of this host has withdrawn release {number}"
-                )
+    for model, slot, name in routes_file.regained(former, routes):
+        number = _release(root, model, slot)
+        if number and number == recorded.get(f"{model}-{slot}"):
+            return {"target": f"{model}/{name}", "number": number}
+    return {}
 
 
 def _release(root: str, model: str, slot: str) -> int:

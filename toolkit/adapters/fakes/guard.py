@@ -200,6 +200,10 @@ class Guarded(Named):
         """Note that `event` happens on the host."""
         raise NotImplementedError
 
+    def note_withdrawn(self, model: str, slot: str) -> None:
+        """Note that the guard has withdrawn the release in a slot."""
+        raise NotImplementedError
+
     def _give_back(self, known: GuardFacts, swapped: AdapterReturn) -> None:
         """Make the calls of a host whose guard has ended its watch over adapters."""
         raise NotImplementedError
@@ -252,5 +256,7 @@ class Guarded(Named):
                 at = (self.label, known.model, known.slot, up)
                 self.loaded, done = without_target(self.loaded, *at)
                 self.files["routes.json"] = self.loaded
+                if done:
+                    self.note_withdrawn(known.model, known.slot)
             if done and not known.withdrawn:
                 self.guards.withdrawn(known.model)

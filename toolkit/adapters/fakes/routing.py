@@ -12,11 +12,18 @@ from typing import Any
 from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.adapters.fakes.slots import Slots, mended
 from toolkit.adapters.hosts.facts import asleep_of, own_routes, share_of
-from toolkit.adapters.hosts.held import busy, lock_lost
+from toolkit.adapters.hosts.held import busy, lock_lost, withdrawn
 from toolkit.domain.clients.keys import HostKeys, KeyRing
 from toolkit.domain.hosts.facts import ProcessState, SlotFacts
 from toolkit.domain.replicas.probe import LockOwner
-from toolkit.hostside.routes_file import edited, is_sound, needs_reload, parsed, targets_of
+from toolkit.hostside.routes_file import (
+    edited,
+    is_sound,
+    needs_reload,
+    parsed,
+    regained,
+    targets_of,
+)
 from toolkit.hostside.sleeping import awake, sleepers
 from toolkit.hostside.splices import Stale, spliced
 
@@ -27,7 +34,7 @@ class Routed(Slots):
 
     `owner` has the lock; `holder` is this command, which loses the lock where another owner is set. `loaded` has the
     routes of the running router. `wakes_held` is the command that holds wakes off, and `wished` has the models that
-    requests want.
+    requests want. `withdrawn` has the numbers of releases that the guard withdrew, by model and slot.
     """
 
     files: dict[str, str] = field(default_factory=dict)
@@ -37,6 +44,7 @@ class Routed(Slots):
     ring: KeyRing = field(default_factory=KeyRing)
     wakes_held: LockOwner | None = None
     wished: set[str] = field(default_factory=set)
+    withdrawn: dict[tuple[str, str], int] = field(default_factory=dict)
 
     @property
     def leased(self) -> bool:
@@ -75,6 +83,7 @@ class Routed(Slots):
         with suppress(Stale):
             whole = {name: text for name, text in files.items() if name not in edits}
             files = spliced(whole, edits, self.files)
+        self._require_kept(parsed(files["routes.json"]))
         self.happens(f"routes {'reload' if needs_reload(self.files, files) else 'runtime'}")
         self.files.update(files)
         self.loaded = files["routes.json"]
@@ -82,6 +91,22 @@ class Routed(Slots):
         for slot in self.facts.slots:
             if self._weight(slot) and self._behaves(slot) is Behaviour.DIES_UNDER_TRAFFIC:
                 self._set(replace(slot, process=ProcessState.FAILED, healthy=False, memory=0))
+
+    def _require_kept(self, routes: dict[str, Any]) -> None:
+        """Raise WithdrawnError where routes give traffic to a release that the guard has withdrawn."""
+        for model, slot, name in regained(parsed(self.files.get("routes.json", "")), routes):
+            number = self._number(model, slot)
+            if number and number == self.withdrawn.get((model, slot)):
+                raise withdrawn(self.name, f"{model}/{name}", number)
+
+    def note_withdrawn(self, model: str, slot: str) -> None:
+        """Note that the guard has withdrawn the release in a slot."""
+        self.withdrawn[model, slot] = self._number(model, slot)
+
+    def _number(self, model: str, slot: str) -> int:
+        """Return the number of the release in a slot; 0 where there is none."""
+        found = [each.release for each in self.facts.slots_of(model) if each.slot == slot]
+        return found[0].number if found and found[0] else 0
 
     def keys(self) -> HostKeys:
         self.before("keys")

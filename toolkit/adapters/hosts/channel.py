@@ -5,6 +5,7 @@ To start ssh, sudo and Python takes as long as ten brief requests. `channel.py` 
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ _SILENCE_SECONDS = 30.0
 _KILLED = -9
 # The bytes of a line beside its text.
 _PREFIX = 64
+_NUMBER = re.compile(rb"[0-9]{1,18}")
 
 
 class HostChannel:
@@ -97,7 +99,7 @@ class HostChannel:
 def give(line: bytes, strands: dict[int, Strand]) -> None:
     """Give a line of the host's process to the strand that it names, or to all where it is none of a channel."""
     number, word, text = (*line.rstrip(b"\n").split(b" ", 2), b"", b"")[:3]
-    known = number.isdigit() and len(number) < _PREFIX and word in (b"line", b"ended")
+    known = _NUMBER.fullmatch(number) and word in (b"line", b"ended")
     if not known:
         # What a login prints: whoever waits for an answer says so.
         for each in list(strands.values()):

@@ -14,7 +14,7 @@ from toolkit.adapters.hosts.facts import owner_from_json, understood
 from toolkit.adapters.hosts.heartbeat import Heartbeat, beating
 from toolkit.adapters.hosts.port import Named
 from toolkit.domain.replicas.probe import LockOwner
-from toolkit.errors import BusyError, HostError, InputError
+from toolkit.errors import BusyError, HostError, InputError, WithdrawnError
 
 # The locks that this command has or asks for, by their tokens.
 _OWN: dict[str, LockOwner] = {}
@@ -84,6 +84,14 @@ def busy(host: str, owner: Mapping[str, Any]) -> BusyError:
         f"{host} is held by {holder.actor} (pid {holder.pid}) since {since}: {holder.command}",
         hint="the same command with --wait 10min waits for it; toolkit status shows it; a holder that lost its link "
         f"gives up within {heartbeat.SILENCE_SECONDS:.0f} s",
+    )
+
+
+def withdrawn(host: str, target: str, number: int) -> WithdrawnError:
+    """Return the error of routes that give traffic to `target`, whose release the host's guard has withdrawn."""
+    return WithdrawnError(
+        f"{host}: {target} gets no traffic: the guard of this host has withdrawn release {number}",
+        hint="toolkit status, then the same command again",
     )
 
 

@@ -16,12 +16,13 @@ from toolkit.adapters.hosts.facts import (
     share_of,
     understood,
 )
+from toolkit.adapters.hosts.held import withdrawn
 from toolkit.adapters.hosts.records import Recorded
 from toolkit.adapters.hosts.stock import Stocked
 from toolkit.domain.bounds import LINE
 from toolkit.domain.gates.verdict import GateResult, GuardPhase
 from toolkit.domain.hosts.facts import HostFacts, SlotFacts
-from toolkit.domain.outside import checked, text_of
+from toolkit.domain.outside import checked, text_of, whole
 from toolkit.domain.replicas.probe import Completion, Waited
 
 # A rollback must start at once, so types that few commands need are loaded where they are used.
@@ -63,10 +64,17 @@ class RealHost(Stocked, Recorded):
     ) -> None:
         self.require_lock()
         holder = {"holder": self._held[0]} if self._held else {}
-        whole = {name: text for name, text in files.items() if name not in edits}
-        answer = self._ask("apply-routes", files=whole, edits=dict(edits), **holder)
+        unedited = {name: text for name, text in files.items() if name not in edits}
+        answer = self._ask("apply-routes", files=unedited, edits=dict(edits), **holder)
         if "stale" in answer:
-            self._ask("apply-routes", files=dict(files), **holder)
+            answer = self._ask("apply-routes", files=dict(files), **holder)
+        if "withdrawn" in answer:
+            with understood(self.name):
+                target = text_of(answer["withdrawn"]["target"], "a target", LINE)
+                error = withdrawn(
+                    self.name, target, whole(answer["withdrawn"]["number"], "a release")
+                )
+            raise error
 
     def keys(self) -> HostKeys:
         from toolkit.domain.clients.keys import HostKeys, KeyRing

@@ -13,7 +13,7 @@ from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.hosts.failures import own_words
 from toolkit.domain.hosts.in_flight import ASKING
 from toolkit.domain.replicas.probe import LockOwner
-from toolkit.errors import HostError, ToolkitError
+from toolkit.errors import HostError, ToolkitError, WithdrawnError
 from toolkit.planning.routing.agreement import (
     at_relays,
     have_moved,
@@ -101,11 +101,9 @@ class Routers:
         with self._guard:
             for label in needed:
                 self.behind.pop(label, None)
-            new = at_relays(edit(self.routes), self._relays)
-            # Routers are told in any case: this repairs one whose weights differ from its files.
-            if new != self.routes:
-                new = replace(self.routes.later(), routes=new.routes)
-            failed = self._tell(new)
+            new, failed = self._tell_edited(edit)
+            if self._has_learned(failed):
+                new, failed = self._tell_edited(edit)
             self.behind.update({label: error.message for label, error in failed.items()})
             fatal = [error for label, error in failed.items() if label in needed]
             if fatal or (failed and len(failed) == len(self._known)):
@@ -123,8 +121,34 @@ class Routers:
             self.behind.clear()
             if any(each != self.routes for each in self._known.values()):
                 failed = self._tell(self.routes)
+                if self._has_learned(failed):
+                    failed = self._tell(self.routes)
                 self.behind.update({label: error.message for label, error in failed.items()})
             return {self._hosts[label].name: why for label, why in self.behind.items()}
+
+    def _tell_edited(self, edit: Edit) -> tuple[Routes, dict[str, ToolkitError]]:
+        """Tell all routers `edit` of the present routes; return these, and the errors of routers by label."""
+        new = at_relays(edit(self.routes), self._relays)
+        # Routers are told in any case: this repairs one whose weights differ from its files.
+        if new != self.routes:
+            new = replace(self.routes.later(), routes=new.routes)
+        return new, self._tell(new)
+
+    def _has_learned(self, failed: Mapping[str, ToolkitError]) -> bool:
+        """Take over what the guards of hosts have withdrawn since they were observed; return whether any has.
+
+        The bake of another model may end so at any moment, and its withdrawal is no fault of the change under way.
+        """
+        refused = [label for label, error in failed.items() if isinstance(error, WithdrawnError)]
+        if not refused:
+            return False
+        found = {
+            label: Routes.from_json(each.routes)
+            for label, each in look([self._hosts[label] for label in refused]).by_label.items()
+        }
+        self._known |= found
+        self.routes = at_relays(settled(found, self.routes), self._relays)
+        return bool(found)
 
     def _tell(self, new: Routes) -> dict[str, ToolkitError]:
         labels = [label for label in self._known if label not in self.behind]
