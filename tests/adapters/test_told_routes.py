@@ -42,7 +42,7 @@ def test_a_host_with_other_files_gets_them_whole() -> None:
 
 def test_a_host_that_has_withdrawn_what_the_files_serve_says_so_by_its_own_error() -> None:
     wire = Wire({"stale": ["a.map"]}, {"withdrawn": {"target": "tiny/green", "number": 2}})
-    with pytest.raises(WithdrawnError, match="gpu1: tiny/green .* has withdrawn release 2"):
+    with pytest.raises(WithdrawnError, match=r"gpu1: tiny/green .* has withdrawn release 2"):
         RealHost(cast(HostClient, wire)).apply_routes(FILES, EDITS)
 
 
