@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
@@ -32,30 +33,34 @@ _ASKS = {
     "rerank": ("documents",),
     "transcription": ("audio",),
 }
+# Fields of sampling that are numbers, with the least and the most that vLLM takes.
+_BOUNDS: Mapping[str, tuple[float, float]] = {
+    "temperature": (0, 1000),
+    "top_p": (1e-6, 1),
+    "top_k": (-1, 10**9),
+    "min_p": (0, 1),
+    "seed": (-(2**63), 2**63 - 1),
+    "presence_penalty": (-2, 2),
+    "frequency_penalty": (-2, 2),
+    "repetition_penalty": (1e-6, 1000),
+    "n": (1, 1),
+    "top_logprobs": (-1, 10**6),
+    "dimensions": (1, 10**6),
+    "top_n": (0, 10**6),
+}
 _SAMPLING = frozenset(
     {
-        "temperature",
-        "top_p",
-        "top_k",
-        "min_p",
-        "seed",
+        *_BOUNDS,
         "stop",
-        "presence_penalty",
-        "frequency_penalty",
-        "repetition_penalty",
-        "n",
         "response_format",
         "tool_choice",
         "parallel_tool_calls",
         "chat_template_kwargs",
         "reasoning_effort",
         "logprobs",
-        "top_logprobs",
         "structured_outputs",
-        "dimensions",
         "encoding_format",
         "language",
-        "top_n",
     }
 )
 
@@ -169,6 +174,12 @@ class MessageSpec(Spec):
     tool_calls: list[dict[str, Any]] | None = None
     tool_call_id: Text | None = None
     name: Text | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> MessageSpec:
+        if self.content is None and not (self.role == "assistant" and self.tool_calls):
+            raise refuse(f"a turn of the {self.role} that says nothing", "add `content:`")
+        return self
 
 
 class TriesSpec(Spec):
@@ -287,6 +298,15 @@ class PromptSpec(Spec):
                 )
         if self.sampling.get("n", 1) != 1:
             raise refuse("`n` asks for several answers in one", "write tries: {least: 3, of: 5}")
+        for name in self.sampling.keys() & _BOUNDS:
+            value, (least, most) = self.sampling[name], _BOUNDS[name]
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not number or not least <= value <= most:
+                shown = f"{value:g}" if number else short(str(value))
+                raise refuse(
+                    f"`{name}` is {shown}, which an engine refuses",
+                    f"write a number from {least:g} to {most:g}",
+                )
         self._readable()
 
     def _readable(self) -> None:
