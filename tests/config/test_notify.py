@@ -145,3 +145,15 @@ def test_a_fault_names_the_guide_of_these_settings(tmp_path: Path, text: str | N
         load_notify(path)
     assert raised.value.hint == "docs/notifications.md"
     assert (Path(__file__).parents[2] / raised.value.hint).exists()
+
+
+@pytest.mark.parametrize(
+    "written", ["? '{}'\n: 1\n", "channels:\n- {{name: a, webhook: 'http://a/b', when: ['{}']}}\n"]
+)
+def test_a_fault_repeats_no_more_of_a_file_than_a_person_reads(
+    tmp_path: Path, written: str
+) -> None:
+    (tmp_path / "notify.yaml").write_text(written.format("a b " * 3000))
+    with pytest.raises(InputError) as caught:
+        load_notify(tmp_path / "notify.yaml")
+    assert len(caught.value.message) < 2200

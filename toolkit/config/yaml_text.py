@@ -28,7 +28,7 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.scanner import Scanner
 
-from toolkit.domain.excerpt import excerpt
+from toolkit.domain.excerpt import brief, excerpt
 from toolkit.errors import InputError
 
 Where = tuple[str | int, ...]
@@ -81,7 +81,8 @@ class TextFault:
 
     def error(self, path: Path) -> InputError:
         """Return the error about this fault of the file at `path`."""
-        return InputError(f"{self.place(path)}: {self.message}", hint=self.hint)
+        # It may repeat a name or a value of the file, which is as long as a line may be.
+        return InputError(f"{self.place(path)}: {brief(self.message, 2000)}", hint=self.hint)
 
 
 @dataclass(slots=True)
