@@ -92,7 +92,7 @@ channels:
     when: [failed]
     commands: [deploy, keys add]
   - name: mail
-    mail: {to: [ops@example.org], from: gpu@example.org, server: "h:587", tls: tls, password: {file: /p}}
+    mail: {to: [ops@example.org], from: gpu@example.org, server: "h:587", tls: tls, user: u, password: {file: /p}}
   - name: push
     apprise: {variable: PUSH}
 hooks:
