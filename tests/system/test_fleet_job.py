@@ -14,6 +14,7 @@ import pytest
 from tests.hostside.router_lab import free_port
 from tests.pace import Pace
 from tests.system.beside import beside
+from tests.system.entered import change_behind, keep_out, lose, miss_a_change
 from tests.system.figures import agree_on_good, by_both_sources, without_data
 from tests.system.held import all_done, end_of_held_request, held_requests, let_go
 from tests.system.kept import flip_a_bit, phase_on, sleep_of_all, verdict_on
@@ -367,6 +368,10 @@ def test_clients_enter_at_a_gateway_that_gets_no_replica(site: StubSite) -> None
             lambda so_far: {each.slot for each in so_far.answers} >= {"alpha.blue", "beta.blue"}, 60
         )
         assert load.stop().bad == ()
+        change_behind(site, "gamma")
+        keep_out(site, "gamma", "alpha")
+        miss_a_change(site, "gamma", ("alpha", "beta"))
+        lose(site, "gamma", "alpha")
         assert "tiny" not in lab["gamma"].run("ls", "/var/lib/toolkit/slots")
         lab.toolkit("stop", "tiny", "--yes")
     finally:
