@@ -29,6 +29,18 @@ class TwiceError(ValueError):
     """A mapping has a key twice."""
 
 
+def parse_unbounded(text: Any) -> Any:
+    """Return the value of a JSON text that a program of this machine wrote, for which `parse_json` has too many bounds.
+
+    Raises ValueError, TypeError or RecursionError where there is none that can be shown.
+    """
+    value = json.loads(text)
+    if "\\u" in text:
+        # Half of a surrogate pair can be read, and then neither written nor shown.
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
 def parse_json(text: bytes | str, most: int, *, repair: bool = False) -> Any:
     """Return the value of a JSON text of at most `most` bytes. Raises ValueError with the reason.
 

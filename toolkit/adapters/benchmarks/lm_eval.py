@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import subprocess
@@ -17,6 +16,7 @@ from toolkit.adapters.benchmarks.environment import environment, finished
 from toolkit.adapters.benchmarks.loopback import Ask, loopback
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.gates.guard import Benchmarks, Score
+from toolkit.domain.outside import parse_unbounded
 from toolkit.errors import InputError
 
 # Questions that are asked at once: an engine computes several in the time of one.
@@ -117,7 +117,7 @@ def read_scores(output: Path) -> Iterator[Score]:
     """
     try:
         (results,) = output.glob("*/results_*.json")
-        found: Mapping[str, Any] = _read(results.read_text("utf-8"))
+        found: Mapping[str, Any] = parse_unbounded(results.read_text("utf-8"))
         marks = {
             path.name.removeprefix("samples_").rpartition("_")[0]: _samples(path)
             for path in output.glob("*/samples_*.jsonl")
@@ -142,7 +142,7 @@ def read_scores(output: Path) -> Iterator[Score]:
 
 def _samples(path: Path) -> list[Mapping[str, Any]]:
     with path.open(encoding="utf-8") as file:
-        return [_read(line) for line, _ in zip(file, range(_MARKS), strict=False)]
+        return [parse_unbounded(line) for line, _ in zip(file, range(_MARKS), strict=False)]
 
 
 def _marks(rows: list[Mapping[str, Any]], metric: str, kept: str) -> Mapping[str, float]:
@@ -159,11 +159,3 @@ def _finite(value: float, name: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{name} is {number}")
     return number
-
-
-def _read(text: str) -> Any:
-    found = json.loads(text)
-    if "\\u" in text:
-        # Half of a surrogate pair can be read, and then neither written nor shown.
-        json.dumps(found, ensure_ascii=False).encode()
-    return found

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from toolkit.adapters.history.database import Row
 from toolkit.domain.deployment.release import Deployment, Outcome, Release, StepRecord
 from toolkit.domain.gates.verdict import GateRecord, GateResult
-from toolkit.domain.outside import checked, text_of
+from toolkit.domain.outside import checked, parse_unbounded, text_of
 from toolkit.domain.replicas.start import StartRecord
 
 if TYPE_CHECKING:
@@ -19,15 +18,6 @@ if TYPE_CHECKING:
 Record = TypeVar("Record", Deployment, StepRecord, "FitRecord", GateRecord, StartRecord, "UseRun")
 
 
-def parsed(cell: Any) -> Any:
-    """Return the JSON value in a cell; raises ValueError or TypeError where there is none that can be shown."""
-    value = json.loads(cell)
-    if "\\u" in cell:
-        # Half of a surrogate pair can be read, and then neither written nor shown.
-        json.dumps(value, ensure_ascii=False).encode()
-    return value
-
-
 def step_of(row: Row) -> StepRecord:
     """Return the step in a row."""
     return record_of(StepRecord, row)
@@ -35,7 +25,7 @@ def step_of(row: Row) -> StepRecord:
 
 def release_of(row: Row) -> Release:
     """Return the release in a row."""
-    return checked(Release.from_json(parsed(row["body"])))
+    return checked(Release.from_json(parse_unbounded(row["body"])))
 
 
 def dated_release_of(row: Row) -> tuple[Release, float]:
@@ -65,20 +55,20 @@ def fit_of(row: Row) -> FitRecord:
     return record_of(
         FitRecord,
         row,
-        predicted=Prediction.from_json(parsed(row["predicted"])),
-        actual=Actual.from_json(parsed(row["actual"])),
+        predicted=Prediction.from_json(parse_unbounded(row["predicted"])),
+        actual=Actual.from_json(parse_unbounded(row["actual"])),
     )
 
 
 def start_of(row: Row) -> StartRecord:
     """Return the record of a start in a row."""
-    phases = {str(name): float(each) for name, each in parsed(row["phases"]).items()}
+    phases = {str(name): float(each) for name, each in parse_unbounded(row["phases"]).items()}
     return record_of(StartRecord, row, phases=phases)
 
 
 def gate_of(row: Row) -> GateRecord:
     """Return the record of a gate in a row."""
-    return record_of(GateRecord, row, result=GateResult.from_json(parsed(row["result"])))
+    return record_of(GateRecord, row, result=GateResult.from_json(parse_unbounded(row["result"])))
 
 
 def record_of(kind: type[Record], row: Row, **others: object) -> Record:

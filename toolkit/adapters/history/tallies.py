@@ -6,9 +6,8 @@ import json
 from collections.abc import Iterable, Sequence
 
 from toolkit.adapters.history.database import Database, Row
-from toolkit.adapters.history.records import parsed
 from toolkit.domain.clients.tally import Tally, WatchedHour
-from toolkit.domain.outside import checked
+from toolkit.domain.outside import checked, parse_unbounded
 
 _KEY = ("hour", "host", "model", "version", "release_number")
 # The seconds in which hosts read their logs, of hours from one to another, both included.
@@ -58,7 +57,7 @@ def asleep(db: Database, since: int, until: int) -> list[Row]:
 
 def tally(row: Row) -> Tally:
     """Return the tally in a row; raises ValueError, TypeError or AttributeError where it is damaged."""
-    counts = {str(name): int(count) for name, count in parsed(row["counts"]).items()}
+    counts = {str(name): int(count) for name, count in parse_unbounded(row["counts"]).items()}
     release = int(row["release_number"])
     return checked(
         Tally(int(row["hour"]), row["host"], row["model"], row["version"], release, counts)
