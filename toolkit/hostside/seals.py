@@ -30,7 +30,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, BinaryIO
 
 from directory import Directory, NotSafe, is_broken, make_own, open_plain, read_text
-from documents import mapping, parsed
+from documents import parsed
 from wire import Document
 
 _DIRECTORY = "seals"
@@ -60,20 +60,20 @@ def seal_texts(root: str, texts: Mapping[str, str], mode: int, *, also_former: b
 
 def changed(root: str) -> list[str]:
     """Return in words each file of the router, and each program of this host's side, that is not as it was written."""
+    seals = {seal: _found(root, seal) for seal in (*SMALL, "programs")}
     found = [
-        f"{_DIRECTORY}/{seal}.json cannot be read"
-        for seal in (*SMALL, "programs")
-        if _is_damaged(root, seal)
+        f"{_DIRECTORY}/{seal}.json cannot be read" for seal, each in seals.items() if each is None
     ]
-    for seal in SMALL:
-        for name, known in sorted(read(root, seal).items()):
+    programs = seals.pop("programs")
+    for each in seals.values():
+        for name, known in sorted((each or {}).items()):
             path = os.path.join(root, "router", name)
             shown = os.path.relpath(path, root)
             if words := file_fault(path, known):
                 found.append(f"{path if shown.startswith('../') else shown} {words}")
     found += [
         f"{path} {fault}"
-        for path, known in sorted(read(root, "programs").items())
+        for path, known in sorted((programs or {}).items())
         if (fault := _program_fault(os.path.join(root, path), known))
     ]
     return found + _changed_copies(os.path.join(root, "bin"))
@@ -120,23 +120,20 @@ def _changed_copies(directory: str) -> list[str]:
 
 def read(root: str, name: str) -> Document:
     """Return a seal; an empty document where there is none, or none that can be read, which `changed` names."""
-    found = mapping(read_text(_path(root, name)))
+    return _found(root, name) or {}
+
+
+def _found(root: str, name: str) -> Document | None:
+    """Return a seal, empty where there is none; None where it cannot be read."""
+    text = read_text(os.path.join(root, _DIRECTORY, f"{name}.json"))
+    try:
+        found = {} if text is None else parsed(text)
+    except ValueError:
+        return None
+    if not isinstance(found, dict):
+        return None
     # A value that is no list of digests counts as none: the file is then hashed, or named as changed.
     return {path: known if isinstance(known, list) else [] for path, known in found.items()}
-
-
-def _is_damaged(root: str, name: str) -> bool:
-    text = read_text(_path(root, name))
-    if text is None:
-        return False
-    try:
-        return not isinstance(parsed(text), dict)
-    except ValueError:
-        return True
-
-
-def _path(root: str, name: str) -> str:
-    return os.path.join(root, _DIRECTORY, f"{name}.json")
 
 
 def write(root: str, name: str, seal: Document) -> None:
