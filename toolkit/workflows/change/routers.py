@@ -102,8 +102,6 @@ class Routers:
             for label in needed:
                 self.behind.pop(label, None)
             new, failed = self._tell_edited(edit)
-            if self._has_learned(failed):
-                new, failed = self._tell_edited(edit)
             self.behind.update({label: error.message for label, error in failed.items()})
             fatal = [error for label, error in failed.items() if label in needed]
             if fatal or (failed and len(failed) == len(self._known)):
@@ -120,19 +118,26 @@ class Routers:
             # The reason may be gone: a full disk, or another program at the router's files.
             self.behind.clear()
             if any(each != self.routes for each in self._known.values()):
-                failed = self._tell(self.routes)
-                if self._has_learned(failed):
-                    failed = self._tell(self.routes)
+                _, failed = self._tell_edited(lambda routes: routes)
                 self.behind.update({label: error.message for label, error in failed.items()})
             return {self._hosts[label].name: why for label, why in self.behind.items()}
 
     def _tell_edited(self, edit: Edit) -> tuple[Routes, dict[str, ToolkitError]]:
-        """Tell all routers `edit` of the present routes; return these, and the errors of routers by label."""
+        """Tell all routers `edit` of the present routes, and anew where that did not know of a withdrawal.
+
+        Return the routes that were told last, and the errors of routers by label.
+        """
+        new = self._edited(edit)
+        failed = self._tell(new)
+        if self._has_learned(failed):
+            new = self._edited(edit)
+            failed = self._tell(new)
+        return new, failed
+
+    def _edited(self, edit: Edit) -> Routes:
         new = at_relays(edit(self.routes), self._relays)
         # Routers are told in any case: this repairs one whose weights differ from its files.
-        if new != self.routes:
-            new = replace(self.routes.later(), routes=new.routes)
-        return new, self._tell(new)
+        return new if new == self.routes else replace(self.routes.later(), routes=new.routes)
 
     def _has_learned(self, failed: Mapping[str, ToolkitError]) -> bool:
         """Take over what the guards of hosts have withdrawn since they were observed; return whether any has.
