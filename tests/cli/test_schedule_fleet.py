@@ -127,6 +127,14 @@ def webhook(prompt: Prompt) -> Iterator[list[dict[str, Any]]]:
         server.shutdown()
 
 
+def leave_in_bake(night: Unattended) -> None:
+    """Upgrade to a candidate, and kill the command in the bake."""
+    assert night.prompt("update", "tiny").code == 0
+    die_in_bake(night.hosts.values())
+    with pytest.raises(Killed):
+        night.prompt("upgrade", "tiny", "--to", night.new, "--serial", "3", "--keep", "0", "--yes")
+
+
 @pytest.mark.parametrize("bad", [False, True], ids=["a good one", "a bad one"])
 def test_a_night_is_told_to_a_webhook_with_its_verdict(
     prompt: Prompt, monkeypatch: pytest.MonkeyPatch, bad: bool, webhook: list[dict[str, Any]]
@@ -182,10 +190,7 @@ def test_a_candidate_that_serves_and_was_never_accepted_is_told(night: Unattende
 def test_a_candidate_whose_command_dies_in_its_bake_ends_as_its_guard_says(
     night: Unattended, bad: bool
 ) -> None:
-    assert night.prompt("update", "tiny").code == 0
-    die_in_bake(night.hosts.values())
-    with pytest.raises(Killed):
-        night.prompt("upgrade", "tiny", "--to", night.new, "--serial", "3", "--keep", "0", "--yes")
+    leave_in_bake(night)
     world = night.fleet.world
     world.go_on()
     if bad:
@@ -304,10 +309,7 @@ def test_a_run_records_the_verdict_of_a_bake_whose_command_was_killed(
     night: Unattended, bad: bool
 ) -> None:
     """Its guard has finished the bake alone: nothing is unfinished, and the next version follows."""
-    assert night.prompt("update", "tiny").code == 0
-    die_in_bake(night.hosts.values())
-    with pytest.raises(Killed):
-        night.prompt("upgrade", "tiny", "--to", night.new, "--serial", "3", "--keep", "0", "--yes")
+    leave_in_bake(night)
     if bad:
         night.fleet.world.judge(Verdict.FAILED, "it is slow")
     night.fleet.world.leave_alone()

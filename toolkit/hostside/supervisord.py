@@ -21,16 +21,15 @@ class Silent(Exception):
 
 # An answer that is cut short, or is none of a supervisord.
 _NONSENSE = (
-    *(xmlrpc.client.Error, xml.parsers.expat.ExpatError),
-    *(
-        ValueError,
-        LookupError,
-        TypeError,
-        OverflowError,
-        AttributeError,
-        RecursionError,
-        MemoryError,
-    ),
+    xmlrpc.client.Error,
+    xml.parsers.expat.ExpatError,
+    ValueError,
+    LookupError,
+    TypeError,
+    OverflowError,
+    AttributeError,
+    RecursionError,
+    MemoryError,
 )
 
 
