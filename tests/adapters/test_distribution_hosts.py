@@ -117,34 +117,33 @@ def received(lab: FleetLab) -> Iterator[Callable[[Machine], dict[str, int]]]:
         counts = dict(re.findall(r"saddr (\S+) counter packets \d+ bytes (\d+)", told))
         return {name: int(counts[address]) for name, address in senders.items()}
 
+    with table(lab, "count", words):
+        yield bytes_from
+
+
+@contextmanager
+def table(lab: FleetLab, name: str, words: str) -> Iterator[None]:
+    """Have a table of nftables, which `words` make, on all hosts."""
     for machine in lab.machines:
         machine.run("nft", words)
     try:
-        yield bytes_from
+        yield
     finally:
         for machine in lab.machines:
-            machine.run("nft", "delete", "table", "inet", "count")
+            machine.run("nft", "delete", "table", "inet", name)
 
 
 def test_hosts_that_reach_only_the_ops_machine_get_everything_in_a_swarm(
     lab: FleetLab, tmp_path: Path
 ) -> None:
-    deaf = (
-        "table inet deaf { chain in { type filter hook input priority 0; tcp dport 8091 drop; }; }"
-    )
+    # The ops machine comes through SSH, to the loopback address.
+    drop = "type filter hook input priority 0; iif != lo tcp dport 8091 drop;"
     tree = make_tree(tmp_path, "o8", {"o8": 9 * MIB})
-    for machine in lab.machines:
-        # The ops machine comes through SSH, to the loopback address.
-        machine.run("nft", deaf.replace("tcp", "iif != lo tcp"))
-    try:
-        with paced() as pace:
-            began = pace()
-            assert spreads_once(distribution(lab), tree, hosts_of(lab)) == []
-            # They are given up after 60 s.
-            assert pace() - began < 30
-    finally:
-        for machine in lab.machines:
-            machine.run("nft", "delete", "table", "inet", "deaf")
+    with table(lab, "deaf", f"table inet deaf {{ chain in {{ {drop} }}; }}"), paced() as pace:
+        began = pace()
+        assert spreads_once(distribution(lab), tree, hosts_of(lab)) == []
+        # They are given up after 60 s.
+        assert pace() - began < 30
 
 
 def test_a_host_that_joins_late_holds_nobody_up_and_gets_everything(
