@@ -21,6 +21,7 @@ from tests.hostside.test_use_quotas import OTHER, ledgers, other, told
 from tests.hostside.use_lab import Replica
 from tests.pace import Pace
 from toolkit.domain.clients.keys import KeyRing
+from toolkit.planning.routing.keys import with_key
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
@@ -29,6 +30,9 @@ import use_periods
 import use_quotas
 import use_sums
 import watch
+
+# Eve's one quota ends with the month: on its last day, hers alone tells it from Ann's quota of the day.
+EVE = "tk-eve-" + "e" * 32
 
 
 class Limited:
@@ -61,7 +65,8 @@ class Limited:
 @pytest.fixture(scope="module")
 def standing() -> Iterator[Limited]:
     with lab() as running:
-        found = Limited(running, ring(tokens_per_day=100, requests_per_month=1000))
+        keys = ring(tokens_per_day=100, requests_per_month=1000)
+        found = Limited(running, with_key(keys, "eve", EVE, now=3.0, requests_per_month=1000))
         yield found
         found.end()
 
@@ -138,14 +143,14 @@ def test_a_quota_that_has_ended_refuses_nobody_also_without_the_watch(limited: L
 
 
 def test_use_on_other_hosts_counts(limited: Limited) -> None:
-    limited.used("ann", 0)
+    limited.used("eve", 0)
     day = use_periods.of_day(time.time())
-    keys = {"bob": [0] * 5, "ann": [0, 0, 10**4, 0, 0]}
+    keys = {"bob": [0] * 5, "eve": [0, 0, 10**4, 0, 0]}
     told = {"ledgers": {OTHER: {"day": day, "month": day[:7], "keys": keys}}}
     use_sums.take(str(limited.lab.root), told)
     limited.start()
     limited.watch.look()
-    _, body, _ = limited.lab.ask(PATH, TINY, **bearer(ANN))
+    _, body, _ = limited.lab.ask(PATH, TINY, **bearer(EVE))
     assert "used up its requests of this month" in body["error"]["message"]
     (limited.lab.root / "use/elsewhere.json").unlink()
 
