@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +19,7 @@ import pytest
 
 from tests.cli.shell import Shell
 from tests.cli.test_outdated import Site
+from tests.system.waiting import until
 from tests.workflows.world import release
 from toolkit.adapters.history.history import History
 from toolkit.adapters.schedule_record import ScheduleRecord, WindowRun
@@ -221,13 +225,17 @@ def test_an_upgrade_is_the_command_of_a_person(
 
 
 def undoing_once(ready: Path) -> str:
-    """Return a program that says by the file `ready` that it hears SIGTERM, which has it undo and end with 130."""
+    """Return a program that says by the file `ready` that it hears SIGHUP, which has it undo and end with 130.
+
+    Beside `ready` it then writes the file `undone`.
+    """
     return (
         "from pathlib import Path\n"
         "def undo(*_):\n"
+        f"    Path({str(ready.with_name('undone'))!r}).touch()\n"
         '    print(json.dumps({"error": {"message": "undone"}}), flush=True)\n'
         "    sys.exit(130)\n"
-        "signal.signal(signal.SIGTERM, undo)\n"
+        "signal.signal(signal.SIGHUP, undo)\n"
         f"Path({str(ready)!r}).touch()\n"
         "time.sleep(60)"
     )
@@ -264,6 +272,24 @@ def test_a_clock_that_passes_the_end_of_the_window_at_once_interrupts_the_upgrad
     monkeypatch.setattr(schedule_desk, "_LOOK_SECONDS", 0.05)
     ended = desk.upgrade("tiny", "v2", "why", until)
     assert (ended.code, ended.message) == (130, "the window ended: undone")
+
+
+def test_a_run_that_is_killed_takes_its_upgrade_along(
+    desk: CommandDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by cron, where no unit ends what it has left behind; `nohup` keeps the run from a hang-up alone."""
+    ready = tmp_path / "ready"
+    stand_in(tmp_path, monkeypatch, undoing_once(ready))
+    run = os.fork()
+    if not run:
+        with suppress(BaseException):
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            desk.upgrade("tiny", "v2", "why", time.time() + 60)
+        os._exit(0)
+    until(ready.exists, 30)
+    os.kill(run, signal.SIGKILL)
+    assert os.waitpid(run, 0)[1] == signal.SIGKILL
+    until(ready.with_name("undone").exists, 30)
 
 
 def test_a_release_that_failed_a_gate_is_known_by_its_revision(desk: CommandDesk) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 from toolkit.adapters.history.history import History
 from toolkit.adapters.schedule_record import ScheduleRecord
 from toolkit.adapters.sightings import Sightings
+from toolkit.adapters.tied import SIGNAL, tied
 from toolkit.cli.opening.context import open_hosts, open_hub, read_pins, read_registry
 from toolkit.cli.opening.local_versions import open_local
 from toolkit.cli.opening.settled import observe_settled
@@ -147,16 +147,18 @@ class CommandDesk:
             *("--reason", reason),
         ]
         # A session of its own: Ctrl-C at a terminal must reach it once, through this command.
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        process = subprocess.Popen(
+            words, stdout=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=tied()
+        )
         late = False
         try:
             out = _output(process, until)
             if out is None:
                 late = True
-                process.send_signal(signal.SIGTERM)
+                process.send_signal(SIGNAL)
                 out, _ = process.communicate()
         except BaseException:
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(SIGNAL)
             process.wait()
             raise
         message = _message(out)
