@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -145,6 +146,17 @@ def test_a_release_that_failed_and_has_nothing_beside_it_is_not_live(
     fleet.world.deploy(release(1, memory=15 * GB))
     assert each_serves(fleet.world) == {"v1"}
     assert fleet.world.outcomes()[-1] == ("deploy", 2, "failed")
+
+
+@pytest.mark.parametrize("cut", [cut_in_canary, lambda fleet: cut_in_bake(fleet.world)])
+def test_a_watch_whose_reader_is_gone_ends_and_says_nothing_of_the_release(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, cut: Callable[[Fleet], None]
+) -> None:
+    """As with `| head -1`."""
+    cut(fleet)
+    monkeypatch.setattr(watch_command, "output_is_lost", lambda: True)
+    said = fleet.prompt("watch", "tiny")
+    assert (said.code, said.err) == (0, "")
 
 
 @pytest.mark.parametrize("wanted", ["promote", "abort"])

@@ -41,7 +41,9 @@ def watch(model: str, once: bool, fleet: str | None, home: str | None, as_json: 
         if not last:
             raise seen.failure() if seen.errors else _unwatched(model)
         _show(last, as_json=as_json)
-        over = not guards or all(_is_over(each) for _, each in guards) or output_is_lost()
+        over = not guards or all(_is_over(each) for _, each in guards)
+        if output_is_lost() and not over:
+            return
         if over and not once:
             _require_live(seen, model, last)
         if seen.errors and (over or once):
