@@ -179,7 +179,7 @@ def test_several_tries_may_be_asked_for(tmp_path: Path, fits: Fits) -> None:
     one, two = read(
         tmp_path,
         fits,
-        "- {prompt: hi, timeout: 5s, expect: {exact: a}}\n- {prompt: hi, tries: {least: 3, of: 5}, expect: {exact: b}}\n",
+        "- {prompt: hi, timeout: 5s, expect: {exact: a}}\n- {prompt: ho, tries: {least: 3, of: 5}, expect: {exact: b}}\n",
     )
     assert (one.tries, one.passes, one.timeout) == (1, 1, 5)
     assert (two.tries, two.passes, two.timeout) == (5, 3, 60)

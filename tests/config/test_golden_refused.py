@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,101 @@ def test_a_file_that_is_none_is_refused(
     with pytest.raises(InputError) as caught:
         read(tmp_path, fits, text, name)
     assert caught.value.message.partition("\n")[0] == f"{tmp_path / name}{message}"
+
+
+OPPOSED = [
+    ("expect: {exact: Paris}", "expect: {exact: Rome}", "'Paris' is not 'Rome'"),
+    ("expect: {exact: Paris}", "expect: {contains: Rome}", "'Paris' contradicts the rest that is expected"),
+    ("expect: {contains: Rome}", "expect: {exact: Paris}", "'Paris' contradicts the rest that is expected"),
+    ("expect: {exact: Paris}", "expect: {lacks: ari}", "'Paris' contradicts the rest that is expected"),
+    ("expect: {exact: Paris}", "expect: {regex: '^[0-9]+$'}", "'Paris' contradicts the rest that is expected"),
+    ("expect: {exact: Paris}", "expect: {length: {least: 6}}", "'Paris' contradicts the rest that is expected"),
+    ("expect: {exact: Paris}", "expect: {length: {most: 4}}", "'Paris' is longer than at most 4"),
+    ("expect: {exact: Paris}", "expect: {choice: [Rome, Oslo]}", "'Paris' contradicts the rest that is expected"),
+    ("expect: {exact: Paris}", "expect: {json_schema: {type: object}}", "'Paris' contradicts the rest that is expected"),
+    ("expect: {choice: [yes it is, no]}", "expect: {choice: [maybe, never]}", "no choice of yes it is, no is one of maybe, never"),
+    ("expect: {choice: [Paris, Oslo]}", "expect: {regex: '^[0-9]+$'}", "each choice contradicts the rest that is expected"),
+    ("expect: {choice: [Paris, Oslo]}", "expect: {choice: [Oslo, Reykjavik], length: {least: 9}}", "each choice contradicts the rest that is expected"),
+    ("expect: {contains: Paris}", "expect: {lacks: Paris}", "no answer contains 'Paris' and lacks 'Paris'"),
+    ("expect: {contains: Paris}", "expect: {length: {most: 3}}", "'Paris' is longer than at most 3"),
+    ("expect: {regex: '^[0-9]+$'}", "expect: {contains: euros}", "the pattern '^[0-9]+$', contains 'euros' exclude each other"),
+    ("expect: {regex: '^[0-9]+$'}", "expect: {regex: 'x', contains: y}", "the pattern '^[0-9]+$', contains 'y' exclude each other"),
+    ("expect: {length: {least: 9}}", "expect: {length: {most: 4}}", "a length is not at least 9 and at most 4"),
+    ("expect: {tokens: {least: 9}}", "expect: {tokens: {most: 4}}", "a number of tokens is not at least 9 and at most 4"),
+    ("expect: {refusal: true}", "expect: {refusal: false}", "no answer refuses and does not"),
+    ("expect: {json_schema: {type: object}}", "expect: {json_schema: {type: array}}", "no JSON is of type object and of type array"),
+    ("kind: embedding, expect: {dimensions: 4}", "kind: embedding, expect: {dimensions: 8}", "no vector has 4 dimensions and 8"),
+    ("kind: embedding, expect: {norm: {most: 0.5}}", "kind: embedding, expect: {norm: {least: 0.9}}", "a norm is not at most 0.5 and at least 0.9"),
+    ("kind: rerank, documents: [a, b], expect: {order: [0]}", "kind: rerank, documents: [a, b], expect: {order: [1, 0]}", "no order is 0 and 1, 0"),
+    ("expect: {exact: Paris}, tries: {least: 2, of: 3}", "expect: {exact: Rome}, tries: {least: 2, of: 3}", "'Paris' is not 'Rome'"),
+    ("sampling: {seed: 1, top_p: 1}, expect: {exact: Paris}", "sampling: {top_p: 1, seed: 1}, expect: {exact: Rome}", "'Paris' is not 'Rome'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "other", "why"), OPPOSED)
+def test_two_prompts_that_ask_the_same_and_contradict_each_other_are_refused_with_both_lines(
+    tmp_path: Path, fits: Fits, one: str, other: str, why: str
+) -> None:
+    between = "- {prompt: another, expect: {contains: Paris}}\n"
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, fits, f"- {{prompt: hi, {one}}}\n{between}- {{prompt: hi, {other}}}\n")
+    place = f"{tmp_path / 'x.yaml'}:3:3"
+    assert (
+        caught.value.message
+        == f"{place}: line 1 asks the same, and no answer is as both expect: {why}"
+    )
+    assert caught.value.hint == "keep one of the two, or correct what it expects"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("expect: {exact: Paris}", "expect: {contains: Par}"),
+        ("expect: {exact: ' Paris '}", "expect: {exact: Paris, lacks: Rome}"),
+        ("expect: {choice: [Paris, Rome]}", "expect: {choice: [Rome, Oslo]}"),
+        ("expect: {regex: '^P'}", "expect: {regex: 's$'}"),
+        ("expect: {length: {least: 4}}", "expect: {length: {most: 4}}"),
+        ("expect: {json_schema: {type: integer}}", "expect: {json_schema: {type: number}}"),
+        # Another question, by one field.
+        ("expect: {exact: Paris}", "system: Answer in Italian., expect: {exact: Parigi}"),
+        ("expect: {exact: Paris}", "sampling: {seed: 2}, expect: {exact: Rome}"),
+        ("expect: {exact: Paris}", "kind: completion, expect: {exact: Rome}"),
+        # Some of the answers may be the one, some the other.
+        ("expect: {exact: Paris}, tries: {least: 1, of: 2}", "expect: {exact: Rome}, tries: {least: 1, of: 2}"),
+        ("kind: embedding, expect: {dimensions: 4}", "kind: embedding, expect: {norm: {least: 0.9}}"),
+        ("kind: rerank, documents: [a, b], expect: {order: [0]}", "kind: rerank, documents: [a, b], expect: {order: [0, 1]}"),
+    ],
+)  # fmt: skip
+def test_two_prompts_that_ask_the_same_are_taken_where_an_answer_may_be_as_both_expect(
+    tmp_path: Path, fits: Fits, one: str, other: str
+) -> None:
+    assert len(read(tmp_path, fits, f"- {{prompt: hi, {one}}}\n- {{prompt: hi, {other}}}\n")) == 2
+
+
+def test_prompts_of_jsonl_that_contradict_each_other_are_refused_with_both_lines(
+    tmp_path: Path, fits: Fits
+) -> None:
+    lines = [
+        '{"prompt": "hi", "expect": {"exact": "Paris"}}',
+        "",
+        '{"messages": [{"role": "user", "content": "hi"}], "expect": {"length": {"most": 2}}}',
+    ]
+    with pytest.raises(
+        InputError, match=r"x\.jsonl:3:1: line 1 asks the same, and no answer is as"
+    ):
+        read(tmp_path, fits, "\n".join(lines), "x.jsonl")
+
+
+def test_a_question_that_is_asked_hundreds_of_times_is_read_in_time(
+    tmp_path: Path, fits: Fits
+) -> None:
+    asked = "".join(
+        f"- {{prompt: hi, expect: {{contains: a{number}, regex: '[a-z]+{number}'}}}}\n"
+        for number in range(200)
+    )
+    began = time.monotonic()
+    assert len(read(tmp_path, fits, asked)) == 200
+    assert time.monotonic() - began < 60
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path, fits: Fits) -> None:

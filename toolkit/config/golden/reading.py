@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from toolkit.config.golden.contradictions import contradiction
 from toolkit.config.golden.endless import endless
+from toolkit.config.golden.opposed import opposition
 from toolkit.config.golden.references import patterns_in
 from toolkit.config.golden.schema import PromptSpec
 from toolkit.config.registry.faults import empty_value_faults, schema_faults
@@ -28,6 +29,8 @@ from toolkit.regular import open_regular
 
 _PROMPTS = list[PromptSpec]
 _ADAPTER = TypeAdapter(_PROMPTS)
+# Comparisons of prompts that ask the same, of one file.
+_COMPARISONS = 500
 _IMAGES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".gif": "gif"}
 _SOUNDS = {".wav": "wav", ".mp3": "mpeg", ".flac": "flac", ".ogg": "ogg", ".m4a": "mp4"}
 # The first bytes of each type; engines refuse a file of another one, whichever release is asked.
@@ -83,6 +86,9 @@ class _Reader:
         self._document, self._fits = document, fits
         self._names: dict[str, int] = {}
         self._asked: dict[str, int] = {}
+        # The prompts before, by their question; and the comparisons that are left.
+        self._before: dict[str, list[tuple[int, GoldenPrompt]]] = {}
+        self._comparisons = _COMPARISONS
         # Patterns that end in time.
         self._bounded: set[str] = set()
         self._left = GOLDEN
@@ -112,7 +118,7 @@ class _Reader:
             )
         self._asked[same] = line
         tries = spec.tries
-        return GoldenPrompt(
+        prompt = GoldenPrompt(
             name=name,
             place=f"{self._document.path.name}:{line}",
             kind=Kind(spec.kind),
@@ -122,6 +128,22 @@ class _Reader:
             passes=tries.least if tries else 1,
             timeout=spec.timeout,
         )
+        self._check_opposed(index, prompt, spec.max_tokens)
+        return prompt
+
+    def _check_opposed(self, index: int, prompt: GoldenPrompt, max_tokens: int) -> None:
+        # The order of fields makes no other question.
+        asked = f"{prompt.kind} {sorted(prompt.payload.items(), key=lambda each: each[0])!r}"
+        before = self._before.setdefault(asked, [])
+        for line, other in before[: self._comparisons]:
+            self._comparisons -= 1
+            if why := opposition(other, prompt, max_tokens, self._fits):
+                raise self._fault(
+                    index,
+                    f"line {line} asks the same, and no answer is as both expect: {why}",
+                    "keep one of the two, or correct what it expects",
+                )
+        before.append((self._document.spans[(index,)].line, prompt))
 
     def _check_patterns(self, index: int, expect: Expectation) -> None:
         patterns = () if expect.json_schema is None else patterns_in(expect.json_schema)
