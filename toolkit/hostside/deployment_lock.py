@@ -18,6 +18,9 @@ from directory import is_locked, lock_file, open_plain, take_lock
 from documents import mapping
 from wire import Document, Report
 
+# The text always has this size, so that its block is there once the disk is full: `toolkit prune` takes the lock too.
+_BYTES = 4096
+
 
 def keep(request: Document, report: Report, stream: BinaryIO) -> Document:
     """Take the lock, report {"held": True}, and keep it; else return {"held": False, "owner"}.
@@ -29,11 +32,10 @@ def keep(request: Document, report: Report, stream: BinaryIO) -> Document:
     handle = lock_file(_path(root))
     if not _taken(handle):
         return {"held": False, "owner": _owner(handle)}
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, json.dumps(dict(request["owner"], since=time.time())).encode(), 0)
+    _write(handle, json.dumps(dict(request["owner"], since=time.time())))
     report({"held": True})
     _listen(stream.fileno(), request["silence"], report)
-    os.ftruncate(handle, 0)
+    _write(handle, "")
     os.close(handle)
     return {"held": True}
 
@@ -80,6 +82,12 @@ def read(root: str) -> Document:
 
 def _path(root: str) -> str:
     return os.path.join(root, "deployment.lock")
+
+
+def _write(handle: int, text: str) -> None:
+    data = text.encode().ljust(_BYTES)
+    os.pwrite(handle, data, 0)
+    os.ftruncate(handle, len(data))
 
 
 def _owner(handle: int) -> Document:
