@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import socket
+import time
 from dataclasses import replace
 
 import pytest
@@ -162,6 +163,31 @@ def test_a_killed_router_comes_back_with_its_routes(lab: HostLab, program: str) 
     _wait_for_router(lab)
     (slot,) = lab.host.observe().slots
     assert slot.weight == 100
+
+
+def test_a_frozen_watch_is_started_again(lab: HostLab, program: str) -> None:
+    def main() -> str:
+        return lab.run("systemctl", "show", "--property=MainPID", "--value", watch).strip()
+
+    watch, limit = "toolkit-watch.service", "/run/systemd/system/toolkit-watch.service.d/soon.conf"
+    lab.run(
+        "sh",
+        "-c",
+        f"mkdir -p {limit.rpartition('/')[0]}; echo '[Service]\nWatchdogSec=12' >{limit}",
+    )
+    lab.run("systemctl", "daemon-reload")
+    try:
+        lab.run("systemctl", "restart", watch)
+        first = main()
+        # It says that it looks for longer than the limit.
+        time.sleep(15)
+        assert main() == first
+        lab.run("kill", "-STOP", first)
+        until(main, 60, lambda now: now not in ("0", first))
+    finally:
+        lab.run("rm", "-r", limit.rpartition("/")[0])
+        lab.run("systemctl", "daemon-reload")
+        lab.run("systemctl", "restart", watch)
 
 
 def test_replica_and_router_come_back_with_the_host(lab: HostLab, program: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -187,3 +189,34 @@ def test_a_replica_that_hangs_is_out_of_rotation_and_ended(running: Running, pac
 
 def test_a_host_without_a_watch_says_so(site: Site) -> None:
     assert not beat.is_heard(str(site.lab.root))
+
+
+@pytest.mark.parametrize(("age", "heard"), [(-3600, False), (0, True), (40, False)])
+def test_a_beat_counts_for_half_a_minute_and_not_from_before_a_clock_was_set_back(
+    tmp_path: Path, age: float, heard: bool
+) -> None:
+    beat.Beat(str(tmp_path)).look()
+    then = time.time() - age
+    os.utime(tmp_path / "watch/beat", (then, then))
+    assert beat.is_heard(str(tmp_path)) is heard
+
+
+def test_systemd_hears_the_watch_also_where_its_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setattr(beat, "make_own", _no_room)
+        with pytest.raises(OSError, match="No space"):
+            beat.Beat(str(tmp_path)).look()
+        assert systemd.recv(64) == b"WATCHDOG=1"
+    # One that is gone, or whose queue is full, is no reason to end.
+    monkeypatch.undo()
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    assert beat.Beat(str(tmp_path)).look() == []
+
+
+def _no_room(root: str, name: str) -> str:
+    raise OSError(errno.ENOSPC, "No space left on device")

@@ -184,8 +184,10 @@ def _watch(facts: HostFacts) -> tuple[Finding, ...]:
         return ()
     if facts.watched:
         return (Finding(Level.OK, "watch", "restarts replicas that hang"),)
-    words = "does not run: a replica that hangs keeps its traffic"
-    return (Finding(Level.WARN, "watch", words, "toolkit provision"),)
+    words = "does not run, or does nothing: a replica that hangs keeps its traffic"
+    there = "systemctl restart toolkit-watch" if facts.init == "systemd" else "end its process"
+    hint = f"toolkit provision; where it stays so, on {facts.name}: {there}"
+    return (Finding(Level.WARN, "watch", words, hint),)
 
 
 def _log(facts: HostFacts) -> tuple[Finding, ...]:
