@@ -47,6 +47,16 @@ def run(name):
         sys.exit("the last words")
     elif name == "killed":
         os.kill(os.getpid(), 9)
+    elif name == "wordless":
+        os.close(2)
+        say(event=dict(closed=True))
+        sys.stdin.readline()
+        say(event=dict(heard=True))
+        sys.stdin.read()
+    elif name == "wordy":
+        os.close(1)
+        os.write(2, b"x" * 2**18 + b"the last words")
+        os._exit(4)
     elif name == "flood":
         while True:
             say(event=dict(line="x" * 1000))
@@ -63,6 +73,12 @@ def channel() -> Iterator[HostChannel]:
     made = HostChannel(lambda: Dialog([sys.executable, "-c", PROGRAM]))
     yield made
     made.end()
+
+
+def processor_seconds(pid: int) -> float:
+    """Return the processor's time of a process up to now."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def asked(dialog: Dialog, **request: object) -> dict[str, object]:
@@ -109,6 +125,43 @@ def test_a_process_that_left_another_behind_has_ended_with_its_code_and_words(
     with pytest.raises(DialogEnded) as ended:
         next(answers)
     assert (ended.value.code, ended.value.words) == (1, "the last words\n")
+
+
+def test_a_process_that_has_closed_its_standard_error_keeps_no_processor_busy(
+    channel: HostChannel,
+) -> None:
+    dialog = Dialog(channel.strand("wordless"))
+    answers = dialog.answers()
+    assert next(answers)["event"] == {"closed": True}
+    assert channel._dialog is not None
+    process = channel._dialog.process
+    assert isinstance(process, subprocess.Popen)
+    used = processor_seconds(process.pid)
+    time.sleep(1)
+    assert processor_seconds(process.pid) - used < 0.2
+    dialog.send({})
+    assert next(answers)["event"] == {"heard": True}
+    dialog.end()
+    assert dialog.process.poll() == 0
+
+
+def test_the_words_of_a_process_that_has_closed_its_standard_output_are_read_to_their_end(
+    channel: HostChannel,
+) -> None:
+    with pytest.raises(DialogEnded) as ended:
+        next(Dialog(channel.strand("wordy")).answers())
+    assert ended.value.code == 4
+    assert ended.value.words.endswith("xthe last words")
+
+
+def test_a_line_for_a_process_whose_standard_input_was_closed_ends_no_other(
+    channel: HostChannel,
+) -> None:
+    other = Dialog(channel.strand("echo"))
+    assert asked(other, number=1)["said"] == {"number": 1}
+    assert channel._dialog is not None
+    channel._dialog.write(b"9 open wordless\n9 close\n9 line x\n9 line y\n")
+    assert asked(other, number=2)["said"] == {"number": 2}
 
 
 def test_a_process_that_was_killed_tells_by_which_signal(channel: HostChannel) -> None:

@@ -34,7 +34,7 @@ class _Dialog:
     def __init__(self, pid: int, into: int, output: int, errors: int) -> None:
         self.pid, self.into, self.output, self.errors = pid, into, output, errors
         self.unsent, self.line, self.words = b"", b"", b""
-        self.closing, self.over = False, False
+        self.closing = False
 
     def close(self) -> None:
         _close(self.into, self.output, self.errors)
@@ -80,11 +80,13 @@ class _Board:
         if self._listening:
             poll.register(0, select.POLLIN)
         for each in self._dialogs.values():
-            for handle in () if each.over else (each.output, each.errors):
-                poll.register(handle, select.POLLIN)
+            # A pipe that has ended is always ready: `_hear` has closed it.
+            for handle in (each.output, each.errors):
+                if handle >= 0:
+                    poll.register(handle, select.POLLIN)
             if each.unsent:
                 poll.register(each.into, select.POLLOUT)
-        soon = any(each.over for each in self._dialogs.values())
+        soon = any(each.output < 0 for each in self._dialogs.values())
         return {handle for handle, _ in poll.poll(_SOON if soon else _LOOK)}
 
     def _listen(self) -> str:
@@ -159,7 +161,8 @@ def _feed(dialog: _Dialog) -> None:
         return
     except OSError:
         # It has ended, or reads no more.
-        dialog.unsent = b""
+        pass
+    dialog.unsent = b""
     if dialog.closing:
         _close(dialog.into)
         dialog.into = -1
@@ -168,7 +171,12 @@ def _feed(dialog: _Dialog) -> None:
 def _hear(number: bytes, dialog: _Dialog) -> int:
     """Pass on what the process has written; return the number of bytes."""
     said, words = _read(dialog.output), _read(dialog.errors)
-    dialog.over = said == b""
+    if said == b"":
+        _close(dialog.output)
+        dialog.output = -1
+    if words == b"":
+        _close(dialog.errors)
+        dialog.errors = -1
     *lines, dialog.line = (dialog.line + (said or b"")).split(b"\n")
     for line in lines:
         _say(number, b"line " + line)
@@ -177,9 +185,9 @@ def _hear(number: bytes, dialog: _Dialog) -> int:
 
 
 def _read(handle: int) -> bytes | None:
-    """Return what can be read now: nothing at the end, None where there is none yet."""
+    """Return what can be read now: nothing at the end, None where there is none yet, or no more."""
     with contextlib.suppress(BlockingIOError):
-        return os.read(handle, _PIECE)
+        return os.read(handle, _PIECE) if handle >= 0 else None
     return None
 
 
