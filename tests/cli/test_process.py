@@ -252,3 +252,32 @@ def test_ctrl_c_before_the_command_listens_for_it_leaves_no_traceback(
     out, err = child.communicate(timeout=60)
     # A shell has 130 for this.
     assert (child.returncode, out, err) == (-signal.SIGINT, "", "interrupted\n")
+
+
+# Ends well, with a connection that takes a moment to end.
+_ENDS = """
+import atexit, time
+from toolkit.cli import main
+
+def end():
+    print("ending", flush=True)
+    time.sleep(0.5)
+
+def command(**_):
+    atexit.register(end)
+
+main.cli.main = command
+main.main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_after_the_end_of_a_command_changes_nothing(number: signal.Signals) -> None:
+    # Whoever runs the tests may ignore the signals, and children inherit that.
+    plain = ["env", "--default-signal=HUP,INT,TERM", sys.executable]
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*plain, "-c", _ENDS], stdout=pipe, stderr=pipe, text=True) as child:
+        assert child.stdout and child.stdout.readline() == "ending\n"
+        child.send_signal(number)
+        _, err = child.communicate(timeout=60)
+    assert (child.returncode, err) == (0, "")

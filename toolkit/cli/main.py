@@ -269,6 +269,14 @@ def cli(debug: bool) -> None:
 
 
 def main() -> None:
+    """Run the command line; a signal that comes after the command's end changes neither its exit code nor its words."""
+    try:
+        _main()
+    finally:
+        streams.hear_no_more()
+
+
+def _main() -> None:
     """Run the command line; the one place where errors are printed."""
     # Loading makes many objects and drops few: Python would look through all of them for garbage every 700.
     gc.set_threshold(_GARBAGE, *gc.get_threshold()[1:])

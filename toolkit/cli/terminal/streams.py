@@ -5,6 +5,7 @@ Progress is for people, and a command that changes hosts goes on without them. W
 
 from __future__ import annotations
 
+import atexit
 import errno
 import io
 import os
@@ -59,6 +60,18 @@ def lost_result() -> str:
     if fault is None or fault.errno == errno.EPIPE:
         return ""
     return os.strerror(fault.errno or errno.EIO)
+
+
+def hear_no_more() -> None:
+    """Ignore what would interrupt the command, from its exit on: connections are ended then, within seconds."""
+    # Registered last it is called first, before whatever the command has left to be ended.
+    atexit.unregister(_ignore)
+    atexit.register(_ignore)
+
+
+def _ignore() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _guarded(name: str, stream: TextIO | None, original: TextIO | None) -> TextIO:
