@@ -261,6 +261,15 @@ def test_the_end_of_the_window_interrupts_the_upgrade_once_and_waits_for_its_und
     assert time.monotonic() - begun < 30
 
 
+def test_an_upgrade_that_is_interrupted_before_it_listens_is_no_work_for_a_person(
+    desk: CommandDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it loads, the signal itself ends it, and nothing is changed."""
+    stand_in(tmp_path, monkeypatch, "time.sleep(60)")
+    ended = desk.upgrade("tiny", "v2", "why", time.time() + 0.1)
+    assert (ended.code, ended.message) == (130, "the window ended: interrupted")
+
+
 def test_a_clock_that_passes_the_end_of_the_window_at_once_interrupts_the_upgrade(
     desk: CommandDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ from toolkit.cli.opening.settled import observe_settled
 from toolkit.cli.opening.trail import trail_now
 from toolkit.cli.terminal.output import note
 from toolkit.domain.registry.model import Model, Registry, Version
-from toolkit.errors import BusyError, ToolkitError
+from toolkit.errors import BusyError, InterruptionError, ToolkitError
 from toolkit.planning.upkeep.adapter_currency import adapter_models
 from toolkit.planning.upkeep.currency import Currency
 from toolkit.planning.upkeep.idle_after import Activity, counted
@@ -37,6 +38,8 @@ from toolkit.workflows.schedule.desk import Ended
 _SOURCE_SECONDS = 1800.0
 # A machine that is suspended, or whose clock is set, passes the end of a window earlier than a wait for it ends.
 _LOOK_SECONDS = 10.0
+# They end a command that still loads its modules, and has changed nothing.
+_INTERRUPT = (SIGNAL, signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +164,10 @@ class CommandDesk:
             process.send_signal(SIGNAL)
             process.wait()
             raise
-        message = _message(out)
-        return Ended(process.returncode, f"the window ended: {message}" if late else message)
+        code, message = process.returncode, _message(out)
+        if -code in _INTERRUPT:
+            code, message = InterruptionError.exit_code, "interrupted"
+        return Ended(code, f"the window ended: {message}" if late else message)
 
 
 @contextmanager
