@@ -196,7 +196,7 @@ def desk(site: Site) -> CommandDesk:
 def stand_in(place: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
     """Have `python -m toolkit.cli.main` be a program with `body`."""
     program = place / "python"
-    program.write_text(f"#!{sys.executable}\nimport json, signal, sys, time\n{body}\n")
+    program.write_text(f"#!{sys.executable}\nimport json, os, signal, sys, time\n{body}\n")
     program.chmod(0o755)
     monkeypatch.setattr(schedule_desk.sys, "executable", str(program))
 
@@ -268,6 +268,18 @@ def test_an_upgrade_that_is_interrupted_before_it_listens_is_no_work_for_a_perso
     stand_in(tmp_path, monkeypatch, "time.sleep(60)")
     ended = desk.upgrade("tiny", "v2", "why", time.time() + 0.1)
     assert (ended.code, ended.message) == (130, "the window ended: interrupted")
+
+
+def test_an_upgrade_that_is_killed_is_work_for_a_person_who_reads_why(
+    desk: CommandDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by the kernel, for want of memory."""
+    stand_in(tmp_path, monkeypatch, "os.kill(os.getpid(), signal.SIGKILL)")
+    ended = desk.upgrade("tiny", "v2", "why", time.time() + 60)
+    assert (ended.code, ended.message) == (
+        -9,
+        "it was ended by signal 9; the next command ends its change",
+    )
 
 
 def test_a_clock_that_passes_the_end_of_the_window_at_once_interrupts_the_upgrade(

@@ -167,6 +167,9 @@ class CommandDesk:
         code, message = process.returncode, _message(out)
         if -code in _INTERRUPT:
             code, message = InterruptionError.exit_code, "interrupted"
+        elif code < 0:
+            # For want of memory, for example; it had no time for a word.
+            message = f"it was ended by signal {-code}; the next command ends its change"
         return Ended(code, f"the window ended: {message}" if late else message)
 
 
