@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
 from tests.workflows.guarding import GUARDED, cut_in_bake, guarded
 from tests.workflows.test_guarded_killed import deploy_another
 from tests.workflows.world import TIMING, World, release
+from toolkit.adapters.fakes.host import FakeHost
 from toolkit.domain.gates.guard import Guard
 from toolkit.domain.gates.verdict import GateResult, Verdict
+from toolkit.domain.hosts.facts import HostFacts
 from toolkit.errors import ReleaseFailedError
 from toolkit.planning.change.deploy import Wanted
 from toolkit.planning.routing.routes import Routes
@@ -85,6 +88,40 @@ def test_a_bake_that_fails_does_not_end_the_upgrade_of_another_model(both: World
         # no router leads any request to what a host has withdrawn
         tiny = Routes.from_json(each.observe().routes).of("tiny")
         assert tiny and [it.weight for it in tiny.targets if it.withdrawn] == [0] * len(both.hosts)
+
+
+def test_hosts_may_give_up_a_bake_one_after_the_other_while_another_model_is_upgraded(
+    both: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each says so only once it is told routes, and the next one withdraws while the command looks at it."""
+    hosts = [*both.hosts.values()]
+    gone: list[str] = []
+
+    def give_up(host: FakeHost) -> None:
+        if host.name not in gone:
+            gone.append(host.name)
+            host.guard_wish("tiny", "abort", "ann@ops")
+
+    def observed(host: FakeHost, following: FakeHost) -> Callable[[], HostFacts]:
+        observe = host.observe
+
+        def look() -> HostFacts:
+            if host.name in gone:
+                give_up(following)
+            return observe()
+
+        return look
+
+    for host, following in pairwise(hosts):
+        monkeypatch.setattr(host, "observe", observed(host, following))
+
+    def begin() -> None:
+        judge(both, "other", Verdict.PASSED)
+        give_up(hosts[0])
+
+    upgrade_other(both, begin)
+    assert gone == [each.name for each in hosts]
+    assert (versions(both, "other"), versions(both, "tiny")) == ({"v2"}, {"v1"})
 
 
 def test_a_bake_is_promoted_while_the_canary_of_another_model_is_aborted(both: World) -> None:

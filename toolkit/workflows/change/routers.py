@@ -123,13 +123,16 @@ class Routers:
             return {self._hosts[label].name: why for label, why in self.behind.items()}
 
     def _tell_edited(self, edit: Edit) -> tuple[Routes, dict[str, ToolkitError]]:
-        """Tell all routers `edit` of the present routes, and anew where that did not know of a withdrawal.
+        """Tell all routers `edit` of the present routes, and anew as often as that did not know of a withdrawal.
 
-        Return the routes that were told last, and the errors of routers by label.
+        Hosts may withdraw a release one after the other. Return the routes that were told last, and the errors of
+        routers by label.
         """
         new = self._edited(edit)
         failed = self._tell(new)
-        if self._has_learned(failed):
+        for _ in self._hosts:
+            if not self._has_learned(failed):
+                break
             new = self._edited(edit)
             failed = self._tell(new)
         return new, failed
@@ -140,7 +143,7 @@ class Routers:
         return new if new == self.routes else replace(self.routes.later(), routes=new.routes)
 
     def _has_learned(self, failed: Mapping[str, ToolkitError]) -> bool:
-        """Take over what the guards of hosts have withdrawn since they were observed; return whether any has.
+        """Take over what the guards of hosts have withdrawn since they were observed; return whether that is any news.
 
         The bake of another model may end so at any moment, and its withdrawal is no fault of the change under way.
         """
@@ -152,8 +155,9 @@ class Routers:
             for label, each in look([self._hosts[label] for label in refused]).by_label.items()
         }
         self._known |= found
+        before = self.routes.routes
         self.routes = at_relays(settled(found, self.routes), self._relays)
-        return bool(found)
+        return self.routes.routes != before
 
     def _tell(self, new: Routes) -> dict[str, ToolkitError]:
         labels = [label for label in self._known if label not in self.behind]
