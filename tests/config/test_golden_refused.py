@@ -33,7 +33,7 @@ INTO = "refer to it below `properties` or `items`"
         ("expect: {exact: a}", ":1:3: a golden prompt has either a `prompt` or, for several turns, `messages`", "write `prompt: What is the capital of France?`"),
         ("prompt: hi, expect: {exact: ''}", ":1:32: exact: an empty text", "see docs/upgrades.md"),
         ("prompt: hi, expect: {choice: []}", ":1:33: choice: an empty list", "see docs/upgrades.md"),
-        (f"prompt: hi, expect: {{regex: '{'a' * 1001}'}}", ":1:32: regex: more than 1000 characters", "see docs/upgrades.md"),
+        (f"prompt: hi, expect: {{regex: '{'a' * 1001}'}}", ":1:32: regex: more than 1000 characters", "leave some of it out"),
         ("prompt: hi, expect: {regex: '('}", ":1:32: no regular expression: missing ), unterminated subpattern at position 0", "see the manual of Python's `re`"),
         ("prompt: hi, expect: {regex: '(a+)+$'}", ":1:3: the match of the pattern '(a+)+$' with some answers may run for ever", FOR_EVER),
         ("prompt: hi, expect: {regex: '(.*)*$'}", ":1:3: the match of the pattern '(.*)*$' with some answers may run for ever", FOR_EVER),

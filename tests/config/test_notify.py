@@ -65,6 +65,12 @@ def test_settings_are_read(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("field", ["channels", "hooks"])
+def test_a_field_that_was_left_empty_is_named(tmp_path: Path, field: str) -> None:
+    with pytest.raises(InputError, match=f"notify.yaml:1:1: {field} must be a "):
+        load(tmp_path, f"{field}:\n")
+
+
 def test_an_empty_mapping_tells_nobody(tmp_path: Path) -> None:
     assert load(tmp_path, "{}") == NotifySettings()
 
@@ -136,7 +142,7 @@ def test_a_fault_has_file_and_line(tmp_path: Path, text: str, place: str, words:
     assert "hunter2" not in raised.value.message + raised.value.hint
 
 
-@pytest.mark.parametrize("text", ["hook: {}", "channels: [{name: a, webhook: 'ftp://x'}]", None])
+@pytest.mark.parametrize("text", ["hook: {}", "channels: [{nam: a}]", None])
 def test_a_fault_names_the_guide_of_these_settings(tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "notify.yaml"
     if text:

@@ -143,7 +143,7 @@ FAULTS = [
     (f"        revision: {COMMIT}\n        checks", "        checks", "10:7", "'tiny-sql' has no 'revision'", 'add `revision:` with a value such as "0dc3a2bd5cc5e7bd0b0c32b3a3f5d6e2b1b0a9f8"'),
     ("{repo: acme/tiny-sql}", "{repo: acme/../sql}", "11:24", "'acme/../sql' is no repository of the Hub", "write it as owner/name"),
     ("max_rank: 32", "max_rank: 24", "8:37", "max_rank: '24' is not known", "known: 8, 16, 32, 64, 128, 256, 320, 512"),
-    ("max_active: 2", "max_active: 0", "8:24", "max_active: input should be greater than or equal to 1", "see docs/registry.md"),
+    ("max_active: 2", "max_active: 0", "8:24", "max_active: input should be greater than or equal to 1", "for example 4"),
     ("    lora:", "    serving: {enable_lora: true}\n    lora:", "8:15", "'enable_lora' stands beside `adapters` or `lora`, which decide it", "write `lora: {max_active: 4, max_rank: 16}` instead"),
     ("memory: 6GiB}\n    lora", "memory: 6GiB, hosts: 2}\n    lora", "7:59", "a replica over several hosts takes no adapters", "remove `adapters` and `lora`, or let one host run a replica"),
     ("        licence: mit", "        guard: {canary: [{share: 1%, duration: 5min}]}", "17:16", "an adapter has no canary, because both of its versions answer in one replica", "write `bake`: a fleet changes host after host, so its first hosts are the canary"),

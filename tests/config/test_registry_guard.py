@@ -80,6 +80,7 @@ def test_a_version_has_its_models_guard_or_one_of_its_own(tmp_path: Path) -> Non
     assert (first.guard, second.guard) == (Guard(bake=3600), Guard(off=True))
 
 
+STEP = '{"share": "1%", "duration": "5min", "requests": 50}'
 PERIOD = "write it like 30s, 5min or 2h"
 
 
@@ -99,23 +100,25 @@ PERIOD = "write it like 30s, 5min or 2h"
         ("{canary: [{share: 1%, duration: 0s}]}", ":8:44: a duration here is more than 0 s and at most 168h", PERIOD),
         ("{canary: [{share: 1%, duration: 30}]}", ":8:44: '30' is not a duration", PERIOD),
         ("{canary: [{share: 1%}]}", ":8:22: entry 1 of 'canary' has no 'duration'", 'add `duration:` with a value such as "5min"'),
-        ("{canary: [1%]}", ":8:22: entry 1 of 'canary': expected a mapping (`key: value` lines), not the text '1%'", "known here: duration, requests, share"),
+        ("{canary: [1%]}", ":8:22: entry 1 of 'canary': expected a mapping (`key: value` lines), not the text '1%'", f"for example {STEP}"),
+        ("{canary: {share: 1%, duration: 1min}}", ":8:21: canary: expected a list, not a mapping", f"for example [{STEP}]"),
+        ("{canary: 5%}", ":8:21: canary: expected a list, not the text '5%'", f"for example [{STEP}]"),
         ("{canary: [~]}", ":8:22: entry 1 of 'canary' has no value", "write one, or remove the line"),
-        ("{canary: [{share: 1%, duration: 1s, requests: -1}]}", ":8:58: requests: input should be greater than or equal to 0", "see docs/registry.md"),
+        ("{canary: [{share: 1%, duration: 1s, requests: -1}]}", ":8:58: requests: input should be greater than or equal to 0", "for example 50"),
         ("{canary: [{share: 100%, duration: 1s}], bake: 1s}", ":8:12: the canary's step of 100 % is the bake, and `bake` states another one", "keep one of the two"),
         ("{bake: 0min}", ":8:19: a duration here is more than 0 s and at most 168h", PERIOD),
         ("{bake: 8000h}", ":8:19: a duration here is more than 0 s and at most 168h", PERIOD),
         ("{patience: soon}", ":8:23: 'soon' is not a duration", PERIOD),
         ("{unsure: wait}", ":8:21: unsure: 'wait' is not known", "known: return, go-on"),
-        ("{tolerance: {slower: 0.9}}", ":8:33: slower: input should be greater than or equal to 1", "see docs/registry.md"),
+        ("{tolerance: {slower: 0.9}}", ":8:33: slower: input should be greater than or equal to 1", "for example 1.25"),
         ("{tolerance: {slower: fast}}", ":8:33: slower: expected a number, not the text 'fast'", "for example 1.25"),
         ("{answers: {}}", ":8:13: 'answers' has no 'file'", 'add `file:` with a value such as "golden/chat.yaml"'),
         ("{answers: {file: ../x}}", ":8:29: '../x' is no file beside the registry", "write it like golden/chat.yaml"),
         ("{answers: {file: /etc/passwd}}", ":8:29: '/etc/passwd' is no file beside the registry", "write it like golden/chat.yaml"),
         ("{answers: {file: x, at-least: 5%}}", ":8:32: unknown field 'at-least'", "did you mean 'at_least'?"),
-        ("{speed: {pairs: 1}}", ":8:28: pairs: input should be greater than or equal to 5", "see docs/registry.md"),
+        ("{speed: {pairs: 1}}", ":8:28: pairs: input should be greater than or equal to 5", "for example 20"),
         ("{shape: {allow: x}}", ":8:28: allow: expected a list, not the text 'x'", "write it in brackets: [x]"),
-        ("{benchmarks: {tasks: []}}", ":8:33: tasks: an empty list", "see docs/registry.md"),
+        ("{benchmarks: {tasks: []}}", ":8:33: tasks: an empty list", 'for example ["benchmarks/arithmetic.yaml"]'),
     ],
 )  # fmt: skip
 def test_a_fault_is_named_with_its_place(

@@ -35,6 +35,44 @@ _SERVER = re.compile(r"([A-Za-z0-9.-]+)(?::([0-9]{1,5}))?")
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _GUIDE = "docs/notifications.md"
 _EXAMPLE = "channels: [{name: ops, webhook: https://ops.example/hook}]"
+_MAIL = "mail: {to: [ops@example.org], from: toolkit@example.org, server: smtp.example.org}"
+_HOOK = "{run: [/usr/local/bin/my-hook], seconds: 30}"
+_A_PLACE = "write {variable: NAME} or {file: /path}: a secret stands in no settings"
+_NAMES = {
+    "when": "write done or failed",
+    "commands": "write deploy or upgrade; docs/audit.md names all commands",
+}
+# What to write instead, by the names on the way to a value.
+_WRITTEN = {
+    "": _EXAMPLE,
+    "channels": _EXAMPLE,
+    "channels.name": "name: ops",
+    "channels.webhook": "webhook: https://ops.example/hook, or {file: /path} with a URL that is secret",
+    "channels.form": "form: json",
+    "channels.when": "when: [failed]",
+    "channels.commands": "commands: [deploy, upgrade]",
+    "channels.mail": _MAIL,
+    "channels.mail.to": "to: [ops@example.org]",
+    "channels.mail.from": "from: toolkit@example.org",
+    "channels.mail.server": "server: smtp.example.org:587",
+    "channels.mail.tls": "tls: starttls",
+    "channels.mail.user": "user: toolkit",
+    "hooks": f"hooks: {{before: {_HOOK}}}",
+    **{
+        f"hooks.{when}{name}": written
+        for when in ("before", "after")
+        for name, written in (
+            ("", f"{when}: {_HOOK}"),
+            (".run", "run: [/usr/local/bin/my-hook]"),
+            (".seconds", "seconds: 30"),
+        )
+    },
+    **{
+        f"channels.{name}{place}": written
+        for name in ("webhook", "key", "apprise", "mail.password")
+        for place, written in ((".variable", "variable: NAME"), (".file", "file: /path"))
+    },
+}
 
 
 def load_notify(path: Path) -> NotifySettings:
@@ -49,18 +87,19 @@ class _Reader:
 
     def settings(self) -> NotifySettings:
         top = self._mapping((), self._document.data, {"channels", "hooks"})
-        listed = [] if top.get("channels") is None else top["channels"]
+        listed = top.get("channels", [])
         if not isinstance(listed, list):
-            raise self._fault(("channels",), "must be a list of channels", _EXAMPLE)
+            raise self._fault(("channels",), "must be a list of channels")
         channels = tuple(
             self._channel(("channels", index), each) for index, each in enumerate(listed)
         )
         names = [each.name for each in channels]
         for index, name in enumerate(names):
             if name in names[:index]:
-                raise self._fault(("channels", index, "name"), f"{name} is there twice")
-        named = {} if top.get("hooks") is None else top["hooks"]
-        hooks = self._mapping(("hooks",), named, {"before", "after"})
+                raise self._fault(
+                    ("channels", index, "name"), f"{name} is there twice", "name each one otherwise"
+                )
+        hooks = self._mapping(("hooks",), top.get("hooks", {}), {"before", "after"})
         found = {name: self._hook(("hooks", name), each) for name, each in hooks.items()}
         return NotifySettings(channels, found.get("before"), found.get("after"))
 
@@ -85,13 +124,11 @@ class _Reader:
             ("when", when, {"done", "failed"}), ("commands", commands, RECORDED_COMMANDS),
         ):  # fmt: skip
             if not words:
-                raise self._fault((*where, name), "must name one, or nobody is told", _EXAMPLE)
+                raise self._fault((*where, name), "must name one, or nobody is told")
             for index, each in enumerate(words):
                 if each not in known:
                     near = difflib.get_close_matches(each, known, n=1)
-                    hint = (
-                        f"did you mean {near[0]}?" if near else "docs/audit.md names the commands"
-                    )
+                    hint = f"did you mean {near[0]}?" if near else _NAMES[name]
                     raise self._fault((*where, name, index), f"{each!r} is none of them", hint)
         return Channel(
             self._text((*where, "name"), fields.get("name"), _NAME, "a short name"),
@@ -172,8 +209,7 @@ class _Reader:
         fields = self._mapping(where, data, {"run", "seconds"})
         run = self._words((*where, "run"), fields.get("run", []))
         if not run or not run[0].startswith("/"):
-            hint = "run: [/usr/local/bin/my-hook]"
-            raise self._fault((*where, "run"), "must begin with an absolute path", hint)
+            raise self._fault((*where, "run"), "must begin with an absolute path")
         seconds = fields.get("seconds", 30)
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
             raise self._fault((*where, "seconds"), "must be a number of seconds")
@@ -184,12 +220,11 @@ class _Reader:
         return Hook(run, float(seconds))
 
     def _secret(self, where: Where, data: Any) -> SecretPlace:
-        hint = "write {variable: NAME} or {file: /path}: a secret stands in no settings"
         if not isinstance(data, dict):
-            raise self._fault(where, "is a secret, so only its place stands here", hint)
+            raise self._fault(where, "is a secret, so only its place stands here", _A_PLACE)
         fields = self._mapping(where, data, {"variable", "file"})
         if len(fields) != 1:
-            raise self._fault(where, "needs one place", hint)
+            raise self._fault(where, "needs one place", _A_PLACE)
         if "variable" in fields:
             at = (*where, "variable")
             return SecretPlace(
@@ -200,7 +235,7 @@ class _Reader:
 
     def _mapping(self, where: Where, data: Any, known: Collection[str]) -> dict[str, Any]:
         if not isinstance(data, dict):
-            raise self._fault(where, f"must be a mapping with {', '.join(sorted(known))}", _EXAMPLE)
+            raise self._fault(where, f"must be a mapping with {', '.join(sorted(known))}")
         for name in data:
             if name not in known:
                 words = f"{name!r} is not known here; known: {', '.join(sorted(known))}"
@@ -219,4 +254,6 @@ class _Reader:
 
     def _fault(self, where: Where, words: str, hint: str = "") -> InputError:
         name = ".".join(str(each) for each in where if not isinstance(each, int))
-        return self._document.fault(where, f"{name} {words}".lstrip(), hint=hint or _GUIDE)
+        return self._document.fault(
+            where, f"{name} {words}".lstrip(), hint=hint or _WRITTEN.get(name, _GUIDE)
+        )

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from toolkit.config.schedule_examples import EXAMPLE, LISTED, example_of, in_words
 from toolkit.config.text_file import read_text
 from toolkit.config.yaml_text import Where, YamlText, parse_yaml
 from toolkit.domain.deployment.schedule import (
@@ -48,9 +49,6 @@ _WINDOW = ("days", "dates", "from", "for", "jitter", "time_zone")
 _HOURS = ("days", "dates", "from", "for", "time_zone")
 _WARM = (*_HOURS, "when_asleep", "idle_after", "in_turn_with")
 _MODEL = ("policy", "windows", "soak")
-# What shows names of which there are too many for a hint.
-_LISTED = {"time zone": "timedatectl list-timezones", "model": "toolkit registry list"}
-_EXAMPLE = "docs/scheduling.md has an example"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,7 @@ def load_schedule(
     InputError with file, line and column: for what is no YAML, for unknown fields, zones, weekdays and windows, for
     durations of nothing, and for two rules that contradict each other.
     """
-    text = read_text(path, limit=MAX_BYTES, hint=_EXAMPLE)
+    text = read_text(path, limit=MAX_BYTES, hint=EXAMPLE)
     return parse_schedule(path, text, models, adapters)
 
 
@@ -251,9 +249,14 @@ class _Reader:
         policy = data["policy"]
         self._known((*where, "policy"), "policy", policy, [str(each) for each in Upkeep])
         chosen: list[str] = []
-        for number, window in enumerate(
-            self._list((*where, "windows")) if "windows" in data else ()
-        ):
+        named = self._list((*where, "windows")) if "windows" in data else None
+        if named == []:
+            raise self.document.fault(
+                (*where, "windows"),
+                f"{name!r} has no window, and so no upgrade",
+                hint="name one, remove the line for all windows, or write `policy: manual`",
+            )
+        for number, window in enumerate(named or ()):
             self._known((*where, "windows", number), "window", window, windows)
             chosen.append(window)
         soak = self._duration((*where, "soak"), 0.0, _MOST_SOAK) if "soak" in data else 0.0
@@ -333,7 +336,7 @@ class _Reader:
         if not least <= seconds <= most:
             raise self.document.fault(
                 where,
-                f"{str(text)[:60]} is not between {_words(least)} and {_words(most)}",
+                f"{str(text)[:60]} is not between {in_words(least)} and {in_words(most)}",
                 hint="write it like 90min, 3h or 2d",
             )
         return seconds
@@ -354,9 +357,7 @@ class _Reader:
         """Return a mapping; with `fields`, any other key of it is a fault."""
         value = self._value(where)
         if not isinstance(value, dict):
-            raise self.document.fault(
-                where, "expected a mapping (`key: value` lines)", hint=_EXAMPLE
-            )
+            raise self._other_shape(where, "a mapping (`key: value` lines)")
         for name in value:
             if fields:
                 self._known((*where, name), "field", name, fields)
@@ -365,10 +366,12 @@ class _Reader:
     def _list(self, where: Where) -> list[Any]:
         value = self._value(where)
         if not isinstance(value, list):
-            raise self.document.fault(
-                where, "expected a list", hint=f"write it in brackets: [{value}]"
-            )
+            raise self._other_shape(where, "a list")
         return value
+
+    def _other_shape(self, where: Where, expected: str) -> InputError:
+        what = f"{where[-1]}: " if where else ""
+        return self.document.fault(where, f"{what}expected {expected}", hint=example_of(where))
 
     def _value(self, where: Where) -> Any:
         value = self.document.data
@@ -384,7 +387,7 @@ class _Reader:
         words = list(names)
         near = difflib.get_close_matches(str(name), words, n=3, cutoff=0.5)
         known = f"known: {', '.join(words) or 'none'}"
-        rest = _LISTED.get(noun, known) if len(words) > 12 else known
+        rest = LISTED.get(noun, known) if len(words) > 12 else known
         hint = f"did you mean {' or '.join(near)}?" if near else rest
         return self.document.fault(
             where, f"no {noun} {str(name)[:60]!r}", hint=hint, at_key=noun in ("field", "model")
@@ -392,9 +395,3 @@ class _Reader:
 
     def _fault(self, where: Where, message: str, hint: str) -> InputError:
         return self.document.fault(where, message, hint=hint, at_key=True)
-
-
-def _words(seconds: float) -> str:
-    if seconds % 86_400 == 0 and seconds:
-        return f"{seconds / 86_400:g}d"
-    return f"{seconds / 60:g}min"

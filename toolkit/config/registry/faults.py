@@ -108,12 +108,14 @@ class _Wording:
                 span = self._document.spans[where]
                 written = self._document.text[span.offset : span.end_offset] or json.dumps(value)
                 hint = f'write it in quotes: "{written}"'
-            elif kind in ("list_type",):
-                hint = (
-                    f"write it in brackets: [{value}]"
-                    if isinstance(value, str | int | float)
-                    else ""
-                )
+            elif (
+                kind == "list_type"
+                and isinstance(value, str | int | float)
+                and value not in ("", True, False)
+            ):
+                # A list of mappings has no entry that stands on one line.
+                entries = self._model_at((*where, 0))
+                hint = hint if entries else f"write it in brackets: [{value}]"
             entry = f"{_named(where)}: " if where and isinstance(where[-1], int) else _field(where)
             return f"{entry}expected {_EXPECTED[kind]}, not {_kind(value)}", hint
         if kind == "literal_error":
@@ -123,8 +125,11 @@ class _Wording:
             near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.6)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
             return f"{_field(where)}{short(str(value))} is not known", hint
-        words = _length(item) or f"{item['msg'][0].lower()}{item['msg'][1:]}"
-        return f"{_field(where)}{words}", self._see
+        words, hint = _length(item) or (
+            f"{item['msg'][0].lower()}{item['msg'][1:]}",
+            "",
+        )
+        return f"{_field(where)}{words}", hint or self._shape(where)
 
     def _example(self, where: Where, name: str) -> str:
         """Return an example of the field `name` of the part at `where`."""
@@ -136,10 +141,15 @@ class _Wording:
 
     def _shape(self, where: Where) -> str:
         """Return an example of what may stand at `where`."""
-        parent = self._model_at(where[:-1]) if where else None
-        field = parent.model_fields.get(str(where[-1])) if parent else None
-        if field is not None and field.examples:
-            return f"for example {json.dumps(field.examples[0])}"
+        # Entries of a list have their example in that of the list.
+        number = len(where) - 1 if where and isinstance(where[-1], int) else len(where)
+        parent = self._model_at(where[: number - 1]) if number else None
+        field = parent.model_fields.get(str(where[number - 1])) if parent else None
+        example = field.examples[0] if field is not None and field.examples else None
+        if number < len(where):
+            example = example[0] if isinstance(example, list) else None
+        if example is not None:
+            return f"for example {json.dumps(example)}"
         model = self._model_at(where)
         return f"known here: {', '.join(sorted(model.model_fields))}" if model else self._see
 
@@ -178,14 +188,16 @@ def _field(where: Where) -> str:
     return f"{names[-1]}: " if names else ""
 
 
-def _length(item: Any) -> str:
-    """Return what is wrong with the length of a text or a list; empty where nothing is."""
+def _length(item: Any) -> tuple[str, str] | None:
+    """Return what is wrong with the length of a text or a list, and what to do; None where nothing is."""
     kind, value = item["type"], item["input"]
-    if kind.endswith(("too_short", "too_long")) and isinstance(value, str | list):
-        what, parts = ("text", "characters") if isinstance(value, str) else ("list", "entries")
-        most = item["ctx"].get("max_length")
-        return f"more than {most} {parts}" if most is not None else f"an empty {what}"
-    return ""
+    if not kind.endswith(("too_short", "too_long")) or not isinstance(value, str | list):
+        return None
+    what, parts = ("text", "characters") if isinstance(value, str) else ("list", "entries")
+    most = item["ctx"].get("max_length")
+    if most is None:
+        return f"an empty {what}", ""
+    return f"more than {most} {parts}", "leave some of it out"
 
 
 def _kind(value: Any) -> str:
