@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +211,46 @@ def test_a_tampered_log_is_named_with_the_line(fleet: Fleet) -> None:
     done(fleet, "upgrade tiny --to v1 --yes")
     said = fleet("audit verify")
     assert (said.code, len(said.json()["removed"])) == (6, 1)
+
+
+def test_what_cannot_be_read_beside_the_log_is_named_and_the_rest_is_verified(
+    fleet: Fleet,
+) -> None:
+    done(fleet, "deploy tiny@v1 --yes")
+    log = log_of(fleet)
+    whole = log.with_name("log.jsonl.z-whole")
+    whole.write_bytes(log.read_bytes())
+    assert fleet("audit verify").code == 0
+    log.with_name("log.jsonl.linked").symlink_to(whole)
+    said = fleet.prompt("audit", "verify")
+    assert (said.code, said.err.count("put aside: ")) == (0, 2)
+    log.with_name("log.jsonl.a").mkdir()
+    os.mkfifo(log.with_name("log.jsonl.b"))
+    log.with_name("log.jsonl.c").symlink_to(log.with_name("log.jsonl.c"))
+    log.with_name("log.jsonl.d").symlink_to("nowhere")
+    said = fleet.prompt("audit", "verify")
+    assert said.code == 1
+    assert "lines, and each follows the one before" in said.out
+    assert f"put aside: {whole}, 3 lines, 0 faults" in said.err
+    assert "gpu1 confirms it up to 2" in said.err
+    for name, why in (
+        ("a", "Is a directory"),
+        ("b", "is no regular file"),
+        ("c", "Too many levels of symbolic links"),
+        ("d", "is a link to nothing"),
+    ):
+        assert f"\n  {log}.{name}: {why}" in said.err
+    assert (
+        f"move each away, or let the user of the commands read it: mv {log}.a ELSEWHERE" in said.err
+    )
+    found = fleet("audit verify")
+    assert (found.code, found.json()["faults"]) == (1, [])
+    assert [*found.json()["unread"]] == [f"{log}.{name}" for name in "abcd"]
+    # A fault is said beside them, and counts for more.
+    log.write_text(log.read_text().replace("tiny", "tidy"))
+    said = fleet.prompt("audit", "verify")
+    assert said.code == 6
+    assert f"\n  {log}.b: is no regular file" in said.err
 
 
 def test_verify_names_hosts_that_do_not_answer(

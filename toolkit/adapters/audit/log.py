@@ -84,10 +84,12 @@ class AuditLog:
                 raise OSError(errno.ELOOP, "is a link, and no log that this toolkit wrote")
             data = read_regular(path)
         except FileNotFoundError:
+            if path.is_symlink():
+                raise ToolkitError(f"{path}: is a link to nothing", hint=f"rm {path}") from None
             return [], b""
         except OSError as error:
             hint = "the log is for the user of the commands alone"
-            if error.errno in _IN_PLACE:
+            if error.errno in _IN_PLACE and path == self.path:
                 hint = _anew(path)
             raise ToolkitError(f"{path}: {error.strerror}", hint=hint) from error
         *lines, rest = data.split(b"\n")

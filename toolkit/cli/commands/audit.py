@@ -163,13 +163,13 @@ def verify(fleet: str | None, home: str | None, as_json: bool) -> None:
     ]
     errors = {name: each for name, each in answers.items() if isinstance(each, HostError)}
     found = examine(*log.read(), heads)
-    aside = {str(path): examine(*log.read(path), heads) for path in log.put_aside()}
+    aside, unread = _put_aside(log, heads)
     known = [found.log, *(each.log for each in aside.values())]
     faults = [
         f"line {each.line}: {each.words}" if each.line else each.words for each in found.faults
     ]
     faults += removed_logs(heads, known, machine_of(home_path))
-    failure = _failure(str(log.path), faults, errors)
+    failure = _failure(str(log.path), faults, errors, unread)
     if as_json:
         document = {
             "path": str(log.path),
@@ -179,6 +179,7 @@ def verify(fleet: str | None, home: str | None, as_json: bool) -> None:
             "removed": [*removed_logs(heads, known, machine_of(home_path))],
             "confirmed": dict(found.confirmed),
             "torn": found.torn,
+            "unread": unread,
             "unreachable": {name: each.message for name, each in errors.items()},
         }
         print_json(document, failure)
@@ -186,6 +187,19 @@ def verify(fleet: str | None, home: str | None, as_json: bool) -> None:
     _say_verified(found, [name for name in answers if name not in errors], aside)
     if failure:
         raise failure
+
+
+def _put_aside(
+    log: AuditLog, heads: Sequence[KeptHead]
+) -> tuple[dict[str, Examined], dict[str, str]]:
+    """Return the logs that somebody put aside, and why others cannot be read, by their paths."""
+    aside, unread = dict[str, Examined](), dict[str, str]()
+    for path in log.put_aside():
+        try:
+            aside[str(path)] = examine(*log.read(path), heads)
+        except ToolkitError as error:
+            unread[str(path)] = error.message.removeprefix(f"{path}: ")
+    return aside, unread
 
 
 def _heads(host: Any) -> tuple[KeptHead, ...] | HostError:
@@ -213,23 +227,33 @@ def _say_verified(found: Examined, hosts: Sequence[str], aside: Mapping[str, Exa
 
 
 def _failure(
-    path: str, faults: Sequence[str], errors: Mapping[str, HostError]
+    path: str, faults: Sequence[str], errors: Mapping[str, HostError], unread: Mapping[str, str]
 ) -> ToolkitError | None:
+    logs = "these logs were not read:" + "".join(
+        f"\n  {each}: {why}" for each, why in unread.items()
+    )
     if faults:
+        words = f"{path} is not as it was written:\n  " + "\n  ".join(faults)
         changed = IntegrityError(
-            f"{path} is not as it was written:\n  " + "\n  ".join(faults),
+            f"{words}\n{logs}" if unread else words,
             hint="keep the file as evidence, and find out who can write to it",
         )
         return with_unchecked(changed, errors)
-    if not errors:
-        return None
-    failure = HostError(
-        "the log was not compared with what these hosts have seen:\n  "
-        + "\n  ".join(each.message for each in errors.values()),
-        hint="toolkit audit verify, once they answer",
-    )
-    failure.hosts = dict(errors)
-    return failure
+    if errors:
+        words = "the log was not compared with what these hosts have seen:\n  " + "\n  ".join(
+            each.message for each in errors.values()
+        )
+        failure = HostError(
+            f"{words}\n{logs}" if unread else words,
+            hint="toolkit audit verify, once they answer",
+        )
+        failure.hosts = dict(errors)
+        return failure
+    if unread:
+        first = next(iter(unread))
+        hint = f"move each away, or let the user of the commands read it: mv {first} ELSEWHERE"
+        return ToolkitError(logs, hint=hint)
+    return None
 
 
 def _entries(home: str | None) -> list[AuditEntry]:
