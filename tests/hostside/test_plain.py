@@ -40,6 +40,7 @@ IN_ROOTS_OWN = {
     "inside.py": "the kernel's own files",
     "leftovers.py": "require_own",
     "open_deployment.py": "the root itself",
+    "reserve.py": "make_own",
     "router_check.py": "require_own",
     "snapshots.py": "make_own",
     "swarm.py": "locked",

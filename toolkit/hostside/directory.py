@@ -26,6 +26,9 @@ _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}")
 READABLE = 0o755
 # The file is there, and its disk or file system does not give it back.
 _BROKEN = (errno.EIO, errno.EUCLEAN, errno.EBADMSG)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+# Whether this process may use the room that is kept for commands, see `reserve`.
+_reserve_is_for_us = True
 _TAKE_OVER = "take the host's files into the toolkit's hands again: toolkit provision"
 
 
@@ -62,15 +65,24 @@ class Directory:
         """Replace a file, whole or not at all, if `durable` even where power fails; `sync` makes its name last too.
 
         Root keeps the file and gives it to the directory's group, whoever owns the directory. Raises NotSafe where a
-        directory has the name.
+        directory has the name. On a full disk a file of the reserve takes the text.
         """
-        temporary = f".{name}.{os.urandom(8).hex()}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        handle = os.open(temporary, flags, 0o600, dir_fd=self._handle)
+        data = text.encode()
         try:
-            with open(handle, "w") as file:
-                file.write(text)
+            self._place(name, data, mode, durable, reserved=False)
+        except OSError as error:
+            if error.errno not in _NO_ROOM or not _reserve_is_for_us:
+                raise
+            self._place(name, data, mode, durable, reserved=True)
+
+    def _place(self, name: str, data: bytes, mode: int, durable: bool, *, reserved: bool) -> None:
+        temporary = f".{name}.{os.urandom(8).hex()}"
+        handle = self._made(temporary, len(data), reserved)
+        try:
+            with open(handle, "wb") as file:
+                file.write(data)
                 file.flush()
+                os.ftruncate(handle, len(data))
                 if os.geteuid() == 0:
                     os.fchown(handle, 0, self.group)
                 os.fchmod(handle, mode)
@@ -84,6 +96,23 @@ class Directory:
         except BaseException:
             os.unlink(temporary, dir_fd=self._handle)
             raise
+
+    def _made(self, temporary: str, size: int, reserved: bool) -> int:
+        """Return a descriptor of a new file; a `reserved` one has room for so many bytes already."""
+        flags = os.O_WRONLY | os.O_NOFOLLOW
+        if reserved:
+            # Here: most writes find room.
+            import reserve
+
+            if not reserve.take(self.path, size, temporary):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        else:
+            flags |= os.O_CREAT | os.O_EXCL
+        return os.open(temporary, flags, 0o600, dir_fd=self._handle)
+
+    def names(self) -> list[str]:
+        """Return the names in the directory."""
+        return os.listdir(self._handle)
 
     def remove(self, name: str) -> None:
         """Remove a file, or whatever else than a directory has the name; nothing where there is none."""
@@ -120,6 +149,12 @@ class Directory:
             yield
         finally:
             os.close(handle)
+
+
+def leave_reserve() -> None:
+    """Leave the room that is kept on a full disk to other processes: this one writes all the time."""
+    global _reserve_is_for_us
+    _reserve_is_for_us = False
 
 
 def lock_file(path: str) -> int:

@@ -23,6 +23,7 @@ import hang as hang_of
 import hold_lease
 import host_metrics
 import processes
+import reserve
 import reweigh
 import router_files
 import router_releases
@@ -34,6 +35,7 @@ import use_carry
 import use_quotas
 import warmth
 import withdraw
+from directory import leave_reserve
 from wire import Document
 
 TICK = 0.5
@@ -76,6 +78,7 @@ class Watch:
             self._tally.look,
             self._metrics.look,
             self._quotas.look,
+            reserve.Reserve(root).look,
         )
 
     def look(self) -> list[str]:
@@ -126,6 +129,7 @@ class Watch:
 
 def main(arguments: list[str]) -> int:
     """Watch until this process is ended; `arguments` are the root and the two limits."""
+    leave_reserve()
     watch = Watch(arguments[0], float(arguments[1]), float(arguments[2]))
     rung = bell.Bell(watch.root)
     supervisor, tried = os.getppid(), -_AGAIN
