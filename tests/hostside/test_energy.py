@@ -109,8 +109,9 @@ def test_a_host_without_the_library_says_so() -> None:
     ],
 )
 def test_a_driver_that_hangs_or_breaks_holds_nobody(
-    reader: str, seconds: float, fault: str, monkeypatch: pytest.MonkeyPatch
+    reader: str, seconds: float, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(energy, "_READER", reader)
+    (tmp_path / "__main__.py").write_text(reader)
+    monkeypatch.setattr(energy, "_PLACE", str(tmp_path))
     monkeypatch.setattr(energy, "_SECONDS", seconds)
     assert energy.energy("")["fault"] == fault

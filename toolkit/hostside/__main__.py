@@ -1,138 +1,22 @@
-"""The host's side of the toolkit: observe, switch and wait, where milliseconds count.
+"""Run a command of the host's side of the toolkit, see `entry.py`.
 
-    python3 -I toolkit/hostside COMMAND      (a directory, run from the ops machine's own copy or over SSH)
+    python3 -I toolkit/hostside/__main__.py COMMAND      (in the ops machine's package, or in a copy on a host)
 
-It reads one JSON document, the request, as the first line of standard input and writes JSON documents, one a
-line: any number of `{"event": ...}`, empty ones as signs of life (see `life.py`), and at the end one `{"result": ...}`
-or `{"error": "..."}`. `commands.py` lists the commands. `converse` is the exception: it reads one request after the
-other, each with its `command`, and answers each in the same way. `serve` has any number of such dialogs at once, see
-`channel.py`. `watch-host ROOT HANG STALL` runs for ever, see
-`watch.py`. `check-start ROOT PROGRAM` is for process supervisors, see `start_check.py`; `carry-use ROOT PROGRAM` for
-the end of a replica, see `use_carry.py`.
-
-It needs nothing but Python >= 3.9 and leaves a host's configuration to Ansible. It ends with its standard input, so
-that nothing outlives a killed ops machine.
+Python compiles a file that it is told to run from its text, and so does this one with `loading.py`, by which all other
+modules come.
 """
 
-from __future__ import annotations
-
-import contextlib
-import errno
-import importlib
-import json
 import os
 import sys
-import threading
-
-from commands import COMMANDS
-from wire import Document
-
-_writing = threading.Lock()
-
-
-def main() -> int:
-    """Run one command; exit code 0 with a result, 1 with an error."""
-    # Permissions are set, not inherited: other users read the snapshots, and a login may have any umask.
-    os.umask(0o022)
-    name = sys.argv[1] if len(sys.argv) > 1 else ""
-    if name == "serve":
-        import channel
-
-        channel.serve(run)
-    if name == "watch-host":
-        import watch
-
-        return watch.main(sys.argv[2:])
-    if name == "check-start":
-        import start_check
-
-        return start_check.main(sys.argv[2:])
-    if name == "carry-use":
-        import use_carry
-
-        return use_carry.main(sys.argv[2:])
-    return run(name)
-
-
-def run(name: str) -> int:
-    """Run a command whose request is on standard input, or all those of a conversation; return its exit code."""
-    if name == "converse":
-        import conversation
-
-        return conversation.converse(carry_out)
-    command = COMMANDS.get(name)
-    if command and not command.quiet:
-        import life
-
-        threading.Thread(target=life.send, args=(show_life,), daemon=True).start()
-    if command:
-        # Before the request: a process that is started ahead of it has loaded its code by then.
-        with contextlib.suppress(Exception):
-            importlib.import_module(command.module)
-    # As bytes: what follows the first line may be a file, and text mode would read ahead into it.
-    request = json.loads(sys.stdin.buffer.readline() or b"{}")
-    if command and not (command.carried_through or command.streams):
-        threading.Thread(target=end_with_parent, daemon=True).start()
-    return carry_out(name, request)
-
-
-def carry_out(name: str, request: Document) -> int:
-    """Answer a request; return 0 with a result, 1 with an error."""
-    command = COMMANDS.get(name)
-    if command is None:
-        emit({"error": "unknown command; known: " + " ".join(sorted(COMMANDS))})
-        return 2
-    given = {
-        **request,
-        "request": request,
-        "report": lambda event: emit({"event": event}),
-        "stream": sys.stdin.buffer,
-    }
-    try:
-        function = getattr(importlib.import_module(command.module), command.function)
-    except Exception as error:
-        # Its own files are not as they were placed.
-        emit(
-            {"error": f"the toolkit's program there is damaged: {error}", "hint": "toolkit repair"}
-        )
-        return 1
-    try:
-        emit({"result": function(*[given[name] for name in command.takes])})
-    except Exception as error:
-        emit({"error": f"{type(error).__name__}: {error}", "hint": _hint(error)})
-        return 1
-    return 0
-
-
-def _hint(error: Exception) -> str:
-    """Return the remedy of an error for a person, empty where none is known."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "make room on the host's disk: toolkit prune, or look there with df -h and df -i"
-    if isinstance(error, OSError) and error.errno == errno.EROFS:
-        return "the host's disk takes no changes any more; look there with dmesg"
-    return getattr(error, "hint", "")
-
-
-def emit(document: Document) -> None:
-    """Write one JSON line."""
-    with _writing:
-        sys.stdout.write(json.dumps(document) + "\n")
-        sys.stdout.flush()
-
-
-def show_life() -> None:
-    """Write an empty event; raises OSError where nobody reads."""
-    with _writing:
-        # Not by `sys.stdout`, whose lock Python needs at its end while this thread may hold it.
-        os.write(1, b'{"event": {}}\n')
-
-
-def end_with_parent() -> None:
-    """End this process once the ops machine's end of the pipe is closed."""
-    while os.read(0, 4096):
-        pass
-    os._exit(3)
-
+from types import ModuleType
 
 if __name__ == "__main__":
-    sys.exit(main())
+    loading = ModuleType("loading")
+    loading.__file__ = os.path.join(os.path.dirname(os.path.abspath(__file__)), "loading.py")
+    with open(loading.__file__, "rb") as file:
+        exec(compile(file.read(), loading.__file__, "exec"), loading.__dict__)  # noqa: S102
+    sys.modules["loading"] = loading
+    loading.load_siblings()
+    import entry
+
+    sys.exit(entry.main())

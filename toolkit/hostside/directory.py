@@ -61,13 +61,15 @@ class Directory:
         """
         return _text(_opened(name, self._handle), one_name=True)
 
-    def write(self, name: str, text: str, mode: int = 0o644, *, durable: bool = True) -> None:
+    def write(
+        self, name: str, text: str | bytes, mode: int = 0o644, *, durable: bool = True
+    ) -> None:
         """Replace a file, whole or not at all, if `durable` even where power fails; `sync` makes its name last too.
 
         Root keeps the file and gives it to the directory's group, whoever owns the directory. Raises NotSafe where a
         directory has the name. On a full disk a file of the reserve takes the text.
         """
-        data = text.encode()
+        data = text.encode() if isinstance(text, str) else text
         try:
             self._place(name, data, mode, durable, reserved=False)
         except OSError as error:

@@ -25,9 +25,8 @@ _LIBRARY = "libnvidia-ml.so.1"
 _SECONDS = 20.0
 # The library takes 96 bytes as enough for the name of any device.
 _NAME = 96
+_PLACE = os.path.dirname(os.path.abspath(__file__))
 _FIELDS = ("joules", "devices", "counters", "fault")
-# An isolated Python does not look beside a script for its siblings.
-_READER = "import sys; sys.path.insert(0, sys.argv[1]); import energy; energy.main()"
 
 
 def energy(root: str) -> Document:
@@ -35,7 +34,7 @@ def energy(root: str) -> Document:
 
     `devices` is 0 where nothing counts, with why.
     """
-    asked = [sys.executable, "-I", "-c", _READER, os.path.dirname(os.path.abspath(__file__))]
+    asked = [sys.executable, "-I", os.path.join(_PLACE, "__main__.py"), "read-energy"]
     try:
         _, said = program.output(asked, _SECONDS, subprocess.DEVNULL)
         found: Document = parsed(said)
@@ -90,10 +89,11 @@ def _none(fault: str) -> Document:
     return {"joules": 0.0, "devices": 0, "counters": {}, "fault": fault}
 
 
-def main() -> None:
-    """Print what the devices count."""
+def main() -> int:
+    """Print what the devices count; return 0."""
     try:
         found = counted(ctypes.CDLL(_LIBRARY))
     except (OSError, AttributeError):
         found = _none("no NVIDIA driver that counts energy")
     sys.stdout.write(json.dumps(found))
+    return 0

@@ -12,6 +12,7 @@
     <root>/seals/router.json           name -> [sha256..., permissions] of the files that changes of the router write
     <root>/seals/snapshots-NAME.json   path -> [size, inode, times, sha256] of files as they were when last hashed
     <root>/seals/engines-NAME.json     the same, as they were after the installation
+    <root>/seals/hostside-NAME.json    file -> [sha256] of what a copy of the host's side has compiled
 
 Permissions are octal digits (`0644`). Seals of an older toolkit lack them: of its files only owner and writers are
 compared.
@@ -109,7 +110,10 @@ def _changed_copies(directory: str) -> list[str]:
         words = ""
         with contextlib.suppress(FileNotFoundError):
             words = fault(os.lstat(top), readable=False)
-        for each in sorted(file for file in _listing(top) if file.endswith(".py")):
+        files, sealed = _listing(top), read(os.path.dirname(directory), name)
+        for each in (file for file in files if file.startswith("compiled-")):
+            words = words or file_fault(os.path.join(top, each), sealed.get(each, ()), private=True)
+        for each in sorted(file for file in files if file.endswith(".py")):
             text, seen = _read(os.path.join(top, each))
             summary.update(f"{each}\0{len(text)}\0".encode() + text)
             words = words or (fault(seen, readable=False) if seen else "")

@@ -1,6 +1,6 @@
 """Before a replica starts, whoever starts it: whether its snapshots are what was put there, and whether it is its turn.
 
-    python3 -I <root>/bin/watch check-start ROOT PROGRAM
+    python3 -I <root>/bin/watch/__main__.py check-start ROOT PROGRAM
 
 The process supervisor runs this as root: after a crash or a reboot no command of the ops machine looks first. Only
 files that may have changed since they were hashed are hashed again. Then the replica gets the directory that its engine

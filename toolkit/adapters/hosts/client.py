@@ -102,7 +102,9 @@ class HostClient:
             interruption.check()
         title = f"{self.host.name}: {name}"
         if COMMANDS[name].apart:
-            argv = self._way.command([self.host.python, "-I", self._way.hostside, name])
+            argv = self._way.command(
+                [self.host.python, "-I", f"{self._way.hostside}/__main__.py", name]
+            )
             started = running(argv, interruption, self._failure, title, self._way.first)
         else:
             started = running(self._channel.strand(name), interruption, self._failure, title)

@@ -27,7 +27,7 @@ REPAIR = "toolkit repair"
 NO_HOSTSIDE = 86
 # Brief commands need the standard library alone, and to look for other packages takes a tenth of such a start.
 ALONE = ("-I", "-S")
-_SERVE = f'[ -d "$2" ] || exit {NO_HOSTSIDE}; exec "$1" {" ".join(ALONE)} "$2" serve'
+_SERVE = f'[ -d "$2" ] || exit {NO_HOSTSIDE}; exec "$1" {" ".join(ALONE)} "$2/__main__.py" serve'
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Here:
 
     def serve(self) -> list[str]:
         """Return the command line that starts the process of a channel."""
-        return self.command([self.host.python, *ALONE, self.hostside, "serve"])
+        return self.command([self.host.python, *ALONE, f"{self.hostside}/__main__.py", "serve"])
 
     def failure(self, code: int, words: str) -> HostError:
         """Return the error for a process that ended with `code` and `words` on standard error."""
@@ -109,7 +109,9 @@ class OverSsh:
     def failure(self, code: int, words: str) -> HostError:
         """Return the error for a process that ended with `code` and `words` on standard error."""
         # Python itself names the file that it could not run.
-        if code == 1 and f'File "{self.hostside}/' in words:
+        if code in (1, 2) and any(
+            f"{each}{self.hostside}/" in words for each in ('File "', "file '")
+        ):
             said = words.strip().splitlines()[-1]
             return HostError(
                 f"{self.host.name}: the toolkit's program there is damaged: {said}", hint=REPAIR
