@@ -63,3 +63,19 @@ def test_a_command_that_needs_it_names_the_way_out(shell: Shell, home: Path, lin
 def test_sockets_of_hosts_lie_elsewhere(home: Path) -> None:
     assert not scratch_of(home).is_relative_to(home)
     assert modules_of(home) is None
+
+
+def test_hosts_are_asked_from_a_home_that_takes_no_new_files(shell: Prompt, tmp_path: Path) -> None:
+    home = tmp_path / "immutable"
+    home.mkdir()
+    if subprocess.run(["chattr", "+i", home], capture_output=True, check=False).returncode:
+        pytest.skip("files cannot be made immutable here")
+    try:
+        shell.set("TOOLKIT_HOME", home)
+        said = shell("status")
+        assert said.code == 0, said.err
+        assert not scratch_of(home).is_relative_to(home)
+        assert modules_of(home) is None
+    finally:
+        subprocess.run(["chattr", "-i", home], check=True)
+        remove_scratch(home)

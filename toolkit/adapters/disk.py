@@ -57,10 +57,11 @@ def room(path: Path) -> DiskRoom:
 def scratch_of(home: Path) -> Path:
     """Return the directory for sockets and files of one command: `run` in the home.
 
-    On a disk that is full or read-only it is a private directory elsewhere, so that hosts can still be reached.
+    Where the home takes no more, such as on a disk that is full or read-only, it is a private directory elsewhere, so
+    that hosts can still be reached.
     """
     own, *elsewhere = scratch_places(home)
-    if not room(home).full:
+    if _takes_files(own):
         return own
     for place in elsewhere:
         if place.parent.is_dir() and not room(place.parent).full and is_private(place):
@@ -69,8 +70,14 @@ def scratch_of(home: Path) -> Path:
 
 
 def modules_of(home: Path) -> Path | None:
-    """Return the directory in the home for what Ansible builds and later runs use; None where its disk takes none."""
-    return None if room(home).full else home / "modules"
+    """Return the directory in the home for what Ansible builds and later runs use; None where the home takes none."""
+    return home / "modules" if _takes_files(home / "modules") else None
+
+
+def _takes_files(directory: Path) -> bool:
+    """Whether this user can write to a directory or make it. An immutable one (`chattr +i`) has room and takes none."""
+    there = next(each for each in (directory, *directory.parents) if each.exists())
+    return not room(directory).full and os.access(there, os.W_OK | os.X_OK)
 
 
 def scratch_places(home: Path) -> tuple[Path, ...]:
