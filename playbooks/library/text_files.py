@@ -51,10 +51,16 @@ options:
     type: str
   seal:
     description:
-      - A file for digests and permissions of the texts that are not kept, path -> [sha256, permissions], with
-        which a later observation detects changes.
+      - A file for digests and permissions of the texts, path -> [sha256, permissions], with which a later observation
+        detects changes.
       - It is written last, for root alone.
     type: path
+  seal_first:
+    description:
+      - Whether the seal is written before the files. A run that is killed then leaves files that look changed until the
+        next one, and not the last of them alone.
+    default: false
+    type: bool
   sealed:
     description: Digests for the seal of further files, path -> sha256, which another task has written.
     default: {}
@@ -209,7 +215,6 @@ def sealing(path, files, sealed):
             "%04o" % int(each["mode"], 8),
         ]
         for each in files
-        if not each.get("keep")
     }
     digests.update({further: [digest] for further, digest in sealed.items()})
     text = json.dumps(digests, indent=2, sort_keys=True) + "\n"
@@ -277,6 +282,7 @@ def main():
             "owner": {"type": "str"},
             "group": {"type": "str"},
             "seal": {"type": "path"},
+            "seal_first": {"type": "bool", "default": False},
             "sealed": {"type": "dict", "default": {}},
             "unit": {"type": "dict", "options": unit_spec},
         },
@@ -284,11 +290,12 @@ def main():
     )
     os.umask(0o022)
     files, seal = module.params["files"], module.params["seal"]
-    changed = [each["path"] for each in files if converge(module, each, ids(module, each["group"]))]
+    steps = [(each, ids(module, each["group"])) for each in files]
     if seal:
         digests = sealing(seal, files, module.params["sealed"])
-        if converge(module, digests, (os.geteuid(), os.getegid())):
-            changed.append(seal)
+        first = 0 if module.params["seal_first"] else len(steps)
+        steps.insert(first, (digests, (os.geteuid(), os.getegid())))
+    changed = [each["path"] for each, owner in steps if converge(module, each, owner)]
     unit = module.params["unit"]
     done = run_unit(module, unit, changed) if unit else []
     module.exit_json(changed=bool(changed or done), changed_files=changed, unit_changes=done)

@@ -201,3 +201,31 @@ def test_seals_are_roots(root: Path) -> None:
 
 def _write(root: str, name: str, seal: object) -> None:
     Path(root, "seals", f"{name}.json").write_text(json.dumps(seal))
+
+
+def test_a_map_that_no_change_has_written_yet_is_as_its_role_wrote_it(root: Path) -> None:
+    keys = root / "router/keys.map"
+    keys.write_text("door open\n")
+    keys.chmod(0o640)
+    seals.write(str(root), "base", {str(keys): [seals.digest(b"door open\n"), "0640"]})
+    assert seals.changed(str(root)) == []
+    keys.write_text("somebody 0 0\n")
+    assert seals.changed(str(root)) == ["router/keys.map was changed"]
+    # From its first change on, that is what counts, also where it is killed before it has written.
+    keys.write_text("door open\n")
+    seals.seal_texts(str(root), {"keys.map": "new\n"}, 0o640, also_former=True)
+    assert seals.changed(str(root)) == []
+    keys.write_text("new\n")
+    seals.seal_texts(str(root), {"keys.map": "new\n"}, 0o640, also_former=False)
+    assert seals.changed(str(root)) == []
+    keys.write_text("door open\n")
+    assert seals.changed(str(root)) == ["router/keys.map was changed"]
+
+
+def test_what_a_provisioning_notes_of_itself_is_compared(root: Path) -> None:
+    note = root / "converged"
+    note.write_text("digest\n")
+    seals.write(str(root), "provision", {str(note): [seals.digest(b"digest\n"), "0644"]})
+    assert seals.changed(str(root)) == []
+    note.write_text("other\n")
+    assert seals.changed(str(root)) == ["converged was changed"]

@@ -1,6 +1,7 @@
 """The seals of what root wrote on this host: digests, kept where no other user can change them, and compared now.
 
-    <root>/seals/base.json             path -> [sha256, permissions] of the router's files that its role writes
+    <root>/seals/base.json             path -> [sha256, permissions] of the router's files that its role writes; of
+                                       those of `router.json`, as they are before the first change
     <root>/seals/start.json            the same, of what starts the router
     <root>/seals/watch.json            the same, of the watch of the host
     <root>/seals/supervisor.json       the same, of what starts replicas and router where there is no systemd
@@ -8,6 +9,7 @@
     <root>/seals/exporters.json        the same, of the units of exporters
     <root>/seals/logs.json             the same, of the rotation of logs; of kernel settings in kernel.json, of time
                                        servers in time.json
+    <root>/seals/provision.json        the same, of what the last provisioning noted of itself
     <root>/seals/programs.json         path -> [size, inode, times, sha256] of large programs, as they were installed
     <root>/seals/router.json           name -> [sha256..., permissions] of the files that changes of the router write
     <root>/seals/snapshots-NAME.json   path -> [size, inode, times, sha256] of files as they were when last hashed
@@ -38,6 +40,7 @@ _DIRECTORY = "seals"
 # Of files that are small enough to be compared at each observation.
 SMALL = (
     *("base", "start", "supervisor", "watch", "firewall", "exporters", "logs", "kernel", "time"),
+    "provision",
     "router",
 )
 _CHUNK = 2**20
@@ -52,8 +55,10 @@ def seal_texts(root: str, texts: Mapping[str, str], mode: int, *, also_former: b
     kill between two files leaves no file that looks changed.
     """
     known: dict[str, list[str]] = read(root, "router")
+    first = read(root, "base") if also_former else {}
     for name, text in texts.items():
-        former = known.get(name, []) if also_former else []
+        begun: list[str] = first.get(os.path.join(root, "router", name)) or []
+        former = (known.get(name) or begun) if also_former else []
         kept = {each for each in former if isinstance(each, str)}
         known[name] = sorted({*kept, digest(text.encode()), permissions(mode)})
     write(root, "router", known)
@@ -65,10 +70,13 @@ def changed(root: str) -> list[str]:
     found = [
         f"{_DIRECTORY}/{seal}.json cannot be read" for seal, each in seals.items() if each is None
     ]
-    programs = seals.pop("programs")
-    for each in seals.values():
+    programs, router = seals.pop("programs"), os.path.join(root, "router")
+    later = {os.path.join(router, name) for name in seals["router"] or {}}
+    for seal, each in seals.items():
         for name, known in sorted((each or {}).items()):
-            path = os.path.join(root, "router", name)
+            path = os.path.join(router, name)
+            if seal == "base" and path in later:
+                continue
             shown = os.path.relpath(path, root)
             if words := file_fault(path, known):
                 found.append(f"{path if shown.startswith('../') else shown} {words}")
