@@ -28,7 +28,7 @@ from toolkit.domain.outside import checked
 from toolkit.domain.replicas.answers import Answer
 from toolkit.planning.engines.vllm_log import decisive_line, read_actual
 from toolkit.planning.guard.kinds import said_in
-from toolkit.planning.guard.shape import keys_of
+from toolkit.planning.guard.shape import keys_of, wrong_in
 
 with hostside():
     accelerators = import_module("accelerators")
@@ -158,9 +158,11 @@ def said(data: bytes) -> Any:
     text = words(data)
     for kind in Kind:
         with suppress(ValueError):
-            asdict(said_in(kind, Answer(200, text)))
+            asdict(said_in(kind, Answer(200, text), {"documents": ["a", "b"]}))
     with suppress(ValueError):
         keys_of(Answer(200, text))
+    with suppress(ValueError):
+        wrong_in({"model": "m", "documents": ["a"], "max_tokens": 1}, Answer(200, text))
     with suppress(ValueError):
         return sorted(keys_of(Answer(200, events=tuple(text.splitlines()))))
     return []

@@ -333,18 +333,18 @@ ANSWERS = [
 def test_an_answer_to_a_probe_is_good_or_its_fault_is_named(
     answer: dict[str, Any], fault: str
 ) -> None:
-    assert guard_probes.fault_of(answer, guard_probes.text_of(answer), "4") == fault
+    assert guard_probes.fault_of(answer, guard_probes.text_of(answer), "4", {}) == fault
 
 
 def test_silence_may_be_transcribed_by_no_words() -> None:
     """The check of a transcription sends silence, and its gate takes an empty text too."""
     silent = _answer({"text": ""})
-    assert guard_probes.fault_of(silent, guard_probes.text_of(silent), "") == ""
+    assert guard_probes.fault_of(silent, guard_probes.text_of(silent), "", {}) == ""
 
 
 def test_a_call_of_a_tool_is_an_answer() -> None:
     called = _answer({"choices": [{"message": {"content": None, "tool_calls": [{"id": "4"}]}}]})
-    assert guard_probes.fault_of(called, guard_probes.text_of(called), "") == ""
+    assert guard_probes.fault_of(called, guard_probes.text_of(called), "", {}) == ""
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,13 @@ def chat(**message: Any) -> Answer:
     )
 
 
+RANKING = {"query": "hi", "documents": ["a", "b"]}
+
+
+def ranked(*pairs: tuple[Any, Any]) -> Answer:
+    return body({"results": [{"index": index, "relevance_score": score} for index, score in pairs]})
+
+
 @pytest.mark.parametrize(
     ("kind", "answer", "said"),
     [
@@ -164,12 +171,12 @@ def chat(**message: Any) -> Answer:
         ("chat", chat(tool_calls=[{"function": {"name": "w", "arguments": ""}}]), Said("", (ToolCall("w"),), tokens=3, reason="stop")),
         ("completion", body({"choices": [{"text": "hi"}]}), Said("hi")),
         ("embedding", body({"data": [{"embedding": [1, 2.5]}]}), Said(vector=(1.0, 2.5))),
-        ("rerank", body({"results": [{"index": 0, "relevance_score": 0.1}, {"index": 1, "relevance_score": 0.9}]}), Said(order=(1, 0))),
+        ("rerank", ranked((1, 0.9), (0, 0.1)), Said(order=(1, 0))),
         ("transcription", body({"text": "hello"}), Said("hello")),
     ],
 )  # fmt: skip
 def test_answers_of_each_kind_are_read(kind: str, answer: Answer, said: Said) -> None:
-    assert said_in(Kind(kind), answer) == said
+    assert said_in(Kind(kind), answer, RANKING) == said
 
 
 @pytest.mark.parametrize(
@@ -188,12 +195,20 @@ def test_answers_of_each_kind_are_read(kind: str, answer: Answer, said: Said) ->
         ("embedding", body({"data": [{"embedding": ["1"]}]})),
         ("embedding", body('{"data": [{"embedding": [NaN]}]}')),
         ("rerank", body({"results": [{"index": "0", "relevance_score": 1}]})),
+        ("rerank", body({"results": []})),
+        ("rerank", ranked((1, 0.9))),
+        ("rerank", ranked((1, 0.9), (1, 0.1))),
+        ("rerank", ranked((1, 0.9), (2, 0.1))),
+        ("rerank", ranked((True, 0.9), (0, 0.1))),
+        # Whoever takes the first one takes the worst.
+        ("rerank", ranked((0, 0.1), (1, 0.9))),
+        ("rerank", ranked((1, None), (0, 0.1))),
         ("transcription", body({"text": None, "x": {}}["x"])),
     ],
 )
 def test_what_is_no_answer_of_its_kind_is_refused(kind: str, answer: Answer) -> None:
     with pytest.raises(ValueError, match=r"."):
-        said_in(Kind(kind), answer)
+        said_in(Kind(kind), answer, RANKING)
 
 
 JSON = st.recursive(
@@ -209,7 +224,7 @@ JSON = st.recursive(
 def test_no_answer_makes_a_traceback(value: Any, kind: Kind) -> None:
     text = value if isinstance(value, str) else json.dumps(value)
     try:
-        said = said_in(kind, Answer(200, text))
+        said = said_in(kind, Answer(200, text), {})
     except ValueError:
         return
     for expect in (
@@ -332,7 +347,7 @@ def test_a_check_of_another_kind_is_asked_and_judged() -> None:
     assert check_payload("tiny", order)["documents"] == ["hi", "Something else."]
     assert (
         check_fault(order, body({"results": [{"index": 1, "relevance_score": 1}]}))
-        == "asked for rerank of 'hi', it answered no order of two documents"
+        == "asked for rerank of 'hi', it answered no order: its order of 2 documents is [1]"
     )
 
     assert check_payload("tiny", Check("hi", kind="transcription"))["file"] == SILENCE

@@ -15,7 +15,7 @@ from toolkit.domain.gates.kind import Kind
 from toolkit.domain.gates.verdict import Verdict
 from toolkit.domain.registry.release_parts import Check
 from toolkit.domain.replicas.answers import Answer
-from toolkit.planning.guard.shape import judge_shape, keys_of, questions_of
+from toolkit.planning.guard.shape import judge_shape, keys_of, questions_of, wrong_in
 
 
 def keys(*values: Any) -> frozenset[str]:
@@ -84,14 +84,49 @@ def test_a_key_that_is_gone_fails_unless_it_is_allowed(
     allow: list[str], new: frozenset[str], verdict: Verdict, reason: str
 ) -> None:
     result = judge_shape(
-        Shape(tuple(allow)), {"a chat": new, "only new": BARE}, {"a chat": OLD, "only old": OLD}
+        Shape(tuple(allow)), {"a chat": new, "only new": BARE}, {"a chat": OLD, "only old": OLD}, {}
     )
     assert (result.gate, result.verdict, result.reason) == ("shape", verdict, reason)
     assert [each.name for each in result.figures] == [
         "keys of answers",
         "keys that are gone",
         "keys that are new",
+        "values that cannot be",
     ]
+
+
+@pytest.mark.parametrize(
+    ("allow", "verdict", "reason"),
+    [
+        (
+            [],
+            Verdict.FAILED,
+            "a chat: another; a chat: wrong; a chat: new choices.message.reasoning",
+        ),
+        (["model"], Verdict.FAILED, "a chat: wrong; a chat: new choices.message.reasoning"),
+        (
+            ["model", "choices.finish_reason"],
+            Verdict.PASSED,
+            "a chat: new choices.message.reasoning",
+        ),
+        (["*"], Verdict.PASSED, "a chat: new choices.message.reasoning"),
+    ],
+)
+def test_a_value_that_cannot_be_fails_unless_its_key_is_allowed(
+    allow: list[str], verdict: Verdict, reason: str
+) -> None:
+    wrong = {"a chat": {"model": "another", "choices.finish_reason": "wrong"}}
+    allowed = Shape((*allow, "choices.message.reasoning_content"))
+    result = judge_shape(allowed, {"a chat": RENAMED}, {"a chat": OLD}, wrong)
+    assert (result.verdict, result.reason) == (verdict, reason)
+
+
+def test_the_values_of_a_stream_are_held_to_the_request() -> None:
+    first = {"model": "tiny", "choices": [{"delta": {"content": "b"}, "finish_reason": None}]}
+    last = {"model": "tiny", "choices": [{"delta": {}, "finish_reason": "eos"}]}
+    answer = Answer(200, events=tuple(map(json.dumps, (first, last))))
+    assert wrong_in({"model": "tiny"}, answer).keys() == {"choices.finish_reason"}
+    assert wrong_in({"model": "sql"}, answer).keys() == {"choices.finish_reason", "model"}
 
 
 def asked(*kinds: str, prompts: tuple[GoldenPrompt, ...] = ()) -> list[str]:

@@ -270,6 +270,30 @@ def test_a_renamed_field_fails_before_any_golden_prompt_is_asked(tmp_path: Path)
     assert result.reason == "a chat: choices.message.content gone; a chat: new choices.message.text"
 
 
+@pytest.mark.parametrize("both", [False, True])
+def test_an_answer_in_another_models_name_fails_unless_the_serving_release_gives_it_too(
+    tmp_path: Path, *, both: bool
+) -> None:
+    found = host(lambda version, _: "Paris")
+    given = found.ask
+
+    def named(port: int, path: str, payload: Mapping[str, Any], timeout: float) -> Answer:
+        answer = given(port, path, payload, timeout)
+        if port == OLD.port and not both:
+            return answer
+        other = {"model": "other"}
+        events = tuple(json.dumps({**json.loads(each), **other}) for each in answer.events)
+        body = answer.body and json.dumps({**json.loads(answer.body), **other})
+        return replace(answer, body=body, events=events)
+
+    found.ask = named  # type: ignore[method-assign]
+    result = run(found, guard(tmp_path, PARIS))[0]
+    words = "a chat: it says that the model is 'other', asked for 'tiny'"
+    assert (str(result.verdict), words in result.reason) == (
+        ("passed", False) if both else ("failed", True)
+    )
+
+
 def test_a_reason_commands_no_terminal(tmp_path: Path) -> None:
     found = host(lambda version, _: "Paris")
     found.ask = lambda *_: Answer(500, error="boom \x1b[2J\x07" + "x" * 5000)  # type: ignore[method-assign]

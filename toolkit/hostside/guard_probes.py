@@ -15,6 +15,7 @@ import time
 from typing import Any, NamedTuple
 
 import asking
+from answer_form import faults_of, usage_in
 from documents import parsed
 from wire import Document
 
@@ -28,6 +29,7 @@ _TEXT = 2000
 _FRACTION = re.compile(r"-?\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)")
 # Vectors of embeddings, and probabilities of classes, must have one, as their checks ask.
 AIMLESS = "a vector without a direction"
+UNCOUNTED = "it counts no tokens, and the serving release does"
 # Vectors are alike whose distance is at most this part of their length: a cosine of 0.995.
 NEAR = 0.1
 
@@ -36,7 +38,7 @@ class Said(NamedTuple):
     """The answer to a probe. `fault` says in words why it is none, empty where it is good.
 
     `times` are those of `Trial.pair`. A `refused` one found no server. Where the answer is no text, the `text` is its
-    JSON with a mark in the place of each of its `numbers`.
+    JSON with a mark in the place of each of its `numbers`. A `counted` one says how many tokens it has.
     """
 
     fault: str = ""
@@ -45,6 +47,7 @@ class Said(NamedTuple):
     refused: bool = False
     times: Document = {}  # noqa: RUF012 - nobody changes it
     numbers: tuple[float, ...] = ()
+    counted: bool = False
 
 
 class Pair(NamedTuple):
@@ -115,6 +118,8 @@ class Pairs:
             other, found = said(old, other_probe), self._ask_new(new, probe)
         else:
             found, other = self._ask_new(new, probe), said(old, other_probe)
+        if other is not None and other.counted and not (found.counted or found.fault):
+            found = found._replace(fault=UNCOUNTED)
         fair = before[0] <= before[1] and self.loads[0] <= self.loads[1]
         return Pair(number, found, other, time.monotonic(), fair, bool(probe.get("same")))
 
@@ -128,9 +133,9 @@ class Pairs:
 
 def said(port: int, probe: Document) -> Said:
     """Ask a replica, and compare its answer with what the probe expects."""
-    payload = (
-        {"stream": True, **probe["payload"]} if probe["path"] in STREAMED else probe["payload"]
-    )
+    payload = probe["payload"]
+    if probe["path"] in STREAMED:
+        payload = {"stream": True, "stream_options": {"include_usage": True}, **payload}
     answer = asking.ask(port, probe["path"], payload, TIMEOUT)
     text, gaps = text_of(answer), answer["gaps"]
     times = {
@@ -140,12 +145,13 @@ def said(port: int, probe: Document) -> Said:
     }
     words, numbers = (text or "", ()) if probe["path"] in STREAMED else _parted(text or "")
     return Said(
-        fault_of(answer, text, probe.get("contains", "")),
+        fault_of(answer, text, probe.get("contains", ""), payload),
         words[:_TEXT],
         answer["seconds"],
         answer["error"].startswith("ConnectionRefusedError"),
         times,
         numbers,
+        answer["status"] == 200 and text is not None and bool(usage_in(_documents(answer))),
     )
 
 
@@ -163,8 +169,8 @@ def _parted(text: str) -> tuple[str, tuple[float, ...]]:
     return _FRACTION.sub("#", text), tuple(map(float, _FRACTION.findall(text)))
 
 
-def fault_of(answer: Document, text: str | None, contains: str) -> str:
-    """Return why an answer is no good, in words; empty where it is good."""
+def fault_of(answer: Document, text: str | None, contains: str, payload: Document) -> str:
+    """Return why the answer to a request is no good, in words; empty where it is good."""
     if answer["status"] != 200:
         return f"status {answer['status']}" if answer["status"] else answer["error"]
     if answer["error"]:
@@ -175,15 +181,21 @@ def fault_of(answer: Document, text: str | None, contains: str) -> str:
         return "an empty answer"
     if contains not in text:
         return f"without `{contains[:40]}`"
-    return AIMLESS if _is_aimless(answer["body"]) else ""
+    if _is_aimless(answer["body"]):
+        return AIMLESS
+    return "; ".join(faults_of(payload, _documents(answer)).values())
+
+
+def _documents(answer: Document) -> list[Document]:
+    return [parsed(each) for each in answer["events"] or [answer["body"]]]
 
 
 def text_of(answer: Document) -> str | None:
     """Return the content of an answer: its text or calls of tools, for another kind its JSON; None for no answer."""
     try:
         if answer["events"]:
-            return "".join(_choice(parsed(each)) for each in answer["events"])
-        found = parsed(answer["body"])
+            return "".join(map(_choice, _documents(answer)))
+        (found,) = _documents(answer)
         if "choices" in found:
             return _choice(found)
         # Silence may be transcribed by no words.
@@ -191,6 +203,9 @@ def text_of(answer: Document) -> str | None:
             return json.dumps(found["text"])
         # Embeddings, scores.
         kinds = [found[name] for name in ("data", "results") if name in found]
+        if "results" in found:
+            # In the order of the documents: two that are nearly as good may change places.
+            kinds = [sorted(found["results"], key=lambda each: each["index"])]
         return json.dumps(kinds[0]) if kinds and kinds[0] else "" if kinds else None
     except (ValueError, LookupError, TypeError, AttributeError):
         return None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from toolkit.domain.bounds import ANSWER
 from toolkit.domain.gates.kind import Kind
 from toolkit.domain.outside import parse_mapping, shown
+from toolkit.hostside.answer_form import faults_of
 
 if TYPE_CHECKING:
     from toolkit.domain.gates.golden import ToolCall
@@ -80,10 +81,18 @@ def fault_of_answer(answer: Answer) -> str:
     return f"answered {answer.error[:200]}" if answer.error else ""
 
 
-def said_in(kind: Kind, answer: Answer) -> Said:
-    """Return what a whole answer in one piece says. Raises ValueError, with the reason, where it is no such answer."""
+def said_in(kind: Kind, answer: Answer, asked: Mapping[str, Any]) -> Said:
+    """Return what a whole answer in one piece to the request `asked` says.
+
+    Raises ValueError, with the reason, where it is no such answer.
+    """
     try:
-        return _READERS[kind](parse_mapping(answer.body, ANSWER))
+        found = parse_mapping(answer.body, ANSWER)
+        said = _READERS[kind](found)
+        # Neither a part of the documents nor one of them twice is an order of them.
+        if kind is Kind.RERANK and (fault := faults_of(dict(asked), [found]).get("results")):
+            raise ValueError(f"no order: {fault}")
+        return said
     except (LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"no answer of kind {kind}: {type(error).__name__}: {error}") from None
 
@@ -131,10 +140,10 @@ def _embedding(data: Mapping[str, Any]) -> Said:
 
 
 def _rerank(data: Mapping[str, Any]) -> Said:
-    found = [(_number(each["relevance_score"]), each["index"]) for each in data["results"]]
-    if not all(isinstance(index, int) for _, index in found):
+    places = tuple(each["index"] for each in data["results"])
+    if not all(isinstance(each, int) for each in places):
         raise ValueError("its order has no whole numbers")
-    return Said(order=tuple(index for _, index in sorted(found, key=lambda each: -each[0])))
+    return Said(order=places)
 
 
 def _transcription(data: Mapping[str, Any]) -> Said:

@@ -14,6 +14,7 @@ from toolkit.domain.gates.kind import Kind
 from toolkit.domain.gates.verdict import Figure, GateResult, Verdict
 from toolkit.domain.outside import parse_mapping
 from toolkit.domain.replicas.answers import Answer
+from toolkit.hostside.answer_form import faults_of
 from toolkit.planning.guard.kinds import SILENCE
 
 GATE = "shape"
@@ -22,6 +23,8 @@ _NAMED = 8
 _TOKENS = 8
 # way of a question -> keys of its answers, as paths such as `choices.message.content`.
 Forms = Mapping[str, frozenset[str]]
+# way of a question -> what of its answers cannot be, in words by the key.
+Faults = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,29 +58,48 @@ def questions_of(release: Release, prompts: Iterable[GoldenPrompt]) -> tuple[Que
 
 def keys_of(answer: Answer) -> frozenset[str]:
     """Return the paths of keys in an answer or in all events of its stream; raises ValueError where one is no JSON."""
-    texts = answer.events or (answer.body,)
-    return frozenset(path for text in texts for path in _paths(parse_mapping(text, ANSWER)))
+    return frozenset(path for each in _documents(answer) for path in _paths(each))
 
 
-def judge_shape(shape: Shape, new: Forms, old: Forms) -> GateResult:
+def wrong_in(asked: Mapping[str, Any], answer: Answer) -> dict[str, str]:
+    """Return what cannot be in the answer to the request `asked`, in words by the key: another model, no order.
+
+    Raises ValueError where it is no JSON.
+    """
+    return faults_of(dict(asked), _documents(answer))
+
+
+def judge_shape(shape: Shape, new: Forms, old: Forms, wrong: Faults) -> GateResult:
     """Return the verdict on the form of the new release's answers, for the ways in which both were asked.
 
     A key that is gone is a failure, because a client may read it; so one that is renamed fails. A key that is new alone
-    passes and is named: by the conventions of the API clients pass over keys that they do not know.
+    passes and is named: by the conventions of the API clients pass over keys that they do not know. `wrong` is what of
+    the new release's answers cannot be, where the serving one's were right.
     """
     ways = [way for way in new if way in old]
+    said = [
+        f"{way}: {words}"
+        for way, found in wrong.items()
+        for path, words in found.items()
+        if not any(_covers(each, path) for each in shape.allow)
+    ]
     gone = {way: _kept(old[way] - new[way], shape) for way in ways}
     more = {way: sorted(new[way] - old[way]) for way in ways}
     figures = (
         Figure("keys of answers", _count(new, ways), _count(old, ways)),
         Figure("keys that are gone", float(sum(map(len, gone.values())))),
         Figure("keys that are new", float(sum(map(len, more.values())))),
+        Figure("values that cannot be", float(len(said))),
     )
-    said = [f"{way}: new {_listed(more[way])}" for way in ways if more[way]]
-    if any(gone.values()):
+    named = [f"{way}: new {_listed(more[way])}" for way in ways if more[way]]
+    if said or any(gone.values()):
         words = [f"{way}: {_listed(gone[way])} gone" for way in ways if gone[way]]
-        return GateResult(GATE, Verdict.FAILED, "; ".join((*words, *said)), figures)
-    return GateResult(GATE, Verdict.PASSED, "; ".join(said), figures)
+        return GateResult(GATE, Verdict.FAILED, "; ".join((*said, *words, *named)), figures)
+    return GateResult(GATE, Verdict.PASSED, "; ".join(named), figures)
+
+
+def _documents(answer: Answer) -> list[dict[str, Any]]:
+    return [parse_mapping(text, ANSWER) for text in answer.events or (answer.body,)]
 
 
 def _ways(kind: Kind, text: str) -> tuple[tuple[str, Mapping[str, Any]], ...]:

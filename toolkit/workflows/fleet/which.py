@@ -63,6 +63,8 @@ def _asked(endpoint: Endpoint, path: str, payload: dict[str, object]) -> Answer:
 
 def _fault(prompt: GoldenPrompt, answer: Answer, fits: Fits) -> str | None:
     try:
-        return fault_of(prompt.kind, prompt.expect, said_in(prompt.kind, answer), None, fits)
+        return fault_of(
+            prompt.kind, prompt.expect, said_in(prompt.kind, answer, prompt.payload), None, fits
+        )
     except ValueError as error:
         return f"answered {error}"

@@ -112,7 +112,7 @@ class _Asking:
         if fault := fault_of_answer(answer):
             return _Result(False, fault, silent=answer.status == 0)
         try:
-            said = said_in(prompt.kind, answer)
+            said = said_in(prompt.kind, answer, prompt.payload)
         except ValueError as error:
             return _Result(False, f"answered {error}")
         why = fault_of(prompt.kind, prompt.expect, said, beside, self._gating.fits)

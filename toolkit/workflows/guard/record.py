@@ -165,7 +165,7 @@ def _said(host: HostPort, replica: GatedReplica, number: int, prompt: GoldenProm
     try:
         if fault := fault_of_answer(answer):
             raise ValueError(fault)
-        said = said_in(prompt.kind, answer)
+        said = said_in(prompt.kind, answer, prompt.payload)
         if not (said.text.strip() or said.tool_calls or said.refusal):
             raise ValueError("answered nothing")
     except ValueError as error:
