@@ -102,6 +102,16 @@ def test_what_sleeps_stands_by_for_nobody(asleep: str, rests: bool, words: str) 
             [("warn", "provisioning", "by another toolkit version or settings")],
         ),
         (
+            host(changed_files=("router/haproxy.cfg was changed", "bin/watch/hang.py is gone")),
+            [
+                (
+                    "warn",
+                    "provisioning",
+                    "differs from what was written: router/haproxy.cfg was changed; bin/watch/hang.py is gone",
+                )
+            ],
+        ),
+        (
             host(unlogged="journalctl ended with 1"),
             [
                 (

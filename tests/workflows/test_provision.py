@@ -262,6 +262,16 @@ def test_force_converges_what_needs_nothing() -> None:
     assert fleet.machines[0].events == ["provision"]
 
 
+def test_a_host_whose_files_were_changed_is_left_for_a_person_to_look_at() -> None:
+    changed = ready("a")
+    changed.facts = replace(changed.facts, changed_files=("router/haproxy.cfg was changed",))
+    fleet = Fleet([changed, ready("b")])
+    assert [(each.result, each.differing) for each in fleet.provision()] == [
+        (Result.UNCHANGED, ("router/haproxy.cfg was changed",)),
+        (Result.UNCHANGED, ()),
+    ]
+
+
 def test_a_host_that_another_command_converged_meanwhile_is_left_alone() -> None:
     bare = machine("a")
     fleet = Fleet([bare])

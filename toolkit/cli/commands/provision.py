@@ -40,6 +40,8 @@ from toolkit.workflows.fleet.provision import (
 )
 from toolkit.workflows.fleet.provision import provision as provision_hosts
 
+READY = "as this toolkit wants it"
+
 
 @click.command()
 @changing()
@@ -145,12 +147,14 @@ def _show(outcomes: Sequence[Provisioned], as_json: bool, untold: ToolkitError |
                 each.result,
                 len(each.changed) or "-",
                 format_seconds(each.seconds) if each.seconds else "-",
-                "see below" if each.fault else each.reason or "as this toolkit wants it",
+                "see below" if each.fault or each.differing else each.reason or READY,
             )
             for each in outcomes
         ],
     )
     for each in outcomes:
+        for words in each.differing:
+            say(f"{each.name}: {words}; toolkit verify says what makes it anew")
         for task in each.changed if each.result == "would change" else ():
             say(f"{each.name}: {task}")
     if failure:

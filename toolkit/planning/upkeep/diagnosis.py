@@ -152,6 +152,9 @@ def _provisioned(facts: HostFacts, digest: str) -> Finding:
     if facts.converged != digest:
         hint = "the next toolkit deploy MODEL converges it"
         return Finding(Level.WARN, "provisioning", "by another toolkit version or settings", hint)
+    if facts.changed_files:
+        words = f"differs from what was written: {'; '.join(facts.changed_files)}"
+        return Finding(Level.WARN, "provisioning", words, "toolkit verify")
     return Finding(Level.OK, "provisioning", "as this toolkit wants it")
 
 

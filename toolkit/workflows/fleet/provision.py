@@ -62,7 +62,8 @@ class ProvisionTarget:
 class Intent:
     """The intent for a host. `reason` is empty where nothing is to do; `fault` says why it cannot be done.
 
-    `changes` say what differs from the settings that it was provisioned with.
+    `changes` say what differs from the settings that it was provisioned with, `differing` which files are not as they
+    were written: a person must look at them first.
     """
 
     target: ProvisionTarget
@@ -71,6 +72,7 @@ class Intent:
     fault: ToolkitError | None = None
     remarks: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
+    differing: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--dry-run --json` prints."""
@@ -84,7 +86,10 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Provisioned:
-    """The outcome for a host: the tasks that changed it, and the seconds that they took."""
+    """The outcome for a host: the tasks that changed it, and the seconds that they took.
+
+    `differing` says which files of a host that was left alone are not as they were written.
+    """
 
     name: str
     result: Result
@@ -92,6 +97,7 @@ class Provisioned:
     changed: tuple[str, ...] = ()
     seconds: float = 0.0
     fault: ToolkitError | None = None
+    differing: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -207,6 +213,7 @@ def _intend(target: ProvisionTarget, how: Provisioning, seen: FleetFacts) -> Int
         fault,
         remarks=(*remarks(facts), *fence_remarks(facts)),
         changes=settings_changes(facts, target.settings) if reason and target.settings else (),
+        differing=facts.changed_files,
     )
 
 
@@ -217,7 +224,9 @@ def _reason(facts: HostFacts, target: ProvisionTarget, how: Provisioning) -> str
 
 def _not_touched(intent: Intent) -> Provisioned:
     result = Result.FAILED if intent.fault else Result.UNCHANGED
-    return Provisioned(intent.target.name, result, intent.reason, fault=intent.fault)
+    return Provisioned(
+        intent.target.name, result, intent.reason, fault=intent.fault, differing=intent.differing
+    )
 
 
 class _Interrupted(Exception):
