@@ -23,6 +23,8 @@ TIMEOUT = 5.0
 REPLACED_SECONDS = 20.0
 # A reload that has not begun by then was lost.
 LOST_SECONDS = 1.0
+# A master that has run for less may still make its socket.
+_BEGUN_SECONDS = 5.0
 # The names of backends that take no requests begin with this: each tells whether one target may get new ones.
 INDICATOR = "up."
 _MOST_BYTES = 64 * 2**20
@@ -289,6 +291,48 @@ def _asked(directory: str, command: str) -> str:
                 f"the router did not answer {command!r} within {TIMEOUT:.0f} s"
             ) from None
         except (FileNotFoundError, ConnectionRefusedError):
+            if _is_cut_off(directory):
+                words = "runs, and its control socket is gone; only its restart brings it back"
+                raise RouterError(f"the router {words}") from None
             raise RouterDown(f"no router answers in {control(directory)}") from None
         except ConnectionError:
             return ""
+
+
+def _is_cut_off(directory: str) -> bool:
+    """Whether a router serves though nothing listens at its control socket: somebody has removed that.
+
+    A master has workers, unlike the workers that a killed one leaves for a moment, and has had the time to begin.
+    """
+    parents = {}
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        # A process that has ended meanwhile.
+        with contextlib.suppress(OSError, IndexError):
+            if _is_router(name, directory):
+                parents[name] = _stat(name)[1]
+    masters = {parent for parent in parents.values() if parent in parents}
+    with contextlib.suppress(OSError, IndexError):
+        return any(_age(each) > _BEGUN_SECONDS for each in masters)
+    return False
+
+
+def _is_router(pid: str, directory: str) -> bool:
+    """Whether a process has the router's command line; one of another user may have any that it likes."""
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        words = file.read().split(b"\0")
+    if b"-S" not in words or os.path.join(directory, "haproxy.cfg").encode() not in words:
+        return False
+    seen = os.stat(f"/proc/{pid}")
+    return seen.st_uid == 0 or seen.st_gid == os.stat(directory).st_gid
+
+
+def _age(pid: str) -> float:
+    """Return the seconds since the start of a process."""
+    began = int(_stat(pid)[19]) / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - began
+
+
+def _stat(pid: str) -> list[str]:
+    """Return the fields of /proc/PID/stat from the third on, the state."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].decode().split()
