@@ -18,6 +18,7 @@ from toolkit.planning.upkeep.diagnosis import (
 )
 
 R1 = release(1)
+NOW = 0.0
 
 
 def bad(findings: tuple[Finding, ...]) -> list[tuple[str, str, str]]:
@@ -27,12 +28,12 @@ def bad(findings: tuple[Finding, ...]) -> list[tuple[str, str, str]]:
 
 def test_what_a_host_or_a_running_replica_leaves_open_is_told() -> None:
     bare = replace(slot("blue", R1, weight=100), fences=FENCES[1:])
-    found = [each for each in diagnose_host(host(bare), BASE) if each.level is Level.WARN]
+    found = [each for each in diagnose_host(host(bare), BASE, NOW) if each.level is Level.WARN]
     assert [(each.subject, each.words) for each in found] == [
         ("fence", "tiny blue is not fenced: it can act as the router's user")
     ]
     assert found[0].hint.startswith("the next upgrade replaces it")
-    narrow = diagnose_host(replace(host(bare), fences=FENCES[:-1]), BASE)
+    narrow = diagnose_host(replace(host(bare), fences=FENCES[:-1]), BASE, NOW)
     assert ("fence", "it cannot fence replicas entirely: they can make any system call") in [
         (each.subject, each.words) for each in narrow if each.level is Level.WARN
     ]
@@ -40,7 +41,7 @@ def test_what_a_host_or_a_running_replica_leaves_open_is_told() -> None:
 
 def test_a_well_host_has_nothing_to_tell() -> None:
     facts = host(slot("blue", R1, weight=100), slot("green", release(2)))
-    found = diagnose_host(facts, BASE)
+    found = diagnose_host(facts, BASE, NOW)
     assert [(str(f.level), f.subject, f.words) for f in found] == [
         ("ok", "host", "Debian, Python 3.11, systemd"),
         ("ok", "devices", "no NVIDIA device, 2 CPU cores with 24 GB of memory"),
@@ -64,7 +65,7 @@ def test_a_well_host_has_nothing_to_tell() -> None:
 def test_what_sleeps_stands_by_for_nobody(asleep: str, rests: bool, words: str) -> None:
     """Until its requests have ended, its engine answers."""
     there = replace(slot("blue", R1), healthy=not rests, asleep=asleep, rests=rests)
-    *_, found = diagnose_host(host(there), BASE)
+    *_, found = diagnose_host(host(there), BASE, NOW)
     assert (str(found.level), found.words) == ("ok", words)
 
 
@@ -110,6 +111,10 @@ def test_what_sleeps_stands_by_for_nobody(asleep: str, rests: bool, words: str) 
                     "differs from what was written: router/haproxy.cfg was changed; bin/watch/hang.py is gone",
                 )
             ],
+        ),
+        (
+            host(observed_at=NOW + 3600),
+            [("warn", "clock", "its clock is 1 h 00 min ahead of this machine's")],
         ),
         (
             host(unlogged="journalctl ended with 1"),
@@ -177,7 +182,7 @@ def test_what_sleeps_stands_by_for_nobody(asleep: str, rests: bool, words: str) 
     ],
 )
 def test_what_is_wrong_with_a_host(facts: HostFacts, findings: list[tuple[str, str, str]]) -> None:
-    found = diagnose_host(facts, BASE)
+    found = diagnose_host(facts, BASE, NOW)
     assert bad(found) == findings
     assert all(f.hint for f in found if f.level != "ok" and f.words != "not there yet")
 

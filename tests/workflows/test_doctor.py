@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,13 +36,15 @@ def test_findings_name_their_host_where_there_are_several(
     tmp_path: Path, history: Callable[[], History]
 ) -> None:
     hosts = [FakeHost(Host("gpu1")), Unreachable(Host("gpu2"))]
-    found = examine(hosts, lambda host: "base-1", Store(tmp_path), lambda: EMPTY, tuple, history)
+    found = examine(
+        hosts, lambda host: "base-1", Store(tmp_path), lambda: EMPTY, tuple, history, time.time
+    )
     words = {each.subject: (each.level, each.words) for each in found}
     assert words["gpu2: host"] == (Level.FAIL, "connection refused")
     assert words["gpu1: host"][0] is Level.OK
     assert [subject for subject in words if subject.startswith("gpu2")] == ["gpu2: host"]
     alone = examine(
-        hosts[:1], lambda host: "base-1", Store(tmp_path), lambda: EMPTY, tuple, history
+        hosts[:1], lambda host: "base-1", Store(tmp_path), lambda: EMPTY, tuple, history, time.time
     )
     assert not [each.subject for each in alone if "gpu1" in each.subject]
 
@@ -52,7 +55,7 @@ def test_where_no_host_is_this_machine_nobody_needs_to_be_root(
     here, there = FakeHost(Host("here")), FakeHost(Host("gpu1", "ssh", "10.0.0.11"))
     said = [
         {each.subject: each.words for each in examine(
-            hosts, lambda host: "base-1", Store(tmp_path), lambda: EMPTY, tuple, history
+            hosts, lambda host: "base-1", Store(tmp_path), lambda: EMPTY, tuple, history, time.time
         )}["privileges"]
         for hosts in ([there], [here, there])
     ]  # fmt: skip
@@ -72,7 +75,9 @@ def test_where_sudo_asks_for_a_password_the_one_that_was_given_is_good_enough(
 ) -> None:
     monkeypatch.setattr("toolkit.workflows.fleet.doctor.is_privileged", lambda: False)
     hosts = [FakeHost(Host("localhost", become_password=password))]
-    found = examine(hosts, lambda host: "base-1", Store(tmp_path), lambda: EMPTY, tuple, history)
+    found = examine(
+        hosts, lambda host: "base-1", Store(tmp_path), lambda: EMPTY, tuple, history, time.time
+    )
     (said,) = [each for each in found if each.subject == "privileges"]
     assert said.level is level
     assert ("--ask-become-pass" in said.hint) == (level is Level.FAIL)
@@ -85,7 +90,7 @@ def test_what_cannot_be_opened_is_a_finding_beside_the_others(tmp_path: Path) ->
     def history() -> History:
         raise SourceError("it does not answer", hint="start it")
 
-    found = examine([], lambda host: "", Store(tmp_path), registry, tuple, history)
+    found = examine([], lambda host: "", Store(tmp_path), registry, tuple, history, time.time)
     by_subject = {each.subject: each for each in found}
     assert (by_subject["history"].level, by_subject["history"].hint) == (Level.FAIL, "start it")
     assert (by_subject["registry"].level, by_subject["registry"].words) == (

@@ -99,7 +99,7 @@ def test_what_sleeps_is_no_fault(world: World) -> None:
     fall_asleep(world)
     facts = world.host.observe()
     assert drift_of(facts) == ()
-    found = {each.subject: each for each in diagnose_host(facts, "base-1")}
+    found = {each.subject: each for each in diagnose_host(facts, "base-1", facts.observed_at)}
     assert (found["tiny blue"].level, found["tiny blue"].words) == (Level.OK, "sleeps")
     (event,) = events_of(world.routes(world.host.name), [facts])
     assert event.startswith("tiny: it sleeps since 1970-01-01")

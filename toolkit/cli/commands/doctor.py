@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,7 @@ def doctor(registry_path: str, fleet: str | None, home: str | None, as_json: boo
         lambda: read_pins(registry_path, home_path).registry,
         partial(_registry_faults, Path(registry_path)),
         partial(open_history, home_path),
+        time.time,
     )
     bad = sum(each.level is Level.FAIL for each in findings)
     failure = HostError(f"{bad} of {len(findings)} checks failed") if bad else None

@@ -38,7 +38,7 @@ def preflight(facts: HostFacts, now: float, driver_package: str = "") -> tuple[O
     return (
         *_system(facts),
         *_accelerators(facts),
-        *_clock(facts.observed_at - now),
+        *clock_faults(facts.observed_at - now),
         *_disk(facts),
         *(() if driver_package else _driver(facts)),
         *(fault for device in facts.devices for fault in _health(device)),
@@ -105,7 +105,8 @@ def _accelerators(facts: HostFacts) -> Iterator[Obstacle]:
         )
 
 
-def _clock(skew: float) -> Iterator[Obstacle]:
+def clock_faults(skew: float) -> Iterator[Obstacle]:
+    """Yield what is wrong with a clock that is so many seconds ahead of this machine's."""
     if abs(skew) > LARGEST_SKEW:
         which = "ahead of" if skew > 0 else "behind"
         yield Obstacle(

@@ -9,6 +9,7 @@ from enum import StrEnum
 from toolkit.domain.hosts.facts import HostFacts, ProcessState
 from toolkit.domain.quantity import format_size
 from toolkit.planning.change.fence import unfenced_host, unfenced_replicas
+from toolkit.planning.change.preflight import clock_faults
 from toolkit.planning.release.engine_choice import describe_host
 
 
@@ -37,10 +38,14 @@ LOW_FILES = 100_000
 LOW_TMP = 500 * 10**6
 
 
-def diagnose_host(facts: HostFacts, provision_digest: str) -> tuple[Finding, ...]:
-    """Return the findings about a host, those of level `ok` included."""
+def diagnose_host(facts: HostFacts, provision_digest: str, now: float) -> tuple[Finding, ...]:
+    """Return the findings about a host, those of level `ok` included; `now` is this machine's clock at the look."""
     return (
         Finding(Level.OK, "host", f"{facts.os}, Python {facts.python}, {facts.init}"),
+        *(
+            Finding(Level.WARN, "clock", each.words, each.hint)
+            for each in clock_faults(facts.observed_at - now)
+        ),
         Finding(Level.OK, "devices", describe_host(facts)),
         _disk("disk of the host", facts.disk_free),
         *_files("disk of the host", facts.files_free),

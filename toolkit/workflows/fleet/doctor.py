@@ -30,6 +30,7 @@ def examine(
     read_registry: Callable[[], Registry],
     check_registry: Callable[[], Sequence[Finding]],
     open_history: Callable[[], History],
+    clock: Callable[[], float],
 ) -> tuple[Finding, ...]:
     """Return the findings about the ops machine and about `hosts`; `digest_of` gives a host's provision digest.
 
@@ -45,7 +46,7 @@ def examine(
     found = diagnose_registry(fault, faults)
     return (
         *_ops_machine(store, found, open_history, hosts),
-        *_hosts(hosts, digest_of, registry),
+        *_hosts(hosts, digest_of, registry, clock),
     )
 
 
@@ -89,9 +90,12 @@ def _privileged(hosts: Sequence[HostPort]) -> bool | None:
 
 
 def _hosts(
-    hosts: Sequence[HostPort], digest_of: Callable[[Host], str], registry: Registry | None
+    hosts: Sequence[HostPort],
+    digest_of: Callable[[Host], str],
+    registry: Registry | None,
+    clock: Callable[[], float],
 ) -> Iterator[Finding]:
-    seen = look(hosts)
+    seen, now = look(hosts), clock()
     for host in (each.host for each in hosts):
         name = host.name
         # The name of the only host says nothing.
@@ -99,7 +103,7 @@ def _hosts(
         if name in seen.unreachable:
             yield Finding(Level.FAIL, f"{prefix}host", seen.unreachable[name], "toolkit hosts")
             continue
-        for each in diagnose_host(seen.facts[name], digest_of(host)):
+        for each in diagnose_host(seen.facts[name], digest_of(host), now):
             yield replace(each, subject=f"{prefix}{each.subject}")
     for words in departed(seen.facts.values(), registry) if registry else ():
         hint = "take it out of service with toolkit stop, or bring its entry back"
