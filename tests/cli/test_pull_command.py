@@ -32,7 +32,8 @@ def test_a_pull_ends_with_the_files_verified(desk: Desk) -> None:
     assert out.splitlines()[0].startswith("tiny@v2 pulled and verified: 2 files, 10.2 MB; fetched")
     assert out.splitlines()[1] == str(path)
     assert {file.name: file.read_bytes() for file in path.iterdir()} == NEW
-    assert err.splitlines() == [
+    # A machine that is busy also tells how far the pull has come.
+    assert [line for line in err.splitlines() if "%" not in line] == [
         "tiny@v2: 2 files, 10.2 MB",
         *sorted(
             ["  config.json  8 B  verified", "  model.safetensors  10.2 MB  verified"],
