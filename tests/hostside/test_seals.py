@@ -194,6 +194,16 @@ def test_a_damaged_seal_counts_as_none_and_is_named(root: Path, text: str) -> No
     assert seals.changed(str(root)) == ["seals/programs.json cannot be read"]
 
 
+def test_a_directory_that_replicas_cannot_enter_any_more_is_named(root: Path) -> None:
+    for name, mode in (("engines", 0o755), ("slots", 0o711)):
+        (root / name).mkdir(exist_ok=True)
+        (root / name).chmod(mode)
+    assert seals.changed(str(root)) == ["slots was changed: replicas cannot read it"]
+    (root / "slots").chmod(0o755)
+    (root / "engines").chmod(0o777)
+    assert seals.changed(str(root)) == ["engines was changed: other users can write to it"]
+
+
 def test_seals_are_roots(root: Path) -> None:
     found = (root / "seals").stat()
     assert (found.st_uid, found.st_mode & 0o022) == (os.geteuid(), 0)

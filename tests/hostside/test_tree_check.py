@@ -194,6 +194,21 @@ def test_a_removed_snapshot_leaves_no_digests_behind(ground: Ground) -> None:
     assert ground.check() == {"faults": ["it is not there"], "hashed": 0}
 
 
+def test_an_engine_that_replicas_cannot_read_any_more_is_named(tmp_path: Path) -> None:
+    engine = tmp_path / "engines/e"
+    (engine / "bin").mkdir(parents=True)
+    for name in ("run", "own"):
+        (engine / "bin" / name).write_text(name)
+    request = {"root": str(tmp_path), "name": "e"}
+    tree_check.seal_engine(request, _silent)
+    for path, mode in ((engine / "bin", 0o744), (engine / "bin/run", 0o700)):
+        path.chmod(mode)
+    assert tree_check.check_engine(request, _silent)["faults"] == [
+        "bin: replicas cannot read it",
+        "bin/run: replicas cannot read it",
+    ]
+
+
 def test_an_engine_is_compared_with_its_installation(tmp_path: Path) -> None:
     engine = tmp_path / "engines/e"
     (engine / "bin").mkdir(parents=True)

@@ -29,6 +29,7 @@ import contextlib
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Collection, Mapping
 from typing import Any, BinaryIO
 
@@ -43,6 +44,8 @@ SMALL = (
     "provision",
     "router",
 )
+# Directories below the root that every user may enter, among them the replicas.
+ENTERED = ("bin", "caches", "compiled", "compiling", "engines", "slots")
 _CHUNK = 2**20
 # No small file is larger.
 _MOST_BYTES = 64 * 2**20
@@ -65,7 +68,9 @@ def seal_texts(root: str, texts: Mapping[str, str], mode: int, *, also_former: b
 
 
 def changed(root: str) -> list[str]:
-    """Return in words each file of the router, and each program of this host's side, that is not as it was written."""
+    """Return in words each file of the router, program of this host's side and shared directory that is not as it was
+    written.
+    """
     seals = {seal: _found(root, seal) for seal in (*SMALL, "programs")}
     found = [
         f"{_DIRECTORY}/{seal}.json cannot be read" for seal, each in seals.items() if each is None
@@ -81,10 +86,14 @@ def changed(root: str) -> list[str]:
             if words := file_fault(path, known):
                 found.append(f"{path if shown.startswith('../') else shown} {words}")
     found += [
-        f"{path} {fault}"
+        f"{path} {words}"
         for path, known in sorted((programs or {}).items())
-        if (fault := _program_fault(os.path.join(root, path), known))
+        if (words := _program_fault(os.path.join(root, path), known))
     ]
+    for name in ENTERED:
+        with contextlib.suppress(FileNotFoundError):
+            if words := fault(os.lstat(os.path.join(root, name)), readable=True):
+                found.append(f"{name} was changed: {words}")
     return found + _changed_copies(os.path.join(root, "bin"))
 
 
@@ -203,7 +212,8 @@ def fault(seen: os.stat_result, *, readable: bool) -> str:
         return f"it belongs to user {seen.st_uid} and not to root"
     if seen.st_mode & 0o022:
         return "other users can write to it"
-    if readable and seen.st_mode & 0o044 != 0o044:
+    needed = 0o055 if stat.S_ISDIR(seen.st_mode) else 0o044
+    if readable and seen.st_mode & needed != needed:
         return "replicas cannot read it"
     return ""
 
