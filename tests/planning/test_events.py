@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from tests.planning.facts import host, release, slot
 from toolkit.planning.routing.routes import Route, Routes, Target
@@ -27,6 +30,30 @@ def test_without_events_nothing_is_told_and_a_hang_is_forgotten_after_a_day() ->
     old = replace(slot("blue", release(1)), hung_at=2000.0, hung="2 requests are open")
     facts = replace(host(old), observed_at=2000.0 + 86400)
     assert events_of(Routes((Route("tiny", ()),)), [facts]) == ()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (
+            {"disk_free": 0},
+            "its disk is full: 0 B free; toolkit prune, or make room there: df -h, df -i",
+        ),
+        ({"disk_free": 2**26}, ""),
+        (
+            {"files_free": 3},
+            "its disk is full: it takes 3 more files; toolkit prune, or make room there: df -h, df -i",
+        ),
+        (
+            {"watched": False},
+            "its watch does not run, so nothing ends a replica that hangs; toolkit doctor",
+        ),
+        ({"watched": False, "converged": ""}, ""),
+    ],
+)
+def test_what_a_host_lacks_is_told(more: dict[str, Any], words: str) -> None:
+    facts = replace(host(), disk_total=10**12, **more)
+    assert events_of(Routes(), [facts]) == ((f"{facts.name}: {words}",) if words else ())
 
 
 def test_a_log_that_lacks_requests_is_told() -> None:

@@ -1,4 +1,4 @@
-"""The work of hosts without a command: takeovers by standbys, restarts of replicas that hung, sleep."""
+"""The work of hosts without a command (takeovers, restarts of replicas that hung, sleep), and what they lack for it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from collections.abc import Iterable
 
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.moment import moment_text
-from toolkit.domain.quantity import format_seconds
+from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.domain.replicas.warmth import WORDS, WhenAsleep
 from toolkit.planning.change.sleep import lack_of_room
 from toolkit.planning.routing.routes import Route, Routes, Sleep
 
 DAY = 86400.0
+# With less a log or a change finds no room any moment.
+FULL_BYTES, FULL_FILES = 64 * 2**20, 1000
 
 
 def events_of(routes: Routes, facts: Iterable[HostFacts]) -> tuple[str, ...]:
-    """Return each event in words: takeovers until the next change of the model, hangs for a day, sleep."""
+    """Return each event in words: takeovers until the next change of the model, hangs for a day, sleep, lacks."""
     facts = list(facts)
     found = [
         f"{route.model}: its standby took over by itself at {moment_text(route.took_over)}, "
@@ -36,11 +38,30 @@ def events_of(routes: Routes, facts: Iterable[HostFacts]) -> tuple[str, ...]:
         if each.unlogged
     ]
     found += [
+        f"{each.name}: its disk is full: {room}; toolkit prune, or make room there: df -h, df -i"
+        for each in facts
+        if (room := _full(each))
+    ]
+    found += [
+        f"{each.name}: its watch does not run, so nothing ends a replica that hangs; toolkit doctor"
+        for each in facts
+        if each.converged and not each.watched
+    ]
+    found += [
         f"{route.model}: {_sleep_words(route.sleep, _hosts(route))}{_room_words(route.model, route.sleep, facts)}"
         for route in routes.routes
         if route.sleep
     ]
     return tuple(found)
+
+
+def _full(facts: HostFacts) -> str:
+    """Return what is left on a full disk, in words; nothing where there is room."""
+    if facts.disk_total and facts.disk_free < FULL_BYTES:
+        return f"{format_size(facts.disk_free)} free"
+    if facts.files_free is not None and facts.files_free < FULL_FILES:
+        return f"it takes {facts.files_free} more files"
+    return ""
 
 
 def _room_words(model: str, sleep: Sleep, facts: Iterable[HostFacts]) -> str:
