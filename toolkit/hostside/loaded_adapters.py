@@ -6,7 +6,6 @@ what was deployed.
 
 from __future__ import annotations
 
-import http.client
 import os
 from typing import Optional
 
@@ -48,7 +47,7 @@ def _listed(port: int, path: str) -> Optional[dict[str, str]]:
             for each in models
             if each.get("parent") and INTERNAL not in str(each["id"])
         }
-    except (OSError, http.client.HTTPException):
+    except OSError:
         return None
     except (ValueError, LookupError, TypeError, AttributeError):
         return None
