@@ -14,7 +14,8 @@ local AGAIN = 200      -- milliseconds until the question that follows a refusal
 local REFUSALS = 2     -- refusals in a row after which a host is down
 local TIMEOUT = 0.9    -- seconds without an answer after which a connection is given up
 local OLDER = 10000    -- milliseconds for which a host of an older toolkit is asked for each target
-local MOST_LINES = 100 -- of the head of an answer
+local LEAST_HEAD = 16  -- bytes of the head of an answer
+local MOST_HEAD = 2048
 local MOST_BYTES = 65536 -- of its body
 
 local WITHDRAWN = 299
@@ -101,20 +102,27 @@ local function take_down(host)
   end
 end
 
+-- Returns the head of the next answer; nil where none comes. By so many bytes: a line is read whole, however long it is.
+local function head_of(socket)
+  local head, one = socket:receive(LEAST_HEAD) or '', nil
+  if not head:match('^HTTP/1%.%d %d%d%d') then return nil end
+  local bytes = { head }
+  for i = 2, MOST_HEAD do
+    one = socket:receive(1)
+    if not one then return nil end
+    bytes[i] = one
+    if one == '\n' and bytes[i - 1] == '\r' and bytes[i - 2] == '\n' then return table.concat(bytes) end
+  end
+end
+
 -- Returns status and body of the next answer; nil where none comes.
 local function answer(socket)
-  local status = (socket:receive('*l') or ''):match('^HTTP/1%.%d (%d+)')
-  local length = 0
-  for _ = 1, status and MOST_LINES or 0 do
-    local line = socket:receive('*l')
-    if not line then return nil end
-    if line == '' then
-      local body = length > 0 and length <= MOST_BYTES and socket:receive(length) or ''
-      if #body == length then return tonumber(status), body end
-      return nil
-    end
-    length = tonumber(line:match('^[Cc]ontent%-[Ll]ength: *(%d+)')) or length
-  end
+  local head = head_of(socket)
+  if not head then return nil end
+  local length = tonumber(head:match('\n[Cc]ontent%-[Ll]ength: *(%d+)\r\n')) or 0
+  if length > MOST_BYTES then return nil end
+  local body = length > 0 and socket:receive(length) or ''
+  if #body == length then return tonumber(head:match('^%S+ (%d+)')), body end
 end
 
 local ALL = 'GET /healths HTTP/1.1\r\nhost: relay\r\n\r\n'

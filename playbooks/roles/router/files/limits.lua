@@ -14,6 +14,7 @@
 local WINDOW = 60000      -- milliseconds
 local GRAIN = 10          -- milliseconds; requests of one grain are one entry
 local TIMEOUT = 0.5       -- seconds for an answer of another host
+local MOST_HEAD = 512     -- bytes of such an answer
 local SILENCE = 2000      -- milliseconds during which a host that did not answer is not asked again
 local MAX_FILE = 16777216 -- bytes; each thread counts the requests beyond in its memory alone
 
@@ -174,20 +175,35 @@ local function home(name, relays)
   return relays[sum % #relays + 1]
 end
 
--- Returns whether the host answered, and the wait.
-local function ask(relay, name, limit)
+-- Returns whether the host answered, and the wait. It reads no more than it needs: a socket limits silence, not
+-- time, and reads a line whole, however long it is.
+local function read_answer(socket, txn, until_)
+  local bytes = {}
+  for i = 1, MOST_HEAD do
+    local one = socket:receive(1)
+    if not one or clock(txn) > until_ then return false end
+    bytes[i] = one
+    if one == ' ' or one == '\n' then
+      local head = table.concat(bytes)
+      if head:match('^HTTP/%S+ 200 ') then return true end
+      local wait = tonumber(head:match('^HTTP/%S+ 429 .*\r\n[Rr]etry%-[Aa]fter: (%d+)\r\n'))
+      if wait then return true, math.min(WINDOW, wait * 1000) end
+    end
+  end
+  return false
+end
+
+local function ask(relay, name, limit, txn)
   local address, port = relay:match('^(.*):(%d+)$')
   local socket = core.tcp()
   socket:settimeout(TIMEOUT)
-  local answer
+  local until_, answered, wait = clock(txn) + 1000 * TIMEOUT, false, nil
   if socket:connect(address, tonumber(port)) then
     socket:send(('GET /admit HTTP/1.0\r\nX-Toolkit-Key: %s\r\nX-Toolkit-Limit: %d\r\n\r\n'):format(name, limit))
-    answer = socket:receive('*a')
+    answered, wait = read_answer(socket, txn, until_)
   end
   socket:close()
-  local status, wait = (answer or ''):match('^HTTP/%S+ (%d+).-\r\n[Rr]etry%-[Aa]fter: (%d+)\r\n')
-  if status == '429' then return true, tonumber(wait) * 1000 end
-  return (answer or ''):match('^HTTP/%S+ 200 ') ~= nil, nil
+  return answered, wait
 end
 
 -- `place` is a directory that the router may write to. `own_relay` is this host's address among `relays`; both are `-` where
@@ -201,7 +217,7 @@ local function admit(txn, place, own_relay, relays)
   local answered = false
   local rest = (silent[at] or 0) - now
   if at ~= own_relay and (rest <= 0 or rest > SILENCE) then
-    local ended, result, found = pcall(ask, at, name, limit)
+    local ended, result, found = pcall(ask, at, name, limit, txn)
     answered, wait = ended and result, found
     if not answered then silent[at] = clock(txn) + SILENCE end
   end
