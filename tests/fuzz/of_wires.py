@@ -29,7 +29,7 @@ with hostside():
     asking = import_module("asking")
     completion = import_module("completion")
     # The others load it when they ask.
-    in_time = import_module("in_time")
+    import_module("in_time")
 
 
 def answer(body: bytes, *lines: str, status: str = "200 OK") -> bytes:
@@ -108,11 +108,7 @@ class _Socket:
     def ignore(self, *_: Any) -> None:
         pass
 
-    def recv(self, most: int) -> bytes:
-        piece, self._data = self._data[:most], self._data[most:]
-        return piece
-
-    sendall = setsockopt = settimeout = close = ignore
+    sendall = settimeout = close = ignore
 
 
 @contextmanager
@@ -124,10 +120,7 @@ def brings(
     def connect(self: http.client.HTTPConnection) -> None:
         self.sock = _Socket(data)  # type: ignore[assignment]
 
-    with (
-        patch.object(kind, "connect", connect),
-        patch.object(in_time.socket, "create_connection", lambda *_: _Socket(data)),
-    ):
+    with patch.object(kind, "connect", connect):
         yield
 
 

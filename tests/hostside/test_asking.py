@@ -118,7 +118,7 @@ def test_an_event_may_come_in_pieces(asking: ModuleType, engine: Engine) -> None
         (answering(event({"content": "Pa"})), 60, 200, "a stream that breaks off"),
         (answering(), 60, 200, "a stream that breaks off"),
         (answering(b'{"error": "no"}', status=500), 60, 500, '{"error": "no"}'),
-        (lambda request: request.wfile.write(b"no HTTP at all\r\n\r\n"), 60, 0, "NoAnswer: "),
+        (lambda request: request.wfile.write(b"no HTTP at all\r\n\r\n"), 60, 0, "BadStatusLine: "),
         (answering(*[event({"content": "on"})] * 40, pause=0.05), 0.5, 0, "TimeoutError: "),
         (dripping(b"HTTP/1.1 200 OK\r\nx: "), 0.5, 0, "TimeoutError: "),
         (dripping(b"HTTP/1.1 2"), 0.5, 0, "TimeoutError: "),

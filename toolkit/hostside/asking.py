@@ -27,6 +27,8 @@ def ask(port: int, path: str, payload: Document, timeout: float) -> Document:
     events, `first` the seconds until the first one with a part of the answer, and `gaps` the seconds between those;
     otherwise `body` has the text. `status` is 0 where there is no answer, `error` then says why.
     """
+    import http.client
+
     import in_time
 
     started = time.monotonic()
@@ -35,14 +37,16 @@ def ask(port: int, path: str, payload: Document, timeout: float) -> Document:
     connection = in_time.Connection(port, timeout)
     try:
         kind, body = _encoded(payload)
-        answer = connection.request("POST", path, body, {"Content-Type": kind, PROBE: "1"})
-        status = answer.status
-        if status != 200:
-            found = _Body()
-        for part in completion.parts(answer):
-            found.take(part)
+        connection.request("POST", path, body, {"Content-Type": kind, PROBE: "1"})
+        socket = connection.sock
+        with connection.getresponse() as response:
+            status = response.status
+            if status != 200:
+                found = _Body()
+            for part in completion.parts(response, socket, started + timeout):
+                found.take(part)
         error = found.fault() if status == 200 else found.text()[:500]
-    except (OSError, ValueError) as fault:
+    except (OSError, http.client.HTTPException, ValueError) as fault:
         status, error = 0, "%s: %s" % (type(fault).__name__, str(fault)[: bounds.WORDS])
     finally:
         connection.close()

@@ -6,23 +6,20 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Any
 
 import bounds
 from documents import parsed
 from wire import Document
 
-if TYPE_CHECKING:
-    import in_time
-
-_MOST_BYTES = 4 * 2**20
-
 
 def healthy(port: int, path: str, timeout: float = 2) -> bool:
     """Return whether the path of the engine's health answers 200 within `timeout` seconds."""
+    import http.client
+
     try:
         return _request(port, "GET", path, None, timeout)[0] == 200
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return False
 
 
@@ -31,11 +28,13 @@ def complete(port: int, payload: Document, timeout: float) -> Document:
 
     Return {"status", "text", "finish_reason", "seconds", "error"}.
     """
+    import http.client
+
     started = time.monotonic()
     path = "/v1/chat/completions" if "messages" in payload else "/v1/completions"
     try:
         status, body = _request(port, "POST", path, payload, timeout)
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         return _answer(0, "", "", started, f"{type(error).__name__}: {error}")
     if status != 200:
         return _answer(status, "", "", started, body[:500].decode("utf-8", "replace"))
@@ -190,9 +189,11 @@ _BOUND = re.compile(r'[{,]le="([0-9]{1,9}(?:\.[0-9]{1,9})?(?:e[+-]?[0-9]{1,2})?)
 
 def status_of(port: int, path: str, payload: Document, timeout: float) -> int:
     """Return the status of the answer to a request; 0 where there is none within `timeout` seconds."""
+    import http.client
+
     try:
         return _request(port, "POST", path, payload, timeout)[0]
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return 0
 
 
@@ -205,16 +206,18 @@ def cache_info(port: int, signs: Document) -> list[str]:
 
 def metrics(port: int, path: str, timeout: float = 2) -> list[str]:
     """Return the lines of the engine's metrics at `path`; none where it does not answer within `timeout` seconds."""
+    import http.client
+
     try:
         return text(port, path, timeout).splitlines()
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return []
 
 
 def text(port: int, path: str, timeout: float) -> str:
     """Return the body at a path of the engine, empty where its status is not 200.
 
-    Raises OSError, also after `timeout` seconds.
+    Raises OSError and HTTPException, also after `timeout` seconds.
     """
     status, body = _request(port, "GET", path, None, timeout)
     return body.decode("utf-8", "replace") if status == 200 else ""
@@ -223,22 +226,33 @@ def text(port: int, path: str, timeout: float) -> str:
 def _request(
     port: int, method: str, path: str, payload: Document | None, timeout: float
 ) -> tuple[int, bytes]:
-    # Most observations ask no replica.
+    # Most observations ask no replica, and loading this module takes longer than an observation.
     import in_time
 
+    ends = time.monotonic() + timeout
     connection = in_time.Connection(port, timeout)
     try:
-        body = None if payload is None else json.dumps(payload).encode()
-        answer = connection.request(method, path, body, {"Content-Type": "application/json"})
-        return answer.status, b"".join(parts(answer))
+        body = None if payload is None else json.dumps(payload)
+        connection.request(method, path, body, {"Content-Type": "application/json"})
+        # The connection forgets it where the server closes.
+        socket = connection.sock
+        with connection.getresponse() as response:
+            return response.status, b"".join(parts(response, socket, ends))
     finally:
         connection.close()
 
 
-def parts(answer: in_time.Answer) -> Iterator[bytes]:
-    """Yield the parts of a body as they come, at most 4 MiB; raises OSError, also where it does not end in time."""
-    taken = 0
-    while taken < _MOST_BYTES and (part := answer.part()):
+def parts(response: Any, socket: Any, ends: float) -> Iterator[bytes]:
+    """Yield the parts of a body as they come, at most 4 MiB; raises TimeoutError at `ends`."""
+    taken, most = 0, min(2**22, 2**22 if response.length is None else response.length)
+    while taken < most:
+        left = ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("its answer did not end in time")
+        socket.settimeout(left)
+        part = response.read1(2**16)
+        if not part:
+            break
         taken += len(part)
         yield part
 

@@ -6,6 +6,7 @@ what was deployed.
 
 from __future__ import annotations
 
+import http.client
 import os
 from typing import Optional
 
@@ -47,7 +48,7 @@ def _listed(port: int, path: str) -> Optional[dict[str, str]]:
             for each in models
             if each.get("parent") and INTERNAL not in str(each["id"])
         }
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return None
     except (ValueError, LookupError, TypeError, AttributeError):
         return None
