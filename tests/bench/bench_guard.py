@@ -55,23 +55,30 @@ Paces = tuple[Pace, Pace]
 
 @dataclass(frozen=True)
 class Version:
-    """What is wrong: times are `slower` times those of the old version, the share `errors` of answers fails."""
+    """What is wrong: times are `slower` times those of the old version, the share `errors` of answers fails.
+
+    The share `refused` of requests that the old version answers gets a status of 4xx.
+    """
 
     slower: float = 1.0
     errors: float = 0.0
+    refused: float = 0.0
 
 
 @dataclass(frozen=True)
 class Traffic:
     """Requests and the noise beside them, second by second.
 
-    `rate` is in requests a second and `errors` the share that fails whatever serves; both are functions of dice and
-    second. `pace` yields the times of the new and the old replica's answers to one paired probe.
+    `rate` is in requests a second, `errors` the share that fails whatever serves, and `refused` the share that no
+    version takes; they are functions of dice and second. `pace` yields the times of the new and the old replica's
+    answers to one paired probe. Requests that are not refused are open for `lasts` seconds.
     """
 
     rate: Callable[[random.Random, int], float]
     errors: Callable[[random.Random, int], float]
     pace: Callable[[random.Random], Iterator[Paces]]
+    refused: Callable[[random.Random, int], float] = lambda dice, at: 0.0
+    lasts: int = 0
 
 
 def steady(dice: random.Random, noise: float = 0.18) -> Iterator[Paces]:
@@ -126,11 +133,19 @@ def troubled(dice: random.Random, second: int) -> float:
     return 0.05 if 100 <= second < 160 else 0.002
 
 
+def faulty_clients(dice: random.Random, second: int) -> float:
+    """One request in twenty is wrong, and for 20 s of each 80 four in five: a client floods the model with them."""
+    return 0.8 if second // 20 % 4 == 1 else 0.05
+
+
 TRAFFIC = {
     "quiet": Traffic(lambda dice, at: 0.05, none, steady),
     "busy": Traffic(lambda dice, at: 50.0, lambda dice, at: 0.002, steady),
     "bursty": Traffic(lambda dice, at: 60.0 if at // 7 % 5 == 0 else 0.5, none, steady),
     "noisy neighbours": Traffic(lambda dice, at: 10.0, troubled, neighbours),
+    "faulty clients": Traffic(
+        lambda dice, at: 40.0 if at // 20 % 4 == 1 else 2.0, none, steady, faulty_clients, 30
+    ),
     "recorded": Traffic(lambda dice, at: 2.0, none, recorded),
 }
 
@@ -211,6 +226,7 @@ CASES = (
     ("3 % errors, 10 requests/s", "bursty", Version(errors=0.03)),
     ("5 % errors, 10 requests/s", "bursty", Version(errors=0.05)),
     ("500 on everything, 10 requests/s", "busy", Version(errors=1.0)),
+    ("400 on one request in three, 10/s", "faulty clients", Version(refused=0.33)),
 )
 
 
@@ -296,6 +312,7 @@ class Run:
     ) -> None:
         self.traffic, self.version, self.dice, self.rate = traffic, version, dice, rate
         self.second, self._probe = 0, 0.0
+        self._open: dict[str, list[int]] = {}
         self._pace = traffic.pace(dice)
 
     def look(self, share: float, judge: Judge) -> Look:
@@ -304,14 +321,16 @@ class Run:
         base = self.traffic.errors(self.dice, self.second)
         count = poisson(self.dice, self.rate or self.traffic.rate(self.dice, self.second))
         mine = sum(self.dice.random() < share for _ in range(count))
+        wrong = self.traffic.refused(self.dice, self.second)
+        refused = wrong + (1 - wrong) * self.version.refused
         pairs = []
         while self._probe < self.second:
             pairs.append(self._pair(base, mine, count - mine))
             taken = pairs[-1].new.seconds + pairs[-1].old.seconds
             hurry = HURRY if pairs[-1].new.fault else DOUBT if judge.trial.doubtful else PAUSE
             self._probe += hurry + taken
-        new = Seen(mine, self._failed(mine, base + self.version.errors), first=1000 * FIRST)
-        old = Seen(count - mine, self._failed(count - mine, base), first=1000 * FIRST)
+        new = self._seen("new", mine, base + self.version.errors, refused)
+        old = self._seen("old", count - mine, base, wrong)
         return Look(float(self.second), Side(new), Side(old), tuple(pairs))
 
     def _pair(self, base: float, mine: int, others: int) -> HostPair:
@@ -334,6 +353,16 @@ class Run:
         fault = "status 500" if self.dice.random() < errors else ""
         return Said(
             fault, "sea", seconds, False, {"first": first, "next": between, "whole": seconds}
+        )
+
+    def _seen(self, side: str, came: int, errors: float, refused: float) -> Seen:
+        """Return the traffic of a replica to which `came` requests came: refusals come at once, answers later."""
+        no = self._failed(came, refused)
+        answers = self._open.setdefault(side, [0] * (self.traffic.lasts + 1))
+        answers.append(came - no)
+        done = answers.pop(0) if self.traffic.lasts else answers.pop()
+        return Seen(
+            done + no, self._failed(done, errors), no, sum(answers), self.second, 1000 * FIRST
         )
 
     def _failed(self, count: int, errors: float) -> int:

@@ -180,7 +180,16 @@ FAULTS = [
     ),
     pytest.param(
         seconds(lambda at: (Traffic(20, refused=20), Traffic(20))), "share", 30,
-        "requests are refused, 0 % of the serving", id="400 on everything",
+        "requests are refused, 0 % of", id="400 on everything",
+    ),
+    pytest.param(
+        seconds(lambda at: (Traffic(1, refused=int(at % 3 == 0)), Traffic(9))), "share", 60,
+        "requests are refused, 0 % of", id="400 on one request in three",
+    ),
+    pytest.param(
+        # Clients send wrong requests, which both refuse.
+        seconds(lambda at: (Traffic(10, refused=5), Traffic(90, refused=18))), "share", 60,
+        "requests are refused, 20 % of", id="400 on one request in three amid wrong ones",
     ),
     pytest.param(
         seconds(lambda at: traffic(20, 0, failed=1)), "bake", 60, "requests failed, 0 % of ",
@@ -225,7 +234,14 @@ SPARED = [
     ),
     pytest.param(seconds(memory=lambda at: None), "bake", id="memory that nobody can measure"),
     pytest.param(
-        seconds(lambda at: traffic(10, 10, refused=int(at % 2))), "share", id="5 % refused by their own fault",
+        seconds(lambda at: (Traffic(10, refused=int(at % 2)), Traffic(90, refused=4 + int(at % 2)))), "share",
+        id="5 % refused by their own fault",
+    ),
+    pytest.param(
+        # All else is still being answered, as at the begin of a share.
+        seconds(lambda at: (Traffic(int(at % 4 == 0), refused=int(at % 4 == 0), open=5 * int(at) - int(at / 4)),
+                            Traffic(40, refused=2, open=200))),
+        "share", id="refusals come at once, and answers after minutes",
     ),
 ]  # fmt: skip
 

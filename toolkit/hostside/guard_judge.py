@@ -14,14 +14,16 @@ from typing import NamedTuple
 
 from guard_probes import Pair, Said, alike
 from guard_traffic import Traffic
+from refusals import RefusedTest
 from sequential import ErrorTest, Run
 from trial import FAILED, PASSED, UNKNOWN, Trial
 from wire import Document
 
 # The chance of a false alarm of each test that is not of the trial.
 ALPHA = 2e-5
-# Refused requests (4xx) are mostly the clients' own doing, so only a plain difference counts.
-REFUSED = 0.1
+# Refused requests (4xx) are mostly the clients' own doing: so many of its requests the new release may refuse beyond
+# those that the former one refuses, too.
+REFUSED = 0.02
 # Answers may differ from run to run, also of a release from which nothing changed; so many may differ where the former
 # release twice gives the same one.
 DIFFERENT = 0.5
@@ -88,10 +90,10 @@ class Judge:
         beside = order["former"] or any(each.get("former") for each in order.get("probes", ()))
         allowed, alone = order["tolerance"], not beside
         self.trial = Trial(allowed["slower"], allowed["errors"], order.get("hosts", 1), alone)
-        self.tests = {
+        self.tests: dict[str, ErrorTest | RefusedTest] = {
             "probes": ErrorTest(ALPHA, allowed["errors"], alone),
-            "refused": ErrorTest(ALPHA, REFUSED),
             "answers": ErrorTest(ALPHA, DIFFERENT, alone=True),
+            "refused": RefusedTest(ALPHA, REFUSED),
         }
         self._run, self._probe_run = Run(alone), Run(alone)
         self.reason = ""
@@ -103,6 +105,8 @@ class Judge:
         self._asked, self._of_old = [0, 0, 0], [0, 0, 0]
         # Pairs of probes, failed ones of the new and of the former release.
         self._paired = [0, 0, 0]
+        # Requests that were open at the last look.
+        self._opened: dict[str, int] = {}
         self._gross = self._grown = 0
         self._base: int | None = None
         self._memory = 0
@@ -185,9 +189,11 @@ class Judge:
                 counts[place] += more
         failed, total = float(old.failed), old.total
         if self.order["phase"] == "share" and not self._sticky:
-            # Their share in a look counts as one request, because most of them come in rows of one client. Where
-            # conversations stay with a release, all of a row go to one of the two, and say nothing of it.
-            self.tests["refused"].see(*_as_one(new), *_as_one(old))  # type: ignore[arg-type]
+            # Where conversations stay with a release, all of a client's go to one of the two, and say nothing of it.
+            self.tests["refused"].see(
+                new.refused, self._came("new", new), old.refused, self._came("old", old)
+            )
+        self._opened = {"new": new.open, "old": old.open}
         if self.order["phase"] == "bake" and total < new.total:
             # The new release has the requests that the former one had: think of them as failing as often as before.
             failed, total = failed + self.usual[1] * (new.total - total), new.total
@@ -205,6 +211,10 @@ class Judge:
         )
         # Apart from the probes, which may be good where requests of clients are not.
         self._run.see(look.at, new.failed, new.total, int(failed), total)
+
+    def _came(self, side: str, seen: Traffic) -> int:
+        """Return the requests that came since the last look."""
+        return max(0, seen.total + seen.open - self._opened.get(side, seen.open))
 
     def _listen(self, new: Traffic, passed: float) -> None:
         """Note for how long requests of clients have been open without a byte."""
@@ -292,10 +302,7 @@ class Judge:
         return "; ".join([*found, f"the last probe: {fault}"] if found and fault else found)
 
     def _words(self, name: str) -> str:
-        if name != "refused":
-            return f"{name}: {self.tests[name].words}"
-        new, old = _percent(self._asked, 2) or 0.0, _percent(self._of_old, 2) or 0.0
-        return f"{new:.3g} % of {self._asked[0]} requests are refused, {old:.3g} % of the serving release"
+        return f"{name}: {self.tests[name].words}"
 
     def _last_fault(self) -> str:
         return next((each.new.fault for each in reversed(self._recent) if each.new.fault), "")
@@ -364,10 +371,6 @@ class Judge:
         self.learn(state["learned"])
         self.watched = state["watched"]
         self._asked, self._of_old, self._paired = (list(each) for each in state["counts"])
-
-
-def _as_one(traffic: Traffic) -> tuple[float, int]:
-    return (traffic.refused / traffic.total, 1) if traffic.total else (0.0, 0)
 
 
 def _figure(name: str, new: float | None, old: float | None, unit: str = "") -> Document:
