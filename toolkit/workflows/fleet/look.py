@@ -22,8 +22,16 @@ R = TypeVar("R")
 
 
 def look(hosts: Sequence[HostPort]) -> FleetFacts:
-    """Return the facts of all hosts that answer, in the order of `hosts`, and why the others do not."""
-    found = dict(zip([each.host for each in hosts], each_at_once(hosts, _observe), strict=True))
+    """Return the facts of all hosts that answer, in the order of `hosts`, and why the others do not.
+
+    A host at whose address another one of them answers counts as one that does not.
+    """
+    answers = each_at_once(hosts, _observe)
+    names = {each.host.name for each in hosts}
+    found = {
+        each.host: _itself(each.host.name, answer, names)
+        for each, answer in zip(hosts, answers, strict=True)
+    }
     return FleetFacts(
         {host.name: each for host, each in found.items() if isinstance(each, HostFacts)},
         {host.name: each for host, each in found.items() if isinstance(each, HostError)},
@@ -50,6 +58,22 @@ def _observe(host: HostPort) -> HostFacts | HostError:
         return host.observe()
     except HostError as error:
         return error
+
+
+def _itself(
+    name: str, answer: HostFacts | HostError, names: Collection[str]
+) -> HostFacts | HostError:
+    """Return the facts of a host, or an error where its router has the name of another host of these names."""
+    if isinstance(answer, HostError):
+        return answer
+    own = answer.routes.get("at", "")
+    if own == name or own not in names:
+        return answer
+    return HostError(
+        f"{name}: the machine at its address is {own}, by the routes there",
+        hint="correct the addresses of both in the inventory; a machine that was copied from the other one: "
+        "remove the toolkit's directory there",
+    )
 
 
 def each_at_once(
