@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +16,9 @@ from toolkit.domain.quantity import format_size
 from toolkit.errors import HostError, IntegrityError, InterruptionError, ToolkitError
 from toolkit.workflows.tools import Say, Tools
 
+# A host says one of these where a tree finds no place.
+_NO_ROOM = ("no room in ", os.strerror(errno.ENOSPC))
+
 
 def send(tools: Tools, tree: Tree) -> None:
     """Put `tree` in place on the host; raises HostError with the reason where it did not arrive."""
@@ -24,7 +29,11 @@ def send(tools: Tools, tree: Tree) -> None:
         return
     words = tools.distribution().spread(tree, [host], progress(tools.say, tools.clock))[host.name]
     if words:
-        raise HostError(f"{host.name}: {tree.kind} {tree.name[:12]}: {words}", hint="toolkit hosts")
+        full = any(each in words for each in _NO_ROOM)
+        raise HostError(
+            f"{host.name}: {tree.kind} {tree.name[:12]}: {words}",
+            hint="toolkit prune, or make room there: df -h, df -i" if full else "toolkit hosts",
+        )
 
 
 def engine_on_host(tools: Tools, engine: str, *, there: bool) -> Mapping[str, Any]:
