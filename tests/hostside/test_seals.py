@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from toolkit.domain.hosts.fleet import Host
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
+import directory
 import router_files
 import router_releases
 import seals
@@ -239,3 +241,41 @@ def test_what_a_provisioning_notes_of_itself_is_compared(root: Path) -> None:
     assert seals.changed(str(root)) == []
     note.write_text("other\n")
     assert seals.changed(str(root)) == ["converged was changed"]
+
+
+def test_a_file_that_its_disk_does_not_give_back_was_not_changed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = seals.open_plain
+
+    def opened(path: str) -> int:
+        if path.endswith("backends.cfg"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return int(whole(path))
+
+    monkeypatch.setattr(seals, "open_plain", opened)
+    words = "cannot be read: its disk does not give it back"
+    assert seals.changed(str(root)) == [f"router/backends.cfg {words}"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [(errno.EROFS, OSError), (errno.ENOSPC, OSError), (errno.ELOOP, directory.NotSafe)],
+)
+def test_a_lock_on_a_failed_disk_is_not_taken_for_a_planted_one(
+    root: Path, monkeypatch: pytest.MonkeyPatch, fault: int, error: type[Exception]
+) -> None:
+    whole = os.open
+
+    def opened(name: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if name == ".lock":
+            raise OSError(fault, os.strerror(fault))
+        return whole(name, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", opened)
+    with (
+        directory.Directory(str(root / "router")) as held,
+        pytest.raises(error, match=r"Read-only|No space|provision"),
+        held.locked(".lock", 1.0),
+    ):
+        raise AssertionError

@@ -142,6 +142,9 @@ class Directory:
         try:
             handle = os.open(name, flags, 0o600, dir_fd=self._handle)
         except OSError as error:
+            if is_broken(error) or error.errno in (*_NO_ROOM, errno.EROFS):
+                # Nobody has put anything there: its disk takes no file.
+                raise
             raise NotSafe(f"{self.path}/{name}: {error.strerror}; {_TAKE_OVER}") from None
         try:
             if not _is_plain(handle, one_name=True):

@@ -185,6 +185,8 @@ def file_fault(path: str, known: Collection[Any], *, private: bool = False) -> s
     text, seen = _read(path)
     if seen is None:
         return "is gone"
+    if not text and seen.st_size:
+        return "cannot be read: its disk does not give it back"
     if digest(text) not in known:
         return "was changed"
     modes = [each for each in known if isinstance(each, str) and len(each) == len("0644")]
