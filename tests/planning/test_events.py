@@ -56,6 +56,19 @@ def test_what_a_host_lacks_is_told(more: dict[str, Any], words: str) -> None:
     assert events_of(Routes(), [facts]) == ((f"{facts.name}: {words}",) if words else ())
 
 
+def test_a_host_that_was_installed_anew_is_told() -> None:
+    route = Route(
+        "tiny",
+        tuple(Target("blue", 8100, 50, host=name, relay="10.0.0.1:8444") for name in ("a", "b")),
+    )
+    others = [replace(host(), name=name) for name in ("a", "c")]
+    bare = replace(host(), name="b", converged="")
+    assert events_of(Routes((route,)), [*others, replace(bare, name="d"), bare]) == (
+        "b: it has nothing of the toolkit, as after a new installation, and routers lead to it for tiny: "
+        "toolkit provision b, then toolkit deploy tiny --host b",
+    )
+
+
 def test_a_log_that_lacks_requests_is_told() -> None:
     facts = replace(host(), unlogged="journalctl ended with 1")
     assert events_of(Routes(), [facts]) == (

@@ -43,6 +43,13 @@ def events_of(routes: Routes, facts: Iterable[HostFacts]) -> tuple[str, ...]:
         if (room := _full(each))
     ]
     found += [
+        f"{each.name}: it has nothing of the toolkit, as after a new installation, and routers lead to it for "
+        f"{route.model}: toolkit provision {each.name}, then toolkit deploy {route.model} --host {each.name}"
+        for each in facts
+        for route in routes.routes
+        if not each.converged and any(target.host == each.name for target in route.targets)
+    ]
+    found += [
         f"{each.name}: its watch does not run, so nothing ends a replica that hangs; toolkit doctor"
         for each in facts
         if each.converged and not each.watched
