@@ -50,3 +50,39 @@ def test_one_that_goes_on_failing_is_an_error_with_its_words(
     monkeypatch.setattr(processes, "ANSWER_SECONDS", 0.2)
     with pytest.raises(OSError, match="systemctl: Failed to get properties: Connection reset"):
         asked(tmp_path, monkeypatch, 1000)
+
+
+SEVERAL = """\
+#!/bin/sh
+echo . >>{place}/asked
+echo "LoadState=not-found
+ActiveState=inactive
+SubState=dead
+MainPID=0
+
+LoadState=loaded
+ActiveState=activating
+SubState=auto-restart
+MainPID=0
+
+LoadState=loaded
+ActiveState=active
+SubState=running
+MainPID=1"
+"""
+
+
+def test_one_question_is_about_all_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "systemctl"
+    program.write_text(SEVERAL.format(place=tmp_path))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(processes, "init_system", lambda: "systemd")
+    found = processes.states("/var/lib/toolkit", ["tiny-blue", "tiny-green", "small-blue"])
+    assert [each["state"] for each in found] == ["absent", "failed", "running"]
+    assert [each["pid"] for each in found] == [0, 0, 1]
+    assert found[2]["started_at"]
+    assert len((tmp_path / "asked").read_text().split()) == 1
+    with pytest.raises(OSError, match="systemctl tells of 3 units and not of 2"):
+        processes.states("/var/lib/toolkit", ["tiny-blue", "tiny-green"])
+    assert processes.states("/var/lib/toolkit", []) == []

@@ -82,7 +82,7 @@ def observe(root: str, label: str = "") -> Document:
         "snapshots": _listing(os.path.join(root, "snapshots")),
         "converged": (read_text(os.path.join(root, "converged")) or "").strip(),
         "settings": host_settings.read(root),
-        "slots": [_slot(root, each, routing, label, users) for each in manifests],
+        "slots": _slots(root, manifests, routing, label, users),
         "routes": routing["routes"],
         "router": {
             **{key: routing.get(key) for key in _OF_ROUTER},
@@ -100,11 +100,26 @@ def observe(root: str, label: str = "") -> Document:
     }
 
 
+def _slots(
+    root: str, manifests: list[Document], routing: Document, label: str, users: dict[int, int]
+) -> list[Document]:
+    states = processes.states(root, ["{0[model]}-{0[slot]}".format(each) for each in manifests])
+    return [
+        _slot(root, each, states[place], routing, label, users)
+        for place, each in enumerate(manifests)
+    ]
+
+
 def _slot(
-    root: str, manifest: Document, routing: Document, label: str, users: dict[int, int]
+    root: str,
+    manifest: Document,
+    process: Document,
+    routing: Document,
+    label: str,
+    users: dict[int, int],
 ) -> Document:
     model, slot, port = manifest["model"], manifest["slot"], manifest["port"]
-    process, path = processes.state(root, f"{model}-{slot}"), signs.signs(manifest)["health"]
+    path = signs.signs(manifest)["health"]
     servers = routing.get("servers", {}).get(model, {})
     # The router may still know the slot under the name from before the fleet grew or shrank.
     at = routing["routes"].get("at", "")

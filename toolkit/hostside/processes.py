@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import os
 import re
-import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+import program as programs
 from directory import read_text
 from wire import Document
 
@@ -22,11 +22,17 @@ def init_system() -> str:
     return "systemd" if os.path.isdir("/run/systemd/system") else "supervisord"
 
 
+def states(root: str, programs: Sequence[str]) -> list[Document]:
+    """Return the `state` of each program: systemd is asked once for all."""
+    if init_system() == "systemd" and programs:
+        return _systemd([_unit(root, each) for each in programs])
+    return [state(root, each) for each in programs]
+
+
 def state(root: str, program: str) -> Document:
     """Return {"state": running|stopped|failed|absent, "pid": int, "started_at": float or None}."""
     if init_system() == "systemd":
-        # The root is part of the unit's name, so that two roots of one machine have separate units.
-        return _systemd(f"{os.path.basename(os.path.normpath(root))}-{program}.service")
+        return _systemd([_unit(root, program)])[0]
     # Import it only here: its modules take longer to load than everything that a host with systemd needs.
     import supervisord
 
@@ -187,9 +193,23 @@ def _beside(root: str, program: str) -> int:
     return int(text) if text.isdecimal() and start in command_line(int(text)) else 0
 
 
-def _systemd(unit: str) -> Document:
+def _unit(root: str, program: str) -> str:
+    # The root is part of the unit's name, so that two roots of one machine have separate units.
+    return f"{os.path.basename(os.path.normpath(root))}-{program}.service"
+
+
+def _systemd(units: Sequence[str]) -> list[Document]:
     fields = "LoadState,ActiveState,SubState,MainPID,ActiveEnterTimestampMonotonic"
-    shown = _asked(["systemctl", "show", unit, "--property", fields])
+    shown = _asked(["systemctl", "show", *units, "--property", fields])
+    # The properties of each unit, in the order of the question, with an empty line between two.
+    parts = shown.strip().split("\n\n")
+    if len(parts) != len(units):
+        raise OSError(f"systemctl tells of {len(parts)} units and not of {len(units)}")
+    return list(map(_state_in, parts, units))
+
+
+def _state_in(shown: str, unit: str) -> Document:
+    """Return the state in what systemctl shows of a unit."""
     values = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     active, sub = values.get("ActiveState"), values.get("SubState")
     if values.get("LoadState") == "not-found":
@@ -215,20 +235,13 @@ def _asked(argv: list[str]) -> str:
     until = time.monotonic() + ANSWER_SECONDS
     while True:
         try:
-            done = subprocess.run(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                universal_newlines=True,
-                timeout=_LONGEST_SECONDS,
-            )
-        except subprocess.TimeoutExpired:
+            code, said, words = programs.run(argv, _LONGEST_SECONDS)
+        except TimeoutError:
             raise OSError(f"{argv[0]} did not end within {_LONGEST_SECONDS} s") from None
-        if done.returncode == 0:
-            return done.stdout
+        if code == 0:
+            return said
         if time.monotonic() > until:
-            raise OSError(f"{argv[0]}: {done.stderr.strip()[-400:]}")
+            raise OSError(f"{argv[0]}: {words.strip()[-400:]}")
         time.sleep(0.05)
 
 
