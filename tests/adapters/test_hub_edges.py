@@ -173,6 +173,15 @@ def test_licences_are_read_from_card_or_tags(card: dict[str, Any], licence: str)
     assert (info.revision, info.licence, info.gated) == (REVISION, licence, True)
 
 
+@pytest.mark.parametrize("licence", ["mit\n# read", "mit\x1b[2J", "mit\u202e", "mit\x00"])
+def test_a_licence_that_no_terminal_shows_as_it_is_is_refused(licence: str) -> None:
+    body = json.dumps({"id": REPO, "sha": REVISION, "cardData": {"license": licence}}).encode()
+    answers = {f"/api/models/{REPO}/revision/main": (200, {}, body)}
+    with serve_on_thread(answering(answers, [])) as endpoint, pytest.raises(SourceError) as raised:
+        HuggingFaceHub(endpoint, tries=1).resolve(REPO, "main")
+    assert raised.value.message.isprintable()
+
+
 def test_short_waits_that_a_hub_asks_for_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
     body = json.dumps({"id": REPO, "sha": REVISION}).encode()

@@ -61,6 +61,15 @@ def test_lines_tabs_and_colours_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     assert terminal.getvalue() == "one\n\ttwo \x1b[32mgreen\x1b[0m und ü"
 
 
+@pytest.mark.parametrize(
+    "order", ["8", "0;8", "5", "7", "30", "40;30", "38;5;0", "48;2;0;0;0", "99999"]
+)
+def test_no_text_hides_what_follows(monkeypatch: pytest.MonkeyPatch, order: str) -> None:
+    terminal = a_terminal(monkeypatch)
+    note(f"an engine says \x1b[{order}mhidden")
+    assert terminal.getvalue() == f"an engine says \\x1b[{order}mhidden\n"
+
+
 def test_a_pipe_gets_the_text_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     piped = io.StringIO()
     monkeypatch.setattr("sys.stdout", piped)

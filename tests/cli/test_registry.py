@@ -58,6 +58,25 @@ def test_a_pin_is_recorded_in_the_home_that_is_named(desk: Desk) -> None:
     assert desk("accept", "tiny@a", "--home", "there").code == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (".x\x1b[2J", ".x\\x1b[2J: hidden file"),
+        ("x\u202egnp.md", "x\\u202egnp.md: not needed to serve"),
+        ("x.md\nnote: all is well", "x.md\\nnote: all is well: not needed to serve"),
+        ("q" * 5000 + ".md", "q" * 400 + "...: not needed to serve"),
+    ],
+)
+def test_a_file_that_is_left_out_has_one_line_whatever_its_name(
+    desk: Desk, name: str, shown: str
+) -> None:
+    desk.file.write_text(TEXT)
+    desk.hub.publish("acme/tiny", {**FILES, name: b"x"})
+    said = desk("pin", "tiny")
+    assert said.code == 0
+    assert f"left out {shown}" in said.err.splitlines()
+
+
 def test_the_shipped_registry_is_listed_shown_and_checked(desk: Desk) -> None:
     desk("init")
     listed = desk("list")

@@ -25,6 +25,11 @@ def brief(text: str, most: int = 400) -> str:
     return text if len(text) <= most else f"{text[:most]}{_CUT}"
 
 
+def plain(name: str) -> str:
+    """Return a name from outside for a line of its own: with escapes for what is no printable character, and brief."""
+    return brief("".join(each if each.isprintable() else ascii(each)[1:-1] for each in name))
+
+
 def readable(text: str) -> str:
     """Return the text with the beginning alone of each word of more than 500 characters, such as a mistaken value."""
     return _ENDLESS.sub(_beginning, text)

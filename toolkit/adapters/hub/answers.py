@@ -8,7 +8,7 @@ from typing import Any
 
 from toolkit.adapters.hub.port import Commit, HubFile, RepoInfo
 from toolkit.domain.bounds import ANSWER, TEXT
-from toolkit.domain.outside import parse_json, parse_mapping, text_of, whole
+from toolkit.domain.outside import parse_json, parse_mapping, shown, text_of, whole
 
 _SHA1 = re.compile(r"[0-9a-f]{40}\Z")
 _REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}\Z")
@@ -71,7 +71,10 @@ def _licence(card: dict[str, Any], tags: list[Any]) -> str:
     if not licence:
         marked = [tag for tag in tags if isinstance(tag, str) and tag.startswith("license:")]
         licence = marked[0].partition(":")[2] if marked else ""
-    return text_of(licence, "its licence", TEXT).lower()
+    found = text_of(licence, "its licence", TEXT).lower()
+    if not found.isprintable():
+        raise ValueError(f"its licence is {shown(found)}, which is not the name of one")
+    return found
 
 
 def _kind(entry: Any) -> str:

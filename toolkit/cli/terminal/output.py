@@ -13,8 +13,11 @@ import click
 from toolkit.cli.terminal.table import folded_line, has_colours, table_lines, terminal_width
 from toolkit.errors import InputError, ToolkitError
 
-# A colour, which stays, or a character by which a text orders a terminal about, or turns the direction of what follows.
-_CONTROL = re.compile(r"(\x1b\[[0-9;]*m)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# A colour of the toolkit's own, which stays, or a character by which a text orders a terminal about, such as to conceal
+# all that follows, or turns its direction.
+_CONTROL = re.compile(
+    r"(\x1b\[(?:[01]|3[1-7]|9[0-7])m)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+)
 
 
 def require_one_form(*, csv: bool, json: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit.cli.terminal.output import note, say
 from toolkit.cli.views.plan import confirmed
+from toolkit.domain.excerpt import plain
 from toolkit.domain.quantity import format_size
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def say_pin(pinned: Pinned, *, dry_run: bool) -> None:
     """Print what a pin did."""
     version = pinned.version
     for path, reason in [*pinned.left_out.items()][:_SHOWN]:
-        note(f"left out {path}: {reason}")
+        note(f"left out {plain(path)}: {reason}")
     if (more := len(pinned.left_out) - _SHOWN) > 0:
         note(f"left out {more} more; --json names all")
     for remark in pinned.notes:
