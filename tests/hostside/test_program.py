@@ -31,8 +31,7 @@ def stuck(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setattr(accelerators, "_SECONDS", 0.5)
     monkeypatch.setattr(energy, "_SECONDS", 0.5)
-    (tmp_path / "__main__.py").write_text("import time; time.sleep(600)")
-    monkeypatch.setattr(energy, "_PLACE", str(tmp_path))
+    monkeypatch.setattr(energy, "_READER", "import time; time.sleep(600)")
     killed: list[subprocess.Popen[bytes]] = []
     monkeypatch.setattr(subprocess.Popen, "kill", lambda each: killed.append(each))
     yield killed
@@ -59,25 +58,3 @@ def test_output_and_errors_come_together_or_apart() -> None:
     assert program.output(words, 60.0, subprocess.DEVNULL) == (3, "out\n")
     with pytest.raises(FileNotFoundError):
         program.output(["/no/such/program"], 60.0, subprocess.DEVNULL)
-
-
-def test_a_program_of_a_look_tells_code_output_and_errors() -> None:
-    words = ["sh", "-c", "head -c 300000 /dev/zero; echo err >&2; cat; exit 3"]
-    code, said, errors = program.run(words, 60.0)
-    assert (code, len(said), errors) == (3, 300_000, "err\n")
-    assert program.run(["sh", "-c", "kill -TERM $$"], 60.0)[0] == -signal.SIGTERM
-    # Python ignores SIGPIPE, and a program must not.
-    assert program.run(["sh", "-c", "kill -PIPE $$"], 60.0)[0] == -signal.SIGPIPE
-    handles = len([*Path("/proc/self/fd").iterdir()])
-    with pytest.raises(FileNotFoundError):
-        program.run(["/no/such/program"], 60.0)
-    assert len([*Path("/proc/self/fd").iterdir()]) == handles
-    assert (program.is_there("sh"), program.is_there("no-such-program")) == (True, False)
-
-
-@pytest.mark.parametrize("words", ["sleep 600", "exec >&- 2>&-; exec sleep 600"])
-def test_a_program_of_a_look_is_killed_in_time(words: str) -> None:
-    with pytest.raises(TimeoutError):
-        program.run(["sh", "-c", words], 0.2)
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from typing import Optional
 
 import bounds
@@ -118,14 +119,11 @@ def users() -> dict[int, int]:
 
 def _query(fields: tuple[str, ...], of: str = "gpu") -> tuple[list[list[str]], str]:
     """Return a row for each device, or for what else is asked for, and the tool's words where it failed."""
-    # Most hosts without a device lack it, and to load `subprocess` takes a tenth of a look.
-    if not program.is_there("nvidia-smi"):
-        return [], "nvidia-smi is not there"
-    import subprocess
-
     asked = ["nvidia-smi", f"--query-{of}={','.join(fields)}", "--format=csv,noheader,nounits"]
     try:
         code, said = program.output(asked, _SECONDS, subprocess.STDOUT)
+    except FileNotFoundError:
+        return [], "nvidia-smi is not there"
     except (OSError, subprocess.SubprocessError) as error:
         return [], f"nvidia-smi: {error}"
     if code:

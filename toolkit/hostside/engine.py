@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-# The part of `ctypes` that opens libraries: the whole takes as long to load as ten modules of this program.
-import _ctypes
+import ctypes
 import os
+import shutil
+import sysconfig
 
 import accelerators
-import program
 
 
 def engines(root: str) -> list[str]:
@@ -37,14 +37,12 @@ def missing_libraries(accelerator: str) -> list[str]:
 def _is_there(name: str) -> bool:
     if ".so" in name:
         try:
-            _ctypes.dlopen(name, os.RTLD_NOW)
+            ctypes.CDLL(name)
         except OSError:
             return False
         return True
     if name.endswith(".h"):
-        import sysconfig
-
         # An engine has this interpreter, and its compilers ask it for its headers in the same way.
         includes = ("/usr/include", sysconfig.get_path("include", "posix_prefix"))
         return any(os.path.exists(os.path.join(directory, name)) for directory in includes)
-    return program.is_there(name)
+    return shutil.which(name) is not None

@@ -16,6 +16,8 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import shutil
+import subprocess
 
 import processes
 import router_files
@@ -38,9 +40,6 @@ def of_host(root: str) -> list[str]:
     """Return the fences of a replica that starts now; on a host without the tools yet, of one after provisioning."""
     if processes.init_system() == "systemd":
         return list(FENCES)
-    # Here and not above: under systemd no look needs it.
-    import shutil
-
     found = ["user", "rights"]
     tools = os.path.join(root, "bin", "calls.")
     ready = os.path.exists(tools + "py")
@@ -87,8 +86,6 @@ def of_process(root: str, pid: int, family: processes.Family | None = None) -> l
 
 
 def _works(argv: tuple[str, ...], text: str = "") -> bool:
-    import subprocess
-
     try:
         done = subprocess.run(
             argv,

@@ -22,6 +22,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import threading
 import time
 from typing import NamedTuple
@@ -45,8 +46,6 @@ _MOST_SECONDS = 10**9
 DEAF, DEAF_TIMES, _ASK = 60.0, 3, 5.0
 # Seconds between two looks at a replica that owes the answer to a probe.
 _PAUSE = 0.1
-# SIGKILL: to load `signal` takes as long as three modules of this program.
-_KILL = 9
 
 
 class Look(NamedTuple):
@@ -330,4 +329,4 @@ def recorded(root: str, program: str) -> Document:
 
 def _kill(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, _KILL)
+        os.kill(pid, signal.SIGKILL)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import os
 import re
+import subprocess
 import time
 from collections.abc import Iterable, Sequence
 
-import program as programs
 from directory import read_text
 from wire import Document
 
@@ -235,13 +235,20 @@ def _asked(argv: list[str]) -> str:
     until = time.monotonic() + ANSWER_SECONDS
     while True:
         try:
-            code, said, words = programs.run(argv, _LONGEST_SECONDS)
-        except TimeoutError:
+            done = subprocess.run(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                universal_newlines=True,
+                timeout=_LONGEST_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
             raise OSError(f"{argv[0]} did not end within {_LONGEST_SECONDS} s") from None
-        if code == 0:
-            return said
+        if done.returncode == 0:
+            return done.stdout
         if time.monotonic() > until:
-            raise OSError(f"{argv[0]}: {words.strip()[-400:]}")
+            raise OSError(f"{argv[0]}: {done.stderr.strip()[-400:]}")
         time.sleep(0.05)
 
 
