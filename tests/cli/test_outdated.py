@@ -62,6 +62,13 @@ def test_an_outdated_model_ends_with_9_and_names_the_next_command(site: Site) ->
     assert document["error"]["exit_code"] == 9
 
 
+def test_a_commit_that_is_dated_in_the_future_is_said_to_be(site: Site) -> None:
+    site.publish(date=7_226_582_400.0)
+    said = site.outdated()
+    assert said.code == 9
+    assert "its newest commit is dated 2199-01-01 00:00:00 UTC, in the future" in said.out
+
+
 def test_an_older_engine_names_the_command_that_locks_a_newer_one(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

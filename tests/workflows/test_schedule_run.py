@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 from dataclasses import replace
-from datetime import time
+from datetime import UTC, datetime, time
 from pathlib import Path
 
 import pytest
@@ -73,6 +73,26 @@ def test_a_revision_that_is_not_known_long_enough_waits(night: Night) -> None:
     assert night.desk.done == ["pin tiny"]
     assert report.decisions["tiny"].words == "v2 is known for 24 h 01 min, of 3 d"
     assert report.failure is None
+
+
+def test_a_commit_that_is_dated_in_the_future_is_for_a_person(night: Night) -> None:
+    """Its soak would begin on that day."""
+    dated = datetime(2199, 1, 1, tzinfo=UTC).timestamp()
+    night.desk.states["tiny"] = replace(upstream(NEW, seen=OPENS - 30 * DAY), date=dated)
+    report = night.run()
+    assert report.decisions["tiny"].action is Action.PERSON
+    assert report.decisions["tiny"].words == "v2 is dated 2199-01-01 00:00:00 UTC, in the future"
+    assert "tiny: v2 is dated" in str(report.failure)
+    # A clock may be set wrongly by hours.
+    night.clock[0] += DAY
+    near = replace(upstream(NEW, seen=OPENS - 30 * DAY), date=night.clock[0] + 3600)
+    night.desk.states["tiny"] = near
+    assert night.run().decisions["tiny"].action is Action.WAIT
+    # Without a soak no date counts.
+    night.clock[0] += DAY
+    night.desk.states["tiny"] = replace(upstream(NEW), date=dated)
+    report = night.run(schedule(Rule("tiny", Upkeep.AUTO)))
+    assert report.decisions["tiny"].action is Action.UPGRADE
 
 
 def test_an_adapter_is_upgraded_to_by_a_version_of_its_model(night: Night) -> None:

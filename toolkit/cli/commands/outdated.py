@@ -16,7 +16,7 @@ from toolkit.cli.opening.context import home_directory, open_hosts, open_hub, re
 from toolkit.cli.terminal.output import note, print_json, say, table
 from toolkit.domain.quantity import format_age
 from toolkit.errors import OutdatedError, SourceError, ToolkitError
-from toolkit.planning.upkeep.currency import State, behind_words
+from toolkit.planning.upkeep.currency import State, behind_words, of_the_future
 from toolkit.workflows.fleet.look import look
 from toolkit.workflows.registry.deadline import within
 from toolkit.workflows.registry.outdated import Sources, look_engines, look_upstream, with_adapters
@@ -198,7 +198,13 @@ def _remarks(each: Currency, now: float) -> list[str]:
     if each.candidate:
         remarks.append(f"{each.candidate} has it pinned, a candidate")
     if each.upstream and each.upstream.behind and each.upstream.date:
-        remarks.append(f"its newest commit is {format_age(max(0.0, now - each.upstream.date))} old")
+        age = format_age(max(0.0, now - each.upstream.date))
+        date = of_the_future(each.upstream, now)
+        remarks.append(
+            f"its newest commit is dated {date}, in the future"
+            if date
+            else f"its newest commit is {age} old"
+        )
     if each.fault:
         remarks.append(f"not known: {each.fault}")
     return remarks

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from toolkit.domain.moment import moment_text
 from toolkit.domain.quantity import format_age
 from toolkit.domain.registry.model import HubSource, Model, Policy, Version
 from toolkit.domain.registry.upstream import Upstream
@@ -15,6 +16,9 @@ from toolkit.planning.release.licence_policy import licence_verdict
 from toolkit.planning.upkeep.adapter_currency import same_company
 
 _NUMBERS = re.compile(r"([0-9]+)(?:\.([0-9]+))?(?:\.([0-9]+))?")
+
+# In seconds.
+_WRONG_CLOCK = 86_400.0
 
 
 class State(StrEnum):
@@ -152,6 +156,15 @@ def age_of(upstream: Upstream, now: float) -> float | None:
     if upstream.seen is None:
         return None
     return max(0.0, now - max(upstream.seen.at, upstream.date or 0.0))
+
+
+def of_the_future(upstream: Upstream, now: float) -> str:
+    """Return the date of the tracked commit where it is still to come, else an empty text.
+
+    Authors' clocks may be wrong by hours, or have the time of another zone.
+    """
+    date = upstream.date or 0.0
+    return moment_text(date) if date > now + _WRONG_CLOCK else ""
 
 
 def version_order(version: str) -> tuple[int, int, int]:

@@ -12,7 +12,7 @@ from toolkit.domain.deployment.schedule import Rule, Upkeep
 from toolkit.domain.gates.guard import Guard
 from toolkit.domain.hosts.facts import FleetFacts, HostFacts
 from toolkit.domain.quantity import format_age
-from toolkit.planning.upkeep.currency import Currency, State, age_of
+from toolkit.planning.upkeep.currency import Currency, State, age_of, of_the_future
 
 # The seconds of an upgrade where the history has none of the model.
 UNKNOWN_DURATION = 600.0
@@ -55,6 +55,10 @@ def decide(rule: Rule, currency: Currency, failures: Mapping[str, str], now: flo
         return Decision(model, Action.NOTHING, f"{candidate} is pinned, a candidate", candidate)
     if found.revision in failures:
         words = f"{candidate} failed before and is not tried again: {failures[found.revision]}"
+        return Decision(model, Action.PERSON, words, candidate)
+    if rule.soak and (date := of_the_future(found, now)):
+        # Its author's word: waited for, it would hold the model until then, and say nothing of it.
+        words = f"{candidate} is dated {date}, in the future"
         return Decision(model, Action.PERSON, words, candidate)
     age = age_of(found, now)
     if age is None or age < rule.soak:
