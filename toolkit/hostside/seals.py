@@ -14,6 +14,7 @@
     <root>/seals/router.json           name -> [sha256..., permissions] of the files that changes of the router write
     <root>/seals/snapshots-NAME.json   path -> [size, inode, times, sha256] of files as they were when last hashed
     <root>/seals/engines-NAME.json     the same, as they were after the installation
+    <root>/seals/libtorrent-NAME.json  file -> [sha256] of the swarm's library, as its wheel had it
     <root>/seals/hostside-NAME.json    file -> [sha256] of what a copy of the host's side has compiled
 
 Permissions are octal digits (`0644`). Seals of an older toolkit lack them: of its files only owner and writers are

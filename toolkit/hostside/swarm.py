@@ -12,14 +12,13 @@ import contextlib
 import importlib
 import json
 import os
-import sys
 import threading
 import time
 from collections.abc import Collection, Iterable
 from typing import Any, BinaryIO
 
+import swarm_library
 from swarm_checks import Checks
-from swarm_library import library_path
 from swarm_order import FIRST, Order
 from swarm_settings import LOOPBACK, add_torrent, connect, new_session, rest
 from trees import Arrival, File, publish, require_room
@@ -38,7 +37,7 @@ def join(request: Document, stream: BinaryIO, report: Report) -> Document:
     come, and {"complete": True} once they are checked. After that, this host still serves others. Raises ValueError on
     an earlier stop.
     """
-    sys.path.insert(0, library_path(request["root"], request["library"]))
+    swarm_library.use(request["root"], request["library"])
     tree, stop = Arrival(request), threading.Event()
     with tree.locked(), contextlib.closing(_Peer(request, tree)) as peer:
         peer.listen()
