@@ -31,7 +31,8 @@ def stuck(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setattr(accelerators, "_SECONDS", 0.5)
     monkeypatch.setattr(energy, "_SECONDS", 0.5)
-    monkeypatch.setattr(energy, "_READER", "import time; time.sleep(600)")
+    (tmp_path / "__main__.py").write_text("import time; time.sleep(600)")
+    monkeypatch.setattr(energy, "_PLACE", str(tmp_path))
     killed: list[subprocess.Popen[bytes]] = []
     monkeypatch.setattr(subprocess.Popen, "kill", lambda each: killed.append(each))
     yield killed
