@@ -268,10 +268,18 @@ def test_a_map_that_no_change_has_written_yet_is_as_its_role_wrote_it(root: Path
 def test_what_a_provisioning_notes_of_itself_is_compared(root: Path) -> None:
     note = root / "converged"
     note.write_text("digest\n")
+    seals.write(str(root), "base", {})
     seals.write(str(root), "provision", {str(note): [seals.digest(b"digest\n"), "0644"]})
     assert seals.changed(str(root)) == []
     note.write_text("other\n")
     assert seals.changed(str(root)) == ["converged was changed"]
+
+
+def test_a_provisioned_host_that_has_lost_its_seals_is_named(root: Path) -> None:
+    shutil.rmtree(root / "seals")
+    assert seals.changed(str(root)) == []
+    (root / "converged").write_text("digest\n")
+    assert seals.changed(str(root)) == ["seals/base.json is gone"]
 
 
 def test_a_file_that_its_disk_does_not_give_back_was_not_changed(

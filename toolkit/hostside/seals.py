@@ -85,6 +85,7 @@ def changed(root: str) -> list[str]:
     found = [
         f"{_DIRECTORY}/{seal}.json cannot be read" for seal, each in seals.items() if each is None
     ]
+    found += _lost(root)
     programs, router = seals.pop("programs"), os.path.join(root, "router")
     later = {os.path.join(router, name) for name in seals["router"] or {}}
     for seal, each in seals.items():
@@ -105,6 +106,13 @@ def changed(root: str) -> list[str]:
             if words := fault(os.lstat(os.path.join(root, name)), readable=True):
                 found.append(f"{name} was changed: {words}")
     return found + _changed_copies(os.path.join(root, "bin"))
+
+
+def _lost(root: str) -> list[str]:
+    """Return in words that a provisioned host has lost its seals: without them nothing of it would look changed."""
+    provisioned = os.path.exists(os.path.join(root, "converged"))
+    there = os.path.exists(os.path.join(root, _DIRECTORY, "base.json"))
+    return [f"{_DIRECTORY}/base.json is gone"] if provisioned and not there else []
 
 
 def seal_program(root: str, path: str) -> None:
