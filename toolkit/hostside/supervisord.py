@@ -69,6 +69,8 @@ def start_again(root: str) -> str:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        # It opens its log before it sets its own.
+        umask=0o022,
         universal_newlines=True,
         check=False,
     )
