@@ -235,6 +235,11 @@ def test_a_directory_that_replicas_cannot_enter_any_more_is_named(root: Path) ->
     (root / "slots").chmod(0o755)
     (root / "engines").chmod(0o777)
     assert seals.changed(str(root)) == ["engines was changed: other users can write to it"]
+    (root / "engines").chmod(0o755)
+    (root / "snapshots").mkdir()
+    for mode, words in ((0o750, []), (0o700, ["snapshots was changed: replicas cannot read it"])):
+        (root / "snapshots").chmod(mode)
+        assert seals.changed(str(root)) == words
 
 
 def test_seals_are_roots(root: Path) -> None:

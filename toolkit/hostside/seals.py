@@ -105,6 +105,10 @@ def changed(root: str) -> list[str]:
         with contextlib.suppress(FileNotFoundError):
             if words := fault(os.lstat(os.path.join(root, name)), readable=True):
                 found.append(f"{name} was changed: {words}")
+    # Its group is that of the replicas.
+    with contextlib.suppress(FileNotFoundError):
+        if os.lstat(os.path.join(root, "snapshots")).st_mode & 0o050 != 0o050:
+            found.append("snapshots was changed: replicas cannot read it")
     return found + _changed_copies(os.path.join(root, "bin"))
 
 
