@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -184,36 +183,6 @@ def test_a_changed_program_of_the_hosts_side_is_named(root: Path) -> None:
     (place / "observe.py").chmod(0o644)
     (place / "observe.py").write_text("")
     assert seals.changed(str(root)) == [f"bin/{place.name} was changed"]
-
-
-@pytest.mark.parametrize("seconds", [-60.0, 3600.0])
-def test_a_process_reads_a_file_again_once_it_may_have_changed(
-    root: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
-) -> None:
-    """`seconds` after which a file counts as settled: all files of this test, or none."""
-    monkeypatch.setattr(seals, "_SETTLED_SECONDS", seconds)
-    place = Path(hostside_path(Host("a", connection="ssh", address="b", root=str(root))))
-    place.mkdir(parents=True)
-    for each in HOSTSIDE.glob("*.py"):
-        shutil.copy(each, place)
-    assert seals.changed(str(root)) == []
-    read: list[str] = []
-    text_of = seals._read
-    monkeypatch.setattr(seals, "_read", lambda path: read.append(path) or text_of(path))
-    assert seals.changed(str(root)) == []
-    assert (read == []) == (seconds < 0)
-    # The same number of bytes at the same place, and the time of the last change as it was.
-    for path in (root / "router/backends.cfg", place / "observe.py"):
-        before, text = path.stat(), path.read_bytes()
-        time.sleep(0.05)
-        with path.open("r+b") as file:
-            file.write(b"x")
-        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-        shown = "router/backends.cfg" if path.suffix == ".cfg" else f"bin/{place.name}"
-        assert seals.changed(str(root)) == [f"{shown} was changed"]
-        path.write_bytes(text)
-        time.sleep(0.05)
-        assert seals.changed(str(root)) == []
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "\0"])

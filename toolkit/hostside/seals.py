@@ -31,7 +31,6 @@ import hashlib
 import json
 import os
 import stat
-import time
 from collections.abc import Collection, Mapping
 from typing import Any, BinaryIO
 
@@ -51,14 +50,6 @@ ENTERED = ("bin", "caches", "compiled", "compiling", "engines", "slots")
 _CHUNK = 2**20
 # No small file is larger.
 _MOST_BYTES = 64 * 2**20
-# What this process has read: a command looks at a host more than once. Mark -> digest, and the marks of all files of a
-# copy of the host's side -> its digest. No host has so many small files.
-_Mark = tuple[int, ...]
-_read_before: dict[_Mark, str] = {}
-_copies_before: dict[tuple[tuple[str, _Mark], ...], str] = {}
-_MOST_MARKS = 4096
-# Two changes that follow each other sooner may leave a file the same times.
-_SETTLED_SECONDS = 2.0
 
 
 def seal_texts(root: str, texts: Mapping[str, str], mode: int, *, also_former: bool) -> None:
@@ -145,37 +136,20 @@ def _changed_copies(directory: str) -> list[str]:
         head, _, named = name.partition("-")
         if head != "hostside" or "." in named:
             continue
-        top, words = os.path.join(directory, name), ""
+        top, summary = os.path.join(directory, name), hashlib.sha256()
+        words = ""
         with contextlib.suppress(FileNotFoundError):
             words = fault(os.lstat(top), readable=False)
         files, sealed = _listing(top), read(os.path.dirname(directory), name)
         for each in (file for file in files if file.startswith("compiled-")):
             words = words or file_fault(os.path.join(top, each), sealed.get(each, ()), private=True)
-        texts = sorted(file for file in files if file.endswith(".py"))
-        for each in texts:
-            with contextlib.suppress(FileNotFoundError):
-                seen = os.lstat(os.path.join(top, each))
-                words = words or fault(seen, readable=False)
-        if words or _digest_of_copy(top, texts)[:16] != named:
+        for each in sorted(file for file in files if file.endswith(".py")):
+            text, seen = _read(os.path.join(top, each))
+            summary.update(f"{each}\0{len(text)}\0".encode() + text)
+            words = words or (fault(seen, readable=False) if seen else "")
+        if words or summary.hexdigest()[:16] != named:
             found.append(f"bin/{name} was changed")
     return found
-
-
-def _digest_of_copy(top: str, names: list[str]) -> str:
-    """Return the digest of names and texts of these files, as a copy's name has the beginning of it."""
-    marks = [(each, _mark(os.path.join(top, each))) for each in names]
-    settled = tuple((each, mark) for each, mark in marks if mark)
-    if len(settled) == len(marks) and settled in _copies_before:
-        return _copies_before[settled]
-    summed = hashlib.sha256()
-    for each in names:
-        text, _ = _read(os.path.join(top, each))
-        summed.update(f"{each}\0{len(text)}\0".encode() + text)
-    if len(settled) == len(marks):
-        if len(_copies_before) >= _MOST_MARKS:
-            _copies_before.clear()
-        _copies_before[settled] = summed.hexdigest()
-    return summed.hexdigest()
 
 
 def read(root: str, name: str) -> Document:
@@ -221,12 +195,12 @@ def file_fault(path: str, known: Collection[Any], *, private: bool = False) -> s
 
     A `private` one is not for every user to read.
     """
-    found, seen = _digest_of(path)
+    text, seen = _read(path)
     if seen is None:
         return "is gone"
-    if not found:
+    if not text and seen.st_size:
         return "cannot be read: its disk does not give it back"
-    if found not in known:
+    if digest(text) not in known:
         return "was changed"
     modes = [each for each in known if isinstance(each, str) and len(each) == len("0644")]
     mode = permissions(seen.st_mode)
@@ -273,46 +247,25 @@ def summary(file: BinaryIO) -> str:
     return found.hexdigest()
 
 
-def _digest_of(path: str) -> tuple[str, os.stat_result | None]:
-    """Return the digest and the state of a small file, as `_read` does; the digest is empty where its text is lost.
-
-    A file that this process has read, and whose state is the same, has the same content: only root can write there,
-    and root's ways of changing bytes change a time.
-    """
-    mark = _mark(path)
-    if mark in _read_before:
-        with contextlib.suppress(OSError):
-            return _read_before[mark], os.lstat(path)
-    text, seen = _read(path)
-    if seen is None or (not text and seen.st_size):
-        return "", seen
-    found = digest(text)
-    if mark and mark == _mark(path):
-        if len(_read_before) >= _MOST_MARKS:
-            _read_before.clear()
-        _read_before[mark] = found
-    return found, seen
-
-
-def _mark(path: str) -> _Mark:
-    """Return what changes with a regular file; nothing for anything else, and soon after a change."""
-    try:
-        seen = os.lstat(path)
-    except (OSError, ValueError):
-        return ()
-    settled = time.time() - max(seen.st_ctime, seen.st_mtime) > _SETTLED_SECONDS
-    return (seen.st_dev, *state(seen)) if stat.S_ISREG(seen.st_mode) and settled else ()
-
-
 def _read(path: str) -> tuple[bytes, os.stat_result | None]:
     """Return a small file and its state; the state is None where no regular file is there.
 
     It is empty where the disk does not give it back, like every file of the toolkit, see `read_text`.
     """
     try:
-        with open(open_plain(path), "rb") as file:
-            seen = os.fstat(file.fileno())
-            return file.read(_MOST_BYTES), seen
+        handle = open_plain(path)
+        # Not as an object of Python's: a look reads hundreds of files, and that takes most of the time.
+        try:
+            seen = os.fstat(handle)
+            text = os.read(handle, min(seen.st_size + 1, _MOST_BYTES))
+            while len(text) != seen.st_size and len(text) < _MOST_BYTES:
+                piece = os.read(handle, _CHUNK)
+                if not piece:
+                    break
+                text += piece
+            return text, seen
+        finally:
+            os.close(handle)
     except OSError as error:
         if is_broken(error):
             with contextlib.suppress(OSError):
