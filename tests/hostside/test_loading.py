@@ -21,6 +21,7 @@ from toolkit.domain.hosts.fleet import Host
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
+import loading
 import seals
 
 TAG = sys.implementation.cache_tag
@@ -86,7 +87,7 @@ def as_library(place: Path, _: str) -> None:
 
 
 def as_standard_module(place: Path, text: str) -> None:
-    for name in ("json", "hashlib", "threading", "socket"):
+    for name in ("json", "hashlib", "threading", "socket", "select", "_json"):
         (place / f"{name}.py").write_text(text)
 
 
@@ -116,6 +117,15 @@ def test_neither_do_the_commands_of_process_supervisors(root: Path, command: lis
     argv = [sys.executable, "-I", str(place / "__main__.py"), *command, str(root), "tiny-blue"]
     subprocess.run(argv, capture_output=True)
     assert not ran.exists()
+
+
+def test_names_of_the_standard_library_are_known_where_python_does_not_tell_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(sys, "stdlib_module_names")
+    known = {*loading.standard()}
+    assert {"json", "select", "_json", "_hashlib", "sys", "os", "zlib"} <= known
+    assert not known & {each.stem for each in HOSTSIDE.glob("[!_]*.py")}
 
 
 def test_python_leaves_no_compiled_modules_of_its_own(root: Path, place: Path) -> None:

@@ -15,7 +15,7 @@ import marshal
 import os
 import stat
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import MAGIC_NUMBER
 from types import CodeType, ModuleType
@@ -55,11 +55,8 @@ class _Siblings:
     """Finds the modules of this directory."""
 
     def __init__(self) -> None:
-        standard = getattr(sys, "stdlib_module_names", ()) or {
-            each.partition(".")[0] for each in os.listdir(os.path.dirname(os.__file__))
-        }
         files = [each for each in os.listdir(PLACE) if each.endswith(".py")]
-        self._names = {each[: -len(".py")] for each in files}.difference(standard)
+        self._names = {each[: -len(".py")] for each in files}.difference(standard())
         self.kept = kept(PLACE)
 
     def find_spec(
@@ -72,6 +69,16 @@ class _Siblings:
         spec = ModuleSpec(name, _Sibling(name, file, self.kept.get(name, ())), origin=file)
         spec.has_location = True
         return spec
+
+
+def standard() -> Collection[str]:
+    """Return the names of the standard library's modules; Python 3.9 does not know them."""
+    if hasattr(sys, "stdlib_module_names"):
+        return sys.stdlib_module_names
+    top = os.path.dirname(os.__file__)
+    places = [each for each in (top, os.path.join(top, "lib-dynload")) if os.path.isdir(each)]
+    files = [each.partition(".")[0] for place in places for each in os.listdir(place)]
+    return {*sys.builtin_module_names, *files}
 
 
 def kept(place: str) -> Mapping[str, Sequence[Any]]:
