@@ -357,7 +357,7 @@ class Run:
 
     def _seen(self, side: str, came: int, errors: float, refused: float) -> Seen:
         """Return the traffic of a replica to which `came` requests came: refusals come at once, answers later."""
-        no = self._failed(came, refused)
+        no = self._failed(came, refused) if refused else 0
         answers = self._open.setdefault(side, [0] * (self.traffic.lasts + 1))
         answers.append(came - no)
         done = answers.pop(0) if self.traffic.lasts else answers.pop()
