@@ -79,7 +79,9 @@ def _kept(home: Path, fleet: str | None) -> dict[str, Any]:
 
 
 def _texts(found: object) -> list[str]:
-    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
+    """Return the names in a list; the file may be damaged, and a shell prints what it offers as it is."""
+    names = found if isinstance(found, list) else []
+    return [each for each in names if isinstance(each, str) and each and each.isprintable()]
 
 
 def _read(home: Path) -> dict[str, Any]:
