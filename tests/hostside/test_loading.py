@@ -44,6 +44,7 @@ def placed(root: Path, kind: str = "copy") -> Path:
     host = Host("a", connection="ssh", address="b", root=str(root))
     found = Path(hostside_path(host)) if kind == "copy" else root / "bin/watch"
     found.mkdir(parents=True)
+    (root / "seals").mkdir()
     for each in HOSTSIDE.glob("*.py"):
         shutil.copy(each, found)
     return found
@@ -131,6 +132,15 @@ def test_names_of_the_standard_library_are_known_where_python_does_not_tell_them
 def test_python_leaves_no_compiled_modules_of_its_own(root: Path, place: Path) -> None:
     look(root, place)
     assert not (place / "__pycache__").exists()
+
+
+def test_a_look_at_a_host_that_was_never_provisioned_writes_nothing(root: Path) -> None:
+    place = placed(root)
+    (root / "seals").rmdir()
+    files = {each.name for each in place.iterdir()}
+    assert "result" in look(root, place)
+    assert {each.name for each in place.iterdir()} == files
+    assert not (root / "seals").exists()
 
 
 def test_a_copy_is_compiled_once_for_root_alone_and_what_it_keeps_is_sealed(root: Path) -> None:

@@ -23,10 +23,13 @@ _LOCK = "compiled.lock"
 
 
 def keep() -> None:
-    """Compile the modules of this copy unless they are kept; where that fails, every start compiles what it needs."""
+    """Compile the modules of this copy unless they are kept; where that fails, every start compiles what it needs.
+
+    A host that was never provisioned is left as it is: a look there writes nothing.
+    """
     bin_directory, name = os.path.split(loading.PLACE)
     root = os.path.dirname(bin_directory)
-    if not loading.lacking:
+    if not loading.lacking or not os.path.isdir(os.path.join(root, "seals")):
         return
     with contextlib.suppress(OSError, NotSafe, TimeoutError):
         require_own(loading.PLACE)
