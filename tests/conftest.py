@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -91,6 +92,22 @@ for _name in ("TOOLKIT_HISTORY", "TOOLKIT_PROMETHEUS", "TOOLKIT_PROMETHEUS_CREDE
 # Tests open thousands of histories, and no test cuts the power of this machine. Commands in processes of their own
 # write as they do for users.
 sqlite.SYNCHRONOUS = "OFF"
+
+
+# HAProxy gets its master's socket by the number of the file, and takes none above some five hundred.
+OPEN_FILES = 200
+_collected_at = [OPEN_FILES]
+
+
+def pytest_runtest_logfinish() -> None:
+    """Close what earlier tests left open in cycles of objects: Python collects those of a large heap rarely."""
+    if _open_files() > _collected_at[0]:
+        gc.collect()
+        _collected_at[0] = max(OPEN_FILES, _open_files() + 50)
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @pytest.fixture

@@ -85,6 +85,16 @@ def test_a_snapshot_that_another_command_removed_meanwhile_is_not_removed_twice(
     ]
 
 
+def test_what_writes_a_hosts_own_files_anew_is_named_beside_the_repair_of_a_snapshot(
+    fleet: Fleet,
+) -> None:
+    damage(fleet, "gpu1")
+    fleet.world.see("gpu2", changed_files=("router/haproxy.cfg was changed",))
+    again, anew = "toolkit verify --repair", "toolkit provision --force, and toolkit deploy MODEL"
+    assert fleet("verify").json()["error"]["hint"].endswith(f"then: {again}, {anew}")
+    assert fleet("verify --repair").json()["error"]["hint"].endswith(f"then: {anew}")
+
+
 def test_a_busy_host_keeps_neither_the_faults_untold_nor_other_hosts_damaged(fleet: Fleet) -> None:
     damage(fleet, "gpu1", "gpu3")
     fleet.world.hosts["gpu1"].owner = BOB

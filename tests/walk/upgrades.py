@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from tests.walk.walking import First, LeftOut, Says, Scene, Typed, Walk
+from tests.walk.walking import Ended, First, LeftOut, Says, Scene, Typed, Walk
 
 MODEL = "qwen-7b"
 SHOWN = LeftOut(
     "what the toolkit says of other models; tests/cli and tests/workflows have its words"
 )
 PICTURE = LeftOut("a picture")
+WATCH = "toolkit watch my-model"
+PROMOTE = 'toolkit promote my-model --reason "its answers were read"'
+ABORT = 'toolkit abort my-model --reason "its answers are too long"'
 
 
 def golden(scene: Scene) -> None:
@@ -43,6 +46,18 @@ def questions(scene: Scene) -> None:
     scene.type("mkdir -p golden")
 
 
+def upgrade_to(version: str, *, after: str = "") -> First:
+    """Begin an upgrade in the background, and wait until its bake is watched."""
+
+    def begin(scene: Scene) -> None:
+        command = f"toolkit upgrade {MODEL} --to {version} --yes --bake 300"
+        scene.type(f"{after}{command} >upgrade.log 2>&1 & true")
+        look = f"toolkit watch {MODEL} --once"
+        scene.type(f"timeout 120 sh -c 'until {look} | grep bake; do sleep 0.5; done'")
+
+    return First(begin, "a command follows a release in another terminal")
+
+
 def with_model(command: str, **others: str) -> dict[str, Typed]:
     """Return the command with the model of this machine."""
     told = command.replace("my-model", MODEL)
@@ -72,12 +87,21 @@ WALK = Walk(
         "toolkit gate record my-model --prompts questions.txt --output golden/my-model.yaml": First(
             questions, "a person writes them"
         ),
+        WATCH: upgrade_to("2.5"),
+        ABORT: upgrade_to("2025-11", after="wait; "),
     },
     typed={
         **with_model("toolkit gate my-model@v2", v2="2.5"),
         **with_model("toolkit gate record my-model --prompts questions.txt --output golden/my-model.yaml"),
+        **with_model(WATCH),
+        **with_model(PROMOTE),
+        **with_model(ABORT),
     },
+    ended={WATCH: Ended("bake", "it goes on until the end of the bake")},
     says={
+        WATCH: Says((r"2\.5", r"bake"), code=130),
+        PROMOTE: Says((r"promote",)),
+        ABORT: Says((r"abort",)),
         "toolkit gate my-model@v2": Says((r"shape", r"health")),
         "toolkit gate record my-model --prompts questions.txt --output golden/my-model.yaml": Says(
             (r"1 golden prompts in golden/qwen-7b\.yaml",)

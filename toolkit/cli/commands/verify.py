@@ -162,15 +162,17 @@ def _failure(
     `kept` says why hosts keep damaged snapshots.
     """
     again, deploy = "toolkit verify --repair", "toolkit deploy MODEL"
-    others = [each for each in drift if "toolkit repair" not in each]
-    anew = [f"toolkit provision --force, and {deploy}"] if others else []
+    anew = f"toolkit provision --force, and {deploy}"
     if faults:
         rows = [
             f"{name}: not taken out of use: {own_words(name, error.message)}"
             for name, error in kept.items()
         ]
         lines = [*faults, *drift, *engines, *rows]
-        ways = ([] if repair and not kept else [again]) + anew
+        written = any(
+            len(each.changed_files) > len(each.changed_copies) for each in seen.facts.values()
+        )
+        ways = ([] if repair and not kept else [again]) + ([anew] if written else [])
         differing = IntegrityError(
             "files differ from what was pinned:\n  " + "\n  ".join(lines),
             hint=f"find out who wrote there; then: {', '.join(ways or [deploy])}",
@@ -181,7 +183,8 @@ def _failure(
         copies = any(each.changed_copies for each in seen.facts.values())
         ways = [again] if engines or copies else []
         ways += ["toolkit repair"] if any(each.damaged for each in seen.facts.values()) else []
-        ways += anew
+        others = [each for each in drift if "toolkit repair" not in each]
+        ways += [anew] if others else []
         differing = IntegrityError(
             "hosts differ from what was deployed:\n  " + "\n  ".join([*drift, *engines]),
             hint=f"find out who did it; then: {', '.join(ways)}",
