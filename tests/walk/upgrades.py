@@ -51,7 +51,7 @@ def upgrade_to(version: str, *, after: str = "") -> First:
 
     def begin(scene: Scene) -> None:
         command = f"toolkit upgrade {MODEL} --to {version} --yes --bake 300"
-        scene.type(f"{after}{command} >upgrade.log 2>&1 & true")
+        scene.type(f"{after}({command}; echo code $?) >upgrade.log 2>&1 & true")
         look = f"toolkit watch {MODEL} --once"
         scene.type(f"timeout 120 sh -c 'until {look} | grep bake; do sleep 0.5; done'")
 
@@ -95,13 +95,16 @@ WALK = Walk(
         **with_model("toolkit gate record my-model --prompts questions.txt --output golden/my-model.yaml"),
         **with_model(WATCH),
         **with_model(PROMOTE),
-        **with_model(ABORT),
+        ABORT: Typed(
+            f"{ABORT.replace('my-model', MODEL)} && wait; cat upgrade.log",
+            "the model of this machine, and the end of the upgrade",
+        ),
     },
     ended={WATCH: Ended("bake", "it goes on until the end of the bake")},
     says={
         WATCH: Says((r"2\.5", r"bake"), code=130),
-        PROMOTE: Says((r"promote",)),
-        ABORT: Says((r"abort",)),
+        PROMOTE: Says((r"qwen-7b gets all traffic",)),
+        ABORT: Says((r"qwen-7b gives its traffic back", r"code 8")),
         "toolkit gate my-model@v2": Says((r"shape", r"health")),
         "toolkit gate record my-model --prompts questions.txt --output golden/my-model.yaml": Says(
             (r"1 golden prompts in golden/qwen-7b\.yaml",)
