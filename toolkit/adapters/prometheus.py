@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
+from toolkit.adapters.http_chunks import possible_chunks
 from toolkit.domain.bounds import SMALL_FILE
 from toolkit.domain.excerpt import brief, excerpt
 from toolkit.domain.hosts.metrics import Selection, Series
@@ -100,12 +101,13 @@ class Prometheus:
             connection.request("POST", self._url.path + path, urlencode(asked), headers)
             answer = connection.getresponse()
             text = bytearray()
-            while piece := answer.read(_PIECE):
-                text += piece
-                if len(text) > SMALL_FILE:
-                    raise http.client.HTTPException(f"its answer is over {SMALL_FILE:,} bytes")
-                if time.monotonic() > ends:
-                    raise TimeoutError(f"no whole answer within {self._seconds:.0f} s")
+            with possible_chunks():
+                while piece := answer.read(_PIECE):
+                    text += piece
+                    if len(text) > SMALL_FILE:
+                        raise http.client.HTTPException(f"its answer is over {SMALL_FILE:,} bytes")
+                    if time.monotonic() > ends:
+                        raise TimeoutError(f"no whole answer within {self._seconds:.0f} s")
         except (OSError, http.client.HTTPException) as error:
             raise HostError(
                 f"Prometheus at {self.address} does not answer: {error}",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from toolkit.adapters.http_chunks import possible_chunks
 from toolkit.domain.bounds import ANSWER
 from toolkit.domain.excerpt import brief
 from toolkit.domain.outside import parse_mapping
@@ -106,8 +107,7 @@ class Endpoint:
         """Tell an error of the connection as that of the endpoint."""
         try:
             yield
-        # The last one: the library hands a chunk's size on, however large it is said to be.
-        except (OSError, http.client.HTTPException, OverflowError) as error:
+        except (OSError, http.client.HTTPException) as error:
             raise HostError(
                 f"{self._name} at {self.url} broke off or did not answer: {error}",
                 hint="toolkit status",
@@ -157,16 +157,22 @@ def _first_certificate(path: Path) -> bytes:
 
 
 def _whole(answer: http.client.HTTPResponse) -> str:
-    text = answer.read(ANSWER + 1)
+    with possible_chunks():
+        text = answer.read(ANSWER + 1)
     if len(text) > ANSWER:
         raise http.client.HTTPException(f"its answer is longer than {ANSWER:,} bytes")
     return text.decode("utf-8", "replace")
 
 
+def _line(answer: http.client.HTTPResponse) -> bytes:
+    with possible_chunks():
+        return answer.readline(ANSWER + 1)
+
+
 def _events(answer: http.client.HTTPResponse) -> Iterator[str]:
     """Yield the data of each event, as it comes (WHATWG HTML, server-sent events); comments are passed over."""
     size = 0
-    while line := answer.readline(ANSWER + 1):
+    while line := _line(answer):
         size += len(line)
         if size > ANSWER:
             raise http.client.HTTPException(f"its answer is longer than {ANSWER:,} bytes")

@@ -17,6 +17,7 @@ from urllib.error import URLError
 from urllib.parse import unquote, urlsplit
 
 from toolkit.adapters.engines.packages import locate
+from toolkit.adapters.http_chunks import possible_chunks
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.bounds import READ_OF_WHEEL, WHEEL, WHEEL_CONTENTS
 from toolkit.errors import SourceError
@@ -144,7 +145,8 @@ class _RemoteFile(io.RawIOBase):
                 part = _PART.match(answer.headers.get("Content-Range", ""))
                 if answer.status != 206 or part is None:
                     raise OSError("its server does not give parts of files")
-                data = answer.read(most + 1)
+                with possible_chunks():
+                    data = answer.read(most + 1)
                 self._read += len(data)
                 if len(data) > most or self._read > READ_OF_WHEEL:
                     raise OSError("its server gives more than was asked for")
