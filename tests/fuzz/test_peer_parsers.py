@@ -5,18 +5,17 @@ HAProxy itself runs them, see `peer_driver.lua`. Whatever another host answers, 
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.fuzz.lua_readers import rows_of
 from tests.fuzz.mutation import mutated
 from tests.fuzz.test_parsers import INPUTS, SECONDS
-from tests.fuzz.test_router_parsers import ROLE, batches
+from tests.fuzz.test_router_parsers import batches
 
 HEALTHS = (
     b"HTTP/1.1 200 OK\r\ncontent-length: 53\r\ncontent-type: text/plain\r\n\r\n"
@@ -45,26 +44,7 @@ class Heard:
 
 def heard(directory: Path, reader: str, answers: Sequence[bytes]) -> list[Heard]:
     """Return what a reader makes of answers; after each the connection ends."""
-    given, found = directory / "given", directory / "found"
-    given.write_bytes(
-        b"".join(
-            len(each).to_bytes(4, "big") + each
-            for answer in answers
-            for each in (reader.encode(), answer)
-        )
-    )
-    configuration = directory / "haproxy.cfg"
-    driver = Path(__file__).with_name("peer_driver.lua")
-    configuration.write_text(f"global\n    lua-load {driver}\nbackend none\n    mode http\n")
-    names = {"DIRECTORY": ROLE, "BODIES": given, "FOUND": found}
-    done = subprocess.run(
-        ["/usr/sbin/haproxy", "-c", "-f", str(configuration)],
-        env={**os.environ, **{f"PARSERS_{name}": str(path) for name, path in names.items()}},
-        capture_output=True,
-        check=False,
-    )
-    rows = [line.split(",") for line in found.read_text().splitlines()]
-    assert len(rows) == len(answers), done.stderr.decode()
+    rows = rows_of(directory, "peer_driver.lua", [(reader.encode(), each) for each in answers])
     return [
         Heard(bytes.fromhex(said).decode("latin-1"), bytes.fromhex(error), int(read), float(taken))
         for said, error, read, taken in rows

@@ -6,19 +6,16 @@ HAProxy itself runs them. What a body names is compared with Python's own readin
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from tests.fuzz.lua_readers import rows_of
 from tests.fuzz.mutation import STEP, mutated
-from tests.fuzz.parser import REPOSITORY
 from tests.fuzz.test_parsers import INPUTS, SECONDS, SEED
 
-ROLE = REPOSITORY / "playbooks/roles/router/files"
 # Bodies of one run of HAProxy.
 AT_ONCE = 10_000
 BODIES = (
@@ -40,8 +37,8 @@ KINDS = (
 class Found:
     """What a reader made of a body."""
 
-    def __init__(self, line: str) -> None:
-        model, fault, field, error, seconds = line.split(",")
+    def __init__(self, row: Sequence[str]) -> None:
+        model, fault, field, error, seconds = row
         self.model, self.fault = bytes.fromhex(model), bytes.fromhex(fault).decode()
         self.field, self.error = bytes.fromhex(field).decode(), bytes.fromhex(error)
         self.seconds = float(seconds)
@@ -49,23 +46,7 @@ class Found:
 
 def read(directory: Path, pairs: Sequence[tuple[bytes, bytes]]) -> list[Found]:
     """Return what the router's readers make of bodies, each with its content type; an empty one is that of JSON."""
-    bodies, found = directory / "bodies", directory / "found"
-    bodies.write_bytes(
-        b"".join(len(each).to_bytes(4, "big") + each for pair in pairs for each in pair)
-    )
-    configuration = directory / "haproxy.cfg"
-    driver = Path(__file__).with_name("router_driver.lua")
-    configuration.write_text(f"global\n    lua-load {driver}\nbackend none\n    mode http\n")
-    names = {"DIRECTORY": ROLE, "BODIES": bodies, "FOUND": found}
-    done = subprocess.run(
-        ["/usr/sbin/haproxy", "-c", "-f", str(configuration)],
-        env={**os.environ, **{f"PARSERS_{name}": str(path) for name, path in names.items()}},
-        capture_output=True,
-        check=False,
-    )
-    lines = found.read_text().splitlines()
-    assert len(lines) == len(pairs), done.stderr.decode()
-    return [Found(each) for each in lines]
+    return [Found(each) for each in rows_of(directory, "router_driver.lua", pairs)]
 
 
 def programs(inputs: int) -> Iterator[bytes]:

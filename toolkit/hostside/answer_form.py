@@ -7,9 +7,10 @@ where that one breaks it too; so whoever asks both compares.
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, Iterator, List, Tuple
+from collections.abc import Iterator
+from typing import Any
 
-Document = Dict[str, Any]
+Document = dict[str, Any]
 # Those of the OpenAI API, and those that engines add to them.
 REASONS = (
     *("stop", "length", "tool_calls", "content_filter", "function_call"),
@@ -19,24 +20,24 @@ _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 _SHOWN = 60
 
 
-def faults_of(payload: Document, documents: List[Document]) -> Dict[str, str]:
+def faults_of(payload: Document, documents: list[Document]) -> dict[str, str]:
     """Return what is wrong with the answer to a request, by the path of the key, in words.
 
     `documents` is the answer's JSON, or that of all events of its stream.
     """
-    found: Dict[str, str] = {}
+    found: dict[str, str] = {}
     for path, words in _faults(payload, [each for each in documents if isinstance(each, dict)]):
         found.setdefault(path, words)
     return found
 
 
-def usage_in(documents: List[Any]) -> Any:
+def usage_in(documents: list[Any]) -> Any:
     """Return the counts of tokens in an answer; None where there are none."""
     found = [each["usage"] for each in documents if isinstance(each, dict) and each.get("usage")]
     return found[-1] if found else None
 
 
-def _faults(payload: Document, documents: List[Document]) -> Iterator[Tuple[str, str]]:
+def _faults(payload: Document, documents: list[Document]) -> Iterator[tuple[str, str]]:
     asked = payload.get("model")
     for each in documents:
         named = each.get("model", asked)
@@ -54,8 +55,8 @@ def _faults(payload: Document, documents: List[Document]) -> Iterator[Tuple[str,
 
 
 def _of_choices(
-    payload: Document, documents: List[Document], usage: Any
-) -> Iterator[Tuple[str, str]]:
+    payload: Document, documents: list[Document], usage: Any
+) -> Iterator[tuple[str, str]]:
     choices = [
         each
         for document in documents
@@ -83,13 +84,13 @@ def _of_choices(
         yield "choices.finish_reason", f"it ends for its length after {tokens} of {most} tokens"
 
 
-def _of_usage(usage: Any) -> Iterator[Tuple[str, str]]:
+def _of_usage(usage: Any) -> Iterator[tuple[str, str]]:
     if usage is None:
         return
     if not isinstance(usage, dict):
         yield "usage", f"its count of tokens is {_shown(usage)}"
         return
-    counts: List[Any] = [usage.get(name) for name in _COUNTS]
+    counts: list[Any] = [usage.get(name) for name in _COUNTS]
     wrong = [each for each in counts if each is not None and not _is_count(each)]
     if wrong:
         yield "usage", f"a number of tokens is {_shown(wrong[0])}"
@@ -100,8 +101,8 @@ def _of_usage(usage: Any) -> Iterator[Tuple[str, str]]:
 def _of_results(payload: Document, results: Any) -> str:
     """Return why results are no order of the documents: each one once, the best one first."""
     rows = [each if isinstance(each, dict) else {} for each in _list(results)]
-    places: List[Any] = [each.get("index") for each in rows]
-    scores: List[Any] = [each.get("relevance_score") for each in rows]
+    places: list[Any] = [each.get("index") for each in rows]
+    scores: list[Any] = [each.get("relevance_score") for each in rows]
     count, best = len(_list(payload["documents"])), payload.get("top_n")
     # 0 asks for all documents.
     wanted = min(best, count) if _is_count(best) and best else count
@@ -115,7 +116,7 @@ def _of_results(payload: Document, results: Any) -> str:
     return ""
 
 
-def _list(value: Any) -> List[Any]:
+def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 

@@ -6,9 +6,9 @@ It reads one JSON document, the request, as the first line of standard input and
 line: any number of `{"event": ...}`, empty ones as signs of life (see `life.py`), and at the end one `{"result": ...}`
 or `{"error": "..."}`. `commands.py` lists the commands. `converse` is the exception: it reads one request after the
 other, each with its `command`, and answers each in the same way. `serve` has any number of such dialogs at once, see
-`channel.py`. `watch-host ROOT HANG STALL` runs for ever, see
-`watch.py`. `check-start ROOT PROGRAM` is for process supervisors, see `start_check.py`; `carry-use ROOT PROGRAM` for
-the end of a replica, see `use_carry.py`.
+`channel.py`. `watch-host ROOT HANG STALL` runs for ever, see `watch.py`. `check-start ROOT PROGRAM` is for process
+supervisors, see `start_check.py`; `carry-use ROOT PROGRAM` for the end of a replica, see `use_carry.py`; `read-energy`
+asks the devices in a process of its own, see `energy.py`.
 
 It needs nothing but Python >= 3.9 and leaves a host's configuration to Ansible. It ends with its standard input, so
 that nothing outlives a killed ops machine.
