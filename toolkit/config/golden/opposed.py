@@ -21,9 +21,7 @@ def opposition(one: GoldenPrompt, other: GoldenPrompt, max_tokens: int, fits: Fi
     """
     if one.passes * other.tries + other.passes * one.tries <= one.tries * other.tries:
         return ""
-    for fault in _faults(one.expect, other.expect, max_tokens, fits):
-        return fault
-    return ""
+    return next(_faults(one.expect, other.expect, max_tokens, fits), "")
 
 
 def _faults(one: Expectation, other: Expectation, max_tokens: int, fits: Fits) -> Iterator[str]:
@@ -49,9 +47,9 @@ def _faults(one: Expectation, other: Expectation, max_tokens: int, fits: Fits) -
     for regex, schema in product(
         _set(one.regex, other.regex), _set(one.json_schema, other.json_schema)
     ):
-        yield from filter(
-            None, [contradiction(replace(both, regex=regex, json_schema=schema), max_tokens, fits)]
-        )
+        expected = replace(both, regex=regex, json_schema=schema)
+        if why := contradiction(expected, max_tokens, fits):
+            yield why
 
 
 def _of_values(one: Expectation, other: Expectation) -> Iterator[str]:
