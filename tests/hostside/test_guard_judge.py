@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import random
 import sys
 from collections.abc import Callable, Iterator
@@ -349,47 +348,6 @@ def test_numbers_of_an_answer_may_differ_a_little(new: tuple[float, ...], verdic
 
     order = {**ORDER, "phase": "bake", "seconds": 120.0}
     assert judged(seconds(probe=probe), Judge(order))[0] == verdict
-
-
-def test_a_guard_that_starts_again_goes_on_where_it_was() -> None:
-    looks = seconds(lambda at: traffic(20, 0, failed=1))
-    judge = Judge({**ORDER, "phase": "bake", "seconds": 600.0})
-    for _ in range(15):
-        judge.look(next(looks))
-    state = json.loads(json.dumps(judge.as_json()))
-    again = Judge(judge.order)
-    again.restore(state)
-    assert (again.watched, again.counted) == (judge.watched, judge.counted)
-    assert again.as_json() == judge.as_json()
-    verdict, at, _ = judged(looks, again)
-    assert verdict == "failed"
-    assert at < 60
-
-
-def test_a_gap_in_which_nobody_watched_does_not_count() -> None:
-    judge = Judge({**ORDER, "seconds": 60.0})
-    for look in seconds():
-        judge.look(look._replace(at=look.at * 100))
-        if look.at == 10:
-            break
-    assert judge.watched < 60
-    assert judge.verdict() == ("", "")
-
-
-def test_what_a_phase_has_shown_counts_in_the_next_one() -> None:
-    looks = seconds(probe=lambda at: pair(said(seconds=0.15)))
-    first = Judge({**ORDER, "seconds": 600.0})
-    for _ in range(40):
-        first.look(next(looks))
-    assert first.verdict() == ("", "")
-    second = Judge({**ORDER, "phase": "bake", "number": 2, "seconds": 600.0})
-    second.learn(json.loads(json.dumps(first.as_json()))["learned"])
-    assert second.counted == (0, 0)
-    alone = Judge(second.order)
-    assert (
-        judged(looks, second)[1] - 40
-        < judged(seconds(probe=lambda at: pair(said(seconds=0.15))), alone)[1]
-    )
 
 
 def test_figures_stand_beside_those_of_the_former_release() -> None:
