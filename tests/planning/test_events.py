@@ -61,11 +61,16 @@ def test_a_host_that_was_installed_anew_is_told() -> None:
         "tiny",
         tuple(Target("blue", 8100, 50, host=name, relay="10.0.0.1:8444") for name in ("a", "b")),
     )
-    others = [replace(host(), name=name) for name in ("a", "c")]
+    serving = host(slot("blue", release(1), weight=50))
+    others = [replace(serving, name="a"), replace(host(), name="c")]
     bare = replace(host(), name="b", converged="")
     assert events_of(Routes((route,)), [*others, replace(bare, name="d"), bare]) == (
         "b: it has nothing of the toolkit, as after a new installation, and routers lead to it for tiny: "
         "toolkit provision b, then toolkit deploy tiny --host b",
+    )
+    assert events_of(Routes((route,)), [*others, replace(host(), name="b")]) == (
+        "b: tiny has its place here and no replica: toolkit deploy tiny brings one, "
+        "toolkit stop tiny --host b gives the place up",
     )
 
 

@@ -14,6 +14,7 @@ from toolkit.planning.routing.edits import (
     with_weights,
     without_model,
     without_standby,
+    without_traffic,
 )
 from toolkit.planning.routing.routes import Route, Routes, Target, backend_name
 
@@ -46,6 +47,18 @@ def test_a_route_without_traffic_has_no_main_slot() -> None:
 
 
 STANDING = with_model(TINY, "tiny", (BLUE[0], replace(BLUE[1], standby=True)), created=7)
+
+
+def test_a_host_without_a_replica_keeps_its_place() -> None:
+    served = {
+        host: Target("blue", 8100, 100, host, "10.0.0.1:8444", aliases=("tiny",)) for host in "ab"
+    }
+    both = with_model(Routes(), "qwen", tuple(served.values()), created=1)
+    place = Target("blue", 8100, 0, "b", "10.0.0.1:8444")
+    left = with_model(Routes(), "qwen", (served["a"], place), created=1)
+    assert without_traffic(both, "qwen", "b") == left
+    assert without_traffic(both, "qwen", "c") == both
+    assert without_traffic(Routes(), "qwen", "a") == Routes()
 
 
 def test_a_standby_is_a_backup_until_it_has_traffic_of_its_own() -> None:

@@ -149,10 +149,11 @@ def gateway_remarks(host: Host, facts: HostFacts) -> tuple[str, ...]:
 
 
 def having(model: str, facts: Mapping[str, HostFacts], routes: Routes) -> set[str]:
-    """Return the hosts that have a replica of `model`, or traffic for it."""
+    """Return the hosts that have a replica of `model`, or a place in its route.
+
+    A host that was installed anew, or whose replica did not come up there again, has its place alone.
+    """
     route = routes.of(model)
-    targets = route.targets if route else ()
-    # The only host of a fleet has no name in routes, and a stop takes its route away even where it has no weight.
-    alone = any(not target.host for target in targets)
-    routed = {target.host for target in targets if target.weight}
-    return {name for name, each in facts.items() if each.slots_of(model) or alone or name in routed}
+    # The only host of a fleet has no name in routes.
+    routed = {target.host for target in route.targets} if route else set()
+    return {name for name, each in facts.items() if each.slots_of(model) or {name, ""} & routed}

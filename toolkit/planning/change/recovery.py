@@ -22,13 +22,17 @@ from toolkit.planning.routing.routes import Routes
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """The steps that end an open deployment; `completes` says whether as live or as undone."""
+    """The steps that end an open deployment; `completes` says whether as live or as undone.
+
+    The host `keeps_place`, without traffic, where the routes led to it before although it had no replica.
+    """
 
     completes: bool
     reason: str
     steps: tuple[Step, ...]
     slot: str
     previous_slot: str
+    keeps_place: bool = False
 
 
 def plan_recovery(
@@ -77,7 +81,17 @@ def plan_recovery(
     steps = _undo(
         deployment, previous, new, old, waits, withdrawn=withdrawn, stays=stays, unheld=unheld
     )
-    return Recovery(False, *steps)
+    return Recovery(False, *steps, keeps_place=previous is None and _had_place(deployment, facts))
+
+
+def _had_place(deployment: Deployment, facts: HostFacts) -> bool:
+    """Whether the model's traffic led to the host before `deployment` shifted any, as after a new installation.
+
+    The next commands must bring the model there again.
+    """
+    route = Routes.from_json(facts.routes).of(deployment.model)
+    own = route.on(facts.routes.get("at", "")) if route else ()
+    return bool(own) and not any(step.kind == StepKind.SHIFT for step in deployment.steps)
 
 
 def _is_unheld(deployment: Deployment, facts: HostFacts) -> bool:

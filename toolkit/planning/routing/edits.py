@@ -86,6 +86,17 @@ def without_targets(routes: Routes, model: str, host: str) -> Routes:
     return with_model(routes, model, left, created=route.created)
 
 
+def without_traffic(routes: Routes, model: str, host: str) -> Routes:
+    """Return `routes` in which the model's targets on `host` get nothing, and stay as the host's place in the route."""
+    route = routes.of(model)
+    if route is None or not route.on(host):
+        return routes
+    places = tuple(
+        Target(each.slot, each.port, 0, each.host, each.relay) for each in route.on(host)
+    )
+    return with_targets(routes, model, host, places, created=route.created)
+
+
 def with_weights(routes: Routes, model: str, weights: Mapping[str, int]) -> Routes:
     """Return `routes` with the weights of the model's targets set, by name; other targets keep theirs.
 

@@ -43,11 +43,10 @@ def events_of(routes: Routes, facts: Iterable[HostFacts]) -> tuple[str, ...]:
         if (room := _full(each))
     ]
     found += [
-        f"{each.name}: it has nothing of the toolkit, as after a new installation, and routers lead to it for "
-        f"{route.model}: toolkit provision {each.name}, then toolkit deploy {route.model} --host {each.name}"
+        _place_words(each, route.model)
         for each in facts
         for route in routes.routes
-        if not each.converged and any(target.host == each.name for target in route.targets)
+        if route.on(each.name) and not each.slots_of(route.model)
     ]
     found += [
         f"{each.name}: its watch does not run, so nothing ends a replica that hangs; toolkit doctor"
@@ -69,6 +68,19 @@ def _full(facts: HostFacts) -> str:
     if facts.files_free is not None and facts.files_free < FULL_FILES:
         return f"it takes {facts.files_free} more files"
     return ""
+
+
+def _place_words(facts: HostFacts, model: str) -> str:
+    """Return, in words, that a host has a place in the model's route and no replica, with what brings one."""
+    if not facts.converged:
+        return (
+            f"{facts.name}: it has nothing of the toolkit, as after a new installation, and routers lead to it for "
+            f"{model}: toolkit provision {facts.name}, then toolkit deploy {model} --host {facts.name}"
+        )
+    return (
+        f"{facts.name}: {model} has its place here and no replica: toolkit deploy {model} brings one, "
+        f"toolkit stop {model} --host {facts.name} gives the place up"
+    )
 
 
 def _room_words(model: str, sleep: Sleep, facts: Iterable[HostFacts]) -> str:

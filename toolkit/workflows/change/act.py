@@ -15,7 +15,13 @@ from toolkit.errors import ReleaseFailedError
 from toolkit.planning.change.gate import gate_ways, way_fault
 from toolkit.planning.change.own_targets import OwnTargets
 from toolkit.planning.change.room import devices_to_start
-from toolkit.planning.routing.edits import armed, withheld, without_standby, without_targets
+from toolkit.planning.routing.edits import (
+    armed,
+    withheld,
+    without_standby,
+    without_targets,
+    without_traffic,
+)
 from toolkit.planning.routing.ports import slot_ports
 from toolkit.planning.routing.routes import Routes
 from toolkit.workflows.change.dozing import fell_asleep, woke
@@ -348,7 +354,8 @@ class Act:
             self._start(step)
 
     def _remove(self, step: Step) -> None:
-        self._route(lambda routes: without_targets(routes, self._change.model, self._label))
+        edit = without_traffic if self._change.keeps_place else without_targets
+        self._route(lambda routes: edit(routes, self._change.model, self._label))
 
     _do: Mapping[StepKind, Callable[[Act, Step], None]] = {
         StepKind.FETCH: _fetch,

@@ -152,8 +152,9 @@ def _end_foreign(
     deployment = record_foreign(tools, kept)
     there = next((each for each in facts.slots_of(kept.model) if each.slot == kept.slot), None)
     if kept.starts and there and there.release and there.release.number == deployment.release:
-        started = StepRecord(0, StepKind.START, kept.slot, Outcome.RUNNING, kept.started_at)
-        deployment = replace(deployment, steps=(started,))
+        begun = (StepKind.START, *((StepKind.SHIFT,) if there.serving else ()))
+        steps = (StepRecord(0, each, kept.slot, Outcome.RUNNING, kept.started_at) for each in begun)
+        deployment = replace(deployment, steps=tuple(steps))
     reason = f"cut short, and ended by {tools.owner.actor}"
     return [_end_cut(tools, deployment, reason, ending, kept)]
 
@@ -254,6 +255,7 @@ def _end(
         standby=recovery.completes,
         proven=True,
         leaves=deployment.action == "stop",
+        keeps_place=recovery.keeps_place,
         former=former,
         tried=tuple(each for each in (new, previous) if each),
     )

@@ -20,11 +20,12 @@ class HostChange:
 
     With `standby` the replica that loses the traffic may take it over again by itself: it served, and it was not the
     reason for the change. With `proven` a started replica must answer its checks alone: its release served before.
-    With `leaves` the model leaves the host: the homes of its replicas, with what the engine has compiled, go too.
-    `guard` says what a new release must prove in this deployment of `rollout`, which so many `hosts` take part in;
-    None: its checks alone. `former` is the other release whose adapters a replica may have, where a change to the one
-    in its slot was cut short. A killed command may have left adapters of those that were `tried` in the engine, under
-    internal names. With `tries` the caller asks for gates alone: adapters are forgotten after theirs.
+    With `leaves` the model leaves the host: the homes of its replicas, with what the engine has compiled, go too. With
+    `keeps_place` the host stays in the routes, without traffic. `guard` says what a new release must prove in this
+    deployment of `rollout`, which so many `hosts` take part in; None: its checks alone. `former` is the other release
+    whose adapters a replica may have, where a change to the one in its slot was cut short. A killed command may have
+    left adapters of those that were `tried` in the engine, under internal names. With `tries` the caller asks for gates
+    alone: adapters are forgotten after theirs.
     """
 
     model: str
@@ -34,6 +35,7 @@ class HostChange:
     standby: bool = True
     proven: bool = False
     leaves: bool = False
+    keeps_place: bool = False
     guard: Guard | None = None
     rollout: str = ""
     hosts: int = 1

@@ -1,0 +1,102 @@
+"""A host that was installed anew has nothing, and keeps its place in the fleet until somebody takes that away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.workflows.test_cut_short import elsewhere, kept
+from tests.workflows.world import Killed, World, release
+from toolkit.adapters.fakes.behaviour import Behaviour
+from toolkit.errors import ToolkitError
+
+COMMANDS: dict[str, Callable[[World], object]] = {
+    "deploy": lambda world: world.deploy(release(2)),
+    "upgrade": lambda world: world.deploy(release(3)),
+    "rollback": lambda world: world.rollback(),
+}
+MOMENTS = [
+    "place 00000000",
+    "wait tiny-blue",
+    "complete tiny-blue",
+    "routes runtime",
+    "drop deployment",
+]
+# The next command, and whether it comes from another ops machine.
+FOLLOWING = [("deploy", False), ("upgrade", True), ("rollback", False), ("rollback", True)]
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> World:
+    world = World(tmp_path, 3)
+    world.deploy(release(1))
+    world.deploy(release(2))
+    return world
+
+
+def install_anew(world: World, name: str) -> None:
+    """Take everything from a host that an installation of its system takes."""
+    host = world.hosts[name]
+    host.files.clear()
+    host.opened, host.left_to_guards, host.compiled, host.sealed = None, [], set(), set()
+    host.facts = replace(host.facts, slots=(), snapshots=(), engines=(), converged="")
+
+
+def cut(world: World, name: str, moment: str) -> None:
+    """Let the next command be killed at a moment on that host."""
+
+    def before(event: str) -> None:
+        if event == moment:
+            raise Killed
+
+    world.hosts[name].before = before
+
+
+@pytest.mark.parametrize(("following", "other"), FOLLOWING)
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("action", COMMANDS)
+def test_it_serves_again_after_the_next_command(
+    fleet: World, tmp_path: Path, action: str, moment: str, following: str, other: bool
+) -> None:
+    install_anew(fleet, "gpu2")
+    cut(fleet, "gpu2", moment)
+    # A command that does not come to this operation ends well.
+    with suppress(Killed):
+        COMMANDS[action](fleet)
+    fleet.go_on()
+    for each in fleet.hosts.values():
+        each.owner = each.holder = None
+    actor = elsewhere(fleet, tmp_path / "other") if other else fleet
+    COMMANDS[following](actor)
+    assert set(fleet.serving()) == {"gpu1", "gpu2", "gpu3"}
+    assert len(set(fleet.serving().values())) == 1
+    assert kept(fleet) == []
+
+
+@pytest.mark.parametrize("action", COMMANDS)
+def test_one_whose_replica_does_not_start_is_tried_again(fleet: World, action: str) -> None:
+    install_anew(fleet, "gpu2")
+    for version in ("v1", "v2", "v3"):
+        fleet.behave(version, Behaviour.DIES_AT_START, "gpu2")
+    for _ in range(2):
+        with pytest.raises(ToolkitError, match="gpu2"):
+            COMMANDS[action](fleet)
+    for version in ("v1", "v2", "v3"):
+        fleet.behave(version, Behaviour.GOOD, "gpu2")
+    COMMANDS[action](fleet)
+    assert set(fleet.serving()) == {"gpu1", "gpu2", "gpu3"}
+
+
+def test_hosts_whose_first_deployment_fails_have_no_place(tmp_path: Path) -> None:
+    world = World(tmp_path, 3)
+    world.behave("v1", Behaviour.DIES_AT_START, "gpu2")
+    with pytest.raises(ToolkitError, match="gpu2"):
+        world.deploy(release(1))
+    assert {world.routes(name).routes for name in world.hosts} == {()}
+    world.behave("v1", Behaviour.GOOD, "gpu2")
+    world.deploy(release(1))
+    assert set(world.serving()) == {"gpu1", "gpu2", "gpu3"}
