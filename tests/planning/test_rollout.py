@@ -22,6 +22,7 @@ from toolkit.planning.routing.routes import Routes, Target
 BARE = host()
 ONE = host(slot("blue", release(1), weight=100), snapshots=(2,))
 TWO = host(slot("green", release(2), weight=100), slot("blue", release(1)))
+GONE = host(slot("green", release(2), weight=100), snapshots=(1,))
 TIGHT = host(
     slot("blue", release(1, memory=14 * 10**9), weight=100), snapshots=(2,),
 )  # fmt: skip
@@ -104,8 +105,20 @@ def test_what_is_no_size_of_a_batch_is_refused(text: str) -> None:
         parse_sizes(text)
 
 
-def test_a_rollback_to_standbys_is_one_batch() -> None:
-    assert batches(fleet(TWO, TWO, TWO), 1, Limits(), action="rollback") == (("h1", "h2", "h3"),)
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (fleet(TWO, TWO, TWO), (("h1", "h2", "h3"),)),
+        # where the former release must start first, the others do not wait for it
+        (fleet(GONE, TWO, GONE, TWO), (("h2", "h4"), ("h1",), ("h3",))),
+        (fleet(BARE, TWO, GONE, TWO), (("h2", "h4"), ("h1",), ("h3",))),
+        (fleet(BARE, GONE, GONE), (("h1",), ("h2",), ("h3",))),
+    ],
+)
+def test_a_rollback_switches_to_all_standbys_at_once_and_first(
+    facts: dict[str, HostFacts], expected: tuple[tuple[str, ...], ...]
+) -> None:
+    assert batches(facts, 1, Limits(), action="rollback") == expected
 
 
 def test_hosts_that_stop_serving_leave_enough_others() -> None:

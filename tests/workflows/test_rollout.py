@@ -333,6 +333,30 @@ def test_a_rollback_that_stopped_midway_goes_on(fleet: World) -> None:
     assert fleet.serving() == {"gpu1": "v1", "gpu2": "v1", "gpu3": "v1"}
 
 
+def test_a_rollback_waits_for_no_host_that_must_start_the_former_release(fleet: World) -> None:
+    fleet.deploy(release(1))
+    fleet.deploy(release(2))
+    one = fleet.host
+    one.kill("tiny-blue")
+    one.learn(lambda facts: replace(facts, snapshots=()))
+    served: list[str] = []
+
+    def before(event: str) -> None:
+        if event.startswith(("place", "wait tiny-blue")):
+            served.append(f"{event.split()[0]} {fleet.serving()}")
+
+    one.before = before
+    fleet.behave("v1", Behaviour.DIES_AT_START, "gpu1")
+    with pytest.raises(ReleaseFailedError, match="gpu1"):
+        fleet.rollback()
+    others = {"gpu2": "v1", "gpu3": "v1"}
+    assert served == [f"{each} { {'gpu1': 'v2', **others} }" for each in ("place", "wait")]
+    assert fleet.serving() == {"gpu1": "v2", **others}
+    fleet.behave("v1", Behaviour.GOOD, "gpu1")
+    fleet.rollback()
+    assert fleet.serving() == {"gpu1": "v1", **others}
+
+
 def test_another_ops_machine_rolls_a_half_done_upgrade_back_without_a_history(
     fleet: World, tmp_path: Path
 ) -> None:

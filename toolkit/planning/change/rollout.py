@@ -68,6 +68,13 @@ class RolloutPlan:
         return not self.batches
 
     @property
+    def prepared_before(self) -> int:
+        """The batch before which hosts are prepared: the second of a rollback whose first needs nothing prepared."""
+        first = self.batches[0] if self.batches else ()
+        steps = {step.kind for name in first for step in self.plans[name].steps}
+        return int(self.action == "rollback" and steps.isdisjoint(PREPARATION))
+
+    @property
     def kinds(self) -> frozenset[StepKind]:
         """The kinds of steps that any host takes."""
         return frozenset(step.kind for plan in self.plans.values() for step in plan.steps)
@@ -179,8 +186,9 @@ def plan_rollout(
     """Return the batches in which the hosts perform their plans.
 
     Hosts that do not serve the model yet come first and together, since they hold no traffic. Where all of the
-    others only switch to a standby, they do so at once. The rest follows in batches by `serial`, and where a host
-    must stop its old replica for want of room, never so many at once that fewer than `keep` would serve.
+    others only switch to a standby, they do so at once. In a rollback those that only switch come before all others,
+    so that the newer release is left at once wherever that can be. The rest follows in batches by `serial`, and where a
+    host must stop its old replica for want of room, never so many at once that fewer than `keep` would serve.
     Raises RefusedError where that is not possible.
     """
     first = next(iter(plans.values()))
@@ -200,17 +208,21 @@ def plan_rollout(
                 hint="add a host, or lower --keep",
             )
         most = spare
-    at_once = others and all(_only_switches(plans[name]) for name in others)
+    switching = [name for name in others if _only_switches(plans[name])]
+    back = first.action == "rollback"
+    at_once = switching if back or len(switching) == len(others) else []
     serial = limits.serial
     sizes = (BatchSize(serial),) if isinstance(serial, int) else serial
-    batches = [tuple(others)] if at_once else batched(others, sizes, most)
+    batches = batched([name for name in others if name not in at_once], sizes, most)
+    if at_once:
+        batches.insert(0, tuple(at_once))
     plans = _swapping(plans, facts, batches, rolling, serving)
     if batches and any(has_canary(plan) for plan in plans.values()):
         # Hosts that join get a part of all requests at once: not before the canary has passed.
         plans = with_canary(plans, batches[0], len(serving))
         batches[1:1] = [fresh] if fresh else []
     elif fresh:
-        batches.insert(0, fresh)
+        batches.insert(1 if back and at_once else 0, fresh)
     first_hosts = _first_with_adapters(plans, batches, len(serving))
     return RolloutPlan(
         action=first.action,

@@ -87,8 +87,9 @@ class Rollout:
         unreached = [name for batch in self._plan.batches for name in batch]
         try:
             self._begin(unreached)
-            self._prepare(unreached)
-            for batch in self._plan.batches:
+            for number, batch in enumerate(self._plan.batches):
+                if number == self._plan.prepared_before:
+                    self._prepare(unreached)
                 if self._interrupted or len(self._failures) > self._allowed:
                     break
                 left = [name for name in batch if name not in self._failures]
@@ -354,9 +355,8 @@ class Rollout:
         rows += missed(routers.catch_up())
         words = [state.words for state in self._states.values()]
         # Where nothing went live, a rollback would leave the release that serves everywhere.
-        back = (
-            f", or toolkit rollback {model}" if any(w.startswith("live: ") for w in words) else ""
-        )
+        live = self._plan.action != "rollback" and any(w.startswith("live: ") for w in words)
+        back = f", or toolkit rollback {model}" if live else ""
         return joined(
             self._failures,
             hint=f"toolkit status; the same command again converges them{back}",
