@@ -37,9 +37,9 @@ def choose_hosts(
     """Return the hosts that serve `model` after the change.
 
     `facts` are of all hosts that answer, by name; `unfit` says why some of them cannot hold the model. Hosts that are
-    `named` are taken as they are. Otherwise the hosts that have the model keep it, and hosts are added up to
-    `replicas`. A model that no host has goes to all hosts that can hold it, or to `replicas` of them, the hosts with
-    the fewest replicas first. A model whose replica runs over `span` hosts has one replica, on as many hosts.
+    `named` are taken as they are. Otherwise the hosts that have the model keep it unless they are unfit, and hosts are
+    added up to `replicas`. A model that no host has goes to all hosts that can hold it, or to `replicas` of them, those
+    with the fewest replicas first. A model whose replica runs over `span` hosts has one replica, on as many hosts.
     Raises NothingSuitableError where no host can hold it, InputError where fewer can than `replicas`.
     """
     if span > 1:
@@ -52,7 +52,7 @@ def choose_hosts(
         key=lambda name: len(facts[name].slots),
     )
     wanted = replicas if replicas is not None else len(have) or len(free)
-    chosen = {*have, *free[: max(0, wanted - len(have))]}
+    chosen = {*have, *free[: max(0, wanted - len(have))]} - unfit.keys()
     if not chosen:
         raise NothingSuitableError(
             f"no host can take {model}:" + (_said(unfit) or "\n  none answers"),

@@ -10,7 +10,7 @@ from toolkit.domain.deployment.change import Change, folded
 from toolkit.domain.deployment.plan import Plan, Step, StepKind, Strategy
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.hosts.facts import HostFacts
-from toolkit.errors import RefusedError
+from toolkit.errors import RefusedError, ToolkitError
 from toolkit.planning.change.adapters import adapter_changes
 from toolkit.planning.change.batch_sizes import BatchSize, batched
 from toolkit.planning.change.canary import has_canary, is_declared, with_canary
@@ -52,7 +52,8 @@ class Limits:
 class RolloutPlan:
     """The plan of each host, by name, and the batches in which hosts change.
 
-    `unreachable` are the hosts that do not answer, with the reason.
+    `unreachable` are the hosts that do not answer, with the reason; `unable` those that have the model and cannot go
+    back with the others, with the error.
     """
 
     action: str
@@ -61,6 +62,7 @@ class RolloutPlan:
     batches: tuple[tuple[str, ...], ...]
     unreachable: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    unable: Mapping[str, ToolkitError] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:

@@ -212,8 +212,11 @@ def _plan(
     wanted, unfit = _wanted(members, order, facts, routes)
     _require_named(order, seen, [*wanted, *unfit])
     span = max((each.release.span.size for each in wanted.values() if each.release.span), default=1)
+    unable = {name: unfit[name] for name in unfit if name in having(order.model, facts, routes)}
     if span > 1:
         require_together(order.model, routes, seen.unreachable)
+        for error in unable.values():
+            raise error
     chosen = choose_hosts(
         order.model,
         {name: facts[name] for name in facts if name in wanted or name in unfit},
@@ -232,10 +235,8 @@ def _plan(
     plans = fenced(plans, [each.host.host for each in members], facts)
     plans = with_settings(plans, {each.host.name: each.settings for each in members}, facts)
     notes = (*chosen.notes, *failed_before(members[0].history, order, plans.values()))
-    return (
-        plan_rollout(plans, facts, order.limits, unreachable=seen.unreachable, notes=notes),
-        facts,
-    )
+    plan = plan_rollout(plans, facts, order.limits, unreachable=seen.unreachable, notes=notes)
+    return replace(plan, unable=unable), facts
 
 
 def _wanted(
@@ -243,7 +244,8 @@ def _wanted(
 ) -> tuple[dict[str, Wanted], dict[str, NothingSuitableError]]:
     """Return the wanted state of each host, and the reasons of hosts that cannot hold it.
 
-    Raises InputError for an upgrade of a model that no host has, and the error of a host that must take part.
+    Raises InputError for an upgrade of a model that no host has, and the error of a host that must take part. In a
+    rollback none must but those that were named: what is wrong with one host keeps no other from going back.
     """
     wanted: dict[str, Wanted] = {}
     unfit: dict[str, NothingSuitableError] = {}
@@ -266,7 +268,7 @@ def _wanted(
                 require_place_for_replicas(tools.host.host)
             wanted[name] = _wanted_on(tools, order, facts[name], start)
         except NothingSuitableError as error:
-            if name in order.named or name in have:
+            if name in order.named or (name in have and order.action != "rollback"):
                 raise
             unfit[name] = error
     if not wanted and len(unfit) == 1:
@@ -305,12 +307,19 @@ def _require_named(order: Order, seen: FleetFacts, candidates: Sequence[str]) ->
 
 
 def _finished(done: RolledOut, behind_now: Mapping[str, str]) -> RolledOut:
-    """Return `done`; raises HostError where hosts were unreachable or routers are behind; the others are as ordered."""
-    unreachable = done.plan.unreachable
-    if not unreachable and not behind_now:
+    """Return `done`; raises HostError where hosts were unreachable or routers are behind; the others are as ordered.
+
+    Raises the `joined` errors of hosts that were unable to go back.
+    """
+    unreachable, unable = done.plan.unreachable, done.plan.unable
+    if not unreachable and not unable and not behind_now:
         return done
     rows = [*unreachable_rows(unreachable), *missed(behind_now)]
     rows += [f"{name}: {state.words}" for name, state in done.states.items()]
+    if unable:
+        # The hint may be that of the hosts, which says how to mend them.
+        more = "\n  ".join([*rows, f"{_again(done.plan)} brings them back, once they can"])
+        raise joined(unable, hint="toolkit status", more=more)
     words = "not all hosts could be reached" if unreachable else "not all routers follow"
     again = f"{_again(done.plan)}, once they answer" if unreachable else TELL
     raise HostError(
