@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflows.world import World, release
+from tests.workflows.world import Killed, World, release
 from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.errors import HostError, NothingSuitableError, ReleaseFailedError
 
@@ -92,6 +92,37 @@ def test_a_host_that_cannot_go_back_keeps_no_other_from_it(fleet: World) -> None
     first.learn(lambda facts: replace(facts, memory_available=24 * 10**9))
     fleet.rollback(1)
     assert fleet.serving() == {"gpu1": "v1", **others}
+
+
+@pytest.mark.parametrize("named", [(), ("gpu1", "gpu3")])
+def test_a_host_whose_change_cannot_be_ended_keeps_no_other_from_going_back(
+    fleet: World, named: tuple[str, ...]
+) -> None:
+    fleet.deploy(release(1))
+    second = fleet.hosts["gpu2"]
+
+    def cut(event: str) -> None:
+        if event == "wait tiny-green":
+            raise Killed
+
+    second.before = cut
+    with pytest.raises(Killed):
+        fleet.deploy(release(2))
+    fleet.go_on()
+    for each in fleet.hosts.values():
+        each.owner = each.holder = None
+    second.kill("tiny-blue")
+    second.learn(lambda facts: replace(facts, slots=facts.slots[1:]))
+    fleet.behave("v1", Behaviour.DIES_AT_START, "gpu2")
+    others = {"gpu1": "v1", "gpu3": "v1"}
+    with pytest.raises(ReleaseFailedError, match="gpu2: tiny #1"):
+        fleet.rollback(named=named)
+    assert fleet.serving() == others
+    with pytest.raises(ReleaseFailedError, match="gpu2: tiny #1"):
+        fleet.deploy(release(1))
+    fleet.behave("v1", Behaviour.GOOD, "gpu2")
+    fleet.rollback(1)
+    assert fleet.serving() == {**others, "gpu2": "v1"}
 
 
 def test_another_ops_machine_rolls_a_half_done_upgrade_back_without_a_history(

@@ -263,8 +263,9 @@ class World:
             Order("deploy", wanted.model, want, self.version, timing, limits or self.limits, **more)
         )
 
-    def rollback(self, number: int | None = None) -> RolledOut:
-        return self.order(back("tiny", number, self.history, timing=TIMING, limits=self.limits))
+    def rollback(self, number: int | None = None, named: tuple[str, ...] = ()) -> RolledOut:
+        order = back("tiny", number, self.history, timing=TIMING, limits=self.limits)
+        return self.order(replace(order, named=named))
 
     def order(self, order: Order) -> RolledOut:
         return roll_out(self.command(), order, self.confirm)

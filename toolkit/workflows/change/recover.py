@@ -17,6 +17,7 @@ from toolkit.domain.deployment.release import (
 from toolkit.domain.hosts.facts import RECORD, FleetFacts, HostFacts, left_record
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.registry.release_parts import DEFAULT_HOLD
+from toolkit.errors import CalledOffError, InterruptionError, ToolkitError
 from toolkit.planning.change.judged import baking, guard_of, is_unjudged
 from toolkit.planning.change.keeping import undone_in_turn
 from toolkit.planning.change.recovery import Recovery, plan_recovery, until_returned
@@ -56,22 +57,37 @@ class Ending:
 
 def end_everywhere(
     there: Sequence[Tools], seen: FleetFacts, ending: Ending, *, keep: int = 1
-) -> None:
+) -> dict[str, ToolkitError]:
     """Complete or undo every open deployment on all hosts, whose locks the caller holds.
 
-    At once, but as far as `keep` hosts go on serving each model: see `undone_in_turn`. A host where that fails ends it
-    before further hosts stop their replicas; its error is raised.
+    At once, but as far as `keep` hosts go on serving each model: see `undone_in_turn`. Where that fails on a host that
+    served, no further host stops its replica. Return the errors of all hosts, by name, on which one is still open.
     """
     opened = left_open(there, seen, ending)
     if len(there) == 1:
         opened = [replace(each, host=there[0].host.name) for each in opened]
     tools = {each.host.name: each for each in there}
+    failed: dict[str, ToolkitError] = {}
+
+    def end(each: Tools) -> None:
+        try:
+            end_unfinished(each, ending)
+        except InterruptionError:
+            raise
+        except ToolkitError as error:
+            failed[each.host.name] = error
+
     for names in undone_in_turn(opened, seen.facts, keep):
-        each_at_once(
-            [tools[name] for name in names if name in tools],
-            lambda each: end_unfinished(each, ending),
-            there[0].interruption.begin,
-        )
+        if any(slot.serving for name in failed for slot in seen.facts[name].slots):
+            called_off = CalledOffError("what was cut short on another host could not be ended")
+            failed |= dict.fromkeys(names, called_off)
+        else:
+            each_at_once(
+                [tools[name] for name in names if name in tools],
+                end,
+                there[0].interruption.begin,
+            )
+    return failed
 
 
 def end_unfinished(tools: Tools, ending: Ending) -> list[Recovery]:

@@ -9,13 +9,20 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from toolkit.domain.accelerator import driver_package
 from toolkit.domain.deployment.plan import StepKind
 from toolkit.domain.deployment.release import Deployment
 from toolkit.domain.hosts.facts import FleetFacts, HostFacts
 from toolkit.domain.hosts.failures import joined
-from toolkit.errors import HostError, InputError, NothingSuitableError, RefusedError
+from toolkit.errors import (
+    HostError,
+    InputError,
+    NothingSuitableError,
+    RefusedError,
+    ToolkitError,
+)
 from toolkit.planning.change.deploy import Wanted, plan_deploy
 from toolkit.planning.change.fence import fenced
 from toolkit.planning.change.judged import failed_rollouts
@@ -176,15 +183,21 @@ def _unfinished(opened: Deployment) -> str:
 def _settle(
     there: Sequence[Tools], order: Order, seen: FleetFacts
 ) -> tuple[RolloutPlan, dict[str, HostFacts]]:
-    """Under the locks: end what an earlier command left open, observe again, plan again."""
+    """Under the locks: end what an earlier command left open, observe again, plan again.
+
+    Raises the `joined` errors of hosts where that failed; a rollback goes on with the others, unless these were named.
+    """
     again = _look_again(there)
     require_judged(order, again)
-    ending = _ending(order, again)
+    ending, failed = _ending(order, again), dict[str, ToolkitError]()
     if left_open(there, again, ending):
-        end_everywhere(there, again, ending, keep=order.limits.keep)
+        failed = end_everywhere(there, again, ending, keep=order.limits.keep)
+        going_on = order.action == "rollback" and len(failed) < len(there)
+        if failed and (not going_on or {*order.named} & {*failed}):
+            raise joined(failed, hint="toolkit status", alone=len(there) == 1)
         again = _look_again(there)
     again = replace(again, errors=seen.errors)
-    return _plan(there, _aimed(order, again), again)
+    return _plan(there, _aimed(order, again), again, failed)
 
 
 def _ending(order: Order, seen: FleetFacts) -> Ending:
@@ -202,17 +215,23 @@ def _look_again(there: Sequence[Tools]) -> FleetFacts:
 
 
 def _plan(
-    members: Sequence[Tools], order: Order, seen: FleetFacts
+    members: Sequence[Tools],
+    order: Order,
+    seen: FleetFacts,
+    failed: Mapping[str, ToolkitError] = MappingProxyType({}),
 ) -> tuple[RolloutPlan, dict[str, HostFacts]]:
+    """Return the plan, and the facts by host's name; hosts that have `failed` before take no part."""
     if not seen.facts:
         raise seen.failure()
     require_readable(order.model, list(seen.facts.values()))
     routes, facts = agreed(seen.by_label)
     require_awake(order.model, routes)
-    wanted, unfit = _wanted(members, order, facts, routes)
+    able = [each for each in members if each.host.name not in failed]
+    wanted, unfit = _wanted(able, order, facts, routes)
     _require_named(order, seen, [*wanted, *unfit])
     span = max((each.release.span.size for each in wanted.values() if each.release.span), default=1)
-    unable = {name: unfit[name] for name in unfit if name in having(order.model, facts, routes)}
+    have = having(order.model, facts, routes)
+    unable = {**failed, **{name: error for name, error in unfit.items() if name in have}}
     if span > 1:
         require_together(order.model, routes, seen.unreachable)
         for error in unable.values():

@@ -135,7 +135,8 @@ def stop_held(
     routers.observed(found.by_label)
     ending = Ending(timing, failed_rollouts(found.facts.values()), ends_bake=model)
     # An interrupted stop of this model may be among them, and leave nothing to do.
-    end_everywhere(there, found, ending)
+    if failed := end_everywhere(there, found, ending):
+        raise joined(failed, hint="toolkit status", alone=len(there) == 1)
     done, facts, _ = _plan(there, model, named)
     agreed_to(done, facts)
     stopping = [each for each in there if each.host.name in done.plans]
