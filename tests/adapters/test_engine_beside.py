@@ -65,6 +65,19 @@ def test_an_engine_that_is_installed_beside_runs_in_its_place(
     assert [each for each in place.parent.iterdir() if ENGINE in each.name] == []
 
 
+def test_what_an_installation_left_that_found_no_room_is_replaced(
+    real_host: HostLab, wheels: Path
+) -> None:
+    lab, place = real_host, Path(real_host.host.host.root, "engines", ENGINE)
+    # uv takes no directory for an environment in which it has not come to write `pyvenv.cfg`.
+    (place / "bin").mkdir(parents=True)
+    (place / "bin/python").symlink_to("/usr/bin/python3")
+    _install(lab, wheels)
+    assert ENGINE in lab.host.observe().engines
+    said = subprocess.run([place / "bin/vllm"], capture_output=True, text=True, check=True)
+    assert said.stdout == "0.0.1\n"
+
+
 def _install(lab: HostLab, wheels: Path, **more: Any) -> None:
     python = lab.host.observe().python
     lab.play(
