@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 
 import pytest
 
 from tests.planning.rendered import render_files
 from tests.workflows.asleep import fall_asleep, get_up
-from tests.workflows.world import GB, TIMING, Killed, World, release
+from tests.workflows.world import GB, TIMING, Killed, World, _Interruption, release
 from toolkit.cli.views.slot import state_words
 from toolkit.domain.replicas.warmth import WhenAsleep
 from toolkit.errors import InputError, NothingSuitableError, RefusedError, ToolkitError
@@ -73,6 +74,21 @@ def test_a_model_that_wakes_falls_asleep_again(
     assert (after.sleep.due, after.sleep.policy, after.hold) == (0, "refuse", 0)
     assert after.targets == before.targets
     assert set(words(world)) == {"asleep"}
+
+
+def test_a_clock_that_is_set_forward_ends_no_wait_for_a_model_that_wakes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.deploy(release(1))
+    fall_asleep(world)
+    wakes, days = [each._wake for each in world.hosts.values()], count()
+    for each in world.hosts.values():
+        monkeypatch.setattr(each, "_wake", lambda: None)
+    # Each look at the clock is a day later, and the model is up after a while.
+    world.given["clock"] = lambda: 86400.0 * next(days)
+    monkeypatch.setattr(_Interruption, "sleep", lambda _, seconds: [each() for each in wakes])
+    assert get_up(world).plan.changes
+    assert set(words(world)) == {"serving"}
 
 
 def test_what_requests_get_changes_in_a_model_that_sleeps(world: World) -> None:

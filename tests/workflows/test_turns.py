@@ -17,7 +17,7 @@ from toolkit.errors import HostError, InputError, NothingSuitableError, RefusedE
 from toolkit.planning.change.sleep import alternates_of
 from toolkit.planning.routing.routes import Alternate
 from toolkit.planning.upkeep.events import events_of
-from toolkit.workflows.change.sleep import Slept, Turns, put_to_sleep
+from toolkit.workflows.change.sleep import Slept, Turns, put_to_sleep, wake
 from toolkit.workflows.fleet.status import observe_fleet
 
 
@@ -190,5 +190,5 @@ def test_a_model_whose_device_is_busy_says_which_model_has_it(
     with pytest.raises(
         HostError, match="tiny is not up: other has the device of gpu1 and is busy"
     ) as late:
-        get_up(two)
+        wake(two.command(), "tiny", replace(TIMING, ready=0), lambda _: True)
     assert late.value.hint == "toolkit sleep other"

@@ -7,6 +7,7 @@ neither, and the same command again goes on from there.
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -315,8 +316,8 @@ def _await(
     good: Callable[[SlotFacts], bool],
 ) -> None:
     """Return once all replicas of the model on hosts that answer are `good`; raises HostError after `seconds`."""
-    first = there[0]
-    until = first.clock() + seconds
+    # Not the clock of the command: it may be set meanwhile.
+    until = time.monotonic() + seconds
     while True:
         _, facts = agreed(look([each.host for each in there]).by_label)
         late = [
@@ -327,9 +328,9 @@ def _await(
         ]
         if not late:
             return
-        if first.clock() >= until:
+        if time.monotonic() >= until:
             raise HostError(
                 f"after {format_seconds(seconds)}, {'; '.join(late)}",
                 hint=f"toolkit status; toolkit logs {model}",
             )
-        first.interruption.sleep(_EACH)
+        there[0].interruption.sleep(_EACH)
