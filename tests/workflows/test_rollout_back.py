@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -123,6 +124,37 @@ def test_a_host_whose_change_cannot_be_ended_keeps_no_other_from_going_back(
     fleet.behave("v1", Behaviour.GOOD, "gpu2")
     fleet.rollback(1)
     assert fleet.serving() == {**others, "gpu2": "v1"}
+
+
+@pytest.mark.parametrize("number", [None, 1])
+def test_only_the_named_hosts_go_back(fleet: World, number: int | None) -> None:
+    fleet.deploy(release(1))
+    fleet.deploy(release(2))
+    fleet.rollback(number, ("gpu2",))
+    assert fleet.serving() == {"gpu1": "v2", "gpu2": "v1", "gpu3": "v2"}
+
+
+def test_a_host_that_cannot_be_locked_keeps_no_other_from_going_back(
+    fleet: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.deploy(release(1))
+    fleet.deploy(release(2))
+    second = fleet.hosts["gpu2"]
+
+    def lock(_: object) -> NoReturn:
+        raise HostError("gpu2: lock: Read-only file system", hint="look there with dmesg")
+
+    monkeypatch.setattr(second, "lock", lock)
+    for named in ((), ("gpu1", "gpu3")):
+        with pytest.raises(HostError, match="gpu2: lock: Read-only") as caught:
+            fleet.rollback(1, named)
+        assert caught.value.hint == "look there with dmesg"
+        assert fleet.serving() == {"gpu1": "v1", "gpu2": "v2", "gpu3": "v1"}
+    for change in (lambda: fleet.rollback(1, ("gpu2",)), lambda: fleet.deploy(release(3))):
+        with pytest.raises(HostError, match="gpu2: lock: Read-only"):
+            change()
+    assert fleet.serving() == {"gpu1": "v1", "gpu2": "v2", "gpu3": "v1"}
+    assert fleet.history.unfinished() == []
 
 
 def test_another_ops_machine_rolls_a_half_done_upgrade_back_without_a_history(

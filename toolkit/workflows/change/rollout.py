@@ -41,7 +41,7 @@ from toolkit.workflows.change.batch import HostState, Rollout
 from toolkit.workflows.change.recover import Ending, end_everywhere, left_open
 from toolkit.workflows.change.routers import TELL, missed, unreachable_rows
 from toolkit.workflows.change.wanted import Order, usual_start
-from toolkit.workflows.fleet.look import lock_all, look, look_free, unreachable_that_served
+from toolkit.workflows.fleet.look import lock_able, look, look_free, unreachable_that_served
 from toolkit.workflows.tools import Tools, require_yes
 
 Confirm = Callable[[RolloutPlan], bool]
@@ -81,8 +81,9 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
     notes = (*shown.notes, *map(_unfinished, opened), *map(_untold, late))
     require_yes(replace(shown, notes=notes), confirm)
     there = [each for each in members if each.host.name in seen.facts]
-    with lock_all([each.host for each in there], first.owner, first.patience):
-        plan, facts = _settle(there, order, seen)
+    with lock_able([each.host for each in there], first.owner, first.patience) as unlocked:
+        there = _without(there, order, unlocked)
+        plan, facts = _settle(there, order, seen, unlocked)
         if differs(plan, shown):
             first.say("the fleet changed since the plan was shown; this is the new one")
             require_yes(plan, confirm)
@@ -181,23 +182,35 @@ def _unfinished(opened: Deployment) -> str:
 
 
 def _settle(
-    there: Sequence[Tools], order: Order, seen: FleetFacts
+    there: Sequence[Tools], order: Order, seen: FleetFacts, unlocked: Mapping[str, HostError]
 ) -> tuple[RolloutPlan, dict[str, HostFacts]]:
     """Under the locks: end what an earlier command left open, observe again, plan again.
 
-    Raises the `joined` errors of hosts where that failed; a rollback goes on with the others, unless these were named.
+    Raises the `joined` errors of hosts where that failed, unless `_without` passes over them.
     """
     again = _look_again(there)
     require_judged(order, again)
-    ending, failed = _ending(order, again), dict[str, ToolkitError]()
+    ending, failed = _ending(order, again), dict[str, ToolkitError](unlocked)
     if left_open(there, again, ending):
-        failed = end_everywhere(there, again, ending, keep=order.limits.keep)
-        going_on = order.action == "rollback" and len(failed) < len(there)
-        if failed and (not going_on or {*order.named} & {*failed}):
-            raise joined(failed, hint="toolkit status", alone=len(there) == 1)
+        failed |= end_everywhere(there, again, ending, keep=order.limits.keep)
         again = _look_again(there)
+    able = _without(there, order, failed)
     again = replace(again, errors=seen.errors)
-    return _plan(there, _aimed(order, again), again, failed)
+    return _plan(able, _aimed(order, again), again, failed)
+
+
+def _without(
+    there: Sequence[Tools], order: Order, failed: Mapping[str, ToolkitError]
+) -> list[Tools]:
+    """Return the hosts of `there` that have not `failed`.
+
+    A rollback goes on with those, unless it named one of the others. Otherwise raises the `joined` errors.
+    """
+    left = [each for each in there if each.host.name not in failed]
+    goes_on = order.action == "rollback" and left and not {*order.named} & {*failed}
+    if failed and not goes_on:
+        raise joined(failed, hint="toolkit status", alone=len(there) == 1)
+    return left
 
 
 def _ending(order: Order, seen: FleetFacts) -> Ending:
@@ -220,14 +233,13 @@ def _plan(
     seen: FleetFacts,
     failed: Mapping[str, ToolkitError] = MappingProxyType({}),
 ) -> tuple[RolloutPlan, dict[str, HostFacts]]:
-    """Return the plan, and the facts by host's name; hosts that have `failed` before take no part."""
+    """Return the plan for `members`, and the facts by host's name; the plan names the hosts that have `failed`."""
     if not seen.facts:
         raise seen.failure()
     require_readable(order.model, list(seen.facts.values()))
     routes, facts = agreed(seen.by_label)
     require_awake(order.model, routes)
-    able = [each for each in members if each.host.name not in failed]
-    wanted, unfit = _wanted(able, order, facts, routes)
+    wanted, unfit = _wanted(members, order, facts, routes)
     _require_named(order, seen, [*wanted, *unfit])
     span = max((each.release.span.size for each in wanted.values() if each.release.span), default=1)
     have = having(order.model, facts, routes)
@@ -280,6 +292,9 @@ def _wanted(
         name = tools.host.name
         # Where no host has the model, a rollback may still name a release that was live.
         if name not in facts or (have and name not in have and order.action != "deploy"):
+            continue
+        # The target of a rollback is that of the named hosts.
+        if order.action == "rollback" and order.named and name not in order.named:
             continue
         try:
             # A replica serves on even where its host has become a gateway since.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from typing import TypeVar
@@ -106,20 +106,43 @@ def lock_all(
 ) -> Iterator[None]:
     """Hold the deployment locks of all hosts.
 
-    Raises BusyError, and holds none, where one is held already and stays so for longer than `patience` lasts.
+    Raises BusyError, and holds none, where one is held already and stays so for longer than `patience` lasts; and the
+    HostError of a host that cannot be locked.
     """
-    hosts = list(hosts)
-    with patience.until_free(lambda: _locked(hosts, owner)):
+    with lock_able(hosts, owner, patience) as failed:
+        for error in failed.values():
+            raise error
         yield
 
 
-def _locked(hosts: Sequence[HostPort], owner: LockOwner) -> ExitStack:
-    """Lock all hosts and return the stack that releases them; raises the first error, and then holds no lock."""
+@contextmanager
+def lock_able(
+    hosts: Iterable[HostPort], owner: LockOwner, patience: Patience = NO_PATIENCE
+) -> Iterator[Mapping[str, HostError]]:
+    """Hold the deployment locks of all hosts that can be locked; yield the errors of the others, by name.
+
+    A host whose disk takes no changes any more is such a one. Raises BusyError as `lock_all` does.
+    """
+    hosts = list(hosts)
+    with ExitStack() as held:
+        failed, locks = patience.until_free(lambda: _locked(hosts, owner))
+        held.enter_context(locks)
+        yield failed
+
+
+def _locked(hosts: Sequence[HostPort], owner: LockOwner) -> tuple[dict[str, HostError], ExitStack]:
+    """Lock all hosts; return the errors of those that cannot be locked, and the stack that releases the others.
+
+    Raises the first other error, and then holds no lock.
+    """
+    failed: dict[str, HostError] = {}
     with ExitStack() as held:
 
         def take(host: HostPort) -> ToolkitError | None:
             try:
                 held.enter_context(host.lock(owner))
+            except HostError as error:
+                failed[host.name] = error
             except ToolkitError as error:
                 return error
             return None
@@ -127,4 +150,4 @@ def _locked(hosts: Sequence[HostPort], owner: LockOwner) -> ExitStack:
         for error in each_at_once(hosts, take):
             if error is not None:
                 raise error
-        return held.pop_all()
+        return failed, held.pop_all()
