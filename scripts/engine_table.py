@@ -1,4 +1,4 @@
-"""Print the table of flags, variables and parsers of the vLLM that runs this script, as a module of Python.
+"""Print the table of flags, keys, variables and parsers of the vLLM that runs this script, as a module of Python.
 
 The table states in which words this version differs from the newest one before it that has a table.
 
@@ -6,9 +6,9 @@ Run it with the Python of an installed engine, and keep the output beside the ot
 
     ENGINE/bin/python scripts/engine_table.py > toolkit/planning/engines/vllm_table_0_32.py
 
-Each flag has a kind and, where the engine bounds a number, its range. `toolkit/planning/engines/vllm_rules.py` reads
-the table and says what the kinds mean; the lists in `vllm_allowed.py` and `vllm_reserved.py` say which names a
-registry may use.
+Each flag, and each key of a flag's JSON, has a kind and, where the engine bounds a number, its range.
+`toolkit/planning/engines/vllm_rules.py` reads the table and says what the kinds mean; the lists in `vllm_allowed.py`
+and `vllm_reserved.py` say which names a registry may use.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
+import enum
 import importlib
 import json
 import os
 import sys
 import textwrap
+import types
+import typing
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,18 +31,24 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from toolkit.planning.engines import vllm_allowed, vllm_permissions  # noqa: E402
 from toolkit.planning.engines.vllm_names import minor  # noqa: E402
 from toolkit.planning.engines.vllm_table import NO_WORDS, Words, words_of  # noqa: E402
 
 HEAD = '''"""{subject}: written by scripts/engine_table.py from the engine itself.
 
-Flags stand by their kind and what bounds it, with their short spellings in brackets. Variables stand by their kind.
+Flags, and keys of their JSON after a dot, stand by their kind and what bounds it, with their short spellings in
+brackets. Variables stand by their kind.
 """
 
 # ruff: noqa: E501
 
 FLAGS = {{
 {flags}
+}}
+
+KEYS = {{
+{keys}
 }}
 
 VARIABLES = {{
@@ -77,11 +86,16 @@ def _words() -> Words:
     import vllm
 
     return Words(
-        {line.split(" ", 1)[0].rstrip(":"): line for line in sorted(_flags())},
+        _by_name(_flags()),
+        _by_name(_keys()),
         _variables(Path(vllm.__file__).with_name("envs.py")),
         frozenset(_tool_parsers()),
         frozenset(_reasoning_parsers()),
     )
+
+
+def _by_name(lines: Iterable[str]) -> dict[str, str]:
+    return {line.split(" ", 1)[0].rstrip(":"): line for line in sorted(lines)}
 
 
 def module_text(version: str, now: Words, before: Words) -> str:
@@ -91,27 +105,34 @@ def module_text(version: str, now: Words, before: Words) -> str:
     for name, kind in now.variables.items():
         if before.variables.get(name) != kind:
             variables.setdefault(kind, []).append(name)
-    flags: dict[str, list[str]] = {}
-    for name, line in now.flags.items():
-        if before.flags.get(name) != line:
-            word, _, kind = line.partition(": ")
-            flags.setdefault(kind, []).append(word.replace(" ", ""))
     head = HEAD.format(
-        subject=f"Flags, variables and parsers of vLLM {version}"
+        subject=f"Flags, keys, variables and parsers of vLLM {version}"
         if is_whole
         else f"The differences of vLLM {version} from the version before it",
-        flags=_by_kind(flags),
+        flags=_by_kind(_new(now.flags, before.flags)),
+        keys=_by_kind(_new(now.keys, before.keys)),
         variables=_by_kind(variables),
         tool_parsers=_wrapped(now.tool_parsers - before.tool_parsers),
         reasoning_parsers=_wrapped(now.reasoning_parsers - before.reasoning_parsers),
     )
     gone = {
         "flags": before.flags.keys() - now.flags.keys(),
+        "keys": before.keys.keys() - now.keys.keys(),
         "variables": before.variables.keys() - now.variables.keys(),
         "tool parsers": before.tool_parsers - now.tool_parsers,
         "reasoning parsers": before.reasoning_parsers - now.reasoning_parsers,
     }
     return head if is_whole else head + GONE.format(gone=_by_kind(gone))
+
+
+def _new(now: Mapping[str, str], before: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the names whose line is another one than before, by their kind."""
+    found: dict[str, list[str]] = {}
+    for name, line in now.items():
+        if before.get(name) != line:
+            word, _, kind = line.partition(": ")
+            found.setdefault(kind, []).append(word.replace(" ", ""))
+    return found
 
 
 def _by_kind(names: Mapping[str, Collection[str]]) -> str:
@@ -178,12 +199,38 @@ def _kind(action: argparse.Action) -> str:
         return "switch"
     if action.nargs == 0:
         return "mark"
+    named = _names_of(action.dest)
+    if named:
+        return _name_of(named)
     kind, many = _scalar(action), type(action).__name__ == "_AppendAction"
     return f"list {kind}" if action.nargs in ("+", "*") or many else kind
 
 
+def _names_of(option: str) -> Collection[str]:
+    """Return the engine's own names for what an option without choices of its own takes; none for other options."""
+    from vllm.config.mamba import MambaBackendEnum
+    from vllm.model_executor import model_loader
+    from vllm.model_executor.layers.quantization import QUANTIZATION_METHODS
+    from vllm.tokenizers.registry import TokenizerRegistry
+    from vllm.v1.attention.backends.registry import AttentionBackendEnum
+
+    known: Mapping[str, Collection[str]] = {
+        "quantization": QUANTIZATION_METHODS,
+        "load_format": model_loader._LOAD_FORMAT_TO_MODEL_LOADER,
+        "attention_backend": ["auto", *AttentionBackendEnum.__members__],
+        "mm_encoder_attn_backend": AttentionBackendEnum.__members__,
+        "mamba_backend": MambaBackendEnum.__members__,
+        "tokenizer_mode": {"auto", *TokenizerRegistry.tokenizers},
+    }
+    return known.get(option, ())
+
+
 def _scalar(action: argparse.Action) -> str:
-    choices = [str(each) for each in action.choices or () if str(each) != "None"]
+    known: Any = action.choices
+    if action.dest == "kv_cache_dtype":
+        # 0.33 takes the names of plug-ins too, and shows its own where others show a placeholder.
+        known = known or action.metavar
+    choices = [str(each) for each in known or () if str(each) != "None"]
     if choices:
         return "one of " + " ".join(choices)
     words = set(_type_words(action.type))
@@ -215,12 +262,75 @@ def _bounds(action: argparse.Action, group: str) -> str:
     import vllm.config
 
     fields = getattr(getattr(vllm.config, group, None), "__pydantic_fields__", {})
+    return _bounds_of(getattr(fields.get(action.dest), "metadata", ()))
+
+
+def _bounds_of(rules: Iterable[Any]) -> str:
     found = []
-    for rule in getattr(fields.get(action.dest), "metadata", ()):
+    for rule in rules:
         for name, sign in (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<")):
             if getattr(rule, name, None) is not None:
                 found.append(f" {sign}{json.dumps(getattr(rule, name))}")
     return "".join(found)
+
+
+def _keys() -> Iterator[str]:
+    """Yield a line for each key that a registry may set freely, of a flag whose JSON is an engine's configuration."""
+    import vllm.config
+
+    for action in _parser()._actions:
+        flag = action.dest.replace("_", "-")
+        if flag in vllm_allowed.FLAGS and action.nargs != 0 and _scalar(action) == "json":
+            named = "".join(word.title() for word in action.dest.split("_"))
+            kind = _configuration(action.type) or getattr(vllm.config, named, None)
+            if kind is not None:
+                yield from _keys_of(kind, flag, vllm_permissions.KEYS.get(flag, "").split())
+
+
+def _configuration(kind: Any) -> Any:
+    """Return the class of the engine's configuration that an argument's type reads; None where there is none."""
+    for each in getattr(kind, "__defaults__", None) or ():
+        if hasattr(each, "__pydantic_fields__"):
+            return each
+    for cell in getattr(kind, "__closure__", None) or ():
+        if callable(cell.cell_contents) and (found := _configuration(cell.cell_contents)):
+            return found
+    return None
+
+
+def _keys_of(configuration: Any, start: str, free: Collection[str]) -> Iterator[str]:
+    for name, field in configuration.__pydantic_fields__.items():
+        kinds = [each for each in _alternatives(field.annotation) if each is not type(None)]
+        if (free and name not in free) or len(kinds) != 1:
+            continue
+        if kind := _key_kind(kinds[0]):
+            yield f"{start}.{name}: {kind}{_bounds_of(field.metadata)}"
+        if hasattr(kinds[0], "__pydantic_fields__"):
+            yield from _keys_of(kinds[0], f"{start}.{name}", ())
+
+
+def _alternatives(annotation: Any) -> Iterator[Any]:
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        for each in typing.get_args(annotation):
+            yield from _alternatives(each)
+    else:
+        yield annotation
+
+
+def _key_kind(kind: Any) -> str:
+    """Return the kind of a value of a type of Python; empty where it takes more than the table can say."""
+    if typing.get_origin(kind) is list:
+        item = _key_kind(typing.get_args(kind)[0])
+        return item and f"list {item}"
+    if typing.get_origin(kind) is typing.Literal:
+        return "one of " + " ".join(sorted(map(str, typing.get_args(kind))))
+    if isinstance(kind, enum.EnumMeta) and kind.__name__.endswith("BackendEnum"):
+        return _name_of(["auto", *kind.__members__])
+    return {bool: "switch", int: "integer", float: "number"}.get(kind, "")
+
+
+def _name_of(names: Iterable[str]) -> str:
+    return "name of " + " ".join(sorted(names, key=str.lower))
 
 
 def _variables(source: Path) -> dict[str, str]:

@@ -110,9 +110,10 @@ models:
 _OPTIONS = """## Serving options and variables
 
 Each version's `serving` and `env`, its model's included, are checked against the flags and variables of its engine's
-version: their names, types and ranges. So a mistyped flag is found before the plan, and the message has the nearest
-right name. A flag is written in full, without its short spellings and beginnings; `enable-x: false` replaces
-`no-enable-x`. A key of a JSON flag may be written after a dot: `speculative-config.method: ngram`.
+version: their names, types and ranges, also those inside the JSON of a flag, and the names of parsers, backends and
+methods. So a mistyped flag is found before the plan, and the message has the nearest right name. A flag is written in
+full, without its short spellings and beginnings; `enable-x: false` replaces `no-enable-x`. A key of a JSON flag may be
+written after a dot: `speculative-config.method: ngram`.
 
 A name is free, needs a permission, or is reserved. A name needs the version's permission if it loads code, weights or
 files that nothing pins, opens ports or endpoints, lets clients choose what is loaded, or has not been judged by this

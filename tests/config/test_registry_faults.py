@@ -65,6 +65,8 @@ FAULTS = [
     ("prompt: hello", "prompt: " + "h" * 17_000, "16:23", "prompt: more than 16384 characters", "leave some of it out"),
     ("a small one", "h" * 17_000, "8:18", "description: more than 16384 characters", "leave some of it out"),
     ("[{prompt: hello, contains: world, timeout: 60s}]", "[" + "{prompt: a}, " * 65 + "]", "16:13", "checks: more than 64 entries", "leave some of it out"),
+    ("version: 0.32.0", "version: 0.032.0", "12:35", "'0.032.0' is no full engine version", "write it like 0.32.0"),
+    ("version: 0.32.0", "version: 0.32.0post1", "12:35", "'0.32.0post1' is no full engine version", "write it like 0.32.0"),
     ("version: 0.32.0", "version: latest", "12:35", "'latest' is no full engine version", "write it like 0.32.0"),
     ("name: vllm", "name: vlm", "12:20", "name: 'vlm' is not known", "did you mean 'vllm'?"),
     ("[cuda, cpu]", "cuda", "13:31", "accelerators: expected a list, not the text 'cuda'", "write it in brackets: [cuda]"),

@@ -64,8 +64,10 @@ def test_a_version_has_the_names_of_those_before_but_for_the_ones_that_it_lost(n
 
 def test_a_flag_has_the_words_of_the_newest_version_that_changed_it() -> None:
     said = [table_of(version).flags["kv-cache-dtype"] for version in VERSIONS]
-    assert [option.kind for option in said] == ["one of", "one of", "text"]
     assert set(said[1].choices) - set(said[0].choices) == {"ultraquant_4bit"}
+    assert set(said[2].choices) - set(said[1].choices) == {
+        "octave_k3v3", "octave_k3v3_compact", "octave_k3v4",
+    }  # fmt: skip
     modes = [table_of(version).flags["mamba-cache-mode"].choices for version in VERSIONS]
     assert modes == [("align", "all", "none"), ("align", "none"), ("align", "none")]
 
@@ -82,6 +84,7 @@ def test_no_name_is_free_and_reserved_or_free_and_with_permission() -> None:
 def test_every_name_in_the_lists_is_one_of_some_version() -> None:
     known = {name for version in VERSIONS for name in table_of(version).flags}
     known |= {name for version in VERSIONS for name in table_of(version).variables}
+    known |= {key for version in VERSIONS for key in table_of(version).keys}
     # Variables of the libraries under the engine, which its table does not have.
     known |= {"DO_NOT_TRACK", "TRANSFORMERS_OFFLINE", "TORCHINDUCTOR_CACHE_DIR"}
     known |= {"TRITON_CACHE_DIR", "CUDA_CACHE_PATH", "FLASHINFER_WORKSPACE_BASE"}
@@ -90,7 +93,17 @@ def test_every_name_in_the_lists_is_one_of_some_version() -> None:
         vllm_allowed.FLAGS, vllm_allowed.VARIABLES, vllm_allowed.RANGES, RESERVED_FLAGS, ENGINE_ENV,
         vllm_permissions.FLAGS, vllm_permissions.VARIABLES, vllm_permissions.VALUES, vllm_permissions.KEYS,
     ]  # fmt: skip
-    assert not {name for names in listed for name in names} - known
+    passed_on = {
+        name for name in vllm_allowed.RANGES if name.startswith("override-generation-config.")
+    }
+    assert not {name for names in listed for name in names} - known - passed_on
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_flag_with_free_words_has_them_in_each_version(version: str) -> None:
+    for name, free in vllm_permissions.VALUES.items():
+        option = table_of(version).flags[name]
+        assert set(free) <= set(option.choices or free), name
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -142,13 +155,13 @@ VALUES: list[tuple[str, Any, str | None]] = [
     ("max-lora-rank", 16, None),
     ("max-lora-rank", 17, "max-lora-rank: expected one of the engine's words, not 17"),
     ("quantization", "awq_marlin", None),
-    ("quantization", "/tmp/x.py", "quantization: expected the name of one of the engine's methods, not '/tmp/x.py'"),
+    ("quantization", "/tmp/x.py", "quantization: expected one of the engine's words, not '/tmp/x.py'"),
     ("tool-call-parser", "x" * 20_000, f"tool-call-parser: expected at most 16384 characters, not '{'x' * 57}...'"),
     ("response-role", " ", "response-role: expected text, not ' '"),
     ("chat-template", "{{ messages }}", None),
     ("chat-template", "/etc/passwd", f"serving option 'chat-template' needs a permission: {vllm_permissions.TEMPLATE_REASON}"),
     ("load-format", "safetensors", None),
-    ("load-format", "pt", f"serving option 'load-format' needs a permission: 'pt' is none of auto, safetensors, fastsafetensors, mistral, bitsandbytes, gguf; {vllm_permissions.VALUE_REASON}"),
+    ("load-format", "pt", f"serving option 'load-format' needs a permission: 'pt' is none of auto, safetensors, fastsafetensors, mistral; {vllm_permissions.VALUE_REASON}"),
     ("distributed-executor-backend", "my.module.Executor", f"serving option 'distributed-executor-backend' needs a permission: 'my.module.Executor' is none of mp, uni; {vllm_permissions.VALUE_REASON}"),
     ("generation-config", "/tmp", f"serving option 'generation-config' needs a permission: '/tmp' is none of auto, vllm; {vllm_permissions.VALUE_REASON}"),
     ("hf-overrides", '{"rope_scaling": {"factor": 2}}', None),
@@ -163,7 +176,47 @@ VALUES: list[tuple[str, Any, str | None]] = [
     ("speculative-config", '{"method": "custom_class"}', f"serving option 'speculative-config' needs a permission: 'custom_class': {CODE}"),
     ("spec-method", "custom_class", f"serving option 'spec-method' needs a permission: 'custom_class': {CODE}"),
     ("compilation-config", '{"inductor_passes": {"a": "os.system"}}', f"serving option 'compilation-config' needs a permission: key 'inductor_passes': {CODE}"),
+    # names of the engine's own methods
+    ("tool-call-parser", "hermes", None),
+    ("tool-call-parser", "hermez", "tool-call-parser: expected one of the engine's words, not 'hermez'"),
+    ("reasoning-parser", "../x", "reasoning-parser: expected one of the engine's words, not '../x'"),
+    ("quantization", "AWQ", None),
+    ("quantization", "awq_marlyn", "quantization: expected one of the engine's words, not 'awq_marlyn'"),
+    ("kv-cache-dtype", "fp9", "kv-cache-dtype: expected one of the engine's words, not 'fp9'"),
+    ("load-format", "Safetensors", None),
+    ("load-format", "safetensorz", "load-format: expected one of the engine's words, not 'safetensorz'"),
+    ("attention-backend", "flash_attn", None),
+    ("attention-backend", "FLASH_ATTNN", "attention-backend: expected one of the engine's words, not 'FLASH_ATTNN'"),
+    ("mm-encoder-attn-backend", "x", "mm-encoder-attn-backend: expected one of the engine's words, not 'x'"),
+    ("mamba-backend", "x", "mamba-backend: expected one of the engine's words, not 'x'"),
+    ("tokenizer-mode", "slow", "tokenizer-mode: expected one of the engine's words, not 'slow'"),
+    ("structured-outputs-config", '{"backend": "foo"}', "structured-outputs-config.backend: expected one of the engine's words, not 'foo'"),
+    ("structured-outputs-config.reasoning_parser", "x", "structured-outputs-config.reasoning_parser: expected one of the engine's words, not 'x'"),
+    ("speculative-config.quantization", "x", "speculative-config.quantization: expected one of the engine's words, not 'x'"),
+    ("attention-config", '{"backend": "flashinfer", "flash_attn_version": 3}', None),
+    ("attention-config", '{"flash_attn_version": 7}', "attention-config.flash_attn_version: expected one of the engine's words, not 7"),
+    # values inside JSON
+    ("speculative-config", '{"num_speculative_tokens": 1000000000000}', "speculative-config.num_speculative_tokens: expected 1 to 1,024, not 1000000000000"),
+    ("speculative-config", '{"num-speculative-tokens": -1}', "speculative-config.num_speculative_tokens: expected 1 to 1,024, not -1"),
+    ("speculative-config", '{"num_speculative_tokens": "3"}', "speculative-config.num_speculative_tokens: expected a whole number, not '3'"),
+    ("speculative-config", '{"num_speculative_tokens": true}', "speculative-config.num_speculative_tokens: expected a whole number, not true"),
+    ("speculative-config", '{"num_speculative_tokens": [3]}', "speculative-config.num_speculative_tokens: expected one value, not a list"),
+    ("speculative-config", '{"num_speculative_tokens": null}', None),
+    ("limit-mm-per-prompt", '{"image": 4, "video": {"count": 1, "num_frames": 32}}', None),
+    ("limit-mm-per-prompt", '{"image": -1}', "limit-mm-per-prompt.image: expected 0 to 1,048,576, not -1"),
+    ("limit-mm-per-prompt", '{"video": {"count": "1"}}', "limit-mm-per-prompt.video.count: expected a number, not '1'"),
+    ("hf-overrides", '{"rope_scaling": {"factor": 1e300}}', "hf-overrides.rope_scaling.factor: expected -9,007,199,254,740,992 to 9,007,199,254,740,992, not 1e+300"),
+    ("hf-overrides", '{"a": [[{"b": 1e200}]]}', "hf-overrides.a.b: expected -9,007,199,254,740,992 to 9,007,199,254,740,992, not 1e+200"),
+    ("hf-overrides", '{"\\u001b[31m": 1e200}', "hf-overrides.\\x1b[31m: expected -9,007,199,254,740,992 to 9,007,199,254,740,992, not 1e+200"),
+    ("hf-overrides", '{"a": true, "b": null, "c": "x", "d": []}', None),
+    ("override-generation-config", '{"temperature": "hot", "top_p": 5}', "override-generation-config.temperature: expected a number, not 'hot'; override-generation-config.top_p: expected 0.0001 to 1, not 5"),
+    ("compilation-config", '{"cudagraph_capture_sizes": [1, 2, -4]}', "compilation-config.cudagraph_capture_sizes: expected 1 to 1,048,576, not -4"),
+    ("compilation-config", '{"mode": 3, "pass_config": {"fuse_norm_quant": 1}}', "compilation-config.pass_config.fuse_norm_quant: expected true or false, not 1"),
+    ("compilation-config.pass_config.fuse_norm_quant", True, None),
     # keys after a dot
+    ("speculative-config.num_speculative_tokens", 10**12, "speculative-config.num_speculative_tokens: expected 1 to 1,024, not 1000000000000"),
+    ("speculative-config.num_speculative_tokens", "3", None),
+    ("limit_mm_per_prompt.image", -1, "limit-mm-per-prompt.image: expected 0 to 1,048,576, not -1"),
     ("speculative-config.method", "ngram", None),
     ("speculative-config.model", "acme/draft", f"serving option 'speculative-config.model' needs a permission: key 'model': {CODE}"),
     ("hf_overrides.text-config", '{"auto_map": {}}', f"serving option 'hf_overrides.text-config' needs a permission: key 'auto_map': {CODE}"),

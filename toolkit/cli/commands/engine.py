@@ -27,7 +27,7 @@ from toolkit.cli.views.dry_run import DryRun
 from toolkit.cli.views.plan import go_ahead
 from toolkit.config.engine_locks import is_shipped, read_locks
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.engines.engine import ENGINES, EngineLock
+from toolkit.domain.engines.engine import ENGINES, VERSION_PATTERN, EngineLock
 from toolkit.domain.hosts.facts import FleetFacts
 from toolkit.domain.hosts.failures import joined, own_words
 from toolkit.domain.registry.release_parts import EngineSpec
@@ -126,8 +126,8 @@ def lock(
     The version's package is read at the package index, without downloading all of it, and compared with what this
     toolkit uses of it.
     """
-    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6}){1,4}(\.?(rc|post)[0-9]{1,6})?", version):
-        raise InputError(f"{version!r} is not a version of vLLM", hint="write it like 0.32.0")
+    if not re.fullmatch(VERSION_PATTERN, version):
+        raise InputError(f"{version!r} is no full version of vLLM", hint="write it like 0.32.0")
     if not re.fullmatch(r"3\.[0-9]{1,2}", python):
         raise InputError(f"{python!r} is not a version of Python", hint="write it like 3.12")
     directory = home_directory(home)

@@ -9,7 +9,6 @@ from typing import Any
 from toolkit.config.registry.adapters import adapter_faults, blocks_of, is_pinned
 from toolkit.config.registry.aliases import alias_faults
 from toolkit.config.registry.fields import (
-    ENGINE_PATTERN,
     ENV_PATTERN,
     FLAG_PATTERN,
     NAME_PATTERN,
@@ -19,6 +18,7 @@ from toolkit.config.registry.inheritance import REQUIRED
 from toolkit.config.registry.places import mapping
 from toolkit.config.registry.schema import ModelSpec, VersionSpec
 from toolkit.config.yaml_text import TextFault, Where, YamlText
+from toolkit.domain.engines.engine import VERSION_PATTERN
 from toolkit.domain.excerpt import excerpt
 from toolkit.domain.registry.model import unknown
 from toolkit.planning.engines.vllm_rules import flag_fault, permission_fault, variable_fault
@@ -30,7 +30,7 @@ def full(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern.removesuffix("$") + r"\Z")
 
 
-_ENGINE = full(ENGINE_PATTERN)
+_ENGINE = full(VERSION_PATTERN)
 _FLAG = full(FLAG_PATTERN)
 _VARIABLE = full(ENV_PATTERN)
 _NAME = full(NAME_PATTERN)

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJso
 from pydantic_core import PydanticCustomError
 
 from toolkit.domain.accelerator import Accelerator
-from toolkit.domain.engines.engine import ENGINES
+from toolkit.domain.engines.engine import ENGINES, VERSION_PATTERN
 from toolkit.domain.excerpt import excerpt
 from toolkit.domain.quantity import parse_size
 from toolkit.planning.engines.vllm_reserved import ENGINE_ENV, EXAMPLE_FLAG, EXAMPLE_VARIABLE
@@ -22,7 +22,6 @@ REF_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$"
 FLAG_PATTERN = r"^[a-z][a-z0-9]*([-_][a-z0-9]+)*([.][A-Za-z0-9_.-]+)?$"
 ENV_PATTERN = r"^[A-Z_][A-Z0-9_]*$"
 OPTION_PATTERN = r"^([a-z][a-z0-9]*([-_][a-z0-9]+)*|[A-Z_][A-Z0-9_]*)$"
-ENGINE_PATTERN = r"^[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}([.+a-z0-9]{0,40})$"
 
 # Characters of one text; a prompt of a check is the longest that has a use.
 MAX_TEXT = 16_384
@@ -229,8 +228,8 @@ Ref = Annotated[
 Revision = Annotated[str, WithJsonSchema({"type": "string", "pattern": REVISION_PATTERN})]
 EngineVersion = Annotated[
     str,
-    _matching(ENGINE_PATTERN, "{text} is no full engine version", "write it like 0.32.0"),
-    WithJsonSchema({"type": "string", "pattern": ENGINE_PATTERN}),
+    _matching(VERSION_PATTERN, "{text} is no full engine version", "write it like 0.32.0"),
+    WithJsonSchema({"type": "string", "pattern": VERSION_PATTERN}),
 ]
 Flag = Annotated[
     str,

@@ -9,6 +9,12 @@ from toolkit.domain.registry.release_parts import EngineSpec
 
 # The names of the engines that there are.
 ENGINES = ("vllm",)
+# An engine's full version in the one spelling that PEP 440 calls normal: locks and engines are found by this text.
+_NUMBER = r"(0|[1-9][0-9]{0,5})"
+VERSION_PATTERN = (
+    rf"^{_NUMBER}\.{_NUMBER}\.{_NUMBER}((a|b|rc){_NUMBER})?(\.post{_NUMBER})?(\.dev{_NUMBER})?"
+    r"(\+[a-z0-9]{1,20}(\.[a-z0-9]{1,20}){0,3})?$"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,15 @@ LIBRARY_VARIABLES = {
     OMP_SCHEDULE OMP_WAIT_POLICY PYTORCH_ALLOC_CONF PYTORCH_CUDA_ALLOC_CONF TOKENIZERS_PARALLELISM TORCH_LOGS TZ
     """,
 }
-# name -> the lowest and highest number.
+# key -> the flag whose words it takes. The engine's own type says no more than "a text" of these.
+SAME_WORDS = {
+    "reasoning-config.reasoning_parser": "reasoning-parser",
+    "speculative-config.kv_cache_dtype": "kv-cache-dtype",
+    "speculative-config.quantization": "quantization",
+    "structured-outputs-config.reasoning_parser": "reasoning-parser",
+}
+# name -> the lowest and highest number. For a key of a flag's JSON, at any depth, stands FLAG.KEY; for all numbers of a
+# JSON that the engine passes on, the flag.
 RANGES: dict[str, tuple[float, float]] = {
     "api-server-count": (1, 64),
     "block-size": (1, 4096),
@@ -122,6 +130,30 @@ RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**32 - 1),
     "shutdown-timeout": (0, 3600),
     "tensor-parallel-size": (1, 64),
+    "compilation-config.compile_ranges_endpoints": (1, 2**27),
+    "compilation-config.cudagraph_capture_sizes": (1, 2**20),
+    "compilation-config.cudagraph_num_of_warmups": (0, 1024),
+    "compilation-config.max_cudagraph_capture_size": (0, 2**20),
+    "eplb-config.num_redundant_experts": (0, 2**16),
+    "limit-mm-per-prompt": (0, 2**20),
+    "override-generation-config.max_new_tokens": (1, 2**27),
+    "override-generation-config.min_p": (0, 1),
+    "override-generation-config.repetition_penalty": (0.01, 100),
+    "override-generation-config.temperature": (0, 100),
+    "override-generation-config.top_k": (-1, 2**31 - 1),
+    "override-generation-config.top_p": (0.0001, 1),
+    "pooler-config.dimensions": (1, 2**24),
+    "pooler-config.max_embed_len": (1, 2**27),
+    "pooler-config.returned_token_ids": (0, 2**24),
+    "speculative-config.draft_tensor_parallel_size": (1, 64),
+    "speculative-config.max_model_len": (1, 2**27),
+    "speculative-config.num_speculative_tokens": (1, 1024),
+    "speculative-config.prompt_lookup_max": (1, 2**16),
+    "speculative-config.prompt_lookup_min": (1, 2**16),
+    "speculative-config.suffix_decoding_max_cached_requests": (-1, 2**31 - 1),
+    "speculative-config.suffix_decoding_max_spec_factor": (0, 1024),
+    "speculative-config.suffix_decoding_max_tree_depth": (1, 1024),
+    "speculative-config.suffix_decoding_min_token_prob": (0, 1),
     "VLLM_CPU_KVCACHE_SPACE": (0, 2**16),
     "VLLM_ENGINE_READY_TIMEOUT_S": (1, 86400),
 }

@@ -113,7 +113,7 @@ VALUES = {
     "distributed-executor-backend": ("mp", "uni"),
     "generation-config": ("auto", "vllm"),
     "kv-offloading-backend": ("native",),
-    "load-format": ("auto", "safetensors", "fastsafetensors", "mistral", "bitsandbytes", "gguf"),
+    "load-format": ("auto", "safetensors", "fastsafetensors", "mistral"),
     "model-impl": ("auto", "vllm", "transformers"),
 }
 VALUE_REASON = "other values load code, files or weights that nothing pins"

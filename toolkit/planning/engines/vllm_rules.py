@@ -36,7 +36,7 @@ def flag_fault(
     option = table.flags.get(flag)
     if option is None:
         return _unknown_flag(table, name, flag)
-    fault = vllm_values.keyed_fault(option, name, path, value)
+    fault = vllm_values.keyed_fault(table, option, name, path, value)
     if fault:
         return fault
     if flag in permitted:

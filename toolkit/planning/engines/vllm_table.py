@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from operator import itemgetter
 from types import ModuleType
 
 from toolkit.planning.engines import vllm_table_0_31, vllm_table_0_32, vllm_table_0_33
-from toolkit.planning.engines.vllm_allowed import LIBRARY_VARIABLES, RANGES
+from toolkit.planning.engines.vllm_allowed import LIBRARY_VARIABLES, RANGES, SAME_WORDS
 from toolkit.planning.engines.vllm_names import minor, row_of
 
 _TABLES: Mapping[tuple[int, int], ModuleType] = {
@@ -22,10 +22,12 @@ _TABLES: Mapping[tuple[int, int], ModuleType] = {
     (0, 33): vllm_table_0_33,
 }
 _LINE = re.compile(
-    r"(?P<name>[a-z0-9-]+)(?P<other>( \([a-z0-9-]+\))*): (?P<kind>[^<>]*[^<> ])(?P<bounds>( [<>]=?\S+)*)"
+    r"(?P<name>[A-Za-z0-9_.-]+)(?P<other>( \([a-z0-9-]+\))*): (?P<kind>[^<>]*[^<> ])(?P<bounds>( [<>]=?\S+)*)"
 )
 # The lowest and highest number where neither engine nor toolkit says more.
 _WIDEST = {"integer": (0, 2**31 - 1), "count": (0, 2**50), "number": (0, 2**31)}
+# The same of the keys of a flag's JSON, of which the engine says where the least is 0.
+_WIDEST_KEY = {"integer": (-(2**31), 2**31 - 1), "number": (-(2**31), 2**31)}
 # The distance from an open bound, `>0`.
 _STEP = {"integer": 1, "count": 1, "number": 1e-9}
 
@@ -35,7 +37,8 @@ class Option:
     """A flag or variable of an engine.
 
     `kind` is `switch` (true or false), `mark` (there or not), `integer`, `count` (a whole number that takes `16k`),
-    `number`, `json`, `text`, or `one of` with the words in `choices`. `low` and `high` bound numbers. With `many` the
+    `number`, `json`, `text`, or `one of` with the words in `choices`; `name of` is the same in capitals or small
+    letters. `low` and `high` bound numbers. With `many` the
     value is a list. `words` are names that stand for no number, such as `auto`.
     """
 
@@ -53,10 +56,11 @@ class Words:
     """Words of one version as its table has them: names of parsers, and more of the others.
 
     A flag has a line, such as `api-server-count (asc): integer`: its name, its short spellings, its kind and what
-    bounds it. A variable has its kind.
+    bounds it. So has a key of a flag's JSON, such as `eplb-config.window_size`. A variable has its kind.
     """
 
     flags: Mapping[str, str]
+    keys: Mapping[str, str]
     variables: Mapping[str, str]
     tool_parsers: frozenset[str]
     reasoning_parsers: frozenset[str]
@@ -64,10 +68,11 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Words of one minor version, such as `0.32`: flags, variables, short spelling -> flag, and names of parsers."""
+    """Words of one minor version, such as `0.32`: flags, keys of their JSON, variables, short spelling -> flag."""
 
     minor: str
     flags: Mapping[str, Option]
+    keys: Mapping[str, Option]
     variables: Mapping[str, Option]
     spellings: Mapping[str, str]
     tool_parsers: frozenset[str] = frozenset()
@@ -90,7 +95,7 @@ def is_mark(version: str, flag: str) -> bool:
     return option is not None and option.kind == "mark"
 
 
-NO_WORDS = Words({}, {}, frozenset(), frozenset())
+NO_WORDS = Words({}, {}, {}, frozenset(), frozenset())
 
 
 def words_of(row: tuple[int, int]) -> Words:
@@ -104,15 +109,11 @@ def words_of(row: tuple[int, int]) -> Words:
 
 def _changed(before: Words, table: ModuleType) -> Words:
     """Return the words of the version of `table`, which has those of the version before it unless `table` says so."""
-    flags = {
-        word.split("(")[0]: f"{word.replace('(', ' (')}: {kind}"
-        for kind, words in table.FLAGS.items()
-        for word in words.split()
-    }
     variables = {name: kind for kind, names in table.VARIABLES.items() for name in names.split()}
     gone = {kind: names.split() for kind, names in getattr(table, "GONE", {}).items()}
     return Words(
-        _joined(before.flags, flags, gone.get("flags", ())),
+        _joined(before.flags, _lines(table.FLAGS), gone.get("flags", ())),
+        _joined(before.keys, _lines(table.KEYS), gone.get("keys", ())),
         _joined(before.variables, variables, gone.get("variables", ())),
         before.tool_parsers.difference(gone.get("tool parsers", ())).union(
             table.TOOL_PARSERS.split()
@@ -121,6 +122,14 @@ def _changed(before: Words, table: ModuleType) -> Words:
             table.REASONING_PARSERS.split()
         ),
     )
+
+
+def _lines(by_kind: Mapping[str, str]) -> dict[str, str]:
+    return {
+        word.split("(")[0]: f"{word.replace('(', ' (')}: {kind}"
+        for kind, words in by_kind.items()
+        for word in words.split()
+    }
 
 
 def _joined(
@@ -135,18 +144,24 @@ def _joined(
 def _table(row: tuple[int, int]) -> Table:
     words = words_of(row)
     flags, spellings = {}, {}
-    for line in words.flags.values():
-        found = _LINE.fullmatch(line)
-        assert found is not None, line
-        flags[found["name"]] = _flag(found)
+    for found in map(_parsed, words.flags.values()):
+        flags[found["name"]] = _flag(found, _WIDEST)
         for other in re.findall(r"\(([^)]+)\)", found["other"]):
             spellings[other] = found["name"]
+    for flag, names_ in (
+        ("tool-call-parser", words.tool_parsers),
+        ("reasoning-parser", words.reasoning_parsers),
+    ):
+        flags[flag] = Option(flag, "one of", choices=tuple(sorted(names_)))
+    keys = {found["name"]: _flag(found, _WIDEST_KEY) for found in map(_parsed, words.keys.values())}
+    keys |= {key: replace(flags[flag], name=key) for key, flag in SAME_WORDS.items()}
     variables = {name: _option(name, kind) for name, kind in words.variables.items()}
     for kind, names in LIBRARY_VARIABLES.items():
         variables |= {name: _option(name, kind) for name in names.split()}
     return Table(
         f"{row[0]}.{row[1]}",
         flags,
+        keys,
         variables,
         spellings,
         words.tool_parsers,
@@ -154,11 +169,18 @@ def _table(row: tuple[int, int]) -> Table:
     )
 
 
-def _flag(found: re.Match[str]) -> Option:
+def _parsed(line: str) -> re.Match[str]:
+    found = _LINE.fullmatch(line)
+    assert found is not None, line
+    return found
+
+
+def _flag(found: re.Match[str], widest: Mapping[str, tuple[int, int]]) -> Option:
     kind, many = found["kind"], found["kind"].startswith("list ")
     kind = kind.removeprefix("list ")
-    if kind.startswith("one of "):
-        return Option(found["name"], "one of", many, tuple(kind.split()[2:]))
+    if kind.startswith(("one of ", "name of ")):
+        words = kind.split()
+        return Option(found["name"], " ".join(words[:2]), many, tuple(words[2:]))
     kind, _, word = kind.partition(" or ")
     return _option(
         found["name"],
@@ -166,6 +188,7 @@ def _flag(found: re.Match[str]) -> Option:
         many,
         (word,) if word else (),
         re.findall(r"([<>]=?)(\S+)", found["bounds"]),
+        widest,
     )
 
 
@@ -175,12 +198,13 @@ def _option(
     many: bool = False,
     words: tuple[str, ...] = (),
     bounds: list[tuple[str, str]] | None = None,
+    widest: Mapping[str, tuple[int, int]] = _WIDEST,
 ) -> Option:
-    if kind not in _WIDEST:
+    if kind not in widest:
         return Option(name, kind, many, words=words)
     low: float
     high: float
-    low, high = _WIDEST[kind]
+    low, high = widest[kind]
     for sign, text in bounds or ():
         bound = float(text) + (_STEP[kind] if sign == ">" else -_STEP[kind] if sign == "<" else 0)
         low, high = (max(low, bound), high) if sign[0] == ">" else (low, min(high, bound))

@@ -1,6 +1,7 @@
-"""Flags, variables and parsers of vLLM 0.31: written by scripts/engine_table.py from the engine itself.
+"""Flags, keys, variables and parsers of vLLM 0.31: written by scripts/engine_table.py from the engine itself.
 
-Flags stand by their kind and what bounds it, with their short spellings in brackets. Variables stand by their kind.
+Flags, and keys of their JSON after a dot, stand by their kind and what bounds it, with their short spellings in
+brackets. Variables stand by their kind.
 """
 
 # ruff: noqa: E501
@@ -49,6 +50,12 @@ lora-modules lora-target-modules middleware numa-bind-cpus offload-params served
 sleep-preserve-parameter-names
 """,
     "mark": "aggregate-engine-logging data-parallel-multi-port-external-lb(dpm) disable-log-stats grpc headless",
+    "name of AMX_MLA B12X CPU_ATTN CPU_MLA CUSTOM CUTLASS_MLA CUTLASS_MSA FLASH_ATTN FLASH_ATTN_DIFFKV FLASH_ATTN_MLA FLASH_ATTN_MLA_SPARSE FLASHINFER FLASHINFER_MLA FLASHINFER_MLA_SPARSE FLASHINFER_MLA_SPARSE_DSV4 FLASHINFER_MLA_SPARSE_DSV41 FLASHINFER_MLA_SPARSE_SM120 FLASHINFER_MLA_SPARSE_SM90 FLASHMLA FLASHMLA_MEGA_ATTN_DSV41 FLASHMLA_SPARSE FLASHMLA_SPARSE_DSV4 FLASHMLA_SPARSE_DSV41 FLEX_ATTENTION HPC_ATTN MINIMAX_M3_SPARSE NO_ATTENTION ROCM_AITER_FA ROCM_AITER_MLA ROCM_AITER_MLA_SPARSE ROCM_AITER_TRITON_MLA ROCM_AITER_UNIFIED_ATTN ROCM_ATTN ROCM_FLASHMLA_SPARSE_DSV4 TOKENSPEED_MLA TORCH_SDPA TRITON_ATTN TRITON_ATTN_DIFFKV TRITON_FLASH_ATTN TRITON_FLASHINFER TRITON_MLA TRITON_MSA TURBOQUANT XPU_MLA_SPARSE": "mm-encoder-attn-backend",
+    "name of AMX_MLA auto B12X CPU_ATTN CPU_MLA CUSTOM CUTLASS_MLA CUTLASS_MSA FLASH_ATTN FLASH_ATTN_DIFFKV FLASH_ATTN_MLA FLASH_ATTN_MLA_SPARSE FLASHINFER FLASHINFER_MLA FLASHINFER_MLA_SPARSE FLASHINFER_MLA_SPARSE_DSV4 FLASHINFER_MLA_SPARSE_DSV41 FLASHINFER_MLA_SPARSE_SM120 FLASHINFER_MLA_SPARSE_SM90 FLASHMLA FLASHMLA_MEGA_ATTN_DSV41 FLASHMLA_SPARSE FLASHMLA_SPARSE_DSV4 FLASHMLA_SPARSE_DSV41 FLEX_ATTENTION HPC_ATTN MINIMAX_M3_SPARSE NO_ATTENTION ROCM_AITER_FA ROCM_AITER_MLA ROCM_AITER_MLA_SPARSE ROCM_AITER_TRITON_MLA ROCM_AITER_UNIFIED_ATTN ROCM_ATTN ROCM_FLASHMLA_SPARSE_DSV4 TOKENSPEED_MLA TORCH_SDPA TRITON_ATTN TRITON_ATTN_DIFFKV TRITON_FLASH_ATTN TRITON_FLASHINFER TRITON_MLA TRITON_MSA TURBOQUANT XPU_MLA_SPARSE": "attention-backend",
+    "name of CPU FLASHINFER TRITON": "mamba-backend",
+    "name of auto cohere deepseek_v32 deepseek_v4 deepseek_v41 hf inkling kimi_audio kimi_k3 mistral": "tokenizer-mode",
+    "name of auto dummy fastsafetensors hf instanttensor ipc_cache mistral modelexpress npcache pt runai_streamer runai_streamer_sharded safetensors sharded_state tensorizer": "load-format",
+    "name of auto_awq auto_gptq awq awq_marlin compressed-tensors deepseek_v4_fp8 experts_int8 fbgemm_fp8 fp8 fp8_per_block fp8_per_channel fp8_per_tensor fp_quant gpt_oss_mxfp4 gptq gptq_marlin humming inc int8_per_channel_weight_only modelopt modelopt_fp4 modelopt_mixed modelopt_mxfp8 moe_wna16 mxfp4 mxfp8 nvfp4_per_token online quark torchao": "quantization(q)",
     "number": "cpu-offload-gb dp-supervisor-probe-interval-s dp-supervisor-probe-timeout-s kv-offloading-size",
     "number >0 <=1": "gpu-memory-utilization(device-memory-utilization) kv-cache-metrics-sample",
     "number >0.0": "mm-encoder-fp8-scale-save-margin",
@@ -118,15 +125,79 @@ skip-tokenizer-init specialize-active-lora swa-bounded-replay tokens-only trust-
 trust-request-chat-template trust-request-mm-kwargs use-fp64-gumbel use-replayssm use-tqdm-on-load
 """,
     "text": """
-allowed-local-media-path attention-backend chat-template code-revision cohere-format config config-format
+allowed-local-media-path chat-template code-revision cohere-format config config-format
 data-parallel-address(dpa) data-parallel-backend(dpb) device-ids disable-access-log-for-endpoints
 distributed-executor-backend download-dir fingerprint-value generation-config hf-config-path hf-token host
-io-processor-plugin load-format log-config-file mamba-backend master-addr mm-encoder-attn-backend
-mm-encoder-fp8-scale-path mm-encoder-fp8-scale-save-path model model-impl optimization-level
-otlp-traces-endpoint quantization(q) reasoning-parser reasoning-parser-plugin response-role revision root-path
-scheduler-cls show-hidden-metrics-for-version spec-model ssl-ca-certs ssl-certfile ssl-ciphers ssl-keyfile
-tokenizer tokenizer-mode tokenizer-revision tool-call-parser tool-parser-plugin tool-server uds worker-cls
-worker-extension-cls
+io-processor-plugin log-config-file master-addr mm-encoder-fp8-scale-path mm-encoder-fp8-scale-save-path model
+model-impl optimization-level otlp-traces-endpoint reasoning-parser reasoning-parser-plugin response-role
+revision root-path scheduler-cls show-hidden-metrics-for-version spec-model ssl-ca-certs ssl-certfile
+ssl-ciphers ssl-keyfile tokenizer tokenizer-revision tool-call-parser tool-parser-plugin tool-server uds
+worker-cls worker-extension-cls
+""",
+}
+
+KEYS = {
+    "integer": """
+attention-config.flash_attn_max_num_splits_for_cuda_graph compilation-config.cudagraph_num_of_warmups
+compilation-config.max_cudagraph_capture_size compilation-config.pass_config.rope_kvcache_fusion_max_token_num
+compilation-config.pass_config.sp_min_token_num diffusion-config.max_denoising_steps pooler-config.dimensions
+pooler-config.max_embed_len pooler-config.step_tag_id speculative-config.suffix_decoding_max_cached_requests
+speculative-config.suffix_decoding_max_tree_depth
+""",
+    "integer >0": """
+diffusion-config.canvas_length eplb-config.log_balancedness_interval eplb-config.step_interval
+eplb-config.window_size speculative-config.num_speculative_tokens
+""",
+    "integer >=0": "eplb-config.num_redundant_experts",
+    "integer >=1": """
+speculative-config.draft_tensor_parallel_size speculative-config.max_model_len
+speculative-config.prompt_lookup_max speculative-config.prompt_lookup_min
+""",
+    "list integer": """
+compilation-config.compile_ranges_endpoints compilation-config.cudagraph_capture_sizes
+pooler-config.returned_token_ids
+""",
+    "name of AMX_MLA auto B12X CPU_ATTN CPU_MLA CUSTOM CUTLASS_MLA CUTLASS_MSA FLASH_ATTN FLASH_ATTN_DIFFKV FLASH_ATTN_MLA FLASH_ATTN_MLA_SPARSE FLASHINFER FLASHINFER_MLA FLASHINFER_MLA_SPARSE FLASHINFER_MLA_SPARSE_DSV4 FLASHINFER_MLA_SPARSE_DSV41 FLASHINFER_MLA_SPARSE_SM120 FLASHINFER_MLA_SPARSE_SM90 FLASHMLA FLASHMLA_MEGA_ATTN_DSV41 FLASHMLA_SPARSE FLASHMLA_SPARSE_DSV4 FLASHMLA_SPARSE_DSV41 FLEX_ATTENTION HPC_ATTN MINIMAX_M3_SPARSE NO_ATTENTION ROCM_AITER_FA ROCM_AITER_MLA ROCM_AITER_MLA_SPARSE ROCM_AITER_TRITON_MLA ROCM_AITER_UNIFIED_ATTN ROCM_ATTN ROCM_FLASHMLA_SPARSE_DSV4 TOKENSPEED_MLA TORCH_SDPA TRITON_ATTN TRITON_ATTN_DIFFKV TRITON_FLASH_ATTN TRITON_FLASHINFER TRITON_MLA TRITON_MSA TURBOQUANT XPU_MLA_SPARSE": "attention-config.backend speculative-config.attention_backend",
+    "name of auto CPU CUSTOM FLASH_ATTN FLASHINFER ROCM_AITER_FA TOKENSPEED_MLA TRTLLM_RAGGED ZEN_CPU": "attention-config.mla_prefill_backend",
+    "number": """
+compilation-config.pass_config.fi_allreduce_fusion_max_size_mb pooler-config.logit_mean
+pooler-config.logit_sigma speculative-config.suffix_decoding_max_spec_factor
+speculative-config.suffix_decoding_min_token_prob
+""",
+    "one of 2 3 4": "attention-config.flash_attn_version",
+    "one of ALL STEP": "pooler-config.tok_pooling_type",
+    "one of CLS LAST MEAN": "pooler-config.seq_pooling_type",
+    "one of aiter aiter_triton_mxfp4_bf16 auto b12x batched_triton cutlass deep_gemm deep_gemm_mega_moe emulation flashinfer_b12x flashinfer_cutedsl flashinfer_cutlass flashinfer_moe_ep_mega_cutedsl flashinfer_moe_ep_mega_deep_gemm flashinfer_trtllm flydsl hpc humming marlin rdna3 triton triton_unfused": "kernel-config.moe_backend speculative-config.moe_backend",
+    "one of aiter auto b12x conch cutlass deep_gemm emulation exllama fbgemm flashinfer_b12x flashinfer_cudnn flashinfer_cutedsl flashinfer_cutlass flashinfer_trtllm humming machete marlin torch triton xpu xpu_woq": "kernel-config.linear_backend",
+    "one of auto bf16 fp8 mxfp4 nvfp4": "attention-config.indexer_kv_dtype",
+    "one of auto bfloat16 float16 fp8 fp8_ds_mla fp8_e4m3 fp8_e5m2 fp8_inc fp8_per_token_head int4_per_token_head int8_per_token_head nvfp4 nvfp4_4over6 nvfp4_ds_mla turboquant_3bit_nc turboquant_4bit_nc turboquant_k3v4_nc turboquant_k8v4": "speculative-config.kv_cache_dtype",
+    "one of auto cooperative deep_select flashinfer per_row persistent torch": "kernel-config.sparse_indexer_topk_backend",
+    "one of auto guidance lm-format-enforcer outlines xgrammar": "structured-outputs-config.backend",
+    "one of bailing_hybrid_mtp bailing_hybrid_v3_mtp custom_class deepseek_mtp dflash dots3_note_mtp draft_model dspark eagle eagle3 ernie_mtp exaone4_5_mtp exaone_moe_mtp extract_hidden_states gemma4_mtp glm4_moe_lite_mtp glm4_moe_mtp glm5_next_mtp glm_ocr_mtp hy_v3_mtp hy_v4_mtp inkling_mtp kimi_k3_mtp longcat_flash_mtp medusa mimo_mtp mimo_v2_mtp minimax_m3_mtp mlp_speculator mtp nemotron_h_mtp ngram ngram_gpu pangu_ultra_moe_mtp qwen3_5_mtp qwen3_next_mtp qwen4_exp_mtp step3p5_mtp suffix": "speculative-config.method",
+    "one of block standard synthetic": "speculative-config.rejection_sample_method",
+    "one of classify embed embed&token_classify plugin token_classify token_embed": "pooler-config.task",
+    "one of default": "eplb-config.policy",
+    "switch": """
+attention-config.disable_flashinfer_q_quantization attention-config.use_non_causal
+attention-config.use_prefill_query_quantization attention-config.use_trtllm_attention
+aux-output-config.enable_return_routed_experts compilation-config.compile_mm_encoder
+compilation-config.cudagraph_copy_inputs compilation-config.cudagraph_mm_encoder
+compilation-config.cudagraph_specialize_lora compilation-config.dynamic_shapes_config.assume_32_bit_indexing
+compilation-config.dynamic_shapes_config.evaluate_guards compilation-config.fast_moe_cold_start
+compilation-config.pass_config.eliminate_noops compilation-config.pass_config.enable_qk_norm_rope_fusion
+compilation-config.pass_config.enable_sp compilation-config.pass_config.fuse_act_padding
+compilation-config.pass_config.fuse_act_quant compilation-config.pass_config.fuse_allreduce_rms
+compilation-config.pass_config.fuse_attn_quant compilation-config.pass_config.fuse_gemm_comms
+compilation-config.pass_config.fuse_mla_dual_rms_norm compilation-config.pass_config.fuse_norm_quant
+compilation-config.pass_config.fuse_qk_norm_rope_kvcache compilation-config.pass_config.fuse_rope_kvcache
+compilation-config.pass_config.fuse_rope_kvcache_cat_mla compilation-config.use_inductor_graph_partition
+engram-config.cpu_offload engram-config.dp_shared_memory engram-config.embedding_across_dp
+engram-config.use_thp eplb-config.log_balancedness eplb-config.use_async kernel-config.enable_cutedsl_warmup
+kernel-config.enable_flashinfer_autotune kernel-config.enable_jit_warmup
+pooler-config.enable_chunked_processing pooler-config.use_activation
+speculative-config.disable_padded_drafter_batch speculative-config.enforce_eager
+speculative-config.parallel_drafting structured-outputs-config.disable_additional_properties
+structured-outputs-config.disable_any_whitespace structured-outputs-config.enable_in_reasoning
 """,
 }
 

@@ -9,23 +9,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from toolkit.domain.excerpt import excerpt
+from toolkit.domain.bounds import WHOLE
+from toolkit.domain.excerpt import excerpt, plain
 from toolkit.domain.outside import parse_json, parse_mapping
 from toolkit.planning.engines import vllm_allowed
 from toolkit.planning.engines import vllm_permissions as permissions
-from toolkit.planning.engines.vllm_table import Option
+from toolkit.planning.engines.vllm_allowed import RANGES
+from toolkit.planning.engines.vllm_table import Option, Table
 
 MAX_TEXT = 16_384
 MAX_ITEMS = 256
+# Faults of one JSON that are said.
+MAX_SAID = 8
 # Digits of ASCII alone: Python and YAML take others for numbers, the engine's own parsers do not agree.
 _COUNT = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)([kKmMgGtT])")
 _FACTORS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12,
             "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}  # fmt: skip
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _NUMBER = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?")
-_WORD = re.compile(r"[A-Za-z0-9_.:-]+")
-# Options whose values are names of methods and parsers of the engine. A path or code is no such name.
-_METHODS = ("quantization", "tool-call-parser", "reasoning-parser", "attention-backend")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,9 @@ class _WrongError(Exception):
         self.hint = hint
 
 
-def keyed_fault(option: Option, name: str, path: str, value: Any) -> OptionFault | None:
+def keyed_fault(
+    table: Table, option: Option, name: str, path: str, value: Any
+) -> OptionFault | None:
     """Return why the engine would not take `name: value`; `path` are the keys after the flag's dot, `a.b`."""
     try:
         if path and option.kind != "json":
@@ -57,9 +60,54 @@ def keyed_fault(option: Option, name: str, path: str, value: Any) -> OptionFault
         elif isinstance(value, str) and len(value) > MAX_TEXT:
             raise _WrongError(f"at most {MAX_TEXT} characters")
     except _WrongError as error:
-        shown = f"{name}: expected {error.args[0]}, not {_shown(value)}"
-        return OptionFault(shown, error.hint, at_value=True)
-    return None
+        return _wrong(name, error, value)
+    return _json_fault(table, option.name, path, value) if option.kind == "json" else None
+
+
+def _wrong(name: str, error: _WrongError, value: Any) -> OptionFault:
+    shown = f"{name}: expected {error.args[0]}, not {_shown(value)}"
+    return OptionFault(shown, error.hint, at_value=True)
+
+
+def _json_fault(table: Table, flag: str, path: str, value: Any) -> OptionFault | None:
+    """Return the faults of the values in a flag's JSON as one; `path` are the keys above it."""
+    found: list[OptionFault] = []
+    for place, each in _places(flag, _nested(path, _read(value))):
+        try:
+            _check_key(table, flag, place, each)
+        except _WrongError as error:
+            found.append(_wrong(excerpt(plain(place)), error, each))
+    if not found:
+        return None
+    said = "; ".join(fault.message for fault in found[:MAX_SAID])
+    return OptionFault(said, next((fault.hint for fault in found if fault.hint), ""), at_value=True)
+
+
+def _places(place: str, data: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each value below `data` with its path of keys; what is in a list has the list's."""
+    open_ = [(place, data)]
+    while open_:
+        place, data = open_.pop()
+        items = data.items() if isinstance(data, dict) else (("", item) for item in data)
+        for key, value in items:
+            inner = f"{place}.{key.replace('-', '_')}" if key else place
+            yield inner, value
+            if isinstance(value, dict | list):
+                open_.append((inner, value))
+
+
+def _check_key(table: Table, flag: str, place: str, value: Any) -> None:
+    option = table.keys.get(place) or _of_any_engine(flag, place)
+    if value is not None and not (option.many and isinstance(value, list)):
+        _check(option, value)
+
+
+def _of_any_engine(flag: str, place: str) -> Option:
+    """Return what a key takes of which no engine's table says it: numbers, in the range that this toolkit gives it."""
+    for name in (f"{flag}.{place.rpartition('.')[2]}", flag):
+        if name in RANGES:
+            return Option(place, "parts", low=RANGES[name][0], high=RANGES[name][1])
+    return Option(place, "any", low=-WHOLE, high=WHOLE)
 
 
 def variable_fault(option: Option, value: str) -> OptionFault | None:
@@ -87,7 +135,8 @@ def permission_reason(option: Option, path: str, value: Any) -> str:
     name = option.name
     if name not in vllm_allowed.FLAGS:
         return permissions.FLAGS.get(name, permissions.UNJUDGED)
-    if name in permissions.VALUES and str(value) not in permissions.VALUES[name]:
+    said = str(value).lower() if option.kind == "name of" else str(value)
+    if name in permissions.VALUES and said not in permissions.VALUES[name]:
         free = ", ".join(permissions.VALUES[name])
         return f"{_shown(value)} is none of {free}; {permissions.VALUE_REASON}"
     if name == "chat-template" and not ("{{" in str(value) or "{%" in str(value)):
@@ -110,9 +159,7 @@ def may_need_permission(option: Option) -> bool:
 
 
 def _json_reason(name: str, path: str, value: Any) -> str:
-    data = _read(value)
-    for key in reversed(path.split(".") if path else []):
-        data = {key: data}
+    data = _nested(path, _read(value))
     known = permissions.KEYS.get(name, "").split()
     for key in data:
         if known and key.replace("-", "_") not in known:
@@ -124,6 +171,13 @@ def _json_reason(name: str, path: str, value: Any) -> str:
         if each in permissions.SUSPECT_WORDS:
             return f"{_shown(each)}: {permissions.KEY_REASON}"
     return ""
+
+
+def _nested(path: str, data: Any) -> Any:
+    """Return a value as the engine reads it under a path of keys, `a.b`."""
+    for key in reversed(path.split(".") if path else []):
+        data = {key: data}
+    return data
 
 
 def _read(value: Any) -> Any:
@@ -149,7 +203,7 @@ def _entries(data: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _check(option: Option, value: Any) -> None:
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple) and option.kind not in ("any", "parts"):
         if not option.many:
             raise _WrongError("one value", f"write `{option.name}: VALUE`")
         if not 0 < len(value) <= MAX_ITEMS:
@@ -166,7 +220,7 @@ def _check_one(option: Option, value: Any) -> None:
     if option.kind in ("switch", "mark"):
         if not isinstance(value, bool):
             raise _WrongError("true or false", "write it without quotes")
-    elif isinstance(value, bool):
+    elif isinstance(value, bool) and option.kind != "any":
         raise _WrongError(_WORDS[option.kind])
     elif value in option.words:
         return
@@ -202,21 +256,19 @@ def _check_range(option: Option, value: float) -> None:
 
 
 def _check_choice(option: Option, value: Any) -> None:
-    if str(value) not in option.choices:
-        begun = [each for each in option.choices if value and each.startswith(str(value))]
-        near = begun or difflib.get_close_matches(str(value), option.choices, n=1, cutoff=0.6)
-        known = ", ".join(option.choices)
+    text, small = str(value), {each.lower(): each for each in option.choices}
+    if text not in option.choices and not (option.kind == "name of" and text.lower() in small):
+        begun = [each for each in option.choices if value and each.startswith(text)]
+        near = begun or difflib.get_close_matches(text.lower(), small, n=1, cutoff=0.6)
+        hint = f"did you mean {small.get(near[0], near[0])!r}?" if near else ""
         raise _WrongError(
-            "one of the engine's words", f"did you mean {near[0]!r}?" if near else f"known: {known}"
+            "one of the engine's words", hint or f"known: {', '.join(option.choices)}"
         )
 
 
-def _check_text(option: Option, value: Any) -> None:
-    text = str(value)
-    if not text.strip():
+def _check_text(_option: Option, value: Any) -> None:
+    if not str(value).strip():
         raise _WrongError("text", "write it, or remove the line")
-    if option.name in _METHODS and not _WORD.fullmatch(text):
-        raise _WrongError("the name of one of the engine's methods")
 
 
 def _check_json(_option: Option, value: Any) -> None:
@@ -226,6 +278,16 @@ def _check_json(_option: Option, value: Any) -> None:
         parse_mapping(value, MAX_TEXT)
     except ValueError as error:
         raise _WrongError("a JSON object", f"it cannot be read: {error}") from None
+
+
+def _check_any(option: Option, value: Any) -> None:
+    if isinstance(value, int | float):
+        _check_range(option, value)
+
+
+def _check_parts(option: Option, value: Any) -> None:
+    if not isinstance(value, dict | list):
+        _check_number(option, value)
 
 
 def _is_number(value: Any) -> bool:
@@ -250,14 +312,19 @@ _WORDS = {
     "count": "a whole number, or one such as 16k",
     "number": "a number",
     "one of": "one of the engine's words",
+    "name of": "one of the engine's words",
     "text": "text",
     "json": "a JSON object in quotes",
+    "parts": "a number",
 }
 _CHECKS = {
     "integer": _check_integer,
     "count": _check_count,
     "number": _check_number,
     "one of": _check_choice,
+    "name of": _check_choice,
     "text": _check_text,
     "json": _check_json,
+    "any": _check_any,
+    "parts": _check_parts,
 }
