@@ -196,9 +196,7 @@ def _cut(world: World, dice: random.Random, change: Callable[[], object]) -> tup
             for slot in victim.facts.slots:
                 victim.kill(f"{slot.model}-{slot.slot}")
         world.go_on()
-        for each in world.hosts.values():
-            # The kernel and the holder's silence free the lock.
-            each.owner = each.holder = None
+        world.free()
     return how, ended
 
 

@@ -46,16 +46,6 @@ def install_anew(world: World, name: str) -> None:
     host.facts = replace(host.facts, slots=(), snapshots=(), engines=(), converged="")
 
 
-def cut(world: World, name: str, moment: str) -> None:
-    """Let the next command be killed at a moment on that host."""
-
-    def before(event: str) -> None:
-        if event == moment:
-            raise Killed
-
-    world.hosts[name].before = before
-
-
 @pytest.mark.parametrize(("following", "other"), FOLLOWING)
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("action", COMMANDS)
@@ -63,13 +53,12 @@ def test_it_serves_again_after_the_next_command(
     fleet: World, tmp_path: Path, action: str, moment: str, following: str, other: bool
 ) -> None:
     install_anew(fleet, "gpu2")
-    cut(fleet, "gpu2", moment)
+    fleet.raise_at(moment, Killed, "gpu2")
     # A command that does not come to this operation ends well.
     with suppress(Killed):
         COMMANDS[action](fleet)
     fleet.go_on()
-    for each in fleet.hosts.values():
-        each.owner = each.holder = None
+    fleet.free()
     actor = elsewhere(fleet, tmp_path / "other") if other else fleet
     COMMANDS[following](actor)
     assert set(fleet.serving()) == {"gpu1", "gpu2", "gpu3"}

@@ -101,17 +101,11 @@ def test_a_host_whose_change_cannot_be_ended_keeps_no_other_from_going_back(
 ) -> None:
     fleet.deploy(release(1))
     second = fleet.hosts["gpu2"]
-
-    def cut(event: str) -> None:
-        if event == "wait tiny-green":
-            raise Killed
-
-    second.before = cut
+    fleet.raise_at("wait tiny-green", Killed, "gpu2")
     with pytest.raises(Killed):
         fleet.deploy(release(2))
     fleet.go_on()
-    for each in fleet.hosts.values():
-        each.owner = each.holder = None
+    fleet.free()
     second.kill("tiny-blue")
     second.learn(lambda facts: replace(facts, slots=facts.slots[1:]))
     fleet.behave("v1", Behaviour.DIES_AT_START, "gpu2")

@@ -200,18 +200,24 @@ class World:
         )
         return [each.share for each in routes.targets if each.share] if routes else []
 
-    def raise_at(self, moment: str, error: type[BaseException]) -> None:
-        """Raise `error` on each host when the operation `moment` begins."""
+    def raise_at(self, moment: str, error: type[BaseException], *names: str) -> None:
+        """Raise `error` on the hosts `names`, on all for no names, when the operation `moment` begins."""
 
         def before(event: str) -> None:
             if event == moment:
                 raise error
 
-        self.before(before)
+        for name in names or self.hosts:
+            self.hosts[name].before = before
 
     def go_on(self) -> None:
         """Let every operation happen again."""
         self.before(lambda _: None)
+
+    def free(self) -> None:
+        """Free the locks of a command that was killed, as the kernel and its holder's silence do."""
+        for each in self.hosts.values():
+            each.owner = each.holder = None
 
     def command(self) -> tuple[Tools, ...]:
         """Return the adapters of a new command: it knows nothing of the ones before."""
