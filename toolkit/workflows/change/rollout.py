@@ -7,7 +7,7 @@ they want. `Rollout` carries the plan out.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -34,7 +34,6 @@ from toolkit.planning.change.sleep import require_awake
 from toolkit.planning.change.span import place_span, placed_before, plan_hosts, require_together
 from toolkit.planning.routing.agreement import agreed, behind, fleet_routes
 from toolkit.planning.routing.rebuild import require_readable
-from toolkit.planning.routing.routes import Routes
 from toolkit.workflows.change.act import PLAYED
 from toolkit.workflows.change.bake import await_bakes, failed_before, require_judged
 from toolkit.workflows.change.batch import HostState, Rollout
@@ -239,10 +238,10 @@ def _plan(
     require_readable(order.model, list(seen.facts.values()))
     routes, facts = agreed(seen.by_label)
     require_awake(order.model, routes)
-    wanted, unfit = _wanted(members, order, facts, routes)
+    have = having(order.model, facts, routes)
+    wanted, unfit = _wanted(members, order, facts, have)
     _require_named(order, seen, [*wanted, *unfit])
     span = max((each.release.span.size for each in wanted.values() if each.release.span), default=1)
-    have = having(order.model, facts, routes)
     unable = {**failed, **{name: error for name, error in unfit.items() if name in have}}
     if span > 1:
         require_together(order.model, routes, seen.unreachable)
@@ -271,16 +270,16 @@ def _plan(
 
 
 def _wanted(
-    members: Sequence[Tools], order: Order, facts: Mapping[str, HostFacts], routes: Routes
+    members: Sequence[Tools], order: Order, facts: Mapping[str, HostFacts], have: Collection[str]
 ) -> tuple[dict[str, Wanted], dict[str, NothingSuitableError]]:
     """Return the wanted state of each host, and the reasons of hosts that cannot hold it.
 
-    Raises InputError for an upgrade of a model that no host has, and the error of a host that must take part. In a
-    rollback none must but those that were named: what is wrong with one host keeps no other from going back.
+    `have` are the hosts that have the model. Raises InputError for an upgrade where there is none, and the error of a
+    host that must take part. In a rollback none must but those that were named: what is wrong with one host keeps no
+    other from going back.
     """
     wanted: dict[str, Wanted] = {}
     unfit: dict[str, NothingSuitableError] = {}
-    have = having(order.model, facts, routes)
     if order.action == "upgrade" and not have:
         assert order.version is not None
         raise InputError(

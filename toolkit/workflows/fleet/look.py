@@ -124,9 +124,8 @@ def lock_able(
     A host whose disk takes no changes any more is such a one. Raises BusyError as `lock_all` does.
     """
     hosts = list(hosts)
-    with ExitStack() as held:
-        failed, locks = patience.until_free(lambda: _locked(hosts, owner))
-        held.enter_context(locks)
+    failed, locks = patience.until_free(lambda: _locked(hosts, owner))
+    with locks:
         yield failed
 
 
