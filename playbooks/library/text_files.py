@@ -65,6 +65,11 @@ options:
     description: Digests for the seal of further files, path -> sha256, which another task has written.
     default: {}
     type: dict
+  sealed_as_they_are:
+    description: Further files for the seal, with the digests and permissions that they have. Absent ones are left out.
+    default: []
+    type: list
+    elements: path
   unit:
     description:
       - A unit of systemd that is enabled and started once the files are written.
@@ -207,8 +212,8 @@ def converge(module, each, owner):
     return True
 
 
-def sealing(path, files, sealed):
-    """Return the file that holds digests and permissions of the others, and the digests in `sealed`."""
+def sealing(path, files, sealed, present):
+    """Return the file with digests and permissions of the others and of `present`, and the digests in `sealed`."""
     digests = {
         each["path"]: [
             hashlib.sha256(each["content"].encode()).hexdigest(),
@@ -217,6 +222,11 @@ def sealing(path, files, sealed):
         for each in files
     }
     digests.update({further: [digest] for further, digest in sealed.items()})
+    for each in present:
+        now = found(each)
+        if now:
+            text = now[0].encode("utf-8", "surrogateescape")
+            digests[each] = [hashlib.sha256(text).hexdigest(), "%04o" % now[2]]
     text = json.dumps(digests, indent=2, sort_keys=True) + "\n"
     return {"path": path, "content": text, "mode": "0600", "validate": ""}
 
@@ -284,6 +294,7 @@ def main():
             "seal": {"type": "path"},
             "seal_first": {"type": "bool", "default": False},
             "sealed": {"type": "dict", "default": {}},
+            "sealed_as_they_are": {"type": "list", "elements": "path", "default": []},
             "unit": {"type": "dict", "options": unit_spec},
         },
         supports_check_mode=True,
@@ -292,7 +303,8 @@ def main():
     files, seal = module.params["files"], module.params["seal"]
     steps = [(each, ids(module, each["group"])) for each in files]
     if seal:
-        digests = sealing(seal, files, module.params["sealed"])
+        further = module.params["sealed"], module.params["sealed_as_they_are"]
+        digests = sealing(seal, files, *further)
         first = 0 if module.params["seal_first"] else len(steps)
         steps.insert(first, (digests, (os.geteuid(), os.getegid())))
     changed = [each["path"] for each, owner in steps if converge(module, each, owner)]

@@ -84,6 +84,22 @@ def test_a_damaged_file_is_named_and_hides_nothing_else(tmp_path: Path) -> None:
             (tmp_path / path).write_bytes(whole)
 
 
+def test_a_slot_that_has_lost_its_manifest_is_named(tmp_path: Path) -> None:
+    furnish(tmp_path)
+    manifest = tmp_path / "slots/tiny-blue/manifest.json"
+    manifest.unlink()
+    with talk(tmp_path) as ask:
+        # One that is being filled or emptied has no command.
+        assert ask("observe", label="")["result"]["damaged"] == []
+        (manifest.parent / "run").write_text("exec vllm\n")
+        for plant in (lambda: None, lambda: manifest.symlink_to("run"), manifest.mkdir):
+            plant()
+            assert ask("observe", label="")["result"]["damaged"] == [
+                "slots/tiny-blue/manifest.json"
+            ]
+            manifest.unlink(missing_ok=True) if not manifest.is_dir() else manifest.rmdir()
+
+
 def test_a_damaged_order_of_a_guard_is_named_and_made_anew(tmp_path: Path) -> None:
     furnish(tmp_path)
     order, copy = tmp_path / "guard/tiny.json", tmp_path / "guard/tiny%copy"

@@ -35,6 +35,9 @@ def root(tmp_path: Path) -> Path:
     """A root with two snapshots, reached by a link as well."""
     for name in ("here", "other"):
         (tmp_path / "root" / "snapshots" / name).mkdir(parents=True)
+    slot = tmp_path / "root" / "slots" / "tiny-blue"
+    slot.mkdir(parents=True)
+    (slot / "files.json").write_text("{}")
     (tmp_path / "link").symlink_to("root")
     return tmp_path / "root"
 
@@ -115,7 +118,6 @@ def test_permissions_of_the_files_of_a_slot_are_compared(
     drift: ModuleType, root: Path, mode: int, words: str | None
 ) -> None:
     slot = root / "slots" / "tiny-blue"
-    slot.mkdir(parents=True)
     run, unit = slot / "run", root / "unit"
     for each in (run, unit):
         each.write_text("x\n")
@@ -128,3 +130,45 @@ def test_permissions_of_the_files_of_a_slot_are_compared(
     os.chown(unit, 12345, 0)
     named = f"{unit} was changed: it belongs to user 12345 and not to root"
     assert drift.drift(str(root), manifest(root), 0) == [*found, named]
+
+
+def test_a_slot_that_has_lost_its_digests_is_named(drift: ModuleType, root: Path) -> None:
+    listing = root / "slots/tiny-blue/files.json"
+    listing.unlink()
+    assert drift.drift(str(root), manifest(root), 0) == [f"{listing} is gone"]
+    listing.mkdir()
+    assert drift.drift(str(root), manifest(root), 0) == [f"{listing} is gone"]
+
+
+def test_a_command_that_its_replica_may_not_read_any_more_is_named(
+    drift: ModuleType, root: Path
+) -> None:
+    run = root / "slots/tiny-blue/run"
+    run.write_text("x\n")
+    run.chmod(0o750)
+    digest = hashlib.sha256(b"x\n").hexdigest()
+    (run.parent / "files.json").write_text(json.dumps({str(run): [digest, "0750"]}))
+    assert drift.drift(str(root), manifest(root), 0) == []
+    run.chmod(0o700)
+    words = "was changed: it has permissions 0700, not 0750"
+    assert drift.drift(str(root), manifest(root), 0) == [f"{run} {words}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "words"),
+    [
+        (".", 0o700, "its replica cannot read it"),
+        (".", 0o757, "other users can write to it"),
+        ("python/toolkit_recorder", 0o777, "other users can write to it"),
+        ("python", 0o755, ""),
+    ],
+)
+def test_permissions_of_the_directories_of_a_slot_are_compared(
+    drift: ModuleType, root: Path, name: str, mode: int, words: str
+) -> None:
+    slot = root / "slots/tiny-blue"
+    (slot / "python/toolkit_recorder").mkdir(parents=True)
+    place = slot / name
+    place.chmod(mode)
+    found = [f"{place} was changed: {words}"] if words else []
+    assert drift.drift(str(root), manifest(root), 0) == found

@@ -55,6 +55,7 @@ def _place(root: Path, slot: str, release: Any) -> None:
     there.mkdir(parents=True)
     manifest = {"model": "tiny", "slot": slot, "port": 8100, "release": release}
     (there / "manifest.json").write_text(json.dumps(manifest))
+    (there / "files.json").write_text("{}")
 
 
 def told(root: Path) -> dict[str, float]:

@@ -92,10 +92,14 @@ def test_every_seal_of_a_role_is_compared() -> None:
     written = {
         name
         for file in (REPO / "playbooks/roles").rglob("*.yml")
-        for name in re.findall(r"/seals/([a-z-]+)\.json", file.read_text())
+        for name in re.findall(r"seal: .*/seals/([a-z-]+)\.json", file.read_text())
     }
-    assert {"base", "exporters"} <= written
+    assert {"base", "watch"} <= written
     assert written <= set(seals.SMALL)
+    # Those of roles are themselves in the seal of the provisioning.
+    (task,) = yaml.safe_load((REPO / "playbooks/provision.yml").read_text())[-1]["post_tasks"]
+    listed = re.findall(r"'([a-z]+)'", task["text_files"]["sealed_as_they_are"].partition("]")[0])
+    assert {*listed, "router", "provision"} == set(seals.SMALL)
 
 
 def test_what_no_role_seals_of_the_router_is_sealed_by_the_changes_that_write_it() -> None:
@@ -149,29 +153,6 @@ def test_of_a_seal_without_permissions_only_writers_and_owner_are_compared(root:
     assert seals.changed(str(root)) == ["router/model.lua was changed: other users can write to it"]
 
 
-def test_the_installer_of_engines_is_read_again_where_it_may_have_changed(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    uv, engine = root / "bin/uv", root / "engines/vllm"
-    uv.parent.mkdir()
-    uv.write_bytes(b"ELF 1")
-    engine.mkdir(parents=True)
-    (engine / "vllm").write_text("run\n")
-    tree_check.seal_engine({"root": str(root), "name": "vllm"}, lambda _: None)
-    # Another time of the file, and the same content.
-    uv.chmod(0o755)
-    assert seals.changed(str(root)) == []
-    before = uv.stat()
-    uv.write_bytes(b"ELF 2")
-    os.utime(uv, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert seals.changed(str(root)) == ["bin/uv was changed"]
-    tree_check.seal_engine({"root": str(root), "name": "vllm"}, lambda _: None)
-    monkeypatch.setattr(seals, "summary", lambda _: pytest.fail("it was read"))
-    assert seals.changed(str(root)) == []
-    uv.unlink()
-    assert seals.changed(str(root)) == ["bin/uv is gone"]
-
-
 def test_a_changed_program_of_the_hosts_side_is_named(root: Path) -> None:
     place = Path(hostside_path(Host("a", connection="ssh", address="b", root=str(root))))
     place.mkdir(parents=True)
@@ -192,8 +173,6 @@ def test_a_damaged_seal_counts_as_none_and_is_named(root: Path, text: str) -> No
     # The next change of the router seals what it writes.
     router_files.write(str(root / "router"), FILES, list(FILES))
     assert seals.changed(str(root)) == []
-    (root / "seals/programs.json").write_text(text)
-    assert seals.changed(str(root)) == ["seals/programs.json cannot be read"]
 
 
 def test_a_directory_that_replicas_cannot_enter_any_more_is_named(root: Path) -> None:
@@ -242,6 +221,9 @@ def test_a_map_that_no_change_has_written_yet_is_as_its_role_wrote_it(root: Path
 def test_what_a_provisioning_notes_of_itself_is_compared(root: Path) -> None:
     note = root / "converged"
     note.write_text("digest\n")
+    for each in seals._MADE:
+        (root / each).mkdir(exist_ok=True)
+    (root / "snapshots").chmod(0o750)
     seals.write(str(root), "base", {})
     seals.write(str(root), "provision", {str(note): [seals.digest(b"digest\n"), "0644"]})
     assert seals.changed(str(root)) == []
@@ -253,7 +235,110 @@ def test_a_provisioned_host_that_has_lost_its_seals_is_named(root: Path) -> None
     shutil.rmtree(root / "seals")
     assert seals.changed(str(root)) == []
     (root / "converged").write_text("digest\n")
-    assert seals.changed(str(root)) == ["seals/base.json is gone"]
+    found = seals.changed(str(root))
+    assert {"seals/base.json is gone", "seals/provision.json is gone"} <= set(found)
+    # So is a directory that it has lost.
+    assert "logs is gone" in found
+    (root / "logs").mkdir()
+    assert "logs is gone" not in seals.changed(str(root))
+
+
+@pytest.mark.parametrize("how", ["gone", "link", "directory", "pipe", "other", "open"])
+@pytest.mark.parametrize("name", ["watch", "start", "base"])
+def test_a_seal_is_sealed_by_the_provisioning(root: Path, name: str, how: str) -> None:
+    for each in ("base", "start", "watch"):
+        seals.write(str(root), each, {})
+    provision = {
+        str(root / f"seals/{each}.json"): [seals.digest(b"{}"), "0600"]
+        for each in ("base", "start", "watch")
+    }
+    seals.write(str(root), "provision", provision)
+    assert seals.changed(str(root)) == []
+    path, aside = root / f"seals/{name}.json", root / "aside"
+    if how == "open":
+        path.chmod(0o666)
+    elif how == "other":
+        path.write_text("{} ")
+    else:
+        path.rename(aside)
+    if how == "link":
+        path.symlink_to(aside)
+    elif how == "directory":
+        path.mkdir()
+    elif how == "pipe":
+        os.mkfifo(path)
+    found = seals.changed(str(root))
+    assert found and all(each.startswith(f"seals/{name}.json ") for each in found)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a file of another user")
+def test_a_seal_that_another_user_can_write_to_is_named(root: Path) -> None:
+    seal = root / "seals/router.json"
+    seal.chmod(0o666)
+    assert seals.changed(str(root)) == [
+        "seals/router.json was changed: other users can write to it"
+    ]
+    seal.chmod(0o600)
+    os.chown(seal, 12345, 0)
+    words = "it belongs to user 12345 and not to root"
+    assert seals.changed(str(root)) == [f"seals/router.json was changed: {words}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "words"),
+    [
+        ("seals", 0o777, "other users can write to it"),
+        ("router", 0o777, "other users can write to it"),
+        ("router", 0o700, "the router cannot read it"),
+        ("watch", 0o775, "other users can write to it"),
+        ("bin/watch", 0o777, "other users can write to it"),
+        # Of its own user.
+        ("sockets", 0o777, ""),
+        ("caches/tiny-blue", 0o700, ""),
+    ],
+)
+def test_directories_in_which_another_user_can_put_files_of_roots_are_named(
+    root: Path, name: str, mode: int, words: str
+) -> None:
+    for each in (
+        "watch",
+        "bin/watch",
+        "sockets",
+        "caches/tiny-blue",
+    ):
+        (root / each).mkdir(parents=True, exist_ok=True)
+    assert seals.changed(str(root)) == []
+    (root / name).chmod(mode)
+    assert seals.changed(str(root)) == ([f"{name} was changed: {words}"] if words else [])
+
+
+def test_a_snapshot_that_changed_since_it_was_hashed_is_named_without_reading_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = tree_check.digest_of({"w": {"sha256": seals.digest(b"weights")}})
+    file = root / f"snapshots/{digest}/w"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"weights")
+    request = {"root": str(root), "digest": digest}
+    assert seals.changed_snapshots(str(root)) == []
+    tree_check.check(request, lambda _: None)
+    assert seals.changed_snapshots(str(root)) == []
+    # A further name, as one in the store of this machine, changes nothing.
+    os.link(file, root / "name")
+    assert seals.changed_snapshots(str(root)) == []
+    file.write_bytes(b"Weights")
+    with monkeypatch.context() as patched:
+        patched.setattr(seals, "summary", lambda _: pytest.fail("it was read"))
+        patched.setattr(seals, "_read", lambda _: pytest.fail("it was read"))
+        words = f"snapshots/{digest[:12]}/w is not as it was when it was hashed last"
+        assert seals.changed_snapshots(str(root)) == [words]
+    # It stays named once it was hashed again.
+    assert tree_check.check(request, lambda _: None)["faults"]
+    words = f"snapshots/{digest[:12]} was changed: its files are not those that were pinned"
+    assert seals.changed_snapshots(str(root)) == [words]
+    file.write_bytes(b"weights")
+    tree_check.check(request, lambda _: None)
+    assert seals.changed_snapshots(str(root)) == []
 
 
 def test_a_file_that_its_disk_does_not_give_back_was_not_changed(
@@ -292,3 +377,16 @@ def test_a_lock_on_a_failed_disk_is_not_taken_for_a_planted_one(
         held.locked(".lock", 1.0),
     ):
         raise AssertionError
+
+
+def test_a_router_that_has_lost_the_socket_for_large_bodies_is_named(root: Path) -> None:
+    words = "sockets/named.sock is gone: the router fails requests with large bodies"
+    (root / "converged").write_text("digest\n")
+    (root / "sockets").mkdir()
+    # A router that was never started has none.
+    assert words not in seals.changed(str(root))
+    (root / "control").mkdir(mode=0o700)
+    (root / "control/master.sock").touch()
+    assert words in seals.changed(str(root))
+    (root / "sockets/named.sock").touch()
+    assert words not in seals.changed(str(root))

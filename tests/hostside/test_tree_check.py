@@ -338,3 +338,18 @@ def test_a_damaged_manifest_is_for_repair_and_keeps_no_replica_from_its_start(
     slot.mkdir(parents=True)
     (slot / "manifest.json").write_text(text)
     assert start_check.main([str(ground.root), "tiny-blue"]) == 0
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]"])
+def test_digests_of_an_engine_that_cannot_be_read_are_no_reason_to_trust_todays(
+    tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "engines/e").mkdir(parents=True)
+    (tmp_path / "engines/e/vllm").write_text("run\n")
+    request = {"root": str(tmp_path), "name": "e"}
+    assert not tree_check.check_engine(request, lambda _: None)["sealed"]
+    tree_check.seal_engine(request, lambda _: None)
+    (tmp_path / "seals/engines-e.json").write_text(text)
+    found = tree_check.check_engine(request, lambda _: None)
+    words = "the digests of its installation cannot be read"
+    assert (found["sealed"], found["faults"]) == (True, [words])

@@ -26,6 +26,11 @@ def test_each_difference_names_host_and_place() -> None:
         "localhost: router/limits.lua was changed",
         "localhost: bin/hostside-0123456789abcdef was changed; toolkit repair places it anew",
     )
+    changed = ("sockets/named.sock is gone", "snapshots/0123456789ab/w is not as it was")
+    assert drift_of(host(changed_files=changed)) == (
+        "localhost: sockets/named.sock is gone; on localhost: systemctl restart toolkit-router",
+        "localhost: snapshots/0123456789ab/w is not as it was; toolkit verify reads it",
+    )
     assert drift_of(host(slot("blue", release(1), weight=100))) == ()
     assert drift_of(host(slot("blue", release(1), weight=100), engines=(), snapshots=())) == (
         "localhost tiny blue: its engine vllm-0.32.0-cpu-py311-aaaaaaaa is not on the host",
@@ -55,6 +60,20 @@ def test_a_standby_that_is_not_as_deployed_is_not_switched_to() -> None:
     assert kinds(plan_deploy(wanted(release(1), "rollback"), facts).steps)[:2] == [
         "stop green", "start green",
     ]  # fmt: skip
+
+
+def test_a_standby_whose_files_changed_serves_from_memory_and_the_plan_says_so() -> None:
+    """To start it anew would be refused, and a rollback must not wait for that."""
+    former = release(1)
+    words = f"snapshots/{former.snapshot[:12]}/model.safetensors is not as it was"
+    slots = (slot("blue", release(2), weight=100), slot("green", former))
+    plan = plan_deploy(wanted(former, "rollback"), host(*slots, changed_files=(words,)))
+    assert kinds(plan.steps)[:2] == ["gate green", "shift green"]
+    (note,) = plan.notes
+    assert note.startswith("localhost: tiny #1 (v1) serves from memory; ")
+    assert note.endswith("toolkit verify")
+    other = host(*slots, changed_files=("snapshots/000000000000/w is not as it was",))
+    assert plan_deploy(wanted(former, "rollback"), other).notes == ()
 
 
 def test_a_router_that_does_not_follow_its_files_is_told_again() -> None:

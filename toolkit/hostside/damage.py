@@ -32,7 +32,8 @@ def damaged(root: str, routing: Document) -> list[str]:
     for program in slot_manifest.programs(root):
         path = slot_manifest.path(root, program)
         text = read_text(path)
-        # A slot without a manifest is being filled or emptied.
-        if text is not None and not slot_manifest.is_sound(slot_manifest.parsed(text)):
+        # A slot is filled with its manifest first, so one that has a command and no manifest has lost it.
+        lost = text is None and os.path.lexists(os.path.join(os.path.dirname(path), "run"))
+        if lost or (text is not None and not slot_manifest.is_sound(slot_manifest.parsed(text))):
             found.append(os.path.relpath(path, root))
     return found + guard_order.damaged(root)

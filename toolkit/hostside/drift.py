@@ -25,26 +25,38 @@ def drift(
     """
     directory = os.path.join(root, "slots", f"{manifest['model']}-{manifest['slot']}")
     release = manifest["release"]
-    found = _changed_files(os.path.join(directory, "files.json"))
+    found = _changed_files(os.path.join(directory, "files.json")) + _changed_directories(directory)
     snapshot = os.path.join(root, "snapshots", release["snapshot"])
     if pid and not _runs_with(processes.tree(pid, family), snapshot, signs.signs(manifest)):
         found.append("its process has other arguments than the release")
     return found
 
 
+def _changed_directories(directory: str) -> list[str]:
+    """Return which directories of a slot are not root's alone, or closed to its replica."""
+    closed, found = "its replica cannot read it", []
+    for folder, _, _ in os.walk(directory):
+        if words := seals.directory_fault(folder, closed):
+            found.append(f"{folder} was changed: {words}")
+    return found
+
+
 def _changed_files(listing: str) -> list[str]:
+    """Return which files are not as the digests and permissions of `listing` say."""
     text = read_text(listing)
     if text is None:
-        return []  # a former toolkit wrote no digests
+        return [f"{listing} is gone"]
     try:
         digests = dict(parsed(text))
     except (ValueError, TypeError):
         return [f"{listing} cannot be read"]
     found = []
-    for path, digest in sorted(digests.items()):
+    for path, known in sorted(digests.items()):
         # Units are for every user to read, the files of the slot for its replica alone.
         private = path.startswith(f"{os.path.dirname(listing)}/")
-        if words := seals.file_fault(path, [digest], private=private):
+        # A former toolkit wrote digests alone.
+        known = known if isinstance(known, list) else [known]
+        if words := seals.file_fault(path, known, private=private):
             found.append(f"{path} {words}")
     return found
 

@@ -88,7 +88,7 @@ def observe(root: str, label: str = "") -> Document:
             **{key: routing.get(key) for key in _OF_ROUTER},
             **router_keys.door(root),
         },
-        "changed": seals.changed(root),
+        "changed": [*seals.changed(root), *seals.changed_snapshots(root)],
         "watched": beat.is_heard(root),
         "unlogged": unlogged.read(root),
         "guards": guard_order.facts(root),

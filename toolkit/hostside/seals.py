@@ -9,8 +9,7 @@
     <root>/seals/exporters.json        the same, of the units of exporters
     <root>/seals/logs.json             the same, of the rotation of logs; of kernel settings in kernel.json, of time
                                        servers in time.json
-    <root>/seals/provision.json        the same, of what the last provisioning noted of itself
-    <root>/seals/programs.json         path -> [size, inode, times, sha256] of large programs, as they were installed
+    <root>/seals/provision.json        the same, of what the last provisioning noted of itself, and of the seals above
     <root>/seals/router.json           name -> [sha256..., permissions] of the files that changes of the router write
     <root>/seals/snapshots-NAME.json   path -> [size, inode, times, sha256] of files as they were when last hashed
     <root>/seals/engines-NAME.json     the same, as they were after the installation
@@ -45,9 +44,22 @@ SMALL = (
     "provision",
     "router",
 )
+# Directories below the root that are not root's: of the router's sockets; an older toolkit's replicas shared a cache.
+_OF_SERVICES = {"sockets", "cache"}
+# What every provisioning makes.
+_MADE: tuple[str, ...] = (
+    *("bin", "caches", "compiled", "compiling", "engines", "guard", "logs", "router", "slots"),
+    *("snapshots", "sockets", "use", "watch"),
+)
+# Where the router takes requests with large bodies back.
+_LARGE = "sockets/named.sock"
+# Directories that a group may enter: that of the replicas, or of the router.
+_OF_GROUPS = {"snapshots": "replicas cannot read it", "router": "the router cannot read it"}
 # Directories below the root that every user may enter, among them the replicas.
 ENTERED = ("bin", "caches", "compiled", "compiling", "engines", "slots")
 _CHUNK = 2**20
+# A name that is a sha256 in hex, as that of every snapshot but those of tests.
+_NAME_OF_DIGEST = 64
 # No small file is larger.
 _MOST_BYTES = 64 * 2**20
 
@@ -72,61 +84,120 @@ def changed(root: str) -> list[str]:
     """Return in words each file of the router, program of this host's side and shared directory that is not as it was
     written.
     """
-    seals = {seal: _found(root, seal) for seal in (*SMALL, "programs")}
-    found = [
-        f"{_DIRECTORY}/{seal}.json cannot be read" for seal, each in seals.items() if each is None
-    ]
+    seals = {seal: _found(root, seal) for seal in SMALL}
+    broken = {seal for seal, each in seals.items() if each is None}
+    found = [f"{_DIRECTORY}/{seal}.json cannot be read" for seal in SMALL if seal in broken]
     found += _lost(root)
-    programs, router = seals.pop("programs"), os.path.join(root, "router")
+    router = os.path.join(root, "router")
     later = {os.path.join(router, name) for name in seals["router"] or {}}
+    # Those that cannot be read have been named.
+    passed = {os.path.join(root, _DIRECTORY, f"{seal}.json") for seal in broken}
     for seal, each in seals.items():
         for name, known in sorted((each or {}).items()):
             path = os.path.join(router, name)
-            if seal == "base" and path in later:
+            if path in passed or (seal == "base" and path in later):
                 continue
             shown = os.path.relpath(path, root)
             if words := file_fault(path, known):
                 found.append(f"{path if shown.startswith('../') else shown} {words}")
-    found += [
-        f"{path} {words}"
-        for path, known in sorted((programs or {}).items())
-        if (words := _program_fault(os.path.join(root, path), known))
-    ]
-    for name in ENTERED:
+    found += _open_seals(root) + _directories(root) + _changed_copies(os.path.join(root, "bin"))
+    return list(dict.fromkeys(found))
+
+
+def _open_seals(root: str) -> list[str]:
+    """Return in words which seals another user owns or can write to."""
+    found = []
+    for name in sorted(_listing(os.path.join(root, _DIRECTORY))):
         with contextlib.suppress(FileNotFoundError):
-            if words := fault(os.lstat(os.path.join(root, name)), readable=True):
-                found.append(f"{name} was changed: {words}")
-    # Its group is that of the replicas.
-    with contextlib.suppress(FileNotFoundError):
-        if os.lstat(os.path.join(root, "snapshots")).st_mode & 0o050 != 0o050:
-            found.append("snapshots was changed: replicas cannot read it")
-    return found + _changed_copies(os.path.join(root, "bin"))
+            seen = os.lstat(os.path.join(root, _DIRECTORY, name))
+            if stat.S_ISREG(seen.st_mode) and (words := fault(seen, readable=False)):
+                found.append(f"{_DIRECTORY}/{name} was changed: {words}")
+    return found
+
+
+def _directories(root: str) -> list[str]:
+    """Return in words which directories of root's are another user's, or closed to those who must enter them.
+
+    A user who can write to one of them can put own files into the places of root's. Those of slots are for `drift`.
+    """
+    top = sorted(set(_listing(root)) - _OF_SERVICES)
+    copies = [f"bin/{each}" for each in sorted(_listing(os.path.join(root, "bin")))]
+    # Whether a copy of the host's side is whole is said in one word.
+    names = ["", *top, *(each for each in copies if not each.startswith("bin/hostside-"))]
+    found = []
+    for name in names:
+        closed = _OF_GROUPS.get(name, "")
+        words = directory_fault(os.path.join(root, name), closed, readable=name in ENTERED)
+        found += [f"{name or root} was changed: {words}"] if words else []
+    return found
+
+
+def directory_fault(path: str, closed: str = "", *, readable: bool = False) -> str:
+    """Return in words what is wrong with owner and permissions of a directory, empty if nothing is or there is none.
+
+    With `closed` its group must be able to enter, and these are the words where it cannot; with `readable` every user.
+    """
+    try:
+        seen = os.lstat(path)
+    except OSError:
+        return ""
+    if not stat.S_ISDIR(seen.st_mode):
+        return ""
+    words = fault(seen, readable=readable)
+    return words or (closed if seen.st_mode & 0o050 != 0o050 else "")
+
+
+def changed_snapshots(root: str) -> list[str]:
+    """Return in words each snapshot with a file that is not as it was hashed last, or was not the pinned one then.
+
+    Nothing is read. The time of the last change of a file is left out: it changes with each further name of the file,
+    as files of a store on this machine get them.
+    """
+    found = []
+    for name in sorted(_listing(os.path.join(root, "snapshots"))):
+        known, wrong = read(root, f"snapshots-{name}"), []
+        for file, each in sorted(known.items()):
+            try:
+                seen = state(os.lstat(os.path.join(root, "snapshots", name, file)))
+            except (OSError, ValueError):
+                seen = []
+            if seen[:3] != each[:3]:
+                wrong.append(
+                    f"snapshots/{name[:12]}/{file} is not as it was when it was hashed last"
+                )
+        if known and not wrong and len(name) == _NAME_OF_DIGEST and summary_of(known) != name:
+            wrong.append(
+                f"snapshots/{name[:12]} was changed: its files are not those that were pinned"
+            )
+        found += wrong
+    return found
+
+
+def summary_of(files: Mapping[str, Any]) -> str:
+    """Return the digest over the files of a snapshot, path -> what ends with a file's sha256; the ops machine's too."""
+    found = hashlib.sha256()
+    for path in sorted(files):
+        found.update(
+            f"{path}\0{files[path][-1] if files[path] else ''}\n".encode("utf-8", "replace")
+        )
+    return found.hexdigest()
 
 
 def _lost(root: str) -> list[str]:
-    """Return in words that a provisioned host has lost its seals: without them nothing of it would look changed."""
-    provisioned = os.path.exists(os.path.join(root, "converged"))
-    there = os.path.exists(os.path.join(root, _DIRECTORY, "base.json"))
-    return [f"{_DIRECTORY}/base.json is gone"] if provisioned and not there else []
+    """Return in words which seals and directories a provisioned host has lost: without them little would look changed.
 
-
-def seal_program(root: str, path: str) -> None:
-    """Note how a program that was just installed at `path`, relative to the root, is now."""
-    with open(open_plain(os.path.join(root, path)), "rb") as file:
-        known = [*state(os.fstat(file.fileno())), summary(file)]
-    write(root, "programs", {**read(root, "programs"), path: known})
-
-
-def _program_fault(path: str, known: list[Any]) -> str:
-    """Return the fault of a sealed program. Its content is read only where it may have changed."""
-    try:
-        with open(open_plain(path), "rb") as file:
-            seen = os.fstat(file.fileno())
-            same = state(seen) == known[:-1] or [summary(file)] == known[-1:]
-    except OSError:
-        return "is gone"
-    words = fault(seen, readable=False)
-    return (words and f"was changed: {words}") if same else "was changed"
+    The seal of the provisioning has the digests of the other seals.
+    """
+    if not os.path.exists(os.path.join(root, "converged")):
+        return []
+    seals = [path(root, seal) for seal in ("base", "provision")]
+    found = [f"{os.path.relpath(seal, root)} is gone" for seal in seals if not os.path.isfile(seal)]
+    found += [f"{name} is gone" for name in _MADE if not os.path.isdir(os.path.join(root, name))]
+    # A router that was started makes it, and neither a reload nor a new directory brings it back.
+    started = os.path.exists(os.path.join(root, "control", "master.sock"))
+    if started and not os.path.exists(os.path.join(root, _LARGE)):
+        found.append(f"{_LARGE} is gone: the router fails requests with large bodies")
+    return found
 
 
 def _changed_copies(directory: str) -> list[str]:
@@ -159,7 +230,7 @@ def read(root: str, name: str) -> Document:
 
 def _found(root: str, name: str) -> Document | None:
     """Return a seal, empty where there is none; None where it cannot be read."""
-    text = read_text(os.path.join(root, _DIRECTORY, f"{name}.json"))
+    text = read_text(path(root, name))
     try:
         found = {} if text is None else parsed(text)
     except ValueError:
@@ -168,6 +239,11 @@ def _found(root: str, name: str) -> Document | None:
         return None
     # A value that is no list of digests counts as none: the file is then hashed, or named as changed.
     return {path: known if isinstance(known, list) else [] for path, known in found.items()}
+
+
+def path(root: str, name: str) -> str:
+    """Return the path of a seal."""
+    return os.path.join(root, _DIRECTORY, f"{name}.json")
 
 
 def write(root: str, name: str, seal: Document) -> None:

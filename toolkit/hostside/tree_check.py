@@ -7,7 +7,6 @@ no such name: its files are compared with the digests that were taken right afte
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import threading
@@ -93,12 +92,9 @@ def engine_seal(root: str, name: str, top: str, report: Report) -> Document:
 
 
 def keep_engine_seal(root: str, name: str, seal: Document) -> None:
-    """Write down the digests of an engine that was just installed, and that of its installer."""
+    """Write down the digests of an engine that was just installed."""
     if seal:
         seals.write(root, f"engines-{name}", seal)
-    # Each installation puts the installer there anew.
-    if os.path.exists(os.path.join(root, "bin", "uv")):
-        seals.seal_program(root, "bin/uv")
 
 
 def check_engine(request: Document, report: Report) -> Document:
@@ -110,19 +106,22 @@ def check_engine(request: Document, report: Report) -> Document:
     tree = _Tree(request["root"], "engines", request["name"])
     known = tree.known
     if not known:
-        return {"sealed": False, "faults": [], "files": 0, "bytes": 0}
-    size, faults = tree.read(report, trusting=True), tree.faults
+        # One that is there says nothing where it cannot be read, and today's digests are no proof in its place.
+        lost = os.path.lexists(seals.path(request["root"], tree.seal_name))
+        faults = ["the digests of its installation cannot be read"] if lost else []
+        return {"sealed": lost, "faults": faults, "files": 0, "bytes": 0}
+    size, found = tree.read(report, trusting=True), tree.faults
     for path in known.keys() | tree.files.keys():
         if path not in tree.files:
-            faults[path] = "missing"
+            found[path] = "missing"
         elif path not in known:
             if (path, tree.files[path]["sha256"]) != _OWN_LINK:
-                faults[path] = "was not installed with it"
+                found[path] = "was not installed with it"
         elif known[path][-1:] != [tree.files[path]["sha256"]]:
-            faults[path] = "was changed"
+            found[path] = "was changed"
     return {
         "sealed": True,
-        "faults": [f"{path}: {words}" for path, words in sorted(faults.items())],
+        "faults": [f"{path}: {words}" for path, words in sorted(found.items())],
         "files": len(tree.files),
         "bytes": size,
     }
@@ -145,10 +144,7 @@ def _wrong_files(tree: _Tree, digest: str) -> list[str]:
 
 def digest_of(files: dict[str, Document]) -> str:
     """Return the digest over a tree's files, as `digest_of_files` does on the ops machine."""
-    summary = hashlib.sha256()
-    for path in sorted(files):
-        summary.update(f"{path}\0{files[path]['sha256']}\n".encode())
-    return summary.hexdigest()
+    return seals.summary_of({path: [each["sha256"]] for path, each in files.items()})
 
 
 class _Tree:

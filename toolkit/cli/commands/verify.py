@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,7 @@ from toolkit.workflows.fleet.verify import (
 )
 
 if TYPE_CHECKING:
+    from toolkit.adapters.hosts.port import HostPort
     from toolkit.workflows.tools import Tools
 
 
@@ -65,7 +66,7 @@ def verify(
     if repair:
         members = open_members(home_path, open_fleet(fleet).hosts, None, history_needed=False)
     hosts = [each.host for each in members] if repair else open_hosts(fleet, home_path)
-    seen = look(hosts)
+    seen = _look(hosts)
     there = [host for host in hosts if host.name in seen.facts]
     pinned = pinned_in(store, locked)
     on_hosts = each_at_once(there, lambda host: verify_host(host, pinned, note)) if there else []
@@ -100,7 +101,7 @@ def verify(
         to_do = [each for each in members if each.host.name in {*engines, *lacking}]
         repaired, changed = _bring_engines(to_do, engines)
         done += repaired
-        again = look(there)
+        again = _look(there)
         seen = FleetFacts({**seen.facts, **again.facts}, {**seen.errors, **again.errors})
     drift = [words for facts in seen.facts.values() for words in drift_of(facts)]
     failure = _failure(faults, drift, changed, seen, kept, repair=repair)
@@ -112,6 +113,13 @@ def verify(
         raise failure
     elif done:
         say("hosts and store are as they were pinned and deployed again")
+
+
+def _look(hosts: Sequence[HostPort]) -> FleetFacts:
+    """Return the facts of hosts without what they suspect of snapshots: here these are hashed whole."""
+    seen = look(hosts)
+    facts = {name: each.without_changed_snapshots() for name, each in seen.facts.items()}
+    return replace(seen, facts=facts)
 
 
 def _bring_engines(

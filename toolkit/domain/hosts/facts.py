@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -33,6 +33,7 @@ class ProcessState(StrEnum):
 RECORD = "deployment.json"
 _LEFT = "deployments/"
 _COPY = re.compile(r"bin/(hostside-[0-9A-Za-z]+) was changed")
+_SNAPSHOT = re.compile(r"snapshots/([0-9a-z]+)[/ ].*")
 
 
 def left_record(rollout: str) -> str:
@@ -282,6 +283,17 @@ class HostFacts:
         """The names of copies of the host's side of the toolkit that are not as they were placed."""
         found = (_COPY.fullmatch(each) for each in self.changed_files)
         return tuple(each[1] for each in found if each)
+
+    def has_changed_snapshot(self, release: Release) -> bool:
+        """Whether a file of the release changed since it was hashed, so that the next start may be refused."""
+        found = filter(None, (_SNAPSHOT.fullmatch(each) for each in self.changed_files))
+        beginnings = tuple(each[1] for each in found)
+        return any(each.startswith(beginnings) for each in release.snapshots)
+
+    def without_changed_snapshots(self) -> HostFacts:
+        """Return the facts without the changed files of snapshots."""
+        left = tuple(each for each in self.changed_files if not _SNAPSHOT.fullmatch(each))
+        return replace(self, changed_files=left)
 
     def slots_of(self, model: str) -> tuple[SlotFacts, ...]:
         """Return the slots that belong to `model`."""

@@ -27,6 +27,7 @@ from toolkit.planning.change.doze import (
     in_the_way,
     wake_step,
 )
+from toolkit.planning.change.drift import next_start
 from toolkit.planning.change.preflight import reason_to_provision
 from toolkit.planning.change.room import Room, find_room
 from toolkit.planning.change.waiting import drain_before, impatience
@@ -110,7 +111,7 @@ def _ordered(wanted: Wanted, facts: HostFacts) -> Plan:
             *_switch(wanted, current, target, watched),
         )
         plan = _plan(wanted, target, current, Strategy.SWITCH, steps)
-        return replace(plan, notes=_notes(watched))
+        return replace(plan, notes=(*_notes(watched), *next_start(wanted.release, facts)))
     if can_wake(target, wanted.release, facts, [current] if current else []):
         return _wake(wanted, facts, current, target)
     return _start_new(wanted, facts, current, target)

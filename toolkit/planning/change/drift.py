@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from toolkit.domain.deployment.release import Release
 from toolkit.domain.hosts.facts import HostFacts, SlotFacts
 
 
@@ -16,10 +17,7 @@ def drift_of(facts: HostFacts) -> tuple[str, ...]:
         f"{facts.name} router: {name} has another weight than its files say"
         for name in facts.router.drift
     ]
-    found += [
-        f"{facts.name}: {words}" + ("; toolkit repair places it anew" if _is_copy(words) else "")
-        for words in facts.changed_files
-    ]
+    found += [f"{facts.name}: {words}{_remedy(words, facts)}" for words in facts.changed_files]
     found += [
         f"{facts.name}: {path} cannot be read; toolkit repair makes it anew"
         for path in facts.damaged
@@ -27,8 +25,26 @@ def drift_of(facts: HostFacts) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _is_copy(words: str) -> bool:
-    return words.startswith("bin/hostside-")
+def next_start(release: Release, facts: HostFacts) -> tuple[str, ...]:
+    """Return the remark about a standby whose files changed: it serves with those that it has loaded."""
+    if not facts.has_changed_snapshot(release):
+        return ()
+    words = "its files changed after they were hashed, so its next start may be refused"
+    return (f"{facts.name}: {release.title} serves from memory; {words}: toolkit verify",)
+
+
+def _remedy(words: str, facts: HostFacts) -> str:
+    if words.startswith("bin/hostside-"):
+        return "; toolkit repair places it anew"
+    if words.startswith("sockets/"):
+        return f"; {router_restart(facts)}"
+    return "; toolkit verify reads it" if words.startswith("snapshots/") else ""
+
+
+def router_restart(facts: HostFacts) -> str:
+    """Return how a person starts the router of a host again, which cuts the streams that it has."""
+    there = "systemctl restart toolkit-router" if facts.init == "systemd" else "end its process"
+    return f"on {facts.name}: {there}"
 
 
 def missing_engines(facts: HostFacts) -> tuple[str, ...]:

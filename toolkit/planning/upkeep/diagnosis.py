@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from toolkit.domain.hosts.facts import HostFacts, ProcessState
 from toolkit.domain.quantity import format_size
+from toolkit.planning.change.drift import router_restart
 from toolkit.planning.change.fence import unfenced_host, unfenced_replicas
 from toolkit.planning.change.preflight import clock_faults
 from toolkit.planning.release.engine_choice import describe_host
@@ -181,8 +182,7 @@ def _router(facts: HostFacts) -> Finding:
         words = (
             "runs and does not answer: nothing is known of its requests, and no change reaches it"
         )
-        there = "systemctl restart toolkit-router" if facts.init == "systemd" else "end its process"
-        hint = f"toolkit doctor in a minute; where it stays so, on {facts.name}: {there}"
+        hint = f"toolkit doctor in a minute; where it stays so, {router_restart(facts)}"
         return Finding(Level.FAIL, "router", words, hint)
     return Finding(Level.FAIL, "router", "does not run", "toolkit deploy MODEL starts it")
 
