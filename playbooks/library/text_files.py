@@ -212,7 +212,7 @@ def converge(module, each, owner):
     return True
 
 
-def sealing(path, files, sealed, present):
+def sealing(path, files, sealed, present=()):
     """Return the file with digests and permissions of the others and of `present`, and the digests in `sealed`."""
     digests = {
         each["path"]: [

@@ -143,6 +143,17 @@ def test_the_digests_of_what_was_written_are_kept_for_root_alone(
     assert seal.stat().st_mode & 0o777 == 0o600
 
 
+def test_further_files_are_sealed_as_they_are(text_files: Any, tmp_path: Path) -> None:
+    there = tmp_path / "watch.json"
+    there.write_text("{}")
+    there.chmod(0o600)
+    (tmp_path / "link").symlink_to(there)
+    further = [str(there), str(tmp_path / "absent"), str(tmp_path / "link")]
+    sealing = text_files.sealing(str(tmp_path / "seal"), [], {}, further)
+    digest = hashlib.sha256(b"{}").hexdigest()
+    assert json.loads(sealing["content"]) == {str(there): [digest, "0600"]}
+
+
 UNIT_FILE = "/etc/systemd/system/some.service"
 
 

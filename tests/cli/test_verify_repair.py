@@ -139,6 +139,20 @@ def test_a_repair_of_an_engine_is_no_repair_of_other_drift(fleet: Fleet) -> None
     )
 
 
+def test_where_only_a_restart_helps_the_hint_names_no_other_command(fleet: Fleet) -> None:
+    fleet.world.see("gpu1", changed_files=("sockets/named.sock is gone",))
+    said = fleet("verify")
+    (line,) = said.json()["drift"]
+    assert line.startswith("gpu1: sockets/named.sock is gone; on gpu1: ")
+    assert said.json()["error"]["hint"].endswith("then: what its line says")
+
+
+def test_what_a_look_suspects_of_a_snapshot_is_settled_by_hashing_it(fleet: Fleet) -> None:
+    fleet.world.see("gpu1", changed_files=("snapshots/0123456789ab/w is not as it was",))
+    said = fleet("verify")
+    assert (said.code, said.json()["drift"]) == (0, [])
+
+
 def test_a_damaged_copy_of_the_hosts_side_is_placed_anew(fleet: Fleet) -> None:
     copy = "bin/hostside-0123456789abcdef"
     fleet.world.see("gpu1", changed_files=(f"{copy} was changed",))

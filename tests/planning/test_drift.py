@@ -72,7 +72,7 @@ def test_a_standby_whose_files_changed_serves_from_memory_and_the_plan_says_so()
     (note,) = plan.notes
     assert note.startswith("localhost: tiny #1 (v1) serves from memory; ")
     assert note.endswith("toolkit verify")
-    other = host(*slots, changed_files=("snapshots/000000000000/w is not as it was",))
+    other = host(*slots, changed_files=("snapshots/ffffffffffff/w is not as it was",))
     assert plan_deploy(wanted(former, "rollback"), other).notes == ()
 
 

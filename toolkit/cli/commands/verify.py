@@ -191,8 +191,10 @@ def _failure(
         copies = any(each.changed_copies for each in seen.facts.values())
         ways = [again] if engines or copies else []
         ways += ["toolkit repair"] if any(each.damaged for each in seen.facts.values()) else []
-        others = [each for each in drift if "toolkit repair" not in each]
+        told = [each for each in drift if "; on " in each]
+        others = [each for each in drift if "toolkit repair" not in each and each not in told]
         ways += [anew] if others else []
+        ways += ["what its line says"] if told else []
         differing = IntegrityError(
             "hosts differ from what was deployed:\n  " + "\n  ".join([*drift, *engines]),
             hint=f"find out who did it; then: {', '.join(ways)}",
