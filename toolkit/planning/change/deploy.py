@@ -83,9 +83,8 @@ def _other_source(plan: Plan) -> tuple[str, ...]:
     before, after = plan.previous, plan.release
     if before is None or after is None or before.source == after.source:
         return ()
-    return (
-        f"{after.title} is of {after.source}, the serving {before.title} is of {before.source}",
-    )
+    words = f"the serving {before.title} is of {before.source}"
+    return (f"{after.title} is of {after.source}, {words}",)
 
 
 def _ordered(wanted: Wanted, facts: HostFacts) -> Plan:
