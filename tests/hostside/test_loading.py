@@ -22,7 +22,7 @@ from toolkit.domain.hosts.fleet import Host
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
 import loading
-import seals
+import tampering
 
 TAG = sys.implementation.cache_tag
 ASKED = b'1 open converse\n1 line {"command":"observe","root":"%s","label":"x"}\n'
@@ -151,11 +151,11 @@ def test_a_copy_is_compiled_once_for_root_alone_and_what_it_keeps_is_sealed(root
     before = kept.stat().st_ino
     assert "result" in look(root, place)
     assert kept.stat().st_ino == before
-    assert seals.changed(str(root)) == []
+    assert tampering.changed(str(root)) == []
     # A text that was changed is what runs, and is named.
     (place / "observe.py").write_text("def observe(*_):\n    return {'other': 1}\n")
     assert look(root, place)["result"] == {"other": 1}
-    assert seals.changed(str(root)) == [f"bin/{place.name} was changed"]
+    assert tampering.changed(str(root)) == [f"bin/{place.name} was changed"]
 
 
 def other_bit(kept: Path) -> None:
@@ -185,6 +185,6 @@ def test_what_is_kept_and_was_changed_is_named_not_run_and_made_anew(
     look(root, place)
     kept = place / f"compiled-{TAG}"
     damage(kept)
-    assert seals.changed(str(root)) == [f"bin/{place.name} was changed"]
+    assert tampering.changed(str(root)) == [f"bin/{place.name} was changed"]
     assert "result" in look(root, place)
-    assert seals.changed(str(root)) == []
+    assert tampering.changed(str(root)) == []

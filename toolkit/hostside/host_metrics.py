@@ -22,10 +22,10 @@ import exposition
 import hang
 import open_deployment
 import router_files
-import seals
 import sleeping
 import slot_manifest
 import tally_figures
+import tampering
 import warmth
 from directory import Directory, NotSafe, read_text
 from wire import Document
@@ -183,7 +183,7 @@ def _manifests(root: str) -> Iterator[tuple[str, Document]]:
 def drifted(root: str) -> int:
     """Return how many files of the toolkit, of its router and of its slots are not as they were written."""
     try:
-        count = len(seals.changed(root))
+        count = len(tampering.changed(root))
     except NotSafe:
         count = 1
     for _, manifest in _manifests(root):

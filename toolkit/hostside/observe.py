@@ -26,9 +26,9 @@ import processes
 import resting
 import router_keys
 import router_view
-import seals
 import signs
 import slot_manifest
+import tampering
 import unlogged
 from directory import read_text
 from wire import Document
@@ -88,7 +88,7 @@ def observe(root: str, label: str = "") -> Document:
             **{key: routing.get(key) for key in _OF_ROUTER},
             **router_keys.door(root),
         },
-        "changed": [*seals.changed(root), *seals.changed_snapshots(root)],
+        "changed": [*tampering.changed(root), *tampering.changed_snapshots(root)],
         "watched": beat.is_heard(root),
         "unlogged": unlogged.read(root),
         "guards": guard_order.facts(root),

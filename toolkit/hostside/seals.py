@@ -37,29 +37,8 @@ from directory import Directory, NotSafe, is_broken, make_own, open_plain, read_
 from documents import parsed
 from wire import Document
 
-_DIRECTORY = "seals"
-# Of files that are small enough to be compared at each observation.
-SMALL = (
-    *("base", "start", "supervisor", "watch", "firewall", "exporters", "logs", "kernel", "time"),
-    "provision",
-    "router",
-)
-# Directories below the root that are not root's: of the router's sockets; an older toolkit's replicas shared a cache.
-_OF_SERVICES = {"sockets", "cache"}
-# What every provisioning makes.
-_MADE: tuple[str, ...] = (
-    *("bin", "caches", "compiled", "compiling", "engines", "guard", "logs", "router", "slots"),
-    *("snapshots", "sockets", "use", "watch"),
-)
-# Where the router takes requests with large bodies back.
-_LARGE = "sockets/named.sock"
-# Directories that a group may enter: that of the replicas, or of the router.
-_OF_GROUPS = {"snapshots": "replicas cannot read it", "router": "the router cannot read it"}
-# Directories below the root that every user may enter, among them the replicas.
-ENTERED = ("bin", "caches", "compiled", "compiling", "engines", "slots")
+DIRECTORY = "seals"
 _CHUNK = 2**20
-# A name that is a sha256 in hex, as that of every snapshot but those of tests.
-_NAME_OF_DIGEST = 64
 # No small file is larger.
 _MOST_BYTES = 64 * 2**20
 
@@ -80,58 +59,6 @@ def seal_texts(root: str, texts: Mapping[str, str], mode: int, *, also_former: b
     write(root, "router", known)
 
 
-def changed(root: str) -> list[str]:
-    """Return in words each file of the router, program of this host's side and shared directory that is not as it was
-    written.
-    """
-    seals = {seal: _found(root, seal) for seal in SMALL}
-    broken = {seal for seal, each in seals.items() if each is None}
-    found = [f"{_DIRECTORY}/{seal}.json cannot be read" for seal in SMALL if seal in broken]
-    found += _lost(root)
-    router = os.path.join(root, "router")
-    later = {os.path.join(router, name) for name in seals["router"] or {}}
-    # Those that cannot be read have been named.
-    passed = {os.path.join(root, _DIRECTORY, f"{seal}.json") for seal in broken}
-    for seal, each in seals.items():
-        for name, known in sorted((each or {}).items()):
-            path = os.path.join(router, name)
-            if path in passed or (seal == "base" and path in later):
-                continue
-            shown = os.path.relpath(path, root)
-            if words := file_fault(path, known):
-                found.append(f"{path if shown.startswith('../') else shown} {words}")
-    found += _open_seals(root) + _directories(root) + _changed_copies(os.path.join(root, "bin"))
-    return list(dict.fromkeys(found))
-
-
-def _open_seals(root: str) -> list[str]:
-    """Return in words which seals another user owns or can write to."""
-    found = []
-    for name in sorted(_listing(os.path.join(root, _DIRECTORY))):
-        with contextlib.suppress(FileNotFoundError):
-            seen = os.lstat(os.path.join(root, _DIRECTORY, name))
-            if stat.S_ISREG(seen.st_mode) and (words := fault(seen, readable=False)):
-                found.append(f"{_DIRECTORY}/{name} was changed: {words}")
-    return found
-
-
-def _directories(root: str) -> list[str]:
-    """Return in words which directories of root's are another user's, or closed to those who must enter them.
-
-    A user who can write to one of them can put own files into the places of root's. Those of slots are for `drift`.
-    """
-    top = sorted(set(_listing(root)) - _OF_SERVICES)
-    copies = [f"bin/{each}" for each in sorted(_listing(os.path.join(root, "bin")))]
-    # Whether a copy of the host's side is whole is said in one word.
-    names = ["", *top, *(each for each in copies if not each.startswith("bin/hostside-"))]
-    found = []
-    for name in names:
-        closed = _OF_GROUPS.get(name, "")
-        words = directory_fault(os.path.join(root, name), closed, readable=name in ENTERED)
-        found += [f"{name or root} was changed: {words}"] if words else []
-    return found
-
-
 def directory_fault(path: str, closed: str = "", *, readable: bool = False) -> str:
     """Return in words what is wrong with owner and permissions of a directory, empty if nothing is or there is none.
 
@@ -147,32 +74,6 @@ def directory_fault(path: str, closed: str = "", *, readable: bool = False) -> s
     return words or (closed if seen.st_mode & 0o050 != 0o050 else "")
 
 
-def changed_snapshots(root: str) -> list[str]:
-    """Return in words each snapshot with a file that is not as it was hashed last, or was not the pinned one then.
-
-    Nothing is read. The time of the last change of a file is left out: it changes with each further name of the file,
-    as files of a store on this machine get them.
-    """
-    found = []
-    for name in sorted(_listing(os.path.join(root, "snapshots"))):
-        known, wrong = read(root, f"snapshots-{name}"), []
-        for file, each in sorted(known.items()):
-            try:
-                seen = state(os.lstat(os.path.join(root, "snapshots", name, file)))
-            except (OSError, ValueError):
-                seen = []
-            if seen[:3] != each[:3]:
-                wrong.append(
-                    f"snapshots/{name[:12]}/{file} is not as it was when it was hashed last"
-                )
-        if known and not wrong and len(name) == _NAME_OF_DIGEST and summary_of(known) != name:
-            wrong.append(
-                f"snapshots/{name[:12]} was changed: its files are not those that were pinned"
-            )
-        found += wrong
-    return found
-
-
 def summary_of(files: Mapping[str, Any]) -> str:
     """Return the digest over the files of a snapshot, path -> what ends with a file's sha256; the ops machine's too."""
     found = hashlib.sha256()
@@ -183,52 +84,12 @@ def summary_of(files: Mapping[str, Any]) -> str:
     return found.hexdigest()
 
 
-def _lost(root: str) -> list[str]:
-    """Return in words which seals and directories a provisioned host has lost: without them little would look changed.
-
-    The seal of the provisioning has the digests of the other seals.
-    """
-    if not os.path.exists(os.path.join(root, "converged")):
-        return []
-    seals = [path(root, seal) for seal in ("base", "provision")]
-    found = [f"{os.path.relpath(seal, root)} is gone" for seal in seals if not os.path.isfile(seal)]
-    found += [f"{name} is gone" for name in _MADE if not os.path.isdir(os.path.join(root, name))]
-    # A router that was started makes it, and neither a reload nor a new directory brings it back.
-    started = os.path.exists(os.path.join(root, "control", "master.sock"))
-    if started and not os.path.exists(os.path.join(root, _LARGE)):
-        found.append(f"{_LARGE} is gone: the router fails requests with large bodies")
-    return found
-
-
-def _changed_copies(directory: str) -> list[str]:
-    """Return those copies of the host's side whose names, which contain their digest, do not fit their files."""
-    found = []
-    for name in _listing(directory):
-        head, _, named = name.partition("-")
-        if head != "hostside" or "." in named:
-            continue
-        top, summary = os.path.join(directory, name), hashlib.sha256()
-        words = ""
-        with contextlib.suppress(FileNotFoundError):
-            words = fault(os.lstat(top), readable=False)
-        files, sealed = _listing(top), read(os.path.dirname(directory), name)
-        for each in (file for file in files if file.startswith("compiled-")):
-            words = words or file_fault(os.path.join(top, each), sealed.get(each, ()), private=True)
-        for each in sorted(file for file in files if file.endswith(".py")):
-            text, seen = _read(os.path.join(top, each))
-            summary.update(f"{each}\0{len(text)}\0".encode() + text)
-            words = words or (fault(seen, readable=False) if seen else "")
-        if words or summary.hexdigest()[:16] != named:
-            found.append(f"bin/{name} was changed")
-    return found
-
-
 def read(root: str, name: str) -> Document:
-    """Return a seal; an empty document where there is none, or none that can be read, which `changed` names."""
-    return _found(root, name) or {}
+    """Return a seal; an empty document where there is none, or none that can be read, which `tampering` names."""
+    return found(root, name) or {}
 
 
-def _found(root: str, name: str) -> Document | None:
+def found(root: str, name: str) -> Document | None:
     """Return a seal, empty where there is none; None where it cannot be read."""
     text = read_text(path(root, name))
     try:
@@ -243,19 +104,19 @@ def _found(root: str, name: str) -> Document | None:
 
 def path(root: str, name: str) -> str:
     """Return the path of a seal."""
-    return os.path.join(root, _DIRECTORY, f"{name}.json")
+    return os.path.join(root, DIRECTORY, f"{name}.json")
 
 
 def write(root: str, name: str, seal: Document) -> None:
     """Replace a seal. One that a power cut takes is made again."""
-    with Directory(make_own(root, _DIRECTORY)) as opened:
+    with Directory(make_own(root, DIRECTORY)) as opened:
         opened.write(f"{name}.json", json.dumps(seal), 0o600, durable=False)
 
 
 def remove(root: str, name: str) -> None:
     """Remove a seal, if there is one."""
     try:
-        with Directory(os.path.join(root, _DIRECTORY)) as opened:
+        with Directory(os.path.join(root, DIRECTORY)) as opened:
             opened.remove(f"{name}.json")
     except (FileNotFoundError, NotSafe):
         return
@@ -271,7 +132,7 @@ def file_fault(path: str, known: Collection[Any], *, private: bool = False) -> s
 
     A `private` one is not for every user to read.
     """
-    text, seen = _read(path)
+    text, seen = read_small(path)
     if seen is None:
         return "is gone"
     if not text and seen.st_size:
@@ -323,7 +184,7 @@ def summary(file: BinaryIO) -> str:
     return found.hexdigest()
 
 
-def _read(path: str) -> tuple[bytes, os.stat_result | None]:
+def read_small(path: str) -> tuple[bytes, os.stat_result | None]:
     """Return a small file and its state; the state is None where no regular file is there.
 
     It is empty where the disk does not give it back, like every file of the toolkit, see `read_text`.
@@ -347,10 +208,3 @@ def _read(path: str) -> tuple[bytes, os.stat_result | None]:
             with contextlib.suppress(OSError):
                 return b"", os.lstat(path)
         return b"", None
-
-
-def _listing(path: str) -> list[str]:
-    try:
-        return os.listdir(path)
-    except OSError:
-        return []

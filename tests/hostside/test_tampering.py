@@ -23,6 +23,7 @@ import directory
 import router_files
 import router_releases
 import seals
+import tampering
 import tree_check
 import use_quotas
 
@@ -37,15 +38,15 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_what_was_written_is_unchanged_until_somebody_changes_it(root: Path) -> None:
-    assert seals.changed(str(root)) == []
+    assert tampering.changed(str(root)) == []
     (root / "router/backends.cfg").write_text("three\n")
     (root / "router/models.map").unlink()
-    assert seals.changed(str(root)) == [
+    assert tampering.changed(str(root)) == [
         "router/backends.cfg was changed",
         "router/models.map is gone",
     ]
     router_files.write(str(root / "router"), FILES, list(FILES))
-    assert seals.changed(str(root)) == []
+    assert tampering.changed(str(root)) == []
 
 
 def test_a_change_that_is_killed_between_two_files_leaves_none_that_looks_changed(
@@ -63,7 +64,7 @@ def test_a_change_that_is_killed_between_two_files_leaves_none_that_looks_change
         router_files.write(str(root / "router"), new, list(new))
     monkeypatch.undo()
     assert (root / "router/backends.cfg").read_text() == "new\n"
-    assert seals.changed(str(root)) == []
+    assert tampering.changed(str(root)) == []
 
 
 def test_a_file_of_the_base_is_compared_with_what_the_role_wrote(root: Path) -> None:
@@ -73,19 +74,19 @@ def test_a_file_of_the_base_is_compared_with_what_the_role_wrote(root: Path) -> 
     unit.write_text("[Unit]\n")
     seals.write(str(root), "base", {f"{root}/router/model.lua": [seals.digest(text.encode())]})
     seals.write(str(root), "start", {str(unit): [seals.digest(b"[Unit]\n")]})
-    assert seals.changed(str(root)) == []
+    assert tampering.changed(str(root)) == []
     (root / "router/model.lua").write_text("os.execute()\n")
     unit.unlink()
-    assert seals.changed(str(root)) == ["router/model.lua was changed", f"{unit} is gone"]
+    assert tampering.changed(str(root)) == ["router/model.lua was changed", f"{unit} is gone"]
 
 
 def test_rules_of_the_firewall_are_compared_too(root: Path) -> None:
     rules = root.parent / "toolkit.nft"
     rules.write_text("table inet toolkit {}\n")
     seals.write(str(root), "firewall", {str(rules): [seals.digest(rules.read_bytes())]})
-    assert seals.changed(str(root)) == []
+    assert tampering.changed(str(root)) == []
     rules.write_text("")
-    assert seals.changed(str(root)) == [f"{rules} was changed"]
+    assert tampering.changed(str(root)) == [f"{rules} was changed"]
 
 
 def test_every_seal_of_a_role_is_compared() -> None:
@@ -95,11 +96,11 @@ def test_every_seal_of_a_role_is_compared() -> None:
         for name in re.findall(r"seal: .*/seals/([a-z-]+)\.json", file.read_text())
     }
     assert {"base", "watch"} <= written
-    assert written <= set(seals.SMALL)
+    assert written <= set(tampering.SMALL)
     # Those of roles are themselves in the seal of the provisioning.
     (task,) = yaml.safe_load((REPO / "playbooks/provision.yml").read_text())[-1]["post_tasks"]
     listed = re.findall(r"'([a-z]+)'", task["text_files"]["sealed_as_they_are"].partition("]")[0])
-    assert {*listed, "router", "provision"} == set(seals.SMALL)
+    assert {*listed, "router", "provision"} == set(tampering.SMALL)
 
 
 def test_what_no_role_seals_of_the_router_is_sealed_by_the_changes_that_write_it() -> None:
@@ -123,9 +124,9 @@ def test_permissions_are_compared_with_those_that_were_given(
     root: Path, mode: int, words: str
 ) -> None:
     (root / "router/backends.cfg").chmod(mode)
-    assert seals.changed(str(root)) == [f"router/backends.cfg was changed: it {words}"]
+    assert tampering.changed(str(root)) == [f"router/backends.cfg was changed: it {words}"]
     router_files.write(str(root / "router"), FILES, list(FILES))
-    assert seals.changed(str(root)) == []
+    assert tampering.changed(str(root)) == []
 
 
 def test_a_change_of_routes_writes_a_file_with_other_permissions_anew(root: Path) -> None:
@@ -138,7 +139,7 @@ def test_a_change_of_routes_writes_a_file_with_other_permissions_anew(root: Path
 
 def test_an_owner_other_than_root_is_named(root: Path) -> None:
     os.chown(root / "router/models.map", 12345, 0)
-    assert seals.changed(str(root)) == [
+    assert tampering.changed(str(root)) == [
         "router/models.map was changed: it belongs to user 12345 and not to root"
     ]
 
@@ -148,9 +149,11 @@ def test_of_a_seal_without_permissions_only_writers_and_owner_are_compared(root:
     path.write_text("-- lua\n")
     seals.write(str(root), "base", {str(path): [seals.digest(b"-- lua\n")]})
     path.chmod(0o640)
-    assert seals.changed(str(root)) == []
+    assert tampering.changed(str(root)) == []
     path.chmod(0o646)
-    assert seals.changed(str(root)) == ["router/model.lua was changed: other users can write to it"]
+    assert tampering.changed(str(root)) == [
+        "router/model.lua was changed: other users can write to it"
+    ]
 
 
 def test_a_changed_program_of_the_hosts_side_is_named(root: Path) -> None:
@@ -158,36 +161,36 @@ def test_a_changed_program_of_the_hosts_side_is_named(root: Path) -> None:
     place.mkdir(parents=True)
     for each in HOSTSIDE.glob("*.py"):
         shutil.copy(each, place)
-    assert seals.changed(str(root)) == []
+    assert tampering.changed(str(root)) == []
     (place / "observe.py").chmod(0o666)
-    assert seals.changed(str(root)) == [f"bin/{place.name} was changed"]
+    assert tampering.changed(str(root)) == [f"bin/{place.name} was changed"]
     (place / "observe.py").chmod(0o644)
     (place / "observe.py").write_text("")
-    assert seals.changed(str(root)) == [f"bin/{place.name} was changed"]
+    assert tampering.changed(str(root)) == [f"bin/{place.name} was changed"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "\0"])
 def test_a_damaged_seal_counts_as_none_and_is_named(root: Path, text: str) -> None:
     (root / "seals/router.json").write_text(text)
-    assert seals.changed(str(root)) == ["seals/router.json cannot be read"]
+    assert tampering.changed(str(root)) == ["seals/router.json cannot be read"]
     # The next change of the router seals what it writes.
     router_files.write(str(root / "router"), FILES, list(FILES))
-    assert seals.changed(str(root)) == []
+    assert tampering.changed(str(root)) == []
 
 
 def test_a_directory_that_replicas_cannot_enter_any_more_is_named(root: Path) -> None:
     for name, mode in (("engines", 0o755), ("slots", 0o711)):
         (root / name).mkdir(exist_ok=True)
         (root / name).chmod(mode)
-    assert seals.changed(str(root)) == ["slots was changed: replicas cannot read it"]
+    assert tampering.changed(str(root)) == ["slots was changed: replicas cannot read it"]
     (root / "slots").chmod(0o755)
     (root / "engines").chmod(0o777)
-    assert seals.changed(str(root)) == ["engines was changed: other users can write to it"]
+    assert tampering.changed(str(root)) == ["engines was changed: other users can write to it"]
     (root / "engines").chmod(0o755)
     (root / "snapshots").mkdir()
     for mode, words in ((0o750, []), (0o700, ["snapshots was changed: replicas cannot read it"])):
         (root / "snapshots").chmod(mode)
-        assert seals.changed(str(root)) == words
+        assert tampering.changed(str(root)) == words
 
 
 def test_seals_are_roots(root: Path) -> None:
@@ -204,43 +207,43 @@ def test_a_map_that_no_change_has_written_yet_is_as_its_role_wrote_it(root: Path
     keys.write_text("door open\n")
     keys.chmod(0o640)
     seals.write(str(root), "base", {str(keys): [seals.digest(b"door open\n"), "0640"]})
-    assert seals.changed(str(root)) == []
+    assert tampering.changed(str(root)) == []
     keys.write_text("somebody 0 0\n")
-    assert seals.changed(str(root)) == ["router/keys.map was changed"]
+    assert tampering.changed(str(root)) == ["router/keys.map was changed"]
     # From its first change on, that is what counts, also where it is killed before it has written.
     keys.write_text("door open\n")
     seals.seal_texts(str(root), {"keys.map": "new\n"}, 0o640, also_former=True)
-    assert seals.changed(str(root)) == []
+    assert tampering.changed(str(root)) == []
     keys.write_text("new\n")
     seals.seal_texts(str(root), {"keys.map": "new\n"}, 0o640, also_former=False)
-    assert seals.changed(str(root)) == []
+    assert tampering.changed(str(root)) == []
     keys.write_text("door open\n")
-    assert seals.changed(str(root)) == ["router/keys.map was changed"]
+    assert tampering.changed(str(root)) == ["router/keys.map was changed"]
 
 
 def test_what_a_provisioning_notes_of_itself_is_compared(root: Path) -> None:
     note = root / "converged"
     note.write_text("digest\n")
-    for each in seals._MADE:
+    for each in tampering._MADE:
         (root / each).mkdir(exist_ok=True)
     (root / "snapshots").chmod(0o750)
     seals.write(str(root), "base", {})
     seals.write(str(root), "provision", {str(note): [seals.digest(b"digest\n"), "0644"]})
-    assert seals.changed(str(root)) == []
+    assert tampering.changed(str(root)) == []
     note.write_text("other\n")
-    assert seals.changed(str(root)) == ["converged was changed"]
+    assert tampering.changed(str(root)) == ["converged was changed"]
 
 
 def test_a_provisioned_host_that_has_lost_its_seals_is_named(root: Path) -> None:
     shutil.rmtree(root / "seals")
-    assert seals.changed(str(root)) == []
+    assert tampering.changed(str(root)) == []
     (root / "converged").write_text("digest\n")
-    found = seals.changed(str(root))
+    found = tampering.changed(str(root))
     assert {"seals/base.json is gone", "seals/provision.json is gone"} <= set(found)
     # So is a directory that it has lost.
     assert "logs is gone" in found
     (root / "logs").mkdir()
-    assert "logs is gone" not in seals.changed(str(root))
+    assert "logs is gone" not in tampering.changed(str(root))
 
 
 @pytest.mark.parametrize("how", ["gone", "link", "directory", "pipe", "other", "open"])
@@ -253,7 +256,7 @@ def test_a_seal_is_sealed_by_the_provisioning(root: Path, name: str, how: str) -
         for each in ("base", "start", "watch")
     }
     seals.write(str(root), "provision", provision)
-    assert seals.changed(str(root)) == []
+    assert tampering.changed(str(root)) == []
     path, aside = root / f"seals/{name}.json", root / "aside"
     if how == "open":
         path.chmod(0o666)
@@ -267,7 +270,7 @@ def test_a_seal_is_sealed_by_the_provisioning(root: Path, name: str, how: str) -
         path.mkdir()
     elif how == "pipe":
         os.mkfifo(path)
-    found = seals.changed(str(root))
+    found = tampering.changed(str(root))
     assert found and all(each.startswith(f"seals/{name}.json ") for each in found)
 
 
@@ -275,13 +278,13 @@ def test_a_seal_is_sealed_by_the_provisioning(root: Path, name: str, how: str) -
 def test_a_seal_that_another_user_can_write_to_is_named(root: Path) -> None:
     seal = root / "seals/router.json"
     seal.chmod(0o666)
-    assert seals.changed(str(root)) == [
+    assert tampering.changed(str(root)) == [
         "seals/router.json was changed: other users can write to it"
     ]
     seal.chmod(0o600)
     os.chown(seal, 12345, 0)
     words = "it belongs to user 12345 and not to root"
-    assert seals.changed(str(root)) == [f"seals/router.json was changed: {words}"]
+    assert tampering.changed(str(root)) == [f"seals/router.json was changed: {words}"]
 
 
 @pytest.mark.parametrize(
@@ -307,9 +310,9 @@ def test_directories_in_which_another_user_can_put_files_of_roots_are_named(
         "caches/tiny-blue",
     ):
         (root / each).mkdir(parents=True, exist_ok=True)
-    assert seals.changed(str(root)) == []
+    assert tampering.changed(str(root)) == []
     (root / name).chmod(mode)
-    assert seals.changed(str(root)) == ([f"{name} was changed: {words}"] if words else [])
+    assert tampering.changed(str(root)) == ([f"{name} was changed: {words}"] if words else [])
 
 
 def test_a_snapshot_that_changed_since_it_was_hashed_is_named_without_reading_it(
@@ -320,25 +323,25 @@ def test_a_snapshot_that_changed_since_it_was_hashed_is_named_without_reading_it
     file.parent.mkdir(parents=True)
     file.write_bytes(b"weights")
     request = {"root": str(root), "digest": digest}
-    assert seals.changed_snapshots(str(root)) == []
+    assert tampering.changed_snapshots(str(root)) == []
     tree_check.check(request, lambda _: None)
-    assert seals.changed_snapshots(str(root)) == []
+    assert tampering.changed_snapshots(str(root)) == []
     # A further name, as one in the store of this machine, changes nothing.
     os.link(file, root / "name")
-    assert seals.changed_snapshots(str(root)) == []
+    assert tampering.changed_snapshots(str(root)) == []
     file.write_bytes(b"Weights")
     with monkeypatch.context() as patched:
         patched.setattr(seals, "summary", lambda _: pytest.fail("it was read"))
-        patched.setattr(seals, "_read", lambda _: pytest.fail("it was read"))
+        patched.setattr(seals, "read_small", lambda _: pytest.fail("it was read"))
         words = f"snapshots/{digest[:12]}/w is not as it was when it was hashed last"
-        assert seals.changed_snapshots(str(root)) == [words]
+        assert tampering.changed_snapshots(str(root)) == [words]
     # It stays named once it was hashed again.
     assert tree_check.check(request, lambda _: None)["faults"]
     words = f"snapshots/{digest[:12]} was changed: its files are not those that were pinned"
-    assert seals.changed_snapshots(str(root)) == [words]
+    assert tampering.changed_snapshots(str(root)) == [words]
     file.write_bytes(b"weights")
     tree_check.check(request, lambda _: None)
-    assert seals.changed_snapshots(str(root)) == []
+    assert tampering.changed_snapshots(str(root)) == []
 
 
 def test_a_file_that_its_disk_does_not_give_back_was_not_changed(
@@ -353,7 +356,7 @@ def test_a_file_that_its_disk_does_not_give_back_was_not_changed(
 
     monkeypatch.setattr(seals, "open_plain", opened)
     words = "cannot be read: its disk does not give it back"
-    assert seals.changed(str(root)) == [f"router/backends.cfg {words}"]
+    assert tampering.changed(str(root)) == [f"router/backends.cfg {words}"]
 
 
 @pytest.mark.parametrize(
@@ -384,9 +387,9 @@ def test_a_router_that_has_lost_the_socket_for_large_bodies_is_named(root: Path)
     (root / "converged").write_text("digest\n")
     (root / "sockets").mkdir()
     # A router that was never started has none.
-    assert words not in seals.changed(str(root))
+    assert words not in tampering.changed(str(root))
     (root / "control").mkdir(mode=0o700)
     (root / "control/master.sock").touch()
-    assert words in seals.changed(str(root))
+    assert words in tampering.changed(str(root))
     (root / "sockets/named.sock").touch()
-    assert words not in seals.changed(str(root))
+    assert words not in tampering.changed(str(root))
