@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -193,6 +194,9 @@ def desk(site: Site) -> CommandDesk:
     return CommandDesk(str(site.shell.registry), None, home, history, str(schedule))
 
 
+ROLLOUT = "c9d2b3f4-8a52-4c8e-9a53-0b1f6f0d2e11"
+
+
 def stand_in(place: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
     """Have `python -m toolkit.cli.main` be a program with `body`."""
     program = place / "python"
@@ -209,18 +213,19 @@ def test_an_upgrade_is_the_command_of_a_person(
         monkeypatch,
         'print(json.dumps({"error": {"message": json.dumps(sys.argv[1:])}})); sys.exit(8)',
     )
-    ended = desk.upgrade("tiny", "v2", "schedule, window night", time.time() + 60)
+    ended = desk.upgrade("tiny", "v2", "schedule, window night", time.time() + 60, ROLLOUT)
     assert ended.code == 8
     words = json.loads(ended.message)
     assert words[:3] == ["-m", "toolkit.cli.main", "upgrade"]
     # A copy: a command remembers the names of the help option of its first context.
     typed = copy.copy(upgrade).make_context("upgrade", words[3:]).params
     told = {
-        name: typed[name] for name in ("model", "version", "yes", "unattended", "as_json", "reason")
+        name: typed[name]
+        for name in ("model", "version", "yes", "unattended", "as_json", "reason", "rollout")
     }
     assert told == {
         "model": "tiny", "version": "v2", "yes": True, "unattended": True, "as_json": True,
-        "reason": "schedule, window night",
+        "reason": "schedule, window night", "rollout": UUID(ROLLOUT),
     }  # fmt: skip
 
 
@@ -256,7 +261,7 @@ def test_the_end_of_the_window_interrupts_the_upgrade_once_and_waits_for_its_und
 
     monkeypatch.setattr(subprocess.Popen, "communicate", once_ready)
     begun = time.monotonic()
-    ended = desk.upgrade("tiny", "v2", "why", time.time() + 0.1)
+    ended = desk.upgrade("tiny", "v2", "why", time.time() + 0.1, ROLLOUT)
     assert (ended.code, ended.message) == (130, "the window ended: undone")
     assert time.monotonic() - begun < 30
 
@@ -266,7 +271,7 @@ def test_an_upgrade_that_is_interrupted_before_it_listens_is_no_work_for_a_perso
 ) -> None:
     """While it loads, the signal itself ends it, and nothing is changed."""
     stand_in(tmp_path, monkeypatch, "time.sleep(60)")
-    ended = desk.upgrade("tiny", "v2", "why", time.time() + 0.1)
+    ended = desk.upgrade("tiny", "v2", "why", time.time() + 0.1, ROLLOUT)
     assert (ended.code, ended.message) == (130, "the window ended: interrupted")
 
 
@@ -275,7 +280,7 @@ def test_an_upgrade_that_is_killed_is_work_for_a_person_who_reads_why(
 ) -> None:
     """As by the kernel, for want of memory."""
     stand_in(tmp_path, monkeypatch, "os.kill(os.getpid(), signal.SIGKILL)")
-    ended = desk.upgrade("tiny", "v2", "why", time.time() + 60)
+    ended = desk.upgrade("tiny", "v2", "why", time.time() + 60, ROLLOUT)
     assert (ended.code, ended.message) == (
         -9,
         "it was ended by signal 9; the next command ends its change",
@@ -291,7 +296,7 @@ def test_a_clock_that_passes_the_end_of_the_window_at_once_interrupts_the_upgrad
     clock = SimpleNamespace(time=lambda: until + 8 * 3600 if ready.exists() else until - 3600)
     monkeypatch.setattr(schedule_desk, "time", clock)
     monkeypatch.setattr(schedule_desk, "_LOOK_SECONDS", 0.05)
-    ended = desk.upgrade("tiny", "v2", "why", until)
+    ended = desk.upgrade("tiny", "v2", "why", until, ROLLOUT)
     assert (ended.code, ended.message) == (130, "the window ended: undone")
 
 
@@ -305,7 +310,7 @@ def test_a_run_that_is_killed_takes_its_upgrade_along(
     if not run:
         with suppress(BaseException):
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
-            desk.upgrade("tiny", "v2", "why", time.time() + 60)
+            desk.upgrade("tiny", "v2", "why", time.time() + 60, ROLLOUT)
         os._exit(0)
     until(ready.exists, 30)
     os.kill(run, signal.SIGKILL)

@@ -61,9 +61,10 @@ class Unattended:
         config.write_text(json.dumps({**data, "max_position_embeddings": 2048}))
         self.new = self.fleet("update tiny --dry-run").json()["pinned"]["version"]
 
-    def upgrade(self, model: str, version: str, reason: str, until: float) -> Ended:
+    def upgrade(self, model: str, version: str, reason: str, until: float, rollout: str) -> Ended:
         assert until > time.time()
         words = ["toolkit", "upgrade", model, "--to", version, "--yes", "--reason", reason]
+        words += ["--unattended", "--rollout", rollout]
         self.typed.append(words)
         typed, sys.argv = sys.argv, words
         try:
@@ -221,6 +222,48 @@ def test_a_host_that_is_held_stops_the_run_before_the_upgrade(night: Unattended)
     assert said.code == 10
     assert "is held by" in said.err
     assert (night.typed, night.serving()) == ([], {"v2"})
+
+
+def next_window(night: Unattended) -> Said:
+    """Return what a run said in the next window."""
+    path = night.prompt.place / "schedule.yaml"
+    path.write_text(path.read_text().replace("[first]", "[second]"))
+    return night.run()
+
+
+@pytest.mark.parametrize("moment", ["place", "replica started", "complete", "routes", "follow"])
+def test_the_next_run_ends_an_upgrade_with_which_the_last_one_was_killed(
+    night: Unattended, moment: str
+) -> None:
+    """As by SIGKILL of its unit, or by a power cut."""
+    first = night.hosts["gpu1"]
+
+    def die(event: str) -> None:
+        if event.startswith(moment):
+            raise Killed
+
+    first.before = die
+    with pytest.raises(Killed):
+        night.run()
+    night.fleet.world.leave_alone()
+    said = next_window(night)
+    assert said.code == 0, said.out + said.err
+    assert night.serving() == {night.new}
+    begun_first = "which a run began, was cut short: it is ended first" in said.out
+    # The guard of the only host ends its bake.
+    assert begun_first or (moment, len(night.hosts)) == ("follow", 1)
+    assert not night.fleet.world.unfinished()
+
+
+def test_what_a_person_left_unfinished_stops_the_run(night: Unattended) -> None:
+    assert night.prompt("update", "tiny").code == 0
+    night.fleet.world.raise_at("complete tiny-green", Killed)
+    with pytest.raises(Killed):
+        night.prompt("upgrade", "tiny", "--to", night.new, "--yes")
+    night.fleet.world.go_on()
+    said = night.run()
+    assert (said.code, night.typed) == (10, [])
+    assert "unfinished: deployment" in said.err
 
 
 def test_a_silent_host_stops_the_run(prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> None:

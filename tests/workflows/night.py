@@ -56,6 +56,7 @@ class FakeDesk:
     adapters: dict[str, str] = field(default_factory=dict)
     any_window: bool = False
     counts: dict[str, Activity] | None = None
+    rollouts: list[str] = field(default_factory=list)
 
     def begin(self, why: str) -> None:
         if self.begin_error:
@@ -114,7 +115,8 @@ class FakeDesk:
         self.done.append(f"sleep {model} {policy}")
         return self.ended.get(model, Ended(0))
 
-    def upgrade(self, model: str, version: str, reason: str, until: float) -> Ended:
+    def upgrade(self, model: str, version: str, reason: str, until: float, rollout: str) -> Ended:
+        self.rollouts.append(rollout)
         self.done.append(f"upgrade {model}@{version}")
         if not self.any_window:
             assert (until - OPENS) % DAY == 3 * 3600

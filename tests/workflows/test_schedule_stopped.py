@@ -159,6 +159,56 @@ def test_after_a_failure_no_further_model_is_touched(night: Night) -> None:
     assert [each for each in night.desk.done if each.startswith("upgrade")] == ["upgrade tiny@v2"]
 
 
+def cut_short(night: Night) -> None:
+    """Let the next night find the upgrade that the last run began as SIGKILL has left it, amid a swap."""
+    night.clock[0] += DAY
+    cut = replace(OPEN, action="upgrade", rollout=night.desk.rollouts[-1])
+    away = replace(SERVING, weight=0)
+    night.desk.seen = replace(host(slots=(away,)), unfinished=(cut,))
+
+
+def test_a_run_takes_up_its_own_upgrade_that_was_cut_short_and_no_other(night: Night) -> None:
+    night.desk.ended["tiny"] = Ended(-9, "it was ended by signal 9")
+    night.run()
+    cut_short(night)
+    night.desk.ended.clear()
+    mine = night.desk.seen
+    night.desk.seen = replace(mine, unfinished=(*mine.unfinished, OPEN))
+    report = night.run()
+    assert report.decisions["tiny"].words == "unfinished: deployment 7, deploy tiny by ann@ops"
+    night.clock[0] += DAY
+    night.desk.seen = mine
+    assert (report := night.run()).failure is None
+    assert report.upgraded == ["tiny@v2"]
+    assert (
+        "deployment 7 (upgrade tiny), which a run began, was cut short: it is ended first"
+        in night.said
+    )
+    assert len({*night.desk.rollouts}) == 2
+    assert night.record.read().begun == {}
+
+
+def test_an_upgrade_that_is_cut_short_again_is_for_a_person(night: Night) -> None:
+    night.desk.ended["tiny"] = Ended(-9, "it was ended by signal 9")
+    night.run()
+    cut_short(night)
+    night.run()
+    cut_short(night)
+    report = night.run()
+    assert len(night.desk.rollouts) == 2
+    assert "unfinished: deployment 7, upgrade tiny" in report.decisions["tiny"].words
+
+
+def test_an_upgrade_that_ended_with_a_word_and_is_open_nevertheless_is_for_a_person(
+    night: Night,
+) -> None:
+    """Its undoing was not possible."""
+    night.desk.ended["tiny"] = Ended(7, "and restoring was not possible")
+    night.run()
+    cut_short(night)
+    assert "unfinished: deployment 7" in night.run().decisions["tiny"].words
+
+
 CODES = [(4, 10), (7, 7), (3, 10), (130, 130), (1, 10), (-9, 10)]
 
 

@@ -41,7 +41,8 @@ class KnownRuns:
 
     `missed` are openings that were told as missed: window and beginning. `failed` has why revisions failed, by model.
     `warm` has what a model was last made by its warm hours, and of which moment. `idle` has the requests that a model's
-    hosts had counted, and since when they count no more.
+    hosts had counted, and since when they count no more. `begun` has the upgrades that this ops machine has begun and
+    of which no end is known: what each was to make live, by its rollout.
     """
 
     since: float = 0.0
@@ -50,6 +51,7 @@ class KnownRuns:
     failed: dict[str, dict[str, str]] = field(default_factory=dict)
     warm: dict[str, tuple[str, float]] = field(default_factory=dict)
     idle: dict[str, tuple[str, float]] = field(default_factory=dict)
+    begun: dict[str, str] = field(default_factory=dict)
 
     @property
     def known(self) -> list[tuple[str, float]]:
@@ -165,6 +167,17 @@ class ScheduleRecord:
         failed = {**known.failed, model: {**known.failed.get(model, {}), revision: words}}
         self._write(replace(known, failed=failed))
 
+    def begin_upgrade(self, rollout: str, title: str) -> None:
+        """Record an upgrade to `title` before it begins: if it is cut short, a later run knows it as its own."""
+        known = self.read()
+        self._write(replace(known, begun={**known.begun, rollout: title}))
+
+    def end_upgrade(self, title: str) -> None:
+        """Record that an upgrade to `title` has ended, and the earlier ones with it."""
+        known = self.read()
+        left = {rollout: each for rollout, each in known.begun.items() if each != title}
+        self._write(replace(known, begun=left))
+
     def keep_warm(self, model: str, state: str, since: float) -> None:
         """Record that a model was woken or put to sleep by its hours; `since` names the moment of the hours."""
         known = self.read()
@@ -182,6 +195,14 @@ class ScheduleRecord:
 
 
 def _recorded(data: dict[str, Any]) -> KnownRuns:
+    # A record of an older toolkit has no warm hours, idle models or upgrades.
+    warm, idle = (
+        {
+            str(model): (str(words), float(since))
+            for model, (words, since) in data.get(name, {}).items()
+        }
+        for name in ("warm", "idle")
+    )
     return KnownRuns(
         float(data["since"]),
         tuple(_run(each) for each in data["runs"]),
@@ -190,14 +211,9 @@ def _recorded(data: dict[str, Any]) -> KnownRuns:
             str(model): {str(revision): str(words) for revision, words in each.items()}
             for model, each in data["failed"].items()
         },
-        # A record of an older toolkit has neither.
-        *(
-            {
-                str(model): (str(words), float(since))
-                for model, (words, since) in data.get(name, {}).items()
-            }
-            for name in ("warm", "idle")
-        ),
+        warm,
+        idle,
+        {str(rollout): str(title) for rollout, title in data.get("begun", {}).items()},
     )
 
 

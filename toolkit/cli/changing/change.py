@@ -31,6 +31,8 @@ from toolkit.errors import InputError
 
 # The code that plans and carries out a change is loaded while the hosts are being connected, see `connecting`.
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from toolkit.adapters.history.history import History
     from toolkit.adapters.hosts.client import Clients
     from toolkit.cli.opening.context import Pins
@@ -101,6 +103,13 @@ change_options = together(
         is_flag=True,
         help="Refuse what a person should see in the plan: a release that failed before.",
     ),
+    click.option(
+        "--rollout",
+        type=click.UUID,
+        default=None,
+        hidden=True,
+        help="The change in the history, for a run of the schedule that must know its own.",
+    ),
     turn_off_option(),
     click.option(
         "--send-limit",
@@ -126,6 +135,7 @@ class ChangeOptions:
     max_failures: int
     keep: int
     unattended: bool
+    rollout: UUID | None
     turn_off: tuple[str, ...]
     send_limit: str | None
     fleet: str | None
@@ -143,6 +153,7 @@ class ChangeOptions:
             "standby": self.standby,
             "named": tuple(self.named),
             "unattended": self.unattended,
+            **({"rollout": str(self.rollout)} if self.rollout else {}),
         }
 
     @property

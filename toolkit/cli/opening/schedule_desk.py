@@ -114,9 +114,10 @@ class CommandDesk:
     def _newest(self, model: str) -> Version:
         return _model_of(read_registry(self.registry_path), model).newest
 
-    def upgrade(self, model: str, version: str, reason: str, until: float) -> Ended:
+    def upgrade(self, model: str, version: str, reason: str, until: float, rollout: str) -> Ended:
         """Run `toolkit upgrade` as a person would; interrupt it once at `until`, and once with this command."""
-        told = ("--to", version, "--yes", "--registry", self.registry_path, "--unattended")
+        told = ["--to", version, "--yes", "--registry", self.registry_path, "--unattended"]
+        told += ["--rollout", rollout]
         return self._run("upgrade", model, *told, reason=reason, until=until)
 
     def start_seconds(self, model: str) -> float:

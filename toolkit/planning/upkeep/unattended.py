@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -10,12 +10,15 @@ from toolkit.domain.deployment.plan import StepKind
 from toolkit.domain.deployment.release import Deployment, Outcome
 from toolkit.domain.deployment.schedule import Rule, Upkeep
 from toolkit.domain.gates.guard import Guard
-from toolkit.domain.hosts.facts import FleetFacts, HostFacts
+from toolkit.domain.gates.verdict import GuardPhase, Verdict
+from toolkit.domain.hosts.facts import FleetFacts, GuardFacts, HostFacts
 from toolkit.domain.quantity import format_age
 from toolkit.planning.upkeep.currency import Currency, State, age_of, of_the_future
 
 # The seconds of an upgrade where the history has none of the model.
 UNKNOWN_DURATION = 600.0
+# So many upgrades to one version may be cut short before a person must look why.
+_CUT_SHORT = 2
 
 
 class Action(StrEnum):
@@ -85,39 +88,67 @@ def sleeps(seen: Seen, model: str) -> bool:
     return any(slot.asleep for each in seen.fleet.facts.values() for slot in each.slots_of(model))
 
 
-def objections(seen: Seen, model: str, unreachable: int) -> tuple[str, ...]:
-    """Return why only a person may upgrade `model` now; up to `unreachable` hosts need not answer."""
-    return tuple(_objections(seen, model, unreachable))
+def begun_here(begun: Mapping[str, str], title: str) -> frozenset[str]:
+    """Return the rollouts among `begun`, those of this ops machine's own runs, that an upgrade to `title` may take up.
+
+    Empty where upgrades to it were cut short so often that one more would be, too.
+    """
+    often = list(begun.values()).count(title) >= _CUT_SHORT
+    return frozenset() if often else frozenset(begun)
 
 
-def _objections(seen: Seen, model: str, unreachable: int) -> Iterator[str]:
+def objections(
+    seen: Seen, model: str, unreachable: int, own: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Return why only a person may upgrade `model` now; up to `unreachable` hosts need not answer.
+
+    What an unfinished upgrade has left is no reason where its rollout is one of the runs' `own`: the next one ends it
+    first. The verdict of a guard is a reason all the same.
+    """
+    return tuple(_objections(seen, model, unreachable, own))
+
+
+def _objections(seen: Seen, model: str, unreachable: int, own: Collection[str]) -> Iterator[str]:
     away = seen.fleet.unreachable
     if len(away) > unreachable:
         yield from (f"{name} is unreachable: {why}" for name, why in away.items())
+    cut = [each for each in seen.unfinished if each.rollout in own]
     for facts in seen.fleet.facts.values():
-        yield from _of_host(facts)
+        yield from _of_host(facts, {each.rollout for each in cut})
     for each in seen.unfinished:
-        yield f"unfinished: {each.title}, {each.action} {each.model} by {each.actor}"
+        if each not in cut:
+            yield f"unfinished: {each.title}, {each.action} {each.model} by {each.actor}"
     yield from (f"drift: {words}" for words in seen.drift)
-    yield from (f"the router of {name} has missed a change" for name in seen.behind)
+    if not cut:
+        yield from (f"the router of {name} has missed a change" for name in seen.behind)
     if seen.keys_differ:
         yield "the hosts do not have the same keys"
     if seen.history_fault:
         yield f"the history cannot be read in full: {seen.history_fault}"
-    if not any(facts.serving_slot(model) for facts in seen.fleet.facts.values()):
+    # A swap that was cut short has taken the former release away.
+    swapped = any(each.model == model for each in cut)
+    if not swapped and not any(each.serving_slot(model) for each in seen.fleet.facts.values()):
         yield f"{model} serves on no host, so there is nothing to upgrade"
 
 
-def _of_host(facts: HostFacts) -> Iterator[str]:
+def _of_host(facts: HostFacts, cut: Collection[str]) -> Iterator[str]:
     if facts.held_by:
         yield f"{facts.name} is held by {facts.held_by.actor}: {facts.held_by.command}"
     if facts.damaged:
         yield f"{facts.name} has damaged files: {', '.join(facts.damaged)}"
     for guard in facts.guards:
+        if guard.rollout in cut and _is_share_without_verdict(guard):
+            continue
         if guard.withdrawn:
             yield f"{facts.name} gave {guard.model} #{guard.release} back: {guard.withdrawn}"
         elif guard.verdict is None:
             yield f"{facts.name} still watches {guard.model} #{guard.release}"
+
+
+def _is_share_without_verdict(guard: GuardFacts) -> bool:
+    """Whether a guard watches a share, or has given it back with its command's lock and not by what it found."""
+    found = guard.verdict is not None and guard.verdict.verdict is Verdict.FAILED
+    return guard.phase is GuardPhase.SHARE and not found
 
 
 def expected_seconds(

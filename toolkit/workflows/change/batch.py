@@ -55,13 +55,12 @@ class Rollout:
         plan: RolloutPlan,
         facts: Mapping[str, HostFacts],
         order: Order,
-        id: str,
     ) -> None:
         self._alone = all(not each.host.host.peers for each in members)
         self._tools = {
             each.host.name: each if self._alone else _naming_itself(each) for each in members
         }
-        self._plan, self._facts, self._order, self._id = plan, facts, order, id
+        self._plan, self._facts, self._order, self._id = plan, facts, order, order.rollout
         # A replica over several hosts is whole or not at all.
         spans = any(release.span for release in plan.releases)
         self._allowed = 0 if spans else order.limits.max_failures

@@ -6,7 +6,6 @@ they want. `Rollout` carries the plan out.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -88,7 +87,7 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
             require_yes(plan, confirm)
         _bring_keys(there, facts, plan, seen.errors)
         taking_part = [each for each in there if each.host.name in plan.plans]
-        states = Rollout(taking_part, plan, facts, order, str(uuid.uuid4())).perform()
+        states = Rollout(taking_part, plan, facts, order).perform()
         behind_now = first.routers.catch_up()
     done = RolledOut(plan, not plan.empty, states, first.clock() - started)
     # Here and not above: it takes longer to load than a host to switch.

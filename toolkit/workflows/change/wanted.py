@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ class Order:
     `want` derives the release for a host from its facts; `aim`, where given, makes it from the facts of all hosts, once
     for the command. `deploy` may bring the model to further hosts; `upgrade` and `rollback` are for the hosts that have
     it. With `standby` the former replica stays ready for a rollback. An `unattended` order has no person who would see
-    its plan.
+    its plan. `rollout` names its deployments in the history and on hosts, and none of another order.
     """
 
     action: str
@@ -49,6 +50,7 @@ class Order:
     replicas: int | None = None
     aim: Aim | None = None
     unattended: bool = False
+    rollout: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     @property
     def ends_bake(self) -> str:

@@ -55,8 +55,11 @@ class Desk(Protocol):
     def put_to_sleep(self, model: str, policy: str, reason: str) -> Ended:
         """Put a model to sleep; `policy` says what its requests get."""
 
-    def upgrade(self, model: str, version: str, reason: str, until: float) -> Ended:
-        """Upgrade a model; interrupt that at `until` (seconds since the epoch), which undoes it."""
+    def upgrade(self, model: str, version: str, reason: str, until: float, rollout: str) -> Ended:
+        """Upgrade a model, as `rollout` in the history; interrupt that at `until` (seconds since the epoch).
+
+        An interruption undoes it. What an earlier command left open is ended first.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,14 @@ from toolkit.errors import (
     UnattendedError,
 )
 from toolkit.planning.upkeep.currency import Currency
-from toolkit.planning.upkeep.unattended import Action, Decision, decide, objections, sleeps
+from toolkit.planning.upkeep.unattended import (
+    Action,
+    Decision,
+    begun_here,
+    decide,
+    objections,
+    sleeps,
+)
 from toolkit.workflows.schedule.desk import RunReport, Site
 
 # The exit codes of an upgrade that the run passes on; any other one is something for a person.
@@ -97,11 +105,13 @@ class Working:
 
     def _upgrade(self, decision: Decision, currency: Currency) -> ToolkitError | None:
         model, base, version = decision.model, currency.base, decision.version
-        seen = self.site.desk.look()
+        title = f"{base}@{version}"
+        seen, record = self.site.desk.look(), self.site.record
         if sleeps(seen, base):
             self._wait(decision, "it sleeps, and is upgraded in a window in which it is up")
             return None
-        if why := objections(seen, base, self.schedule.unreachable):
+        own = begun_here(record.read().begun, title)
+        if why := objections(seen, base, self.schedule.unreachable, own):
             for words in why:
                 self.tell(f"{model}: {words}")
             self.report.decisions[model] = Decision(model, Action.PERSON, "; ".join(why), version)
@@ -114,17 +124,27 @@ class Working:
                 f"{format_seconds(needed)}",
             )
             return None
-        ended = self.site.desk.upgrade(base, version, reason_of(self.opening), self.opening.closes)
+        for each in seen.unfinished:
+            what = f"{each.title} ({each.action} {each.model}), which a run began"
+            self.tell(f"{what}, was cut short: it is ended first")
+        rollout = str(uuid.uuid4())
+        record.begin_upgrade(rollout, title)
+        ended = self.site.desk.upgrade(
+            base, version, reason_of(self.opening), self.opening.closes, rollout
+        )
+        if ended.code >= 0:
+            # One that was killed had no time to end anything.
+            record.end_upgrade(title)
         if ended.code == 0:
-            self.report.upgraded.append(f"{base}@{version}")
+            self.report.upgraded.append(title)
             self.tell(f"{model}: upgraded to {version}")
             return None
         if ended.code == ReleaseFailedError.exit_code and currency.upstream:
             first_line = ended.message.partition("\n")[0]
-            self.site.record.fail(model, currency.upstream.revision, first_line)
+            record.fail(model, currency.upstream.revision, first_line)
         self.tell(f"{model}: {version} did not become live: {ended.message}")
         kind = _PASSED_ON.get(ended.code, UnattendedError)
-        return kind(f"{base}@{version}: {ended.message}", hint=f"toolkit releases {base}")
+        return kind(f"{title}: {ended.message}", hint=f"toolkit releases {base}")
 
     def _decide(self, decision: Decision) -> None:
         self.report.decisions[decision.model] = decision
