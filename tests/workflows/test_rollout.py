@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -164,10 +165,16 @@ def test_the_first_failed_batch_is_restored_and_the_last(
 
 def test_a_batch_stands_or_falls_together(fleet: World) -> None:
     fleet.deploy(release(1))
-    fleet.hosts["gpu2"].behaviour["v2"] = Behaviour.ERROR
+    fleet.behave("v2", Behaviour.ERROR, "gpu2")
+    served: list[str] = []
+    fleet.before(lambda _: served.extend(fleet.serving().values()))
+    # The other host waits for the common change of routes by then.
+    fleet.hosts["gpu2"].before = lambda event: time.sleep(0.2 if "complete" in event else 0)
     with pytest.raises(ReleaseFailedError):
         fleet.deploy(release(2), Limits(serial=2))
     assert fleet.serving() == {"gpu1": "v1", "gpu2": "v1", "gpu3": "v1"}
+    # A batch that has failed takes no traffic, not even for a moment.
+    assert {*served} == {"v1"}
 
 
 def test_as_many_may_fail_as_were_allowed(fleet: World) -> None:

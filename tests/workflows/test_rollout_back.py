@@ -95,6 +95,25 @@ def test_a_host_that_cannot_go_back_keeps_no_other_from_it(fleet: World) -> None
     assert fleet.serving() == {"gpu1": "v1", **others}
 
 
+@pytest.mark.parametrize("behaviour", [Behaviour.HANGS, Behaviour.EMPTY])
+def test_a_standby_that_is_no_good_keeps_no_other_host_from_going_back(
+    fleet: World, behaviour: Behaviour
+) -> None:
+    fleet.deploy(release(1))
+    fleet.deploy(release(2))
+    fleet.behave("v1", behaviour, "gpu2")
+    others = {"gpu1": "v1", "gpu3": "v1"}
+    with pytest.raises(ReleaseFailedError, match="gpu2: tiny #1") as caught:
+        fleet.rollback()
+    assert "gpu2: restored: tiny #2 (v2)" in caught.value.message
+    assert "gpu3: live: tiny #1 (v1)" in caught.value.message
+    assert fleet.serving() == {**others, "gpu2": "v2"}
+    assert fleet.history.unfinished() == []
+    fleet.behave("v1", Behaviour.GOOD, "gpu2")
+    fleet.rollback()
+    assert fleet.serving() == {**others, "gpu2": "v1"}
+
+
 @pytest.mark.parametrize("named", [(), ("gpu1", "gpu3")])
 def test_a_host_whose_change_cannot_be_ended_keeps_no_other_from_going_back(
     fleet: World, named: tuple[str, ...]

@@ -76,6 +76,15 @@ class RolloutPlan:
         steps = {step.kind for name in first for step in self.plans[name].steps}
         return int(self.action == "rollback" and steps.isdisjoint(PREPARATION))
 
+    def bearable(self, batch: Collection[str], allowed: int) -> int:
+        """Return how many hosts may fail before all of `batch` are restored, where `allowed` may fail in the rollout.
+
+        In a rollback a host whose standby is no good keeps no other from going back.
+        """
+        apart = self.action == "rollback" and all(_only_switches(self.plans[n]) for n in batch)
+        whole = any(release.span for release in self.releases)
+        return allowed + (len(batch) if apart and not whole else 0)
+
     @property
     def kinds(self) -> frozenset[StepKind]:
         """The kinds of steps that any host takes."""
@@ -344,6 +353,11 @@ def _waiting(plan: Plan, facts: HostFacts, known: Collection[str]) -> Plan:
         for each in plan.steps
     )
     return replace(plan, steps=steps, notes=(*kept, note))
+
+
+def steps_of(plan: Plan, *, preparing: bool) -> list[Step]:
+    """Return the steps of a host before the first batch, `preparing` it, or those of its batch."""
+    return [step for step in plan.steps if (step.kind in PREPARATION) is preparing]
 
 
 def until_letting_go(steps: Sequence[Step]) -> int:

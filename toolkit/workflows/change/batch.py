@@ -19,7 +19,7 @@ from toolkit.errors import (
 )
 from toolkit.planning.change.canary import is_declared, is_watched
 from toolkit.planning.change.keeping import Keeping
-from toolkit.planning.change.rollout import PREPARATION, RolloutPlan, until_letting_go
+from toolkit.planning.change.rollout import RolloutPlan, steps_of, until_letting_go
 from toolkit.workflows.change.act import Act
 from toolkit.workflows.change.compiled import carry_compiled, collect_compiled
 from toolkit.workflows.change.recording import (
@@ -131,7 +131,7 @@ class Rollout:
 
     def _prepare(self, names: Sequence[str]) -> None:
         """Bring files and engines to all hosts at once: this touches no serving replica."""
-        steps = {name: _steps(self._plan.plans[name], preparing=True) for name in names}
+        steps = {name: steps_of(self._plan.plans[name], preparing=True) for name in names}
         if not (busy := [name for name in names if steps[name]]):
             return
         from toolkit.workflows.change.send import coming  # a rollback sends nothing
@@ -180,18 +180,16 @@ class Rollout:
             return
         meeting = one_change_of_routes(next(iter(self._tools.values())).routers, len(batch))
         later: dict[str, tuple[Act, list[Step]]] = {}
+        lost: list[str] = []
 
         def change(name: str) -> None:
             tools = replace(self._tools[name], routers=RendezvousRouters(meeting))
-            steps = _steps(self._plan.plans[name], preparing=False)
+            steps = steps_of(self._plan.plans[name], preparing=False)
             count = until_letting_go(steps) if more else len(steps)
             act = self._act(name, tools)
-            try:
-                act.perform(steps[:count], steps[count:])
-                if left := steps[count:]:
-                    later[name] = (act, left)
-            finally:
-                meeting.leave()
+            act.perform(steps[:count], steps[count:])
+            if left := steps[count:]:
+                later[name] = (act, left)
 
         def go_on(name: str) -> None:
             try:
@@ -201,10 +199,15 @@ class Rollout:
                 else:
                     change(name)
             except ToolkitError as error:
-                if len(self._failures) >= self._allowed:
+                lost.append(name)
+                # Before it leaves: else the others make the change of a batch that has failed.
+                if len(self._failures) + len(lost) > self._plan.bearable(batch, self._allowed):
                     why = own_words(name, error.message).splitlines()[0]
                     meeting.abort(f"{name} failed: {why}")
                 raise
+            finally:
+                if name not in late:
+                    meeting.leave()
 
         failed = retire({name: self._tools[name] for name in batch}, self._plan, self._facts)
         failed |= self._at_once([*late, *([] if failed else batch)], go_on, meeting.abort)
@@ -227,7 +230,8 @@ class Rollout:
         """
         causes = {name: e for name, e in failed.items() if not isinstance(e, CalledOffError)}
         self._failures.update(causes)
-        whole_batch = bool(failed) and len(self._failures) > self._allowed
+        bearable = self._plan.bearable(batch, self._allowed)
+        whole_batch = bool(failed) and len(self._failures) > bearable
         undone = [n for n in (*late, *batch) if n in failed or (whole_batch and n in batch)]
         live = [name for name in batch if name not in undone]
         for name in live:
@@ -381,10 +385,6 @@ class Rollout:
             for tools, plan in plans
             if plan.release and any(step.kind is StepKind.START for step in plan.steps)
         ]
-
-
-def _steps(plan: Plan, *, preparing: bool) -> list[Step]:
-    return [step for step in plan.steps if (step.kind in PREPARATION) is preparing]
 
 
 def _standing(plan: Plan) -> str:
