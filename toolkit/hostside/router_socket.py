@@ -124,6 +124,21 @@ def answered(directory: str) -> int | None:
     return total
 
 
+def unanswered(directory: str, pid: int) -> dict[str, int]:
+    """Return {backend: requests} that a worker has ended without an answer; nothing where that worker is gone.
+
+    They have no line in its log, see `unanswered.py`. One that ends just now may count too early.
+    """
+    # backends: 2
+    text = _ask_worker(directory, pid, "show stat -1 2 -1") or ""
+    with _understood():
+        rows = csv.DictReader(text.lstrip("# ").splitlines())
+        # Of each request a backend counts the begin, and the end where a status was sent.
+        names = ("stot", "req_tot", "scur")
+        counts = {row["pxname"]: [int(row[each] or 0) for each in names] for row in rows}
+    return {name: max(0, all - ended - now) for name, (all, ended, now) in counts.items()}
+
+
 @contextlib.contextmanager
 def _understood() -> Iterator[None]:
     """Raise RouterError where an answer is none of HAProxy's, or is cut short."""

@@ -5,6 +5,9 @@ log counts once, wherever the watch is killed:
 
     {"tally": [[hour, model, version, release, how, requests], ...], "log": place, "since", "until", "gap"}
 
+Requests that got no answer have no line. They count for their model as those that a replica broke off: see
+`unanswered.py`.
+
 `hour` is in hours since the epoch, `how` is `STATUS` or `STATUS:REASON`. `since` and `until` say which time the line
 speaks of; `gap` that lines of the log were gone before they were read. Requests that name no model of this fleet, and
 those that came from the router of another host, are not counted: see `access_log`. A row whose `how` is `asleep` has
@@ -17,10 +20,11 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import access_log
 import log_places
+import unanswered
 import unlogged
 from documents import parsed
 from use_ledger import Ledger
@@ -49,6 +53,7 @@ class TallyLog:
         self._more = False
         self._sleepers = Sleepers(root)
         self._answered = unlogged.Answered(root)
+        self._unanswered = unanswered.Unanswered(root)
 
     def look(self) -> list[str]:
         """Count what is new, within bounds, where it is time; return in words where the log lacks lines, or no more."""
@@ -84,7 +89,7 @@ class TallyLog:
             self.ledger.append([_line([], read.end(), now, now, False)])
             return False, False
         lines = read.after(place)
-        rows = tallied(lines, now)
+        rows = tallied(lines, now) + _of_no_line(self._unanswered.look(), now)
         silent = self._answered.lacks(bool(lines))
         gap = read.gap or silent
         if not rows and not gap and 0 <= now - since < SECONDS_OF_SILENCE:
@@ -146,6 +151,12 @@ def tallied(lines: Iterable[str], now: float) -> list[list[object]]:
             name = (hour, kind[0], "", 0, str(kind[3]).partition(":")[0])
         counts[name] = counts.get(name, 0) + 1
     return [[*name, count] for name, count in counts.items()]
+
+
+def _of_no_line(unanswered: Mapping[str, int], now: float) -> list[list[object]]:
+    """Return the rows for requests of each model that got no answer."""
+    how = "502:replica_broke_off"
+    return [[int(now // 3600), model, "", 0, how, count] for model, count in unanswered.items()]
 
 
 def _line(rows: object, place: Document, since: float, until: float, gap: bool) -> Document:
