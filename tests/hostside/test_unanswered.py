@@ -17,6 +17,7 @@ from tests.hostside.test_tally_log import Log, log
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
 import unanswered
+from guard_traffic import Meter
 
 __all__ = ["log"]
 BODY = b'{"model":"tiny"}'
@@ -72,6 +73,21 @@ def test_a_request_without_an_answer_counts_once(site: Site) -> None:
     assert sum(each.get("tiny", 0) for each in found) == closed
     site.blue.turns.release(2)
     gated.join(20)
+
+
+def test_it_counts_against_the_release(site: Site) -> None:
+    meter = Meter(str(site.lab.root))
+    meter.read()
+    lost(site, 4)
+    # Half of the requests were lost, and are counted with one of two looks.
+    seen = [meter.read()["tiny", "blue"] for _ in range(3)]
+    assert [sum(each) for each in zip(*(look[:3] for look in seen), strict=True)] == [8, 4, 0]
+    # A replica that takes no connection has seen none of the requests.
+    site.blue.stop()
+    for _ in range(3):
+        assert site.lab.ask(PATH, {"model": "tiny"})[0] == 503
+    seen = [meter.read()["tiny", "blue"] for _ in range(3)]
+    assert {look[:2] for look in seen} == {(0, 0)}
 
 
 def test_a_router_that_does_not_answer_counts_nothing(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import router_files
 import router_socket
 import routes_file
 import slot_manifest
+import unanswered
 
 # Names of HAProxy's management guide, 9.1.
 _ANSWERS = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other")
@@ -25,9 +26,9 @@ _ENOUGH = 50
 class Traffic(NamedTuple):
     """Requests of a slot: how many were answered since the last look, and how many of these failed or were refused.
 
-    A failed one got a status of 5xx or an answer that broke off, a refused one a status of 4xx. `open` are under way,
-    `carried` the bytes of answers so far. `first` is the mean time until an answer began, in milliseconds, over the
-    last 1024 requests at most; None before the first one.
+    A failed one got a status of 5xx, no answer or one that broke off, a refused one a status of 4xx. `open` are under
+    way, `carried` the bytes of answers so far. `first` is the mean time until an answer began, in milliseconds, over
+    the last 1024 requests at most; None before the first one.
     """
 
     total: int = 0
@@ -48,6 +49,7 @@ class Meter:
     def __init__(self, root: str) -> None:
         self._root, self._directory = root, os.path.join(root, "router")
         self._before: dict[_Key, _Counts] | None = None
+        self._closed = unanswered.Risen[_Key]()
         # Requests and failures of the release in each slot; of the first one since the workers run.
         self._totals: dict[tuple[str, str], tuple[int, int]] = {}
         # The replica in each slot. The next release in it has other requests and other failures.
@@ -67,13 +69,16 @@ class Meter:
         }
         counts_now = {key: counts(row) for key, row in rows.items()}
         before, self._before = self._before, counts_now
+        closed_now = self._closed.since({key: closed(row) for key, row in rows.items()})
         found: dict[tuple[str, str], Traffic] = {}
         for key, row in rows.items():
             slot = slot_of(key[1], key[2], at)
             if slot is not None:
                 # A worker that has come since the last look counts from 0. At the first look no count is new.
                 then = counts_now[key] if before is None else before.get(key, (0, 0, 0))
-                found[slot] = _added(found.get(slot, Traffic()), counts_now[key], then, row)
+                known = _added(found.get(slot, Traffic()), counts_now[key], then, row)
+                new = closed_now.get(key, 0)
+                found[slot] = known._replace(total=known.total + new, failed=known.failed + new)
                 if before is None:
                     total, failed = self._totals.get(slot, (0, 0))
                     self._totals[slot] = total + counts_now[key][0], failed + counts_now[key][1]
@@ -125,6 +130,15 @@ def counts(row: dict[str, str]) -> _Counts:
     # An answer that broke off after its head counts as one of its status, too.
     total = sum(_number(row, each) for each in _ANSWERS) + max(0, broken - _number(row, "srv_abrt"))
     return total, _number(row, "hrsp_5xx") + broken, _number(row, "hrsp_4xx")
+
+
+def closed(row: dict[str, str]) -> int:
+    """Return how many requests of a server got no answer, at least: see `unanswered.py`.
+
+    Of a client that left, and of an answer that broke off, the counters do not say whether the answer had begun.
+    """
+    others = (*_ANSWERS, "eresp", "econ", "wretr", "wredis", "cli_abrt", "scur")
+    return max(0, _number(row, "stot") - sum(_number(row, each) for each in others))
 
 
 def _added(known: Traffic, now: _Counts, then: _Counts, row: dict[str, str]) -> Traffic:

@@ -8,12 +8,37 @@ takes the client for one that sends such a request again. Its counters alone tel
 from __future__ import annotations
 
 import os
-from typing import Optional
+from collections.abc import Hashable
+from typing import Generic, Optional, TypeVar
 
 import router_socket
 import routes_file
 
 _Key = tuple[int, str]
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Risen(Generic[Key]):
+    """Tells how far counts have risen since they were last read, where one reading alone may be too high.
+
+    HAProxy reads its counters one by one, so a difference of them may count a request that ends just then.
+    """
+
+    def __init__(self) -> None:
+        self._read: Optional[dict[Key, int]] = None
+        self._told: dict[Key, int] = {}
+
+    def since(self, now: dict[Key, int]) -> dict[Key, int]:
+        """Return by how much each count has risen, by this reading `now` and by the one before; at first by nothing."""
+        before, self._read = self._read, now
+        told, self._told = self._told, {}
+        found = {}
+        for key, count in now.items():
+            sure = count if before is None else min(count, before.get(key, 0))
+            self._told[key] = max(sure, told.get(key, 0))
+            if before is not None and self._told[key] > told.get(key, 0):
+                found[key] = self._told[key] - told.get(key, 0)
+        return found
 
 
 class Unanswered:
@@ -21,37 +46,28 @@ class Unanswered:
 
     def __init__(self, root: str) -> None:
         self._directory = os.path.join(root, "router")
-        self._seen: Optional[dict[_Key, int]] = None
-        self._counted: dict[_Key, int] = {}
+        self._risen = Risen[_Key]()
 
     def look(self) -> dict[str, int]:
-        """Return {model: requests} that are new; those of the time since the last look come with the next one.
+        """Return {model: requests} that are new; those of the last moments come with the next look.
 
         The first look counts nothing, and neither does one at a router that does not answer.
         """
         try:
-            now = self._read()
+            risen = self._risen.since(self._counts())
         except router_socket.RouterError:
             return {}
-        before, self._seen = self._seen, now
         found: dict[str, int] = {}
-        counted = {}
-        for key, number in now.items():
-            # HAProxy reads its counters one by one: what only one of two looks has seen may not have ended then.
-            known = number if before is None else min(number, before.get(key, 0))
-            counted[key] = max(known, self._counted.get(key, 0))
-            new = 0 if before is None else counted[key] - self._counted.get(key, 0)
-            if new:
-                model = routes_file.model(key[1])
-                found[model] = found.get(model, 0) + new
-        self._counted = counted
+        for (_, backend), count in risen.items():
+            model = routes_file.model(backend)
+            found[model] = found.get(model, 0) + count
         return found
 
-    def _read(self) -> dict[_Key, int]:
+    def _counts(self) -> dict[_Key, int]:
         workers = router_socket.processes(self._directory)
         return {
-            (pid, backend): number
+            (pid, backend): count
             for pid in workers["current"] + workers["old"]
-            for backend, number in router_socket.unanswered(self._directory, pid).items()
+            for backend, count in router_socket.unanswered(self._directory, pid).items()
             if backend.startswith(routes_file.PREFIX)
         }
