@@ -124,7 +124,11 @@ def test_what_is_no_request_has_no_line_and_is_counted(flooded: Lab) -> None:
         (row,) = (each for each in rows.splitlines() if ".ereq." in each)
         return int(row.rpartition(":")[2])
 
-    for data in (b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nHo", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"):
+    for data in (
+        b"nonsense\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHo",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
+    ):
         for _ in range(20):
             sent(flooded, data, leaves=True)
     assert lines_until(flooded) == []
