@@ -131,13 +131,14 @@ LINE = {
     "at": "27/Nov/2026:02:00:00 +0000", "client": "10.0.0.9", "method": "POST", "path": "/v1/completions",
     "key": "ann", "model": "tiny", "version": "v1", "release": 3, "slot": "blue", "status": 200,
     "ms": {"request": 1, "connect": 0, "first_byte": 5, "total": 9}, "bytes": 100, "retries": "0", "end": "CD",
-    "request_id": "r1", "reason": "-",
+    "request_id": "r1", "reason": "-", "left_out": 0,
 }  # fmt: skip
 REQUESTS = {
     "requests": [{
         "at": 1800000000, "client": "10.0.0.9", "method": "POST", "path": "/v1/completions", "key": "ann",
         "model": "tiny", "version": "v1", "slot": "blue", "request_id": "r1", "end": "--", "release": 3,
         "status": 200, "reason": "-", "in": 3, "out": None, "request": 1, "connect": 0, "first_byte": 5, "total": 9,
+        "left_out": 0,
     }],
     "place": {"kind": "file", "inode": 1, "offset": 2}, "more": False, "unlogged": "",
 }  # fmt: skip

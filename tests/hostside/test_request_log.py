@@ -89,6 +89,18 @@ def test_the_last_requests_are_told_in_the_order_of_their_ends(tmp_path: Path) -
     assert ids(told(tmp_path, "nosuch")) == []
 
 
+def test_a_request_says_how_many_before_it_have_no_line(tmp_path: Path) -> None:
+    refused = FULL % (1, "-", "LR", "r2")
+    # The first line is of an older toolkit.
+    write(
+        tmp_path,
+        "router.log",
+        FULL % (0, "-", "LR", "r1"),
+        refused.removesuffix("}") + ',"left_out":43}',
+    )
+    assert [each["left_out"] for each in told(tmp_path)["requests"]] == [0, 43]
+
+
 def test_what_is_logged_later_is_told_from_the_place_on(tmp_path: Path) -> None:
     place = told(tmp_path)["place"]
     path = write(tmp_path, "router.log", FULL % (0, "tiny", "--", "r1"))

@@ -97,6 +97,8 @@ def _request(line: str) -> Document | None:
             "in": tokens.get("in"),
             "out": tokens.get("out"),
             **{name: found["ms"][name] for name in _TIMES},
+            # A line of an older toolkit has none.
+            "left_out": int(found.get("left_out", 0)),
         }
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
         return None

@@ -42,6 +42,7 @@ def _request(host: str, line: Mapping[str, Any]) -> LoggedRequest:
             connect_ms=line["connect"],
             first_byte_ms=line["first_byte"],
             total_ms=line["total"],
+            left_out=line["left_out"],
             **{name: text_of(line[name], name, _TEXT) for name in _TEXTS},
         )
     )

@@ -89,6 +89,7 @@ def _line(each: LoggedRequest, several: bool) -> str:
         *([each.host] if several else ()),
         *(each.model, release, each.slot, each.key, str(each.status), each.reason),
         *(tokens, f"{max(each.total_ms, 0) / 1000:.2f}s", each.path, each.request_id),
+        *([f"left_out={each.left_out}"] if each.left_out else ()),
     )
     return " ".join(words)
 

@@ -15,7 +15,8 @@ class LoggedRequest:
     where the client left amid its answer; `end` is HAProxy's own word for it. `release` is None where no replica
     answered; `slot` may name another host, as routes do. Tokens are None where nobody has told them. The times are in
     milliseconds, -1 where the request did not get so far: until it was read (and had waited for its model), for the
-    connection to the replica, until the answer began, and all of it.
+    connection to the replica, until the answer began, and all of it. `left_out` counts requests of the same client
+    without a valid key that have no line because there were many.
     """
 
     host: str
@@ -38,6 +39,7 @@ class LoggedRequest:
     total_ms: int
     end: str
     request_id: str
+    left_out: int = 0
 
     @property
     def reached_replica(self) -> float:
