@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import socket
@@ -145,6 +146,27 @@ def test_an_answer_that_never_begins_is_given_up(
         with pytest.raises(SourceError, match="slower than"):
             HuggingFaceHub(server.endpoint, tries=1).resolve(REPO, "main")
         close_session()
+
+
+def test_a_silent_server_is_asked_twice_and_not_at_each_try(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Five silent tries took a minute of somebody who waits for a word."""
+    monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 0.2)
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.2)
+    seen: list[str] = []
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        seen.append(scope["path"])
+        await asyncio.sleep(0.5)
+
+    with serve_on_thread(app) as endpoint:
+        hub = HuggingFaceHub(endpoint, pause=0.001)
+        with pytest.raises(SourceError, match="did not answer in time"):
+            hub.resolve(REPO, "main")
+        with pytest.raises(SourceError, match="did not answer in time"):
+            hub.read_small(REPO, REVISION, "model.safetensors")
+    assert seen == [INFO, INFO, PLACE, PLACE]
 
 
 def test_a_listing_that_leads_to_itself_ends() -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from tests.workflows.pin_desk import FILES, HEAD, Desk, desk
-from toolkit.adapters.hub.errors import Fault
+from toolkit.adapters.hub.errors import Fault, HubAddress
 from toolkit.adapters.hub.port import HubFile, RepoInfo
 from toolkit.config.registry.lock_file import lock_path, read_lock
 from toolkit.errors import InputError, IntegrityError, RefusedError, SourceError, ToolkitError
@@ -158,3 +158,31 @@ def test_no_hint_about_what_is_gone_is_the_same_command(desk: Desk, ref: str, hi
     with pytest.raises(SourceError, match="it is gone upstream, or was never there") as caught:
         desk.pin(ref)
     assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize("path", ["extra.json", "model.safetensors"])
+def test_a_listed_file_that_is_missing_is_no_matter_of_another_pin(desk: Desk, path: str) -> None:
+    """`pin again` led to the same error again and again."""
+    desk.publish({**FILES, "extra.json": b"{}"})
+    read, tensors = desk.hub.read_small, desk.hub.tensors
+
+    def missing(asked: str) -> None:
+        if asked == path:
+            raise Fault.NO_FILE.error(HubAddress("https://hub.test", "acme/tiny", "e" * 40, path))
+
+    desk.hub.read_small = lambda *a: (missing(a[2]), read(*a))[1]  # type: ignore[method-assign]
+    desk.hub.tensors = lambda *a: (missing(a[2]), tensors(*a))[1]  # type: ignore[method-assign]
+    with pytest.raises(SourceError, match=f"acme/tiny lists {path} at .*does not give it") as refused:
+        desk.pin()
+    assert "export HF_ENDPOINT=URL" in refused.value.hint
+    assert not refused.value.gone
+
+
+def test_a_file_of_another_size_than_listed_is_named_with_both_sizes(desk: Desk) -> None:
+    desk.publish()
+    listed = desk.hub.files
+    desk.hub.files = lambda repo, revision: tuple(  # type: ignore[method-assign]
+        replace(file, size=5) if file.path == "config.json" else file for file in listed(repo, revision)
+    )
+    with pytest.raises(IntegrityError, match=r"config\.json of .*\(23 bytes, expected 5\)"):
+        desk.pin()

@@ -23,7 +23,7 @@ use, so that only a lie or a fault meets it. A value beyond its bound is refused
 | `LAYERS` | 1,024 layers of a model | 126 |
 | `WIDTH` | 2^24, any width in a `config.json`: of heads, layers, experts, a vocabulary | 262,208 |
 | `CONTEXT` | 2^32 tokens of a context or a window | 10,485,760 |
-| `PAGES` | 1,000 pages of a listing | 30 |
+| `PAGES` | 200 pages of a listing | 30 |
 | `COMMIT_PAGES` | 20 pages of a branch's commits, which are read no further | 4 |
 | `LISTED` | 100,000 files of a listing | 30,000 |
 | `KEPT` | 25,000 files of a snapshot | 800 |
@@ -35,9 +35,10 @@ use, so that only a lie or a fault meets it. A value beyond its bound is refused
 | `LEAST_GAIN` | 64 KiB that a try must bring to count as progress | |
 | `SLOWEST` | 1,024 bytes per second, the floor of one connection | |
 | `SLOW_SECONDS` | 20 s over which that floor is measured | |
-| `BEGIN_SECONDS` | 60 s until an answer begins, redirects included | |
-| `ANSWER_SECONDS` | 300 s for the whole of one answer of the API | 5 |
-| `LISTING_SECONDS` | 900 s for all pages of a listing | 40 |
+| `SILENT_TRIES` | 2 times that a silent or slow server is asked for one answer | |
+| `BEGIN_SECONDS` | 30 s until an answer begins, redirects included | |
+| `ANSWER_SECONDS` | 60 s for the whole of one answer of the API | 5 |
+| `LISTING_SECONDS` | 120 s for all pages of a listing | 40 |
 | `FILE_SECONDS` | 3,600 s for a file that is read whole | 300 |
 | `WAIT_SECONDS` | 86,400 s that a server may ask to wait | 300 |
 | `BUNDLE` | 64 MiB for a text file of a bundle | 12 MB |
@@ -76,7 +77,7 @@ LAYERS = 1024
 WIDTH = 2**24
 CONTEXT = 2**32
 
-PAGES = 1000
+PAGES = 200
 COMMIT_PAGES = 20
 LISTED = 100_000
 KEPT = 25_000
@@ -90,9 +91,10 @@ RESTARTS = 4
 LEAST_GAIN = 64 * 1024
 SLOWEST = 1024
 SLOW_SECONDS = 20.0
-BEGIN_SECONDS = 60.0
-ANSWER_SECONDS = 300.0
-LISTING_SECONDS = 900.0
+SILENT_TRIES = 2
+BEGIN_SECONDS = 30.0
+ANSWER_SECONDS = 60.0
+LISTING_SECONDS = 120.0
 FILE_SECONDS = 3600.0
 WAIT_SECONDS = 86_400
 

@@ -25,6 +25,7 @@ from toolkit.domain.bounds import (
     LISTED,
     LISTING_SECONDS,
     PAGES,
+    SILENT_TRIES,
     SMALL_FILE,
 )
 from toolkit.domain.files.snapshot import FileDigest
@@ -189,15 +190,19 @@ class HuggingFaceHub:
         )
 
     def _retried(self, address: HubAddress, request: Callable[[], T]) -> T:
-        """Send a request, again after dropped connections and server failures; raise the toolkit's errors."""
-        attempt = 0
+        """Send a request, again after dropped connections and server failures; raise the toolkit's errors.
+
+        A try that meets a silent or slow server takes long, and somebody waits: there are `SILENT_TRIES` of them.
+        """
+        attempt = silent = 0
         while True:
             attempt += 1
             try:
                 return request()
             except EXPECTED as error:
                 pause = pause_before_retry(error, attempt, self._pause)
-                if pause is None or attempt >= self._tries:
+                silent += isinstance(error, httpx2.TimeoutException)
+                if pause is None or attempt >= self._tries or silent >= SILENT_TRIES:
                     raise translate(error, address) from error
                 time.sleep(pause)
             except HFValidationError as error:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 from toolkit.adapters.hub.port import Hub, HubFile
 from toolkit.adapters.sources.model_files import CONFIG, weights_fault
 from toolkit.domain.bounds import CONFIG as CONFIG_BYTES
 from toolkit.domain.files.snapshot import FileDigest
-from toolkit.domain.files.tensors import is_pointer, may_be_pointer
+from toolkit.domain.files.tensors import Tensor, is_pointer, may_be_pointer
 from toolkit.domain.files.weight_files import PICKLE_INDEX, SAFETENSORS_INDEX
 from toolkit.domain.outside import parse_mapping
-from toolkit.errors import IntegrityError
+from toolkit.errors import IntegrityError, SourceError
 from toolkit.planning.release.file_choice import unreliable
 
 # Nearly all the time of a small file goes into waiting, so many are asked for at once.
@@ -57,15 +58,14 @@ class RepositoryReading:
             return self._kept[path]
         self._report(f"reading {path}")
         file = self._listed[path]
-        data = self._hub.read_small(self._repo, self._revision, path)
+        with self._given(path):
+            data = self._hub.read_small(self._repo, self._revision, path)
+        if len(data) != file.size:
+            raise self._other_file(path, f"{len(data)} bytes, expected {file.size}")
         kind, expected = ("sha256", file.sha256) if file.sha256 else ("git blob", file.git_sha1)
         found = hashlib.sha256(data).hexdigest() if file.sha256 else _blob(data)
-        if len(data) != file.size or found != expected:
-            raise IntegrityError(
-                f"{path} of {self._repo} is not the file that its commit {self._revision[:12]} "
-                f"names ({kind} {found[:12]}, expected {expected[:12]})",
-                hint="try again; where it stays so, the mirror is damaged",
-            )
+        if found != expected:
+            raise self._other_file(path, f"{kind} {found[:12]}, expected {expected[:12]}")
         if path in _READ_AGAIN:
             self._kept[path] = data
         return data
@@ -76,10 +76,30 @@ class RepositoryReading:
         def sized(path: str) -> int:
             return self._listed[path].size
 
-        return weights_fault(
-            paths,
-            self.read,
-            lambda path: self._hub.tensors(self._repo, self._revision, path, sized(path)),
+        def tensors(path: str) -> tuple[Tensor, ...]:
+            with self._given(path):
+                return self._hub.tensors(self._repo, self._revision, path, sized(path))
+
+        return weights_fault(paths, self.read, tensors)
+
+    @contextmanager
+    def _given(self, path: str) -> Iterator[None]:
+        """Raise SourceError where the server lists a file and does not give it: to pin again leads here again."""
+        try:
+            yield
+        except SourceError as error:
+            if not error.gone:
+                raise
+            raise SourceError(
+                f"{self._repo} lists {path} at {self._revision[:12]}, and the server does not give it",
+                hint="the server contradicts itself: name another one: export HF_ENDPOINT=URL; "
+                "or choose another revision: toolkit registry pin MODEL REVISION",
+            ) from error
+
+    def _other_file(self, path: str, found: str) -> IntegrityError:
+        return IntegrityError(
+            f"{path} of {self._repo} is not the file that its commit {self._revision[:12]} names ({found})",
+            hint="try again; where it stays so, the mirror is damaged",
         )
 
     def _digest(self, path: str) -> FileDigest:
