@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 from collections.abc import Callable
 
 import pytest
 
 from toolkit.cli import main
 from toolkit.cli.commands.ask import _say
-from toolkit.cli.terminal.output import note, say, say_whole
+from toolkit.cli.terminal.output import note, print_json, print_json_line, say, say_whole
+from toolkit.cli.terminal.screen import Screen
+from toolkit.cli.views.pull import PullProgress
 from toolkit.errors import ToolkitError
 
 # The window's title, the clipboard, the line before, a bell, a line over this one, and a sequence of one character.
@@ -19,6 +23,8 @@ SHOWN = r"\x1b]0;mine\x07 \x1b]52;c;cm0=\x07 \x1b[1A \x07 over\r \x9b2J"
 
 class Terminal(io.StringIO):
     """What a terminal is given."""
+
+    encoding = "utf-8"
 
     def isatty(self) -> bool:
         return True
@@ -68,6 +74,35 @@ def test_no_text_hides_what_follows(monkeypatch: pytest.MonkeyPatch, order: str)
     terminal = a_terminal(monkeypatch)
     note(f"an engine says \x1b[{order}mhidden")
     assert terminal.getvalue() == f"an engine says \\x1b[{order}mhidden\n"
+
+
+@pytest.mark.parametrize("show", [print_json, print_json_line])
+def test_json_has_the_same_value_and_no_orders(
+    monkeypatch: pytest.MonkeyPatch, show: Callable[[dict[str, str]], object]
+) -> None:
+    """JSON itself escapes the characters below the space alone; many terminals obey those from 0x80 on too."""
+    terminal = a_terminal(monkeypatch)
+    document = {"name": f"{ORDERS} \u202enosj.bin \u2028 \x7f ü"}
+    show(document)
+    said = terminal.getvalue()
+    assert json.loads(said) == document
+    assert all(each.isprintable() for each in said.replace("\n", "")) and "ü" in said
+
+
+def test_a_frame_of_a_screen_has_the_screens_orders_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = a_terminal(monkeypatch)
+    Screen().draw("top", [f"gpu-1 {ORDERS}"], os.terminal_size((200, 20)))
+    assert f"gpu-1 {SHOWN}\x1b[K" in terminal.getvalue()
+
+
+def test_the_progress_of_a_pull_gives_no_orders() -> None:
+    terminal = Terminal()
+    progress = PullProgress(terminal, lambda: 0.0)
+    progress.begin(ORDERS, 1, 10)
+    progress.note(ORDERS)
+    progress.file_done(ORDERS, 10)
+    assert terminal.getvalue().count(SHOWN) == 3
+    assert "\x1b" not in terminal.getvalue()
 
 
 def test_a_pipe_gets_the_text_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

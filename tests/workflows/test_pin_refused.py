@@ -172,7 +172,9 @@ def test_a_listed_file_that_is_missing_is_no_matter_of_another_pin(desk: Desk, p
 
     desk.hub.read_small = lambda *a: (missing(a[2]), read(*a))[1]  # type: ignore[method-assign]
     desk.hub.tensors = lambda *a: (missing(a[2]), tensors(*a))[1]  # type: ignore[method-assign]
-    with pytest.raises(SourceError, match=f"acme/tiny lists {path} at .*does not give it") as refused:
+    with pytest.raises(
+        SourceError, match=f"acme/tiny lists {path} at .*does not give it"
+    ) as refused:
         desk.pin()
     assert "export HF_ENDPOINT=URL" in refused.value.hint
     assert not refused.value.gone
@@ -182,7 +184,8 @@ def test_a_file_of_another_size_than_listed_is_named_with_both_sizes(desk: Desk)
     desk.publish()
     listed = desk.hub.files
     desk.hub.files = lambda repo, revision: tuple(  # type: ignore[method-assign]
-        replace(file, size=5) if file.path == "config.json" else file for file in listed(repo, revision)
+        replace(file, size=5) if file.path == "config.json" else file
+        for file in listed(repo, revision)
     )
     with pytest.raises(IntegrityError, match=r"config\.json of .*\(23 bytes, expected 5\)"):
         desk.pin()

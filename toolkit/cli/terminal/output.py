@@ -18,6 +18,8 @@ from toolkit.errors import InputError, ToolkitError
 _CONTROL = re.compile(
     r"(\x1b\[(?:[01]|3[1-7]|9[0-7])m)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 )
+# Characters that JSON may have as they are, and that order a terminal about, or end a line for some readers.
+_UNSAFE_IN_JSON = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def require_one_form(*, csv: bool, json: bool) -> None:
@@ -41,9 +43,10 @@ def _print(text: str) -> None:
 
 
 def say_file(text: str) -> None:
-    """Print the content of a file of its own form, which is UTF-8 in any locale."""
+    """Print the content of a file of its own form, which is UTF-8 in any locale; a terminal gets no orders by it."""
     sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+    shown = without_orders(text, sys.stdout)
+    sys.stdout.buffer.write(shown.encode("utf-8", "backslashreplace"))
     sys.stdout.buffer.flush()
 
 
@@ -81,13 +84,18 @@ def print_json(data: Mapping[str, Any], failure: ToolkitError | None = None) -> 
     if failure:
         failure.document = data
         raise failure
-    json.dump(data, sys.stdout, indent=2, ensure_ascii=_few_characters())
-    sys.stdout.write("\n")
+    sys.stdout.write(f"{_json_text(data, indent=2)}\n")
 
 
 def print_json_line(data: Mapping[str, Any]) -> None:
     """Print one of many JSON documents, in a line of its own."""
-    say_whole(json.dumps(data, ensure_ascii=_few_characters()))
+    say_whole(_json_text(data))
+
+
+def _json_text(data: Mapping[str, Any], indent: int | None = None) -> str:
+    """Return the document, with JSON's escapes for characters that no terminal should get as they are."""
+    text = json.dumps(data, indent=indent, ensure_ascii=_few_characters())
+    return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _few_characters() -> bool:

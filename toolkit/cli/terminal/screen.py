@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from toolkit.cli.terminal.columns import cut
+from toolkit.cli.terminal.output import without_orders
 
 # The terminal's second screen, without a cursor; and back (xterm's names: smcup, civis, cnorm, rmcup).
 _BEGIN, _END = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
@@ -51,7 +52,7 @@ class Screen:
     def draw(self, title: str, lines: Sequence[str], size: os.terminal_size) -> None:
         """Show `lines` under a title, in place of the former ones; what does not fit is counted."""
         room = max(size.lines - 3, 1)
-        shown = list(lines[:room])
+        shown = [without_orders(line, sys.stdout) for line in lines[:room]]
         if len(lines) > room:
             shown[-1] = f"... {len(lines) - room + 1} more lines: make the window taller"
         head = click.style(cut(f"{title}   q ends", size.columns), reverse=True)

@@ -11,7 +11,7 @@ from typing import TextIO
 import click
 
 from toolkit.cli.terminal.columns import columns, cut
-from toolkit.cli.terminal.output import folded_text
+from toolkit.cli.terminal.output import folded_text, without_orders
 from toolkit.cli.terminal.table import terminal_width
 from toolkit.domain.quantity import format_seconds, format_size
 
@@ -70,7 +70,7 @@ class PullProgress:
             self._clear()
 
     def _show(self, now: float) -> None:
-        text = self._state(now)
+        text = without_orders(self._state(now), self._stream)
         if not self._live:
             self._print(text)
             return
@@ -92,7 +92,8 @@ class PullProgress:
 
     def _print(self, text: str) -> None:
         self._clear()
-        click.echo(folded_text(text, terminal_width(errors=True)), file=self._stream)
+        shown = without_orders(text, self._stream)
+        click.echo(folded_text(shown, terminal_width(errors=True)), file=self._stream)
 
     def _clear(self) -> None:
         if self._line:
