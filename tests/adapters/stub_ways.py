@@ -25,6 +25,17 @@ def send(address, port):
     return "sent"
 
 
+def past_loopback(address):
+    """Send a datagram to an address of loopback through another interface: it would go to the gateway."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    for name in (each for _, each in socket.if_nameindex() if each != "lo"):
+        with socket.socket(family, socket.SOCK_DGRAM) as sender, contextlib.suppress(OSError):
+            sender.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name.encode() + b"\0")
+            sender.sendto(b"hello", (address, 9))
+            return "sent"
+    raise OSError("through no interface")
+
+
 def by_protocol(number, address):
     """Send a datagram of another protocol than UDP."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -124,6 +135,7 @@ def called(number, *numbers):
 WAYS = {
     "connect": connect,
     "send": send,
+    "past": past_loopback,
     "protocol": by_protocol,
     "join": joined,
     "open": opened,
