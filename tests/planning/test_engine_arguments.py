@@ -23,6 +23,8 @@ from toolkit.planning.engines import engine_named
 from toolkit.planning.release.build import build_release
 
 ALWAYS = ["--served-model-name", "tiny", "--shutdown-timeout", "30", "--disable-uvicorn-access-log"]
+# Kernels that need no compiler of CUDA's.
+READY = ["--gdn-prefill-backend", "triton"]
 ON_GPU = host(devices=(gpu(0, 24, 24), gpu(1, 24, 24)))
 CUDA, CPU = Accelerator.CUDA, Accelerator.CPU
 VLLM = engine_named("vllm")
@@ -42,20 +44,20 @@ SQL = Adapter("sql", HubSource("acme/sql"), "1" * 40)
             ["--enforce-eager", "--reasoning-config.enabled", "true"],
         ),
         ({"serving": {"aggregate-engine-logging": True}}, CPU, ["--enforce-eager", "--aggregate-engine-logging"]),
-        ({}, CUDA, ["--gpu-memory-utilization", "0.6378"]),
-        ({"resources": {"memory": 24 * GB}}, CUDA, ["--gpu-memory-utilization", "0.9711"]),
-        ({"resources": {"memory": GB // 2}}, CUDA, ["--gpu-memory-utilization", "0.0001"]),
+        ({}, CUDA, [*READY, "--gpu-memory-utilization", "0.6378"]),
+        ({"resources": {"memory": 24 * GB}}, CUDA, [*READY, "--gpu-memory-utilization", "0.9711"]),
+        ({"resources": {"memory": GB // 2}}, CUDA, [*READY, "--gpu-memory-utilization", "0.0001"]),
         (
             {"resources": {"memory": 40 * GB, "devices": 2}},
             CUDA,
-            ["--tensor-parallel-size", "2", "--gpu-memory-utilization", "0.8044"],
+            ["--tensor-parallel-size", "2", *READY, "--gpu-memory-utilization", "0.8044"],
         ),
         # over several hosts: a stage of a pipeline for each, but on the CPU
         (
             {"resources": {"memory": 40 * GB, "devices": 2, "hosts": 3}},
             CUDA,
             ["--tensor-parallel-size", "2", "--pipeline-parallel-size", "3",
-             "--distributed-executor-backend", "mp", "--gpu-memory-utilization", "0.8044"],
+             "--distributed-executor-backend", "mp", *READY, "--gpu-memory-utilization", "0.8044"],
         ),
         (
             {"resources": {"memory": 4 * GB, "hosts": 2}},
@@ -81,7 +83,12 @@ SQL = Adapter("sql", HubSource("acme/sql"), "1" * 40)
             ["--enable-lora", "--max-loras", "20", "--max-cpu-loras", "21", "--max-lora-rank", "8", "--enforce-eager"],
         ),
         # the registry's word is last
-        ({"serving": {"gpu-memory-utilization": 0.5}}, CUDA, ["--gpu-memory-utilization", "0.5"]),
+        (
+            {"serving": {"gdn-prefill-backend": "flashinfer"}},
+            CUDA,
+            ["--gdn-prefill-backend", "flashinfer", "--gpu-memory-utilization", "0.6378"],
+        ),
+        ({"serving": {"gpu-memory-utilization": 0.5}}, CUDA, [*READY, "--gpu-memory-utilization", "0.5"]),
         (
             {
                 "serving": {

@@ -88,3 +88,13 @@ def test_a_replica_on_cuda_compiles_nothing_unless_the_registry_says_so() -> Non
         "CUDA_HOME": "/usr/local/cuda",
     }
     assert not quiet.keys() & VLLM.environment(version(), CPU, GB).keys()
+
+
+def test_sums_over_several_devices_are_vllms_own_unless_the_registry_says_so() -> None:
+    pair = {"memory": 40 * GB, "devices": 2}
+    name = "VLLM_ALLREDUCE_USE_FLASHINFER"
+    assert VLLM.environment(version(resources=pair), CUDA, GB)[name] == "0"
+    assert name not in VLLM.environment(version(resources={"hosts": 2}), CUDA, GB)
+    assert name not in VLLM.environment(version(resources=pair), CPU, GB)
+    wanted = version(resources=pair, env={name: "1"})
+    assert VLLM.environment(wanted, CUDA, GB)[name] == "1"

@@ -30,10 +30,11 @@ ARGUMENTS = [
     ({}, CPU, "--enforce-eager"),
     ({"resources": {"memory": 4 * GB, "hosts": 2}}, CPU,
      "--tensor-parallel-size 2 --distributed-executor-backend mp --enforce-eager"),
-    ({"resources": ON_TWO_GPUS}, CUDA, "--tensor-parallel-size 2 --gpu-memory-utilization 0.8044"),
+    ({"resources": ON_TWO_GPUS}, CUDA,
+     "--tensor-parallel-size 2 --gdn-prefill-backend triton --gpu-memory-utilization 0.8044"),
     ({"resources": WIDE}, CUDA,
      "--tensor-parallel-size 2 --pipeline-parallel-size 2 --distributed-executor-backend mp "
-     "--gpu-memory-utilization 0.8044"),
+     "--gdn-prefill-backend triton --gpu-memory-utilization 0.8044"),
     ({"permission": Permission(trust_remote_code=True, reason="read")}, CPU,
      "--enforce-eager --trust-remote-code"),
 ]  # fmt: skip
@@ -261,7 +262,7 @@ def test_what_a_package_lacks_is_read_from_its_sources() -> None:
         "log line 'GiB for KV cache'",
     }
     # Flags, variables, metrics, log lines.
-    assert len(missing) == 29 + 7 + 8 + 4 + 4
+    assert len(missing) == 30 + 8 + 8 + 4 + 4
 
 
 def test_all_files_that_are_read_of_a_package_are_asked_for() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import urllib.error
 from pathlib import Path
 
 import pytest
 
-from tests.planning.facts import GB, version
+from tests.planning.facts import GB, host, version
 from tests.system.main_job import WHO, run
 from tests.system.served import Served
 from toolkit.domain.accelerator import Accelerator
@@ -74,22 +75,30 @@ except RevisionNotFoundError as error:
 
 def test_on_cuda_no_kernel_is_compiled_and_no_version_anew(served: Served) -> None:
     (engine,) = served.lab.root.glob("engines/vllm-0.32.0-cpu-*/.complete")
-    environment = engine_named("vllm").environment(version(), Accelerator.CUDA, GB)
+    vllm, asked_for = engine_named("vllm"), version(resources={"memory": 40 * GB, "devices": 2})
+    environment = vllm.environment(asked_for, Accelerator.CUDA, GB)
+    words = vllm.arguments(asked_for, Accelerator.CUDA, host())
     script = Path(__file__).with_name("compiles_on_cuda.py")
     # The host's snapshots also hold adapters and broken weights, which no engine takes for a model.
     snapshots = [served.lab.upstream / name for name in ("v1", "v2")]
     asked = subprocess.run(
         [engine.parent / "bin" / "python", script, *snapshots],
-        env={"PATH": "/usr/bin:/bin", "HOME": str(served.lab.directory), **environment},
+        env={
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(served.lab.directory),
+            "OPTIONS": shlex.join(words),
+            **environment,
+        },
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert asked.returncode == 0, asked.stderr[-4000:]
     said = json.loads(asked.stdout.splitlines()[-1])
-    assert said["released"] == {"sampler": False, "multiplication": False, "other": False}
-    # Left alone, vLLM needs CUDA's compiler for both.
-    assert said["bare"] == {"sampler": True, "multiplication": True}
+    assert set(said["released"].values()) == {False}
+    # Left alone, vLLM needs CUDA's compiler for each.
+    assert said["bare"] == {"sampler": True, "multiplication": True, "sums": True}
+    assert said["rules"] == ["triton", "flashinfer"]
     # Neither does a lock on CUDA have Humming, which vLLM would take on Hopper.
     assert said["experts"] == ["MARLIN", "HUMMING"]
     # Versions with the same configuration share their compiled graphs, because no digest is in the model's path.

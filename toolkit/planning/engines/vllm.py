@@ -106,6 +106,7 @@ class Vllm:
         options.update(vllm_devices.parallel(version, accelerator, flags))
         options.update(vllm_lora.lora_options(version.reserved, flags))
         if accelerator.traits.has_devices:
+            options.update(vllm_kernels.ready_kernels(flags))
             options[flags.utilization] = vllm_devices.utilization(version, facts, flags, vocabulary)
         if vllm_devices.is_eager(version, accelerator, flags):
             options[flags.eager] = True
@@ -124,7 +125,8 @@ class Vllm:
         row = names(version.engine.version)
         updating = {row.variables.lora_at_run_time: "1"} if version.reserved else {}
         if accelerator.traits.has_devices:
-            return {**vllm_kernels.nothing_to_compile(row.variables), **updating, **version.env}
+            quiet = vllm_kernels.nothing_to_compile(row.variables, version.resources.devices)
+            return {**quiet, **updating, **version.env}
         # vLLM would otherwise take most of the machine's memory for its cache, whatever else runs on it.
         share = weights // version.resources.hosts
         cache = max(1, (version.resources.memory - share - CPU_RUNTIME) // 2**30)

@@ -1,7 +1,8 @@
 """The kernels that vLLM compiles on the host, and whether the packages of a lock can compile them.
 
 A host needs the NVIDIA driver alone. FlashInfer and DeepGEMM compile their kernels with CUDA's compiler where a kernel
-is first needed, and end the engine where they find none. FlashInfer's ready-built kernels (flashinfer-cubin,
+is first needed, and end the engine where they find none. What vLLM would take from them by itself is switched off here;
+what an operator names under `serving` or `env` counts instead. FlashInfer's ready-built kernels (flashinfer-cubin,
 flashinfer-jit-cache) are not in the package index for the FlashInfer that vLLM 0.32 pins.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from toolkit.domain.accelerator import Accelerator
-from toolkit.planning.engines.vllm_names import Variables
+from toolkit.planning.engines.vllm_names import Flags, Variables
 
 # Requirements beside vLLM. Its packages accept any version of the compiler and get the newest one, while torch pins the
 # headers. CUDA's own package, which torch pins too, brings compiler and headers of one version. Up to 12.6, cuda-python
@@ -28,16 +29,29 @@ _FLASHINFER = "flashinfer-python"
 _READY_BUILT = ("flashinfer-cubin", "flashinfer-jit-cache")
 
 
-def nothing_to_compile(variables: Variables) -> dict[str, str]:
-    """Return the environment in which the default path of vLLM on CUDA needs no compiler.
+def nothing_to_compile(variables: Variables, devices: int) -> dict[str, str]:
+    """Return the environment in which the default path of vLLM on CUDA needs no compiler, on so many devices of a host.
 
     vLLM 0.32, v1/sample/ops/topk_topp_sampler.py, flashinfer_sampler_supported: the sampler of FlashInfer is on unless
     this variable says otherwise, whether its kernels can be compiled or not. vLLM's own sampler is in Triton, which
     brings its compiler. utils/import_utils.py, has_deep_gemm: DeepGEMM counts as usable because vLLM contains it; it
-    multiplies weights in blocks of FP8 on Hopper and newer devices, for which vLLM has other kernels too. vLLM itself
+    multiplies weights in blocks of FP8 on Hopper and newer devices, for which vLLM has other kernels too.
+    distributed/device_communicators/cuda_communicator.py: sums over several devices are FlashInfer's wherever that is
+    installed. Only its buffers are made under a handler of errors; the kernel is compiled at the first sum. vLLM itself
     turns FlashInfer's other kernels off where it finds no compiler (utils/flashinfer.py, has_flashinfer).
     """
-    return {variables.flashinfer_sampler: "0", variables.deep_gemm: "0"}
+    quiet = {variables.flashinfer_sampler: "0", variables.deep_gemm: "0"}
+    return {**quiet, variables.flashinfer_sums: "0"} if devices > 1 else quiet
+
+
+def ready_kernels(flags: Flags) -> dict[str, str]:
+    """Return the options by which vLLM on CUDA takes kernels that need no compiler of CUDA's.
+
+    layers/mamba/gdn/qwen_gdn_linear_attn.py, _resolve_gdn_prefill_backend: on Hopper, prompts go through FlashInfer's
+    gated delta rule, whether it can be compiled or not. Qwen3-Next and Qwen3.5 have such layers; the option says nothing
+    to models without them.
+    """
+    return {flags.delta_rule: "triton"}
 
 
 def unfit_packages(accelerator: Accelerator, packages: Mapping[str, str]) -> tuple[str, ...]:

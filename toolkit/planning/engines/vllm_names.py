@@ -47,6 +47,7 @@ class Flags:
     sleep: str = "enable-sleep-mode"
     servers: str = "api-server-count"
     data_parallel: str = "data-parallel-size"
+    delta_rule: str = "gdn-prefill-backend"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class Variables:
     cache_root: str = "VLLM_CACHE_ROOT"
     flashinfer_sampler: str = "VLLM_USE_FLASHINFER_SAMPLER"
     deep_gemm: str = "VLLM_USE_DEEP_GEMM"
+    flashinfer_sums: str = "VLLM_ALLREDUCE_USE_FLASHINFER"
     lora_at_run_time: str = "VLLM_ALLOW_RUNTIME_LORA_UPDATING"
 
 
