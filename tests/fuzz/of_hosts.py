@@ -143,7 +143,7 @@ def owner(data: bytes) -> Any:
 
 
 def devices(data: bytes) -> Any:
-    rows, fault = accelerators.rows_of(words(data), 10)
+    rows, fault = accelerators.rows_of(words(data), 11)
     return [accelerators._device(row) for row in rows], fault
 
 

@@ -16,9 +16,12 @@ from toolkit.domain.accelerator import MAKERS
 
 REPOSITORY = Path(__file__).parents[2]
 MIB = 2**20
-HEALTHY = "0, NVIDIA H200, 143771, 143000, 580.95.05, 34, 0, No, No, 628\n"
-# Recorded; the last column by a query of its own.
-H100 = "0, NVIDIA H100 80GB HBM3, 81559, 81079, 580.159.04, 39, 0, No, No, 480\n"
+HEALTHY = "0, NVIDIA H200, 143771, 143000, 580.95.05, 34, 0, No, No, 628, Disabled\n"
+# Recorded; the last two columns by a query of their own.
+H100 = "0, NVIDIA H100 80GB HBM3, 81559, 81079, 580.159.04, 39, 0, No, No, 480, Disabled\n"
+SPLIT = "1, NVIDIA H200, 143771, 143000, 580.95.05, 34, 0, No, No, 628, Enabled\n"
+RESET = "[GPU requires reset]"
+LOST = "Unable to determine the device handle for GPU1: 0000:07:00.0: Unknown Error"
 
 
 def load(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
@@ -69,6 +72,7 @@ def device(**more: Any) -> dict[str, Any]:
         "temperature": 34,
         "memory_errors": 0,
         "remapping": "",
+        "fault": "",
         **more,
     }
 
@@ -76,8 +80,8 @@ def device(**more: Any) -> dict[str, Any]:
 def test_devices_come_with_their_health(accelerators: ModuleType, tool: Tool) -> None:
     tool.says(
         HEALTHY
-        + "1, NVIDIA H200, 143771, 9, 580.95.05, 91, 3, Yes, No, 628\n"
-        + "2, NVIDIA H200, 143771, 9, 580.95.05, 40, 7, Yes, Yes, 628\n"
+        + "1, NVIDIA H200, 143771, 9, 580.95.05, 91, 3, Yes, No, 628, Disabled\n"
+        + "2, NVIDIA H200, 143771, 9, 580.95.05, 40, 7, Yes, Yes, 628, Disabled\n"
     )
     found, fault = accelerators.nvidia(True)
     assert fault == ""
@@ -92,7 +96,7 @@ def test_a_device_that_does_not_count_errors_is_a_device_all_the_same(
     accelerators: ModuleType, tool: Tool
 ) -> None:
     tool.says(
-        "0, NVIDIA GeForce RTX 4090, 24564, 24000, 580.95.05, 34, [N/A], [N/A], [N/A], [N/A]\n"
+        "0, NVIDIA GeForce RTX 4090, 24564, 24000, 580.95.05, 34, [N/A], [N/A], [N/A], [N/A], [N/A]\n"
     )
     (found,), _ = accelerators.nvidia(True)
     assert (found["memory_errors"], found["remapping"], found["temperature"]) == (None, "", 34)
@@ -112,7 +116,7 @@ def test_what_the_driver_keeps_for_itself_is_no_memory_of_the_device(
 def test_a_driver_that_does_not_know_what_it_keeps_is_asked_for_the_rest(
     accelerators: ModuleType, tool: Tool
 ) -> None:
-    tool.says(H100.replace(", 480", ""), unknown=("memory.reserved",))
+    tool.says(H100.replace(", 480, Disabled", ""), unknown=("memory.reserved",))
     (found,), fault = accelerators.nvidia(True)
     assert (found["memory"], found["temperature"], fault) == (81_559 * MIB, 39, "")
 
@@ -124,6 +128,54 @@ def test_an_old_driver_that_knows_less_is_asked_for_less(
     tool.says("0, Tesla T4, 15360, 15000, 450.51\n", unknown=unknown)
     (found,), fault = accelerators.nvidia(True)
     assert (found["driver"], found["memory_errors"], fault) == ("450.51", None, "")
+
+
+@pytest.mark.parametrize(
+    ("row", "fault"),
+    [
+        (SPLIT, "split"),
+        (f"1, NVIDIA H200, {RESET}, {RESET}, 580.95.05, 34, {RESET}, No, No, {RESET}, {RESET}\n", RESET),
+        ("1, NVIDIA H200, 143771, [Unknown Error], 580.95.05, 34, 0, No, No, 628, Disabled\n", "[Unknown Error]"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("others", ["", HEALTHY])
+def test_a_device_that_no_replica_can_have_is_shown_without_memory(
+    accelerators: ModuleType, tool: Tool, row: str, fault: str, others: str
+) -> None:
+    tool.says(others + row)
+    found, words = accelerators.nvidia(True)
+    assert [each["index"] for each in found] == ([0, 1] if others else [1])
+    assert (found[-1]["memory"], found[-1]["memory_free"], found[-1]["fault"]) == (0, 0, fault)
+    # A host with nothing but such devices does not compute on its processors instead.
+    assert (accelerators.devices(["nvidia"])[0], words) == ("cuda", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "fault"),
+    [
+        (f"{LOST}\n{H100}", 15, LOST),
+        (f"{LOST}\n{H100}", 0, LOST),
+        (H100, 15, "nvidia-smi ended with 15"),
+        # a damaged infoROM, which keeps no program from the device
+        (f"{H100}WARNING: infoROM is corrupted at gpu 0000:06:00.0\n", 14, ""),
+        (f"WARNING: odd, but well\n{H100}", 0, ""),
+    ],
+)
+def test_the_devices_that_a_driver_still_knows_stay(
+    accelerators: ModuleType, tool: Tool, text: str, status: int, fault: str
+) -> None:
+    tool.says(text, status=status)
+    found, words = accelerators.nvidia(True)
+    assert ([each["memory"] for each in found], words) == ([81_079 * MIB], fault)
+
+
+def test_a_tool_that_hangs_is_told_in_short(
+    accelerators: ModuleType, tmp_path: Path, tool: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool.says("")
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\nexec sleep 60\n")
+    monkeypatch.setattr(accelerators, "_SECONDS", 0.2)
+    assert accelerators.nvidia(True) == ([], "nvidia-smi does not answer within 0 s")
 
 
 @pytest.mark.parametrize(
@@ -141,6 +193,8 @@ def test_an_old_driver_that_knows_less_is_asked_for_less(
         ),
         ("No devices were found\n", 6, "No devices were found"),
         ("", 0, "no device"),
+        ("a, b\n", 0, "nvidia-smi numbers no device"),
+        (H100.replace("0, NVIDIA", "[N/A], NVIDIA"), 0, "nvidia-smi numbers no device"),
         ("", 15, "nvidia-smi ended with 15"),
     ],
 )

@@ -25,9 +25,10 @@ TOOL = """\
 echo "$*" >>{log}
 case "$*" in
 *compute-apps*) printf '%s, 21540\\n1, 660\\n' {pid} ;;
-*) echo "0, NVIDIA H100 80GB HBM3, 81559, 59539, 580.159.04, 39, 0, No, No, 480" ;;
+*) {said} ;;
 esac
 """
+H100 = 'echo "0, NVIDIA H100 80GB HBM3, 81559, 59539, 580.159.04, 39, 0, No, No, 480, Disabled"'
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path, programs = tmp_path / "asked", tmp_path / "bin"
     programs.mkdir()
     tool = programs / "nvidia-smi"
-    tool.write_text(TOOL.format(log=path, pid=os.getpid()))
+    tool.write_text(TOOL.format(log=path, pid=os.getpid(), said=H100))
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     path.touch()
@@ -86,6 +87,17 @@ def test_where_no_replica_is_on_a_device_nobody_is_asked(
     (slot,) = observe.observe(root(tmp_path, []))["slots"]
     assert slot["device_memory"] is None
     assert slot["memory"] > 0
+    assert "compute-apps" not in log.read_text()
+
+
+def test_a_driver_that_says_nothing_of_its_devices_is_not_asked_for_their_replicas(
+    observe: ModuleType, log: Path, tmp_path: Path
+) -> None:
+    tool = tmp_path / "bin" / "nvidia-smi"
+    tool.write_text(TOOL.format(log=log, pid=1, said="exit 9"))
+    seen = observe.observe(root(tmp_path, [0]))
+    assert (seen["devices"], seen["slots"][0]["device_memory"]) == ([], None)
+    # Where it hangs, each question takes 20 s.
     assert "compute-apps" not in log.read_text()
 
 

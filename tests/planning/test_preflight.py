@@ -149,6 +149,21 @@ def test_a_host_that_can_be_provisioned_has_no_faults(facts: HostFacts) -> None:
             "device 0 (H200) has no spare memory rows left",
             "have the device replaced",
         ),
+        (
+            host(devices=(gpu(), gpu(index=1, memory=0, fault="split"))),
+            "device 1 (H200) is split into parts (MIG), and replicas take whole devices",
+            "make it whole there: sudo nvidia-smi -i 1 -mig 0",
+        ),
+        (
+            host(devices=(gpu(memory=0, fault="[GPU requires reset]"),)),
+            "device 0 (H200) does not say its memory: [GPU requires reset]",
+            "reset it there: sudo nvidia-smi --gpu-reset -i 0; or reboot the host",
+        ),
+        (
+            host(accelerators=("nvidia",), devices=(gpu(),), driver_fault="no handle for GPU1"),
+            "its NVIDIA driver has lost a device: no handle for GPU1",
+            "reboot the host; should it stay lost, have the device replaced",
+        ),
     ],
 )
 def test_what_stands_in_the_way_is_said_once_with_what_to_do(

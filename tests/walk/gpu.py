@@ -5,8 +5,8 @@ from __future__ import annotations
 from tests.fleet.machine import Machine
 
 DEVICES = 8
-# index, name, memory in MiB, free, driver, temperature, errors, pending, failure, reserved
-ROW = "{index}, NVIDIA H200, 143771, 143142, 580.95.05, 34, 0, No, No, 628"
+# index, name, memory in MiB, free, driver, temperature, errors, pending, failure, reserved, MIG
+ROW = "{index}, NVIDIA H200, 143771, 143142, 580.95.05, 34, 0, No, No, 628, Disabled"
 _TOOL = """#!/bin/sh
 case "$*" in
 *--query-gpu*) cat <<'END'

@@ -41,7 +41,7 @@ class Driver:
     """The driver of an accelerator's devices: its name, and the `oldest` branch that runs the engines' `runtime`.
 
     `role` provides it. `setting` is the host's setting that names the package to install, `reset` the command that
-    resets device `{index}`.
+    resets device `{index}`, `whole` the one that ends its division into parts.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Driver:
     oldest: int
     runtime: str
     reset: str
+    whole: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ TRAITS: Mapping[Accelerator, Traits] = {
             oldest=580,
             runtime="CUDA 13",
             reset="sudo nvidia-smi --gpu-reset -i {index}",
+            whole="sudo nvidia-smi -i {index} -mig 0",
         ),
     ),
     Accelerator.CPU: Traits(

@@ -15,13 +15,17 @@ _BUS = "/sys/bus/pci/devices"
 _MAKERS = {"0x10de": "nvidia", "0x1002": "amd"}
 _FIELDS = ("index", "name", "memory.total", "memory.free", "driver_version")
 # An older driver refuses a query with any field that it does not know.
-_RESERVED = ("memory.reserved",)
+_RECENT = ("memory.reserved", "mig.mode.current")
 _HEALTH = (
     "temperature.gpu",
     "ecc.errors.uncorrected.volatile.total",
     "remapped_rows.pending",
     "remapped_rows.failure",
 )
+# Exit code of nvidia-smi where it warns of a damaged infoROM; the devices work.
+_WARNED = 14
+# A device that the driver has lost has this line in place of its row.
+_LOST = "Unable to determine the device handle"
 _AMD_MEMORY = 8 * 2**30
 # Files of a loaded driver below /proc: its version, and one for each device.
 _DRIVER = "driver/nvidia"
@@ -76,14 +80,19 @@ def devices(present: list[str]) -> tuple[str, list[Document], str]:
 
 
 def nvidia(expected: bool) -> tuple[list[Document], str]:
-    """Return the devices and the fault of the driver, which is empty if no device is `expected`."""
-    rows, fault = _query(_FIELDS + _HEALTH + _RESERVED)
+    """Return the devices and the fault of the driver, which is empty if no device is `expected`.
+
+    A driver that has lost one device may know the others: then there are devices and a fault.
+    """
+    rows, fault = _query(_FIELDS + _HEALTH + _RECENT)
     for fields in (_FIELDS + _HEALTH, _FIELDS):
         if fault and "not a valid field" in fault:
             rows, fault = _query(fields)
     found = [_device(row) for row in rows[: bounds.DEVICES]]
     devices = [device for device in found if device is not None]
-    return devices, fault if expected and not devices else ""
+    if not devices and not fault:
+        fault = "nvidia-smi numbers no device"
+    return devices, fault if expected else ""
 
 
 def driver_absent(proc: str = "/proc") -> Optional[bool]:
@@ -118,46 +127,64 @@ def users() -> dict[int, int]:
 
 
 def _query(fields: tuple[str, ...], of: str = "gpu") -> tuple[list[list[str]], str]:
-    """Return a row for each device, or for what else is asked for, and the tool's words where it failed."""
+    """Return a row for each device, or for what else is asked for, and the tool's words where it failed, wholly or in part.
+    """
     asked = ["nvidia-smi", f"--query-{of}={','.join(fields)}", "--format=csv,noheader,nounits"]
     try:
         code, said = program.output(asked, _SECONDS, subprocess.STDOUT)
     except FileNotFoundError:
         return [], "nvidia-smi is not there"
+    except subprocess.TimeoutExpired:
+        return [], "nvidia-smi does not answer within %d s" % _SECONDS
     except (OSError, subprocess.SubprocessError) as error:
         return [], f"nvidia-smi: {error}"
-    if code:
-        lines = [line.strip() for line in said.splitlines() if line.strip()]
-        return [], (lines or [f"nvidia-smi ended with {code}"])[0][: bounds.WORDS]
-    return rows_of(said, len(fields))
+    return rows_of(said, len(fields), code)
 
 
-def rows_of(text: str, cells: int) -> tuple[list[list[str]], str]:
-    """Return the rows of `cells` cells in what nvidia-smi printed, and its words where it has no row at all."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    rows = [[cell.strip()[: bounds.WORDS] for cell in line.split(",")] for line in lines]
-    return [row for row in rows if len(row) == cells], "" if rows else "no device"
+def rows_of(text: str, cells: int, code: int = 0) -> tuple[list[list[str]], str]:
+    """Return the rows of `cells` cells in what nvidia-smi printed before it ended with `code`, and its words of a failure.
+
+    Other lines are warnings where it ended well.
+    """
+    rows, others = [], []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        row = [cell.strip()[: bounds.WORDS] for cell in line.split(",")]
+        if len(row) == cells:
+            rows.append(row)
+        else:
+            others.append(line[: bounds.WORDS])
+    if code and not (rows and code == _WARNED):
+        return rows, (others or ["nvidia-smi ended with %d" % code])[0]
+    lost = [line for line in others if line.startswith(_LOST)]
+    return rows, (lost or [""])[0] if rows or others else "no device"
 
 
 def _device(row: list[str]) -> Optional[Document]:
-    """Return the device of a row, None where the row does not say its place and its memory."""
+    """Return the device of a row, None where the row does not say its place. A device with a fault has no memory."""
     name, driver = row[1], row[4]
     index, total, free = (bounds.whole(row[column]) for column in (0, 2, 3))
-    if index is None or total is None or free is None:
+    if index is None:
         return None
     temperature, errors, pending, failed = row[5:9] or ("", "", "", "")
-    # The driver counts memory that it keeps for itself, 480 MiB of an H100, and CUDA does not.
-    reserved = bounds.whole(row[9]) if len(row) > 9 else None
+    reserved, split = row[9:11] or ("", "")
+    fault = "split" if split == "Enabled" else ""
+    if total is None or free is None:
+        # `[GPU requires reset]`, for one.
+        fault = row[2] if total is None else row[3]
+    if fault:
+        total = free = 0
     return {
         "index": index,
         "name": name,
-        "memory": max(0, total - (reserved or 0)) * 2**20,
+        # The driver counts memory that it keeps for itself, 480 MiB of an H100, and CUDA does not.
+        "memory": max(0, total - (bounds.whole(reserved) or 0)) * 2**20,
         "memory_free": free * 2**20,
         "driver": driver,
         "maker": "nvidia",
         "temperature": bounds.whole(temperature),
         "memory_errors": bounds.whole(errors),
         "remapping": "failed" if _yes(failed) else "pending" if _yes(pending) else "",
+        "fault": fault,
     }
 
 

@@ -19,6 +19,7 @@ LEAST_DISK = 10**9
 LEAST_FILES = 10_000
 LEAST_TMP = 50 * 10**6
 HOT = 90
+_REBOOT = "reboot the host; should it stay lost, have the device replaced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,9 @@ def _driver(facts: HostFacts) -> Iterator[Obstacle]:
         if driver is None:
             continue
         name_one = f"name a {driver.setting} for it in the fleet file, or install one there"
-        if facts.driver_fault:
+        if facts.driver_fault and facts.devices:
+            yield Obstacle(f"its {driver.name} has lost a device: {facts.driver_fault}", _REBOOT)
+        elif facts.driver_fault:
             yield Obstacle(f"its {driver.name} does not work: {facts.driver_fault}", name_one)
         versions = [each.driver for each in facts.devices if each.maker == maker]
         found = min(versions, key=driver_branch, default="")
@@ -161,7 +164,18 @@ def _health(device: Device) -> Iterator[Obstacle]:
     name, accelerator = f"device {device.index} ({device.name})", MAKERS.get(device.maker)
     driver = accelerator.traits.driver if accelerator else None
     reset = driver.reset.format(index=device.index) if driver else "toolkit hosts"
-    if device.remapping == "failed":
+    if device.fault == "split":
+        whole = driver.whole.format(index=device.index) if driver else "toolkit hosts"
+        yield Obstacle(
+            f"{name} is split into parts (MIG), and replicas take whole devices",
+            f"make it whole there: {whole}",
+        )
+    elif device.fault:
+        yield Obstacle(
+            f"{name} does not say its memory: {device.fault}",
+            f"reset it there: {reset}; or reboot the host",
+        )
+    elif device.remapping == "failed":
         yield Obstacle(f"{name} has no spare memory rows left", "have the device replaced")
     elif device.memory_errors:
         yield Obstacle(

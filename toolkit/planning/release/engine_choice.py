@@ -132,5 +132,7 @@ def describe_host(facts: HostFacts) -> str:
     memory = f"{facts.cpus} CPU cores with {format_size(facts.memory)} of memory"
     if not facts.devices:
         return f"no {' or '.join(each.upper() for each in MAKERS)} device, {memory}"
-    devices = ", ".join(f"{device.name} ({format_size(device.memory)})" for device in facts.devices)
+    devices = ", ".join(
+        f"{device.name} ({device.fault or format_size(device.memory)})" for device in facts.devices
+    )
     return f"{devices}, {memory}"
