@@ -175,6 +175,7 @@ VALUES: list[tuple[str, Any, str | None]] = [
     ("speculative-config", '{"model": "acme/draft"}', f"serving option 'speculative-config' needs a permission: key 'model': {CODE}"),
     ("speculative-config", '{"method": "custom_class"}', f"serving option 'speculative-config' needs a permission: 'custom_class': {CODE}"),
     ("spec-method", "custom_class", f"serving option 'spec-method' needs a permission: 'custom_class': {CODE}"),
+    ("compilation-config", '{"cudagraph_capture_size": [1]}', f"serving option 'compilation-config' needs a permission: key 'cudagraph_capture_size': {CODE}; did you mean 'cudagraph_capture_sizes'?"),
     ("compilation-config", '{"inductor_passes": {"a": "os.system"}}', f"serving option 'compilation-config' needs a permission: key 'inductor_passes': {CODE}"),
     # names of the engine's own methods
     ("tool-call-parser", "hermes", None),

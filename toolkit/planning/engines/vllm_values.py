@@ -163,7 +163,9 @@ def _json_reason(name: str, path: str, value: Any) -> str:
     known = permissions.KEYS.get(name, "").split()
     for key in data:
         if known and key.replace("-", "_") not in known:
-            return f"key {_shown(key)}: {permissions.KEY_REASON}"
+            near = difflib.get_close_matches(key.replace("-", "_"), known, n=1, cutoff=0.85)
+            meant = f"; did you mean {near[0]!r}?" if near else ""
+            return f"key {_shown(key)}: {permissions.KEY_REASON}{meant}"
     for key, each in _entries(data):
         word = key.replace("-", "_").lower()
         if word in permissions.SUSPECT_KEYS or word.endswith(permissions.SUSPECT_ENDS):
