@@ -124,6 +124,38 @@ def test_an_address_has_so_many_connections_without_a_key() -> None:
         assert running.ask(PATH, TINY, **bearer(ANN))[0] == 200
 
 
+def test_addresses_that_had_a_key_get_in_while_strangers_hold_the_other_connections() -> None:
+    limits = {
+        "router_head_timeout": "120s",
+        "router_client_connections": 60,
+        "router_connections_of_strangers": 40,
+        "router_connections_per_address": 20,
+    }
+
+    def ask(source: str) -> int:
+        client = http.client.HTTPConnection(
+            "127.0.0.1", running.port, timeout=10, source_address=(source, 0)
+        )
+        with contextlib.closing(client):
+            client.request("POST", PATH, json.dumps(TINY), bearer(ANN))
+            return client.getresponse().status
+
+    with lab(**limits) as running, contextlib.ExitStack() as stack:
+        site, made = Site(running), []
+        stack.callback(site.blue.stop)
+        stack.callback(site.green.stop)
+        running.give(ring())
+        assert ask("127.0.0.5") == 200
+        for number in range(100):
+            with contextlib.suppress(ConnectionError):
+                made.append(stack.enter_context(connected(running, f"127.0.8.{number % 5 + 1}")))
+        until(lambda: sum(map(is_kept, made)) <= 40)
+        # Tunnels and proxies come from the host's own address.
+        assert [ask(source) for source in ("127.0.0.5", "127.0.0.1")] == [200, 200]
+        with pytest.raises(ConnectionError):
+            ask("127.0.0.6")
+
+
 def test_clients_leave_room_for_what_is_not_theirs() -> None:
     limits = {"router_max_connections": 40, "router_client_connections": 20}
     metrics = free_port()
