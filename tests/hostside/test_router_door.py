@@ -9,6 +9,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -124,6 +125,16 @@ def test_an_address_has_so_many_connections_without_a_key() -> None:
         assert running.ask(PATH, TINY, **bearer(ANN))[0] == 200
 
 
+def asked(source: str, running: Lab) -> int:
+    """Return the status of a request with a key from this address."""
+    client = http.client.HTTPConnection(
+        "127.0.0.1", running.port, timeout=10, source_address=(source, 0)
+    )
+    with contextlib.closing(client):
+        client.request("POST", PATH, json.dumps(TINY), bearer(ANN))
+        return client.getresponse().status
+
+
 def test_addresses_that_had_a_key_get_in_while_strangers_hold_the_other_connections() -> None:
     limits = {
         "router_head_timeout": "120s",
@@ -132,28 +143,46 @@ def test_addresses_that_had_a_key_get_in_while_strangers_hold_the_other_connecti
         "router_connections_per_address": 20,
     }
 
-    def ask(source: str) -> int:
-        client = http.client.HTTPConnection(
-            "127.0.0.1", running.port, timeout=10, source_address=(source, 0)
-        )
-        with contextlib.closing(client):
-            client.request("POST", PATH, json.dumps(TINY), bearer(ANN))
-            return client.getresponse().status
-
     with lab(**limits) as running, contextlib.ExitStack() as stack:
         site, made = Site(running), []
         stack.callback(site.blue.stop)
         stack.callback(site.green.stop)
         running.give(ring())
-        assert ask("127.0.0.5") == 200
+        assert asked("127.0.0.5", running) == 200
         for number in range(100):
             with contextlib.suppress(ConnectionError):
                 made.append(stack.enter_context(connected(running, f"127.0.8.{number % 5 + 1}")))
         until(lambda: sum(map(is_kept, made)) <= 40)
         # Tunnels and proxies come from the host's own address.
-        assert [ask(source) for source in ("127.0.0.5", "127.0.0.1")] == [200, 200]
+        assert [asked(each, running) for each in ("127.0.0.5", "127.0.0.1")] == [200, 200]
         with pytest.raises(ConnectionError):
-            ask("127.0.0.6")
+            asked("127.0.0.6", running)
+
+
+def test_an_address_that_had_no_key_opens_few_connections_after_another(site: Site) -> None:
+    base = Path(site.lab.directory, "haproxy.cfg")
+    base.write_text(
+        base.read_text().replace("gpc_rate(2,0,addresses) ge 500", "gpc_rate(2,0,addresses) ge 20")
+    )
+    site.reload()
+
+    def let_in(source: str) -> int:
+        """Return how many of 60 connections, one after another, get an answer."""
+        answered = 0
+        for _ in range(60):
+            with contextlib.suppress(ConnectionError), connected(site.lab, source) as raw:
+                raw.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                answered += raw.recv(65536).startswith(b"HTTP/1.1 200")
+        return answered
+
+    # Without keys nobody is a stranger.
+    assert let_in("127.0.0.8") == 60
+    site.lab.give(ring())
+    # A busy machine takes longer than 10 seconds.
+    assert 20 <= let_in("127.0.0.7") < 60
+    assert let_in("127.0.0.1") == 60
+    assert asked("127.0.0.9", site.lab) == 200
+    assert let_in("127.0.0.9") == 60
 
 
 def test_clients_leave_room_for_what_is_not_theirs() -> None:
