@@ -13,7 +13,8 @@ HOSTILE = (
     b"9" * 25, b"9" * 5000, b"9007199254740993", b"18446744073709551616", b"2147483648", b"1000000000",
     "\u0663\u0664".encode(), "\u00b2".encode(), b'"\\ud800"', b'"\\u0000"', b"\\", b'"', b"\0", b"\n", b"\r\n",
     b"\xff", b"\xc3", b"[" * 200, b'{"a":' * 200, b"[" * 5000, b"]", b"}", b",", b":", b"=", b"/", b"../", b"/etc/x",
-    b"a/../b", b"%00", b"x" * 2000, b"\x1b[2J", "\u202e".encode(), b"__metadata__", b"version https://git-lfs",
+    b"a/../b", b"%00", b"x" * 2000, b"\x1b[2J", "\u202e".encode(), "\x9b".encode(), b"\\u2028", b"__metadata__",
+    b"version https://git-lfs",
 )  # fmt: skip
 
 

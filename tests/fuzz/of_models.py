@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -13,6 +15,7 @@ from tests.planning import fit_models
 from toolkit.adapters.hub.transfer import _continues_at
 from toolkit.adapters.hub.translate import retry_after
 from toolkit.adapters.sources.model_files import _config
+from toolkit.config.registry.lock_file import Lock, lock_text
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engines.fit import ModelFiles
 from toolkit.domain.files.capabilities import ModelFacts
@@ -36,10 +39,16 @@ def safetensors(entries: dict[str, Any], size: int) -> bytes:
     return struct.pack("<Q", len(header)) + header + bytes(size)
 
 
+LOCK = Path("x.lock.json")
+
+
 def told(data: bytes) -> Any:
-    """Read the same bytes as each small file of a model."""
+    """Read the same bytes as each small file of a model; a lock with what they say can be read again."""
     paths = ("config.json", "tokenizer_config.json", "modules.json", "chat_template.jinja")
     found = read_facts(paths, dict.fromkeys(paths, data))
+    pinned = Snapshot("a/b", SHA1, (FileDigest("config.json", 1, A),), found)
+    written = lock_text(Lock(LOCK, {}).plus(pinned))
+    assert all(line.isprintable() for line in written.split("\n")), "a lock that no command reads"
     return ModelFacts.from_json(found.as_json()).as_json()
 
 
@@ -55,6 +64,7 @@ def differing(data: bytes) -> Any:
         dict.fromkeys(compared_files(after, before), data),
     )
     found = compare(before, after, texts)
+    assert all(line.isprintable() for line in found.lines), "a line that is two"
     return [found.as_json(), found.lines, [asdict(each) for each in file_changes(found)]]
 
 
@@ -63,7 +73,23 @@ def predicted(data: bytes) -> Any:
     place = FitPlace(Accelerator.CUDA, 80 * 10**9)
     for options in (EngineOptions(), EngineOptions(tensor_parallel=2, pipeline_parallel=2)):
         found = asdict(predict(files, options, place))
+        for each in texts(found):
+            assert each.isprintable(), f"words that order a terminal about: {each!r}"
     return found
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Yield the texts in a value, at any depth."""
+    if isinstance(value, str):
+        yield value
+    for each in (
+        value.values()
+        if isinstance(value, dict)
+        else value
+        if isinstance(value, list | tuple)
+        else ()
+    ):
+        yield from texts(each)
 
 
 HEADER = {

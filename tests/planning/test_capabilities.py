@@ -237,6 +237,14 @@ def test_a_template_shows_tools_where_its_code_names_them(template: str, tools: 
     assert read_facts((), {"chat_template.jinja": template.encode()}).tools is tools
 
 
+@pytest.mark.parametrize("order", ["\x9b31m", "\x7f", "\x1b[2J", "two\nlines", "\u2028", "\u202e"])
+def test_a_name_with_a_control_character_is_none(order: str) -> None:
+    """The lock had it as it was, and no command could read the lock from then on."""
+    config = {"architectures": [f"Qwen{order}", "Qwen2ForCausalLM"], "model_type": order}
+    found = read_facts(("config.json",), {"config.json": json.dumps(config).encode()})
+    assert (found.architectures, found.model_type) == (("Qwen2ForCausalLM",), "")
+
+
 @pytest.mark.parametrize("piece", ["{", "{{ ", "{{t", "tools ", "{ tools"])
 def test_a_large_template_takes_no_longer_whatever_is_in_it(piece: str) -> None:
     """A pattern that looked at each brace anew took fifteen seconds."""

@@ -162,3 +162,11 @@ def test_the_name_of_a_field_is_shown_in_short() -> None:
     text = json.dumps({"temperature": 0.7, "x" * 10**6: 1}).encode()
     (field,) = difference({"generation_config.json": text}).fields
     assert len(field.name) <= 200
+
+
+def test_a_field_of_any_name_and_value_is_one_line() -> None:
+    """A line break in a name made a line of its own, such as one that begins with `error:`."""
+    text = json.dumps({"a\nerror: no": "\x9b2J\u202e"}).encode()
+    lines = difference({"config.json": text}).lines
+    assert any(r"a\nerror: no" in line for line in lines)
+    assert all(line.isprintable() for line in lines)

@@ -131,6 +131,10 @@ def test_what_is_not_understood_is_said(config: Config, words: str) -> None:
 def test_a_cache_of_unknown_width_is_not_guessed() -> None:
     with pytest.raises(NotUnderstoodError, match="turboquant_k8v4"):
         token_bytes(read_architecture(models.QWEN25_7B), options(cache_dtype="turboquant_k8v4"))
+    odd = {**models.QWEN25_7B, "dtype": "\x1b]0;x\n", "torch_dtype": "\x1b]0;x\n"}
+    with pytest.raises(NotUnderstoodError) as caught:
+        token_bytes(read_architecture(odd), options())
+    assert r"of the type '\x1b]0;x\n' is" in str(caught.value)
 
 
 def test_scales_in_a_checkpoint_make_a_cache_of_8_bits() -> None:

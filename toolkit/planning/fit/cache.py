@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engines.fit import Architecture, Attention, Layer, NotUnderstoodError
+from toolkit.domain.outside import shown
 from toolkit.planning.engines import engine_named
 from toolkit.planning.engines.port import EngineOptions
 
@@ -120,7 +121,9 @@ def _width(named: str, arch: Architecture, options: EngineOptions) -> int:
     if named == "auto":
         name = options.dtype if options.dtype != "auto" else arch.dtype
     if name not in _WIDTHS:
-        raise NotUnderstoodError(f"the width of a cache of the type {name} is not known here")
+        raise NotUnderstoodError(
+            f"the width of a cache of the type {shown(name)} is not known here"
+        )
     return _WIDTHS[name]
 
 

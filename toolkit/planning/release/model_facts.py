@@ -175,4 +175,5 @@ def _mapping(text: bytes | None) -> Mapping[str, Any]:
 
 
 def _name(value: Any) -> str:
-    return value[:_NAME] if isinstance(value, str) else ""
+    """Return a name; empty where no engine has such a one: the lock would hold what no text file may have."""
+    return value[:_NAME] if isinstance(value, str) and value.isprintable() else ""

@@ -10,7 +10,7 @@ from typing import Any
 
 from toolkit.domain.bounds import CONFIG
 from toolkit.domain.deployment.change import Change
-from toolkit.domain.excerpt import excerpt, excerpts
+from toolkit.domain.excerpt import excerpt, excerpts, plain
 from toolkit.domain.files.snapshot import FileDigest, Snapshot
 from toolkit.domain.outside import parse_json
 from toolkit.domain.quantity import format_size
@@ -214,7 +214,7 @@ def _field_changes(
     names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     for name in names[:_MOST_FIELDS]:
         sides = excerpts(before.get(name, ""), after.get(name, ""))
-        yield FieldChange(file, excerpt(name, _NAME), *sides)
+        yield FieldChange(file, excerpt(plain(name), _NAME), *map(plain, sides))
 
 
 def _lines(found: Difference) -> Iterator[str]:
