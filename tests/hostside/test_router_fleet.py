@@ -182,7 +182,7 @@ def test_a_replica_of_another_host_that_hung_is_told_so_at_the_door(pair: Pair) 
     until(lambda: pair.engines["b"].last[1])
     root = str(pair.routers["b"].root)
     hang.record(root, "tiny-blue", "1 request is open")
-    router_releases.tell_hang(root)
+    router_releases.tell(root)
     pair.engines["b"].cut()
     asking.join(60)
     status, answer, headers = told[0]

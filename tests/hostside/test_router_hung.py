@@ -70,7 +70,7 @@ def test_a_request_that_a_hung_replica_held_gets_504_and_one_that_a_crash_cut_ge
     def found_to_hang() -> None:
         # as the watch does before it ends the replica
         hang.record(str(site.lab.root), "tiny-blue", "1 request is open")
-        router_releases.tell_hang(str(site.lab.root))
+        router_releases.tell(str(site.lab.root))
 
     name = f"hung{path.replace('/', '-')}-{room}"
     status, answer, headers = cut(site, path, room, name, found_to_hang)
@@ -91,4 +91,4 @@ def test_a_request_that_a_hung_replica_held_gets_504_and_one_that_a_crash_cut_ge
 
 
 def test_a_hang_without_a_router_is_no_error(tmp_path: Path) -> None:
-    router_releases.tell_hang(str(tmp_path))
+    router_releases.tell(str(tmp_path))

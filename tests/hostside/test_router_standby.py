@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,11 +11,16 @@ from typing import Any
 
 import pytest
 
-from tests.hostside.router_lab import router_socket, router_view, until
+from tests.hostside.router_lab import REPO, router_socket, router_view, until
 from tests.hostside.router_site import PATH, Clients, Site
+from tests.hostside.test_router_log import put_manifest
 from tests.pace import Pace
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.routes import Routes
+
+sys.path.insert(0, str(REPO / "toolkit/hostside"))
+
+import replica
 
 
 def standing_by(routes: Routes) -> Routes:
@@ -116,6 +122,20 @@ def test_the_first_answer_after_a_switch_has_the_new_label(
     assert site.lab.apply(new)["reloaded"] is reload
     found = {(each["X-Toolkit-Slot"], each["X-Toolkit-Version"]) for each in answers}
     assert found == {("green", "v2"), ("blue", None)}
+
+
+def test_a_new_replica_has_its_label_before_the_routes_change_on_its_host(site: Site) -> None:
+    # The router of another host may be the first that changes.
+    put_manifest(site, "green", "v1", 1)
+    site.shift(blue=99)
+    put_manifest(site, "green", "v2", 2)
+    waited = {"root": str(site.lab.root), "program": "tiny-green", "port": site.green.port}
+    assert replica.wait_ready({**waited, "timeout": 20}, lambda _: None)["ready"]
+    (pid,) = router_socket.processes(site.lab.directory)["current"]
+    weights = [f"set server model.tiny/{each}" for each in ("green weight 100", "blue weight 0")]
+    router_socket.tell(site.lab.directory, pid, weights)
+    headers = site.lab.ask(PATH, {"model": "tiny"})[2]
+    assert (headers["X-Toolkit-Slot"], headers["X-Toolkit-Version"]) == ("green", "v2")
 
 
 def test_an_answer_that_a_replica_broke_off_has_its_label(site: Site) -> None:

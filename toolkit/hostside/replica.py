@@ -35,6 +35,7 @@ def wait_ready(request: Document, report: Report) -> Document:
         if completion.healthy(port, shown["health"]):
             said = logs.having(logs.path(root, program), shown["memory"])
             said += completion.cache_info(port, shown)
+            router_releases.tell(root)
             return {"ready": True, "reason": "", "seconds": elapsed, "log": said}
         if int(elapsed / TICK) % 3 == 0:
             now = processes.state(root, program)
@@ -125,7 +126,7 @@ def drain(request: Document, report: Report) -> Document:
             return {"drained": quiet == 2, "left": left, "seconds": elapsed, "reason": ""}
         if why := watched.look(opened, carried):
             hang.record(root, program, why)
-            router_releases.tell_hang(root)
+            router_releases.tell(root)
             watched.restart()
             return {
                 "drained": False,

@@ -27,9 +27,14 @@ def follow(root: str) -> None:
     _tell(directory, entries)
 
 
-def tell_hang(root: str) -> None:
-    """Let the running workers know which replicas hang, as recorded, so that their clients are told so at their end."""
-    _tell(os.path.join(root, "router"), _entries(root))
+def tell(root: str) -> None:
+    """Let the running workers know the releases and hangs of today, where the router answers; the file stays.
+
+    Routers of other hosts may send requests to a new replica before the routes change here, and its label must be known
+    by then. Clients of a replica that hangs are told so at its end.
+    """
+    with contextlib.suppress(router_socket.RouterError):
+        _tell(os.path.join(root, "router"), _entries(root))
 
 
 def _tell(directory: str, entries: dict[str, str]) -> None:

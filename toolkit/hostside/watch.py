@@ -98,7 +98,7 @@ class Watch:
             if why := kept[1].look(opened, carried, family):
                 # First, because the replica may be up again before this process goes on.
                 hang_of.record(self.root, program, why)
-                router_releases.tell_hang(self.root)
+                router_releases.tell(self.root)
                 kept[1].restart()
                 del self._replicas[program]
                 done.append(f"{program} hangs and is restarted: {why}")
