@@ -53,6 +53,8 @@ def test_a_request_without_an_answer_counts_once(site: Site) -> None:
     assert site.lab.ask(PATH, {"model": "tiny"})[0] == 502
     site.blue.broken = False
     client = http.client.HTTPConnection("127.0.0.1", site.lab.port, timeout=20)
+    client.request("POST", PATH, BODY)
+    assert client.getresponse().read()
     site.blue.last = ("", b"")
     client.request("POST", PATH, b'{"model":"tiny","gated":true}')
     until(lambda: site.blue.last[1])
