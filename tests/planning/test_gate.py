@@ -49,6 +49,11 @@ PARIS = Check(prompt="capital of France?", contains="Paris", max_tokens=5)
         # an error is one, whatever text came with it
         (ANY, Completion(404, "hello", error=""), "asked 'hi', it answered HTTP 404: "),
         (ANY, Completion(200, "hello", error="no JSON"), "asked 'hi', it answered no JSON"),
+        (
+            ANY,
+            Completion(200, "hel", "abort"),
+            "asked 'hi', it broke its answer off (finish_reason 'abort')",
+        ),
     ],
 )
 def test_a_gate_judges_each_answer(check: Check, answer: Completion, fault: str) -> None:
@@ -151,6 +156,20 @@ def test_the_long_prompt_fits_and_takes_a_cpu_no_minute(
             Completion(200, "hel", error="a stream that breaks off"),
             "asked with temperature, top_p and top_k, it answered a stream that breaks off",
         ),
+        # vLLM answers 200 also where its engine has given a request up
+        (
+            Completion(200, "hel", "abort"),
+            "asked with temperature, top_p and top_k, it broke its answer off (finish_reason 'abort')",
+        ),
+        (
+            Completion(200, "hel", "error"),
+            "asked with temperature, top_p and top_k, it broke its answer off (finish_reason 'error')",
+        ),
+        # a stream of nothing but its end
+        (
+            Completion(200, ""),
+            "asked with temperature, top_p and top_k, it broke its answer off (finish_reason '')",
+        ),
     ],
 )
 def test_a_way_of_asking_needs_an_answer_alone(answer: Completion, fault: str) -> None:
@@ -158,7 +177,7 @@ def test_a_way_of_asking_needs_an_answer_alone(answer: Completion, fault: str) -
 
 
 def test_long_answers_are_cut() -> None:
-    wrong = gate_fault(PARIS, Completion(200, "x" * 500))
+    wrong = gate_fault(PARIS, Completion(200, "x" * 500, "stop"))
     assert wrong == f"asked 'capital of France?', it answered {'x' * 80!r}, without 'Paris'"
     failed = gate_fault(ANY, Completion(500, "", error="y" * 500))
     assert failed == f"asked 'hi', it answered HTTP 500: {'y' * 200}"

@@ -21,6 +21,8 @@ from toolkit.planning.guard.checks import TEXTS
 # Tokens of an answer in the ways that clients ask, and of the long prompt: at most so many, and half of the context.
 _SHORT = 8
 _LONG_ON_DEVICES, _LONG_ON_CPU = 4096, 256
+# Reasons for which an engine gives a request up, and the answer's status is 200 all the same; empty where it says none.
+_GIVEN_UP = ("", "abort", "error")
 # Every vocabulary has these entries: the characters that can be printed.
 _FIRST, _ENTRIES = 32, 95
 _TOOL = {
@@ -138,7 +140,11 @@ def _failure(asked: str, answer: Completion) -> str:
         return f"{asked} gave no answer: {answer.error}"
     if answer.status != 200:
         return f"{asked} answered HTTP {answer.status}: {answer.error[:200]}"
-    return f"{asked} answered {answer.error}" if answer.error else ""
+    if answer.error:
+        return f"{asked} answered {answer.error}"
+    if answer.finish_reason in _GIVEN_UP:
+        return f"{asked} broke its answer off (finish_reason {answer.finish_reason!r})"
+    return ""
 
 
 def _long(release: Release) -> int:
