@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -245,7 +246,7 @@ def test_damaged_keys_let_nobody_in_and_nobody_lose_a_key(
         # A new key must not push the others out.
         for command, more in (("keys", {}), ("apply-keys", {"ring": carl.as_json()})):
             answer = ask(command, **more)
-            assert answer["error"].startswith("Damaged: ")
+            assert answer["error"].startswith(f"{file} ")
             assert answer["hint"] == "toolkit repair"
         repaired = ask("repair-keys", ring=carl.as_json())["result"]
         assert {each["name"] for each in repaired["keys"]} == {"ann", "bob", "carl"}
@@ -284,7 +285,7 @@ def test_a_directory_in_place_of_a_file_is_named(tmp_path: Path) -> None:
     there.mkdir()
     with talk(tmp_path) as ask:
         said = ask("apply-routes", files=render_files(Routes()))["error"]
-    assert said.startswith(f"RouterError: {there} is a directory, where a file of the toolkit")
+    assert said.startswith(f"{there} is a directory, where a file of the toolkit")
     assert not list(tmp_path.glob("router/.models.map*"))
 
 
@@ -360,7 +361,6 @@ def test_every_state_is_observed_and_a_change_works_or_names_its_reason(
             ("drop-deployment", {"rollout": "r1"}),
         ):
             answer = ask(command, **more)
-            words = answer.get("error", "RouterError: ")
-            known = ("RouterError: ", "Damaged: ", "NotSafe: ", "IsADirectoryError: ")
-            assert words.startswith(known), (command, told, answer)
+            # The class of an error is named where nobody foresaw it.
+            assert not re.match(r"[A-Z]\w+: ", answer.get("error", "")), (command, told, answer)
         assert "result" in ask("observe", label=""), told

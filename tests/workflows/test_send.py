@@ -34,10 +34,10 @@ class Refusing:
     ("words", "hint"),
     [
         (
-            "tree-survey: ValueError: no room in /var/lib/toolkit/snapshots",
+            "tree-survey: no room in /var/lib/toolkit/snapshots",
             "toolkit prune, or make",
         ),
-        ("OSError: [Errno 28] No space left on device", "toolkit prune, or make"),
+        ("[Errno 28] No space left on device", "toolkit prune, or make"),
         ("it said nothing for 60 s", "toolkit hosts"),
     ],
 )

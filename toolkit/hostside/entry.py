@@ -28,6 +28,11 @@ from commands import COMMANDS
 from wire import Document
 
 _writing = threading.Lock()
+# Errors that nobody raises for a person.
+_UNFORESEEN = (
+    *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError),
+    *(RuntimeError, SyntaxError, TypeError, UnicodeError),
+)
 
 
 def main() -> int:
@@ -105,9 +110,16 @@ def carry_out(name: str, request: Document) -> int:
     try:
         emit({"result": function(*[given[name] for name in command.takes])})
     except Exception as error:
-        emit({"error": f"{type(error).__name__}: {error}", "hint": _hint(error)})
+        emit({"error": _words(error), "hint": _hint(error)})
         return 1
     return 0
+
+
+def _words(error: Exception) -> str:
+    """Return an error in words for a person; the name of its class helps only where nobody foresaw it."""
+    words = str(error)
+    foreseen = words and not isinstance(error, _UNFORESEEN)
+    return words if foreseen else f"{type(error).__name__}: {words}"
 
 
 def _hint(error: Exception) -> str:
