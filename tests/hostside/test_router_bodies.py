@@ -9,12 +9,14 @@ import os
 import re
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from tests.hostside.keyed import BOB, TINY, bearer, ring
 from tests.hostside.router_lab import Lab, free_port, lab, router_socket, until
 from tests.hostside.router_site import PATH, Site
+from tests.hostside.test_router_crowd import descendants
 
 
 def client(stack: contextlib.ExitStack, running: Lab) -> http.client.HTTPConnection:
@@ -156,3 +158,21 @@ def test_a_large_body_with_a_key_does_not_count_against_its_address(address: str
             answers[-1].readline()
         assert [each.status for each in answers] == [200] * 15
         assert "X-Toolkit-Client" not in site.blue.headers
+
+
+def test_where_memory_runs_out_the_process_for_large_bodies_ends_first(site: Site) -> None:
+    def scores() -> dict[str, set[int]]:
+        """Return how much sooner than others the kernel ends the router's processes, by their command and files."""
+        found: dict[str, set[int]] = {}
+        for pid in descendants(site.lab.process.pid):
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            name = f"{Path(words[0].decode()).name} {Path(words[-2].decode()).name}"
+            found.setdefault(name, set()).add(int(Path(f"/proc/{pid}/oom_score_adj").read_text()))
+        return found
+
+    usual = {int(Path("/proc/self/oom_score_adj").read_text())}
+    assert scores() == {
+        "haproxy backends.cfg": usual,
+        "bash bodies.cfg": usual,
+        "haproxy bodies.cfg": {1000},
+    }

@@ -14,8 +14,9 @@ trap 'ended=yes; sleep 2; kill -USR1 $child' USR1
 
 # The master ends the router where a program of it ends, so a failure is made up for here.
 while [ -z "$ended" ]; do
-  # Without this shell it ends: nobody would end it later.
-  /usr/bin/setpriv --pdeathsig TERM /usr/sbin/haproxy -f "$1" &
+  # Where memory runs out, the kernel ends it before a replica: it starts again in a second. Without this shell it ends: nobody
+  # would end it later.
+  { echo 1000 >/proc/self/oom_score_adj; exec /usr/bin/setpriv --pdeathsig TERM /usr/sbin/haproxy -f "$1"; } &
   child=$!
   while kill -0 $child 2>/dev/null; do wait $child; done
   [ -n "$ended" ] || sleep 1
