@@ -310,25 +310,26 @@ def test_a_transfer_through_xet_that_stands_still_goes_on_over_http(
 
 DEEP = "[" * 100_000 + "]" * 100_000
 BAD_INFO = [
-    DEEP,
-    '{"sha": ' + DEEP + "}",
-    '{"sha": ["a"]}',
-    '{"sha": "main"}',
-    f'{{"sha": "{REVISION}", "cardData": {{"license": {{"a": 1}}}}}}',
-    f'{{"sha": "{REVISION}", "cardData": {{"license": "\\ud800"}}}}',
-    f'{{"sha": "{REVISION}", "x": NaN}}',
-    f'{{"sha": "{REVISION}", "x": 1e999}}',
-    '{"sha": 1' + "0" * 5000 + "}",
+    (DEEP, "deeper than 64 levels"),
+    ('{"sha": ' + DEEP + "}", "deeper than 64 levels"),
+    ('{"sha": ["a"]}', "its commit is a list"),
+    ('{"sha": "main"}', "its commit is none"),
+    (f'{{"sha": "{REVISION}", "cardData": {{"license": {{"a": 1}}}}}}', "its licence is a mapping"),
+    (f'{{"sha": "{REVISION}", "cardData": {{"license": "\\ud800"}}}}', "surrogates not allowed"),
+    (f'{{"sha": "{REVISION}", "x": NaN}}', "NaN is no finite number"),
+    (f'{{"sha": "{REVISION}", "x": 1e999}}', "'1e999' is no finite number"),
+    ('{"sha": 1' + "0" * 5000 + "}", "digits"),
 ]
 
 
-@pytest.mark.parametrize("body", BAD_INFO, ids=range(len(BAD_INFO)))
-def test_an_odd_answer_about_a_repository_is_refused(body: str) -> None:
+@pytest.mark.parametrize(("body", "why"), BAD_INFO, ids=range(len(BAD_INFO)))
+def test_an_odd_answer_about_a_repository_is_refused_with_the_reason(body: str, why: str) -> None:
     with (
         serve_on_thread(answering({INFO: (200, {}, body.encode())}, [])) as endpoint,
-        pytest.raises(SourceError, match="not a Hub's"),
+        pytest.raises(SourceError, match=f"not a Hub's: .*{why}") as refused,
     ):
         HuggingFaceHub(endpoint, tries=1).resolve(REPO, "main")
+    assert refused.value.message.isprintable()
 
 
 def entry(**changed: Any) -> str:

@@ -28,6 +28,7 @@ from toolkit.domain.bounds import (
     SILENT_TRIES,
     SMALL_FILE,
 )
+from toolkit.domain.excerpt import plain
 from toolkit.domain.files.snapshot import FileDigest
 from toolkit.domain.files.tensors import PREFIX, Tensor, header_length, parse_header
 from toolkit.errors import SourceError
@@ -46,6 +47,17 @@ from toolkit.adapters.hub.translate import EXPECTED, pause_before_retry, transla
 # Most headers are shorter, so one request is enough for them.
 _FIRST = 100_001
 T = TypeVar("T")
+
+
+class _OddError(ValueError):
+    """An answer of the API that is none, with the reason in words of the toolkit's own, which name no address."""
+
+
+def _understood(parse: Callable[[bytes], T], body: bytes) -> T:
+    try:
+        return parse(body)
+    except ValueError as error:
+        raise _OddError(plain(str(error))) from error
 
 
 class HuggingFaceHub:
@@ -68,7 +80,7 @@ class HuggingFaceHub:
 
         def ask() -> RepoInfo:
             validate_repo_id(repo)
-            return parse_repo_info(self._api_answer(url)[0])
+            return _understood(parse_repo_info, self._api_answer(url)[0])
 
         return self._retried(address, ask)
 
@@ -93,7 +105,7 @@ class HuggingFaceHub:
             found += page
             if not following:
                 if len({file.path for file in found}) < len(found):
-                    raise Fault.NONSENSE.error(address)
+                    raise Fault.NONSENSE.error(address, why=": it lists a file twice")
                 return tuple(sorted(found, key=lambda file: file.path))
             if following == url or len(found) > LISTED or time.monotonic() > until:
                 break
@@ -146,11 +158,11 @@ class HuggingFaceHub:
 
     def _commit_page(self, url: str) -> tuple[list[Commit], str | None]:
         body, response = self._api_answer(url)
-        return parse_commits(body), self._following(response)
+        return _understood(parse_commits, body), self._following(response)
 
     def _page(self, url: str) -> tuple[list[HubFile], str | None]:
         body, response = self._api_answer(url)
-        return parse_listing(body), self._following(response)
+        return _understood(parse_listing, body), self._following(response)
 
     def _following(self, response: httpx2.Response) -> str | None:
         """Return the address of the next page, if there is one."""
@@ -212,5 +224,7 @@ class HuggingFaceHub:
                 ) from error
             except TooLargeError as error:
                 raise Fault.TOO_LARGE.error(address) from error
+            except _OddError as error:
+                raise Fault.NONSENSE.error(address, why=f": {error}") from error
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 raise Fault.NONSENSE.error(address) from error

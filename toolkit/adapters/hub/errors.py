@@ -96,8 +96,8 @@ class Fault(Enum):
         "run the same command again later, what is there is kept",
     )
     NONSENSE = (
-        "{endpoint} gave an answer about {repo} that is not a Hub's",
-        "check the address in HF_ENDPOINT",
+        "{endpoint} gave an answer about {repo} that is not a Hub's{why}",
+        "check the address in HF_ENDPOINT; where it is right, another revision or repository may do",
     )
     NO_SAFETENSORS = (
         "{path} of {repo} is no safetensors file: {why}",
