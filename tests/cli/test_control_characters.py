@@ -11,7 +11,7 @@ import pytest
 
 from toolkit.cli import main
 from toolkit.cli.commands.ask import _say
-from toolkit.cli.terminal.output import note, print_json, print_json_line, say, say_whole
+from toolkit.cli.terminal.output import note, print_json, print_json_line, say, say_whole, table
 from toolkit.cli.terminal.screen import Screen
 from toolkit.cli.views.pull import PullProgress
 from toolkit.errors import ToolkitError
@@ -46,6 +46,10 @@ def test_a_text_shows_its_control_characters(
     terminal = a_terminal(monkeypatch)
     show(ORDERS)
     assert terminal.getvalue().rstrip("\n") == SHOWN
+
+
+def _print_error(text: str) -> None:
+    main._print_error(ToolkitError(text, hint=text), as_json=False)
 
 
 def test_an_error_shows_them_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +109,23 @@ def test_the_progress_of_a_pull_gives_no_orders() -> None:
     assert "\x1b" not in terminal.getvalue()
 
 
-def test_a_pipe_gets_the_text_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "show", [say, note, lambda text: table(["NAME"], [[text]]), lambda text: _print_error(text)]
+)
+def test_what_is_written_for_people_gives_no_orders_through_a_pipe(
+    monkeypatch: pytest.MonkeyPatch, show: Callable[[str], object]
+) -> None:
+    """`toolkit status | head`, `watch toolkit status` and the log of a timer end on a terminal as well."""
+    piped = io.StringIO()
+    monkeypatch.setattr("sys.stdout", piped)
+    monkeypatch.setattr("sys.stderr", piped)
+    show(ORDERS)
+    said = piped.getvalue()
+    assert r"\x1b]0;mine" in said and r"\x9b2J" in said
+    assert all(line.isprintable() for line in said.split("\n"))
+
+
+def test_a_pipe_gets_the_answer_of_a_model_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     piped = io.StringIO()
     monkeypatch.setattr("sys.stdout", piped)
     _say(ORDERS)

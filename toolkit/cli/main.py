@@ -352,9 +352,9 @@ def _print_error(error: ToolkitError, *, as_json: bool) -> None:
         hosts = {name: each.as_json() for name, each in error.hosts.items()}
         print_json({**error.document, "error": {**error.as_json(), "hosts": hosts}})
         return
-    click.echo(without_orders(f"error: {error.message}", sys.stderr), err=True)
+    click.echo(without_orders(f"error: {error.message}"), err=True)
     if error.hint:
-        click.echo(without_orders(f"hint: {error.hint}", sys.stderr), err=True)
+        click.echo(without_orders(f"hint: {error.hint}"), err=True)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from toolkit.adapters.hosts.client import Clients
 from toolkit.adapters.hosts.port import HostPort
 from toolkit.cli.arguments.options import site_options
 from toolkit.cli.opening.context import home_directory, open_fleet, open_history, open_ports
-from toolkit.cli.terminal.output import print_json, say_whole
+from toolkit.cli.terminal.output import print_json, say_whole, without_orders
 from toolkit.cli.terminal.screen import Screen
 from toolkit.cli.terminal.streams import output_is_lost
 from toolkit.cli.terminal.table import has_colours, terminal_width
@@ -56,7 +56,7 @@ def _show_once(hosts: Sequence[HostPort], history: History, *, as_json: bool) ->
         return
     if frame.fleet.facts:
         for line in frame_lines(frame, terminal_width(), colours=has_colours()):
-            say_whole(line)
+            say_whole(without_orders(line))
     if failure:
         raise failure
 

@@ -30,7 +30,7 @@ def require_one_form(*, csv: bool, json: bool) -> None:
 
 def say(text: str = "") -> None:
     """Print lines of the result to standard output, folded between words where the terminal is narrower."""
-    _print(folded_text(without_orders(text, sys.stdout), terminal_width()))
+    _print(folded_text(without_orders(text), terminal_width()))
 
 
 def say_whole(text: str) -> None:
@@ -52,17 +52,18 @@ def say_file(text: str) -> None:
 
 def note(text: str) -> None:
     """Print a remark or progress to standard error, which leaves results clean for pipes; folded as by `say`."""
-    shown = without_orders(text, sys.stderr)
+    shown = without_orders(text)
     click.echo(folded_text(shown, terminal_width(errors=True)), err=True)
 
 
-def without_orders(text: str, stream: TextIO) -> str:
-    """Return the text for `stream`: on a terminal all control characters but line ends, tabs and colours are escapes.
+def without_orders(text: str, stream: TextIO | None = None) -> str:
+    """Return the text with escapes for all control characters but line ends, tabs and colours.
 
-    Models, engines and hosts say what they like. Their text must not set a title, fill the clipboard or write over
-    lines.
+    With a `stream` that is no terminal the text stays as it is, for whoever copies it. Models, engines and hosts say
+    what they like. Their text must not set a title, fill the clipboard or write over lines, and what is written for
+    people reaches a terminal through `head`, `watch` and the log of a timer too.
     """
-    if not stream.isatty():
+    if stream is not None and not stream.isatty():
         return text
     return _CONTROL.sub(lambda found: found[1] or ascii(found[0])[1:-1], text)
 
@@ -76,7 +77,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]], width: int =
     """Print rows under headers in lines of at most `width` columns, and of no more than the terminal has."""
     most = min(width, terminal_width()) if width else terminal_width()
     for line in table_lines(headers, rows, most, colours=has_colours()):
-        say_whole(line)
+        say_whole(without_orders(line))
 
 
 def print_json(data: Mapping[str, Any], failure: ToolkitError | None = None) -> None:

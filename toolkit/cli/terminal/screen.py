@@ -52,7 +52,7 @@ class Screen:
     def draw(self, title: str, lines: Sequence[str], size: os.terminal_size) -> None:
         """Show `lines` under a title, in place of the former ones; what does not fit is counted."""
         room = max(size.lines - 3, 1)
-        shown = [without_orders(line, sys.stdout) for line in lines[:room]]
+        shown = [without_orders(line) for line in lines[:room]]
         if len(lines) > room:
             shown[-1] = f"... {len(lines) - room + 1} more lines: make the window taller"
         head = click.style(cut(f"{title}   q ends", size.columns), reverse=True)

@@ -70,7 +70,7 @@ class PullProgress:
             self._clear()
 
     def _show(self, now: float) -> None:
-        text = without_orders(self._state(now), self._stream)
+        text = without_orders(self._state(now))
         if not self._live:
             self._print(text)
             return
@@ -92,7 +92,7 @@ class PullProgress:
 
     def _print(self, text: str) -> None:
         self._clear()
-        shown = without_orders(text, self._stream)
+        shown = without_orders(text)
         click.echo(folded_text(shown, terminal_width(errors=True)), file=self._stream)
 
     def _clear(self) -> None:
