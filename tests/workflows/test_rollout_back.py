@@ -107,6 +107,7 @@ def test_a_standby_that_is_no_good_keeps_no_other_host_from_going_back(
         fleet.rollback()
     assert "gpu2: restored: tiny #2 (v2)" in caught.value.message
     assert "gpu3: live: tiny #1 (v1)" in caught.value.message
+    assert "toolkit rollback tiny, once more, brings the others back" in caught.value.message
     assert fleet.serving() == {**others, "gpu2": "v2"}
     assert fleet.history.unfinished() == []
     fleet.behave("v1", Behaviour.GOOD, "gpu2")

@@ -352,14 +352,15 @@ class Rollout:
 
     def _failure(self) -> ToolkitError:
         model = self._plan.model
-        routers = next(iter(self._tools.values())).routers
         rows = [f"{name}: {state.words}" for name, state in self._states.items()]
         rows += [self._ended] if self._ended else []
-        rows += missed(routers.catch_up())
+        rows += missed(next(iter(self._tools.values())).routers.catch_up())
         words = [state.words for state in self._states.values()]
+        live, returns = any(w.startswith("live: ") for w in words), self._plan.action == "rollback"
+        if live and returns:
+            rows.append(f"toolkit rollback {model}, once more, brings the others back")
         # Where nothing went live, a rollback would leave the release that serves everywhere.
-        live = self._plan.action != "rollback" and any(w.startswith("live: ") for w in words)
-        back = f", or toolkit rollback {model}" if live else ""
+        back = f", or toolkit rollback {model}" if live and not returns else ""
         return joined(
             self._failures,
             hint=f"toolkit status; the same command again converges them{back}",
@@ -380,11 +381,7 @@ class Rollout:
     def _starting(self, names: Sequence[str]) -> list[tuple[Tools, Release]]:
         """Return those hosts that start a replica, and its release."""
         plans = [(self._tools[name], self._plan.plans[name]) for name in names]
-        return [
-            (tools, plan.release)
-            for tools, plan in plans
-            if plan.release and any(step.kind is StepKind.START for step in plan.steps)
-        ]
+        return [(t, p.release) for t, p in plans if p.release and p.has(StepKind.START)]
 
 
 def _standing(plan: Plan) -> str:
