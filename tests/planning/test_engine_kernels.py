@@ -59,6 +59,15 @@ CLASH = "{} 13.5.37 compiles nothing with the headers of nvidia-cuda-runtime 13.
             ("nvidia-cuda-runtime 14.0.1 needs a newer NVIDIA driver than 580, which runs CUDA 13",),
         ),
         ({"nvidia-cuda-runtime": "12.9.79"}, ()),
+        ({"nvidia-cuda-runtime": "1!13.0"}, ()),
+        (
+            {"nvidia-nccl-cu12": "2.27.5", "nvidia-nccl-cu13": "2.29.7"},
+            ("nvidia-nccl-cu12 2.27.5 has the same files as nvidia-nccl-cu13 2.29.7",),
+        ),
+        ({"nvidia-nccl-cu12": "2.27.5", "nvidia-cudnn-cu13": "9.20.0.48"}, ()),
+        ({"nvidia-cutlass-dsl-libs-cu12": "4.8.0", "nvidia-cutlass-dsl-libs-cu13": "4.8.0"}, ()),
+        ({"torch": "2.13.0+cu130"}, ()),
+        ({"torch": "2.13.0+cpu"}, ("torch 2.13.0+cpu cannot compute on CUDA",)),
         ({"torch": "2.13.0"}, ()),
     ],
 )  # fmt: skip

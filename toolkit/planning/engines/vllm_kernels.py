@@ -23,6 +23,8 @@ _HEADERS = "nvidia-cuda-runtime"
 _COMPILERS = ("nvidia-cuda-nvcc", "nvidia-cuda-crt", "nvidia-nvvm", "nvidia-cuda-nvrtc")
 # NVIDIA names the packages of some versions of CUDA with a suffix.
 _SUFFIXES = ("", "-cu12", "-cu13")
+# Of NVIDIA's packages for several versions of CUDA, the only ones without a file in common.
+_SIDE_BY_SIDE = ("nvidia-cutlass-dsl-libs",)
 _BINDINGS = ("cuda-python", "cuda-bindings")
 _HUMMING = "humming-kernels"
 _FLASHINFER = "flashinfer-python"
@@ -58,10 +60,12 @@ def unfit_packages(accelerator: Accelerator, packages: Mapping[str, str]) -> tup
     """Return, in words, the packages of a lock that do not fit together; `packages` has versions by name."""
     return (
         *_compilers(packages),
+        *_same_files(packages),
         *_bindings(packages),
         *_humming(packages),
         *_ready_built(packages),
         *_driver(accelerator, packages),
+        *_torch(accelerator, packages),
     )
 
 
@@ -79,6 +83,19 @@ def _compilers(packages: Mapping[str, str]) -> Iterator[str]:
                     f"{name} {packages[name]} compiles nothing with the headers of "
                     f"{_HEADERS}{suffix} {headers}"
                 )
+
+
+def _same_files(packages: Mapping[str, str]) -> Iterator[str]:
+    """A library for CUDA 12 and the same one for CUDA 13 have the same files, such as `nvidia/nccl/lib/libnccl.so.2`.
+
+    Each file is of the package that was installed last.
+    """
+    _, older, newer = _SUFFIXES
+    for name in packages:
+        stem = name.removesuffix(older)
+        other = stem + newer
+        if stem != name and other in packages and stem not in _SIDE_BY_SIDE:
+            yield f"{name} {packages[name]} has the same files as {other} {packages[other]}"
 
 
 def _bindings(packages: Mapping[str, str]) -> Iterator[str]:
@@ -116,11 +133,20 @@ def _ready_built(packages: Mapping[str, str]) -> Iterator[str]:
 def _driver(accelerator: Accelerator, packages: Mapping[str, str]) -> Iterator[str]:
     """A driver runs programs of its own major version of CUDA and of older ones."""
     driver, runtime = accelerator.traits.driver, packages.get(_HEADERS)
-    if driver and runtime and int(runtime.split(".")[0]) > int(driver.runtime.split()[-1]):
+    major = (runtime or "").split(".")[0]
+    if driver and major.isdecimal() and int(major) > int(driver.runtime.split()[-1]):
         yield (
             f"{_HEADERS} {runtime} needs a newer {driver.name} than {driver.oldest}, which runs "
             f"{driver.runtime}"
         )
+
+
+def _torch(accelerator: Accelerator, packages: Mapping[str, str]) -> Iterator[str]:
+    """An index that has builds for other accelerators names them behind the version (PEP 440, local versions)."""
+    version = packages.get("torch", "")
+    _, built_for, local = version.partition("+")
+    if accelerator is Accelerator.CUDA and built_for and not local.startswith("cu"):
+        yield f"torch {version} cannot compute on CUDA"
 
 
 def _minor(version: str) -> list[str]:
