@@ -117,6 +117,25 @@ def test_the_image_of_the_gate_is_one() -> None:
 
 
 @pytest.mark.parametrize(
+    ("on_gpu", "args", "own", "tokens"),
+    [
+        # the model's own context, where the version states none
+        (True, "", 32_768, 4096),
+        (True, "", 1024, 512),
+        (False, "", 32_768, 256),
+        (True, "--max-model-len 1024", 32_768, 512),
+        (True, "--max-model-len auto", 32_768, 256),
+    ],
+)
+def test_the_long_prompt_is_as_long_as_the_models_context_lets_it_be(
+    on_gpu: bool, args: str, own: int, tokens: int
+) -> None:
+    made = replace(release(1, gpu=on_gpu), args=tuple(args.split()))
+    *_, long = gate_ways(replace(made, does=Capabilities(context=own)))
+    assert len(long.payload["prompt"]) == tokens
+
+
+@pytest.mark.parametrize(
     ("on_gpu", "args", "tokens"),
     [
         (True, "--max-model-len 32k", 4096),

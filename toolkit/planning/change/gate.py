@@ -153,12 +153,14 @@ def _long(release: Release) -> int:
     from toolkit.domain.engines.fit import NotUnderstoodError
 
     spec = engine_spec(release.engine)
+    engine = engine_named(spec.name)
     try:
-        context = (
-            engine_named(spec.name).read_options(spec.version, release.args, release.env).context
-        )
+        context = engine.read_options(spec.version, release.args, release.env).context
     except NotUnderstoodError:
         context = None
+    if release.does and f"--{engine.context_flag(spec.version)}" not in release.args:
+        # Where nothing is stated it is the model's own; with `auto` the engine chooses what fits.
+        context = release.does.context
     on_devices = Accelerator(release.accelerator).traits.has_devices
     most = _LONG_ON_DEVICES if on_devices and context else _LONG_ON_CPU
     return max(1, min(most, (context or 2 * most) // 2))
