@@ -58,6 +58,14 @@ def test_an_error_shows_them_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert terminal.getvalue() == f"error: gpu-1 says {SHOWN}\nhint: {SHOWN}\n"
 
 
+def test_a_hint_that_quotes_a_word_without_an_end_is_as_short_as_a_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = a_terminal(monkeypatch)
+    _print_error(f"write it in brackets: [{'9' * 5000}]")
+    assert all(len(line) < 200 for line in terminal.getvalue().splitlines())
+
+
 def test_a_name_cannot_be_written_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
     """`weights<202e>nosj.bin` would look like `weightsnib.json`."""
     terminal = a_terminal(monkeypatch)

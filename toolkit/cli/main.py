@@ -347,7 +347,8 @@ def _run() -> Any:
 
 
 def _print_error(error: ToolkitError, *, as_json: bool) -> None:
-    error.message = readable(error.message)
+    # A hint quotes what stands in a file, such as a number of any length.
+    error.message, error.hint = readable(error.message), readable(error.hint)
     if as_json:
         hosts = {name: each.as_json() for name, each in error.hosts.items()}
         print_json({**error.document, "error": {**error.as_json(), "hosts": hosts}})
