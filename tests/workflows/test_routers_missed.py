@@ -79,6 +79,23 @@ def test_a_rollback_names_it_and_a_repair_tells_it(fleet: World) -> None:
     assert fleet.serving() == dict.fromkeys(SERVING, "v1")
 
 
+def test_a_router_of_a_host_that_serves_keeps_no_other_from_going_back(tmp_path: Path) -> None:
+    world = World(tmp_path, 3)
+    world.deploy(release(1))
+    world.deploy(release(2))
+    # Between two hosts the network is broken: the router sees the other one's standby down, and takes no such change.
+    end = refuse(world)
+    with pytest.raises(HostError, match="gpu3: apply-routes") as caught:
+        world.rollback()
+    assert "gpu2: live: tiny #1 (v1)" in caught.value.message
+    assert "gpu3: restored: tiny #2 (v2)" in caught.value.message
+    assert world.serving() == {"gpu1": "v1", "gpu2": "v1", "gpu3": "v2"}
+    end()
+    world.rollback(1)
+    assert world.serving() == dict.fromkeys(world.hosts, "v1")
+    assert lagging(world) == ()
+
+
 def test_a_router_that_refused_for_a_moment_is_told_at_the_end(fleet: World) -> None:
     refuse(fleet, 1)
     fleet.rollback()

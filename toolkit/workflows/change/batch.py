@@ -178,7 +178,9 @@ class Rollout:
         late, self._late = self._late, {}
         if not batch and not late:
             return
-        meeting = one_change_of_routes(next(iter(self._tools.values())).routers, len(batch))
+        bearable = self._plan.bearable(batch, self._allowed)
+        routers = next(iter(self._tools.values())).routers
+        meeting = one_change_of_routes(routers, len(batch), apart=bearable >= len(batch))
         later: dict[str, tuple[Act, list[Step]]] = {}
         lost: list[str] = []
 
@@ -201,7 +203,7 @@ class Rollout:
             except ToolkitError as error:
                 lost.append(name)
                 # Before it leaves: else the others make the change of a batch that has failed.
-                if len(self._failures) + len(lost) > self._plan.bearable(batch, self._allowed):
+                if len(self._failures) + len(lost) > bearable:
                     why = own_words(name, error.message).splitlines()[0]
                     meeting.abort(f"{name} failed: {why}")
                 raise

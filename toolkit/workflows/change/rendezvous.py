@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from toolkit.domain.hosts.facts import HostFacts
@@ -18,32 +18,35 @@ T = TypeVar("T")
 class Rendezvous(Generic[T]):
     """Performs `act` on the items of all `parties` (threads) once each party has brought one, again and again.
 
-    A party that brings nothing more leaves. After `abort` no party waits, and each that comes is turned away.
+    It returns the errors of single items by their place, if any, and raises the error of all. A party that brings
+    nothing more leaves. After `abort` no party waits, and each that comes is turned away.
     """
 
-    def __init__(self, parties: int, act: Callable[[list[T]], None]) -> None:
+    def __init__(
+        self, parties: int, act: Callable[[list[T]], Mapping[int, ToolkitError] | None]
+    ) -> None:
         self._changed = threading.Condition()
         self._parties, self._act = parties, act
         self._pending: list[T] = []
         self._round = 0
-        self._errors: dict[int, ToolkitError] = {}
+        self._errors: dict[int, Mapping[int, ToolkitError]] = {}
         self._aborted = ""
 
     def join(self, item: T) -> None:
         """Return once `act` was done for the items of all parties.
 
-        Raises what `act` raised, and CalledOffError after an abort.
+        Raises the error of this item or of all, and CalledOffError after an abort.
         """
         with self._changed:
             self._turn_away()
-            here = self._round
+            here, place = self._round, len(self._pending)
             self._pending.append(item)
             self._act_if_complete()
             while self._round == here:
                 self._changed.wait()
                 self._turn_away()
-            if here in self._errors:
-                raise self._errors[here]
+            if error := self._errors[here].get(place):
+                raise error
 
     def check(self) -> None:
         """Raise CalledOffError after an abort."""
@@ -71,9 +74,9 @@ class Rendezvous(Generic[T]):
             return
         items, self._pending = self._pending, []
         try:
-            self._act(items)
+            self._errors[self._round] = self._act(items) or {}
         except ToolkitError as error:
-            self._errors[self._round] = error
+            self._errors[self._round] = dict.fromkeys(range(len(items)), error)
         except BaseException:
             # An unexpected end of this party must not leave the others waiting for ever.
             self._aborted = self._aborted or "the command ended unexpectedly"
@@ -110,11 +113,15 @@ class RendezvousRouters:
 
 
 def one_change_of_routes(
-    routers: RoutersPort, parties: int
+    routers: RoutersPort, parties: int, *, apart: bool = False
 ) -> Rendezvous[tuple[Edit, frozenset[str]]]:
-    """Return the rendezvous that makes one change of routes out of those of `parties` hosts."""
+    """Return the rendezvous that makes one change of routes out of those of `parties` hosts.
 
-    def act(wanted: list[tuple[Edit, frozenset[str]]]) -> None:
+    Where a router that one of them needs refuses it, each host's own change is made alone if they stand `apart`, and
+    else none is.
+    """
+
+    def act(wanted: list[tuple[Edit, frozenset[str]]]) -> Mapping[int, ToolkitError]:
         needed = frozenset[str]().union(*(labels for _, labels in wanted))
 
         def edit_all(routes: Routes) -> Routes:
@@ -122,6 +129,24 @@ def one_change_of_routes(
                 routes = edit(routes)
             return routes
 
-        routers.change(edit_all, needed)
+        try:
+            routers.change(edit_all, needed)
+        except ToolkitError:
+            if not apart or len(wanted) == 1:
+                raise
+            return _each_alone(routers, wanted)
+        return {}
 
     return Rendezvous(parties, act)
+
+
+def _each_alone(
+    routers: RoutersPort, wanted: Sequence[tuple[Edit, frozenset[str]]]
+) -> Mapping[int, ToolkitError]:
+    failed: dict[int, ToolkitError] = {}
+    for place, (edit, needed) in enumerate(wanted):
+        try:
+            routers.change(edit, needed)
+        except ToolkitError as error:
+            failed[place] = error
+    return failed
