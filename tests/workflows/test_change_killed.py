@@ -25,6 +25,37 @@ def test_ctrl_c_is_undone(world: World) -> None:
     assert world.outcomes()[-1] == ("deploy", 2, "failed")
 
 
+def press_ctrl_c_at(world: World, moment: str, times: int = 1) -> None:
+    """Press Ctrl-C at a moment of the next command, and `times` in all with the operations after it."""
+    left, begun = times, False
+
+    def before(event: str) -> None:
+        nonlocal left, begun
+        begun = begun or event == moment
+        if begun and left:
+            left -= 1
+            raise KeyboardInterrupt
+
+    world.before(before)
+
+
+def test_ctrl_c_pressed_again_says_what_is_left_open(fleet: World) -> None:
+    fleet.deploy(release(1))
+    press_ctrl_c_at(fleet, "complete tiny-green", 2)
+    with pytest.raises(InterruptionError) as caught:
+        fleet.deploy(release(2))
+    assert caught.value.message == "interrupted; a change is left open on gpu1"
+    assert caught.value.hint == "toolkit status; the next deploy, upgrade, rollback or stop ends it"
+    # So does one that comes while a command ends what an earlier one left open.
+    for command in (lambda: fleet.deploy(release(1)), fleet.stop):
+        press_ctrl_c_at(fleet, "replica absent tiny-green")
+        with pytest.raises(InterruptionError, match="a change is left open on gpu1"):
+            command()
+    fleet.go_on()
+    fleet.deploy(release(1))
+    assert set(fleet.serving().values()) == {"v1"}
+
+
 @pytest.mark.parametrize(
     "moment",
     ["place 00000000", "replica started tiny-green", "routes runtime", "watch tiny-green"],

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.workflows.installed import install_anew
 from tests.workflows.test_cut_short import elsewhere, kept
 from tests.workflows.world import Killed, World, release
 from toolkit.adapters.fakes.behaviour import Behaviour
-from toolkit.errors import ToolkitError
+from toolkit.errors import InterruptionError, ToolkitError
 
 COMMANDS: dict[str, Callable[[World], object]] = {
     "deploy": lambda world: world.deploy(release(2)),
@@ -38,14 +38,6 @@ def fleet(tmp_path: Path) -> World:
     return world
 
 
-def install_anew(world: World, name: str) -> None:
-    """Take everything from a host that an installation of its system takes."""
-    host = world.hosts[name]
-    host.files.clear()
-    host.opened, host.left_to_guards, host.compiled, host.sealed = None, [], set(), set()
-    host.facts = replace(host.facts, slots=(), snapshots=(), engines=(), converged="")
-
-
 @pytest.mark.parametrize(("following", "other"), FOLLOWING)
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("action", COMMANDS)
@@ -64,6 +56,21 @@ def test_it_serves_again_after_the_next_command(
     assert set(fleet.serving()) == {"gpu1", "gpu2", "gpu3"}
     assert len(set(fleet.serving().values())) == 1
     assert kept(fleet) == []
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("action", COMMANDS)
+def test_it_keeps_its_place_where_ctrl_c_ends_the_command(
+    fleet: World, action: str, moment: str
+) -> None:
+    install_anew(fleet, "gpu2")
+    fleet.raise_at(moment, KeyboardInterrupt, "gpu2")
+    with suppress(InterruptionError, KeyboardInterrupt):
+        COMMANDS[action](fleet)
+    fleet.go_on()
+    fleet.free()
+    fleet.deploy(release(2))
+    assert set(fleet.serving()) == {"gpu1", "gpu2", "gpu3"}
 
 
 @pytest.mark.parametrize("action", COMMANDS)

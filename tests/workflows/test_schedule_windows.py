@@ -17,7 +17,7 @@ from toolkit.errors import (
     RefusedError,
 )
 from toolkit.planning.upkeep.currency import Currency
-from toolkit.planning.upkeep.unattended import UNKNOWN_DURATION, expected_seconds
+from toolkit.planning.upkeep.unattended import UNKNOWN_DURATION, Action, expected_seconds
 from toolkit.workflows.schedule.desk import Ended
 
 __all__ = ["night"]
@@ -49,6 +49,17 @@ def test_an_upgrade_that_would_not_end_within_the_window_is_not_begun(night: Nig
         "1 min 30 s are left of the window, and it takes 1 min 40 s"
     )
     assert report.failure is None
+
+
+def test_an_upgrade_that_takes_longer_than_any_opening_is_for_a_person(night: Night) -> None:
+    """As where the clock was set, or the machine slept, amid the last one: it would wait for ever."""
+    night.desk.takes = 3 * 3600.0 + 60
+    report = night.run()
+    assert night.desk.done == ["pin tiny"]
+    assert report.decisions["tiny"].action is Action.PERSON
+    assert report.decisions["tiny"].words == "it takes 3 h 01 min, and night leaves 3 h 00 min"
+    assert report.failure is not None
+    assert report.failure.exit_code == 10
 
 
 def test_what_the_sources_say_once_the_window_has_ended_is_for_the_next_one(

@@ -14,7 +14,7 @@ from tests.pace import Pace
 from tests.workflows.world import AGES, TIMING, Killed, World, press_ctrl_c, release
 from toolkit.adapters.fakes import slots
 from toolkit.domain.hosts.facts import HostFacts
-from toolkit.errors import HostError, InputError, ToolkitError
+from toolkit.errors import HostError, InputError, InterruptionError, ToolkitError
 from toolkit.workflows.change.stop import stop_model
 
 
@@ -49,7 +49,7 @@ def test_ctrl_c_ends_the_wait_for_open_requests(world: World, pace: Pace) -> Non
             world.interruption.sleep(AGES)
 
     world.host.before = before
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(InterruptionError, match="a change is left open on"):
         world.stop()
     assert pace() - pressed[0] < 5
     world.stop()

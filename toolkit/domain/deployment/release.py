@@ -275,7 +275,8 @@ class OpenDeployment:
     """A deployment that has not ended, as its host keeps it: enough for any ops machine to end it.
 
     `starts` is whether it starts a replica in its slot; `started_at` is in seconds since the epoch. It is `unjudged`
-    where a repair has found the order of its guard lost: a person decides about it.
+    where a repair has found the order of its guard lost: a person decides about it. The host was `placed` where the
+    routes led to it before the deployment although it had no replica.
     """
 
     rollout: str
@@ -288,6 +289,7 @@ class OpenDeployment:
     starts: bool
     started_at: float
     unjudged: bool = False
+    placed: bool = False
 
     def on(self, host: str) -> Deployment:
         """Return it as a deployment on `host` that this history does not know; its id is 0."""
@@ -318,8 +320,8 @@ class OpenDeployment:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> OpenDeployment:
         """Return the deployment whose `as_json` is `data`."""
-        # A record that an older toolkit has written says nothing of a guard.
-        found = {"unjudged": False, **data}
+        # A record that an older toolkit has written says nothing of a guard or a place.
+        found = {"unjudged": False, "placed": False, **data}
         known = {name: found[name] for name in OpenDeployment.__dataclass_fields__}
         for name in ("release", "previous"):
             known[name] = Release.from_json(known[name]) if known[name] else None

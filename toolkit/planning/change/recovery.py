@@ -84,14 +84,23 @@ def plan_recovery(
     return Recovery(False, *steps, keeps_place=previous is None and _had_place(deployment, facts))
 
 
-def _had_place(deployment: Deployment, facts: HostFacts) -> bool:
-    """Whether the model's traffic led to the host before `deployment` shifted any, as after a new installation.
+def has_place(model: str, facts: HostFacts) -> bool:
+    """Whether the model's routes lead to the host, with or without traffic."""
+    route = Routes.from_json(facts.routes).of(model)
+    return bool(route and route.on(facts.routes.get("at", "")))
 
-    The next commands must bring the model there again.
+
+def _had_place(deployment: Deployment, facts: HostFacts) -> bool:
+    """Whether the model's routes led to the host before `deployment`, as after a new installation.
+
+    The next commands must bring the model there again. Where the host does not keep the deployment, routes that it has
+    changed tell nothing.
     """
-    route = Routes.from_json(facts.routes).of(deployment.model)
-    own = route.on(facts.routes.get("at", "")) if route else ()
-    return bool(own) and not any(step.kind == StepKind.SHIFT for step in deployment.steps)
+    kept = (each for each in facts.open_deployments if each.rollout == deployment.rollout)
+    if any(each.placed for each in kept):
+        return True
+    shifted = any(step.kind == StepKind.SHIFT for step in deployment.steps)
+    return not shifted and has_place(deployment.model, facts)
 
 
 def _is_unheld(deployment: Deployment, facts: HostFacts) -> bool:

@@ -115,18 +115,16 @@ class Rollout:
     def _begin(self, names: Sequence[str]) -> None:
         if not names:
             return
-        plans = self._plan.plans
+        tools, plans, facts = self._tools, self._plan.plans, self._facts
         # At once, since each host needs a moment to write it down.
         kept = at_once(
-            len(names), names, lambda name: keep_on_host(self._tools[name], plans[name], self._id)
+            len(names),
+            names,
+            lambda name: keep_on_host(tools[name], plans[name], self._id, facts[name]),
         )
         for name, keeps in zip(names, kept, strict=True):
             self._open[name] = begin_deployment(
-                self._tools[name],
-                plans[name],
-                self._facts.values(),
-                rollout=self._id,
-                kept=keeps,
+                tools[name], plans[name], facts.values(), rollout=self._id, kept=keeps
             )
 
     def _prepare(self, names: Sequence[str]) -> None:

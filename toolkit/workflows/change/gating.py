@@ -24,7 +24,7 @@ from toolkit.workflows.change.act import Act
 from toolkit.workflows.change.guarding import keep_result
 from toolkit.workflows.change.proving import ProvingAdapters, guards_of, serving_beside
 from toolkit.workflows.change.recording import begin_deployment, end_deployment, keep_on_host
-from toolkit.workflows.change.recover import Ending, end_unfinished, undo
+from toolkit.workflows.change.recover import Ending, end_unfinished, naming_left_open, undo
 from toolkit.workflows.change.subject import HostChange
 from toolkit.workflows.change.wanted import Order, usual_start
 from toolkit.workflows.fleet.look import lock_all, look
@@ -83,7 +83,7 @@ def gate_version(
     plan = plan_asking(there, facts) if there else _plan(tools, wanted, facts)
     require_yes(GatePlan(tools.host.name, plan), confirm)
     # Lock the host even if nothing is started: a change under way would look like a failure of the gate.
-    with lock_all([tools.host], tools.owner, tools.patience):
+    with naming_left_open([tools]), lock_all([tools.host], tools.owner, tools.patience):
         if starts:
             end_unfinished(tools, Ending(order.timing, model=order.model))
         _, wanted, facts = _chosen([tools], replace(order, named=()))
@@ -215,7 +215,7 @@ def _within_deployment(
     """Perform the steps of `plan` and return the result of `ask`; undo the steps where they fail or are interrupted."""
     assert plan.release is not None, "a gate asks a release"
     rollout = str(uuid.uuid4())
-    kept = keep_on_host(tools, plan, rollout)
+    kept = keep_on_host(tools, plan, rollout, facts)
     deployment = begin_deployment(tools, plan, [facts], rollout=rollout, kept=kept)
     change = HostChange(
         plan.model,

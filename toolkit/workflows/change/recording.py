@@ -15,12 +15,13 @@ from toolkit.domain.deployment.plan import BEGINS, Plan
 from toolkit.domain.deployment.release import Attempt, Deployment, OpenDeployment, Outcome
 from toolkit.domain.hosts.facts import GuardFacts, HostFacts
 from toolkit.errors import BusyError, HostError
+from toolkit.planning.change.recovery import has_place
 from toolkit.workflows.change.guarding import end_guard
 from toolkit.workflows.tools import Tools
 
 
-def keep_on_host(tools: Tools, plan: Plan, rollout: str) -> bool:
-    """Have the host of `tools` keep the plan's deployment, so that a command from anywhere can end it.
+def keep_on_host(tools: Tools, plan: Plan, rollout: str, facts: HostFacts) -> bool:
+    """Have the host of `tools`, which has `facts`, keep the plan's deployment: a command from anywhere can end it.
 
     Return false where the host cannot: then only the history has it. This comes before `begin_deployment`.
     """
@@ -35,6 +36,7 @@ def keep_on_host(tools: Tools, plan: Plan, rollout: str) -> bool:
         previous=plan.previous,
         starts=starts,
         started_at=tools.clock(),
+        placed=plan.previous is None and has_place(plan.model, facts),
     )
     # The first step on a host that does not answer fails, with the reason.
     with suppress(HostError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from toolkit.adapters.hosts.held import lock_lost
@@ -17,6 +18,7 @@ from toolkit.domain.deployment.release import (
 from toolkit.domain.hosts.facts import RECORD, FleetFacts, HostFacts, left_record
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.registry.release_parts import DEFAULT_HOLD
+from toolkit.domain.said_once import listed
 from toolkit.errors import CalledOffError, InterruptionError, ToolkitError
 from toolkit.planning.change.judged import baking, guard_of, is_unjudged
 from toolkit.planning.change.keeping import undone_in_turn
@@ -192,6 +194,25 @@ def left_open(members: Sequence[Tools], seen: FleetFacts, ending: Ending) -> lis
         known += [one.on(facts.name) for one in kept]
         found += [one for one in known if not ending.leaves(facts, one)]
     return found
+
+
+@contextmanager
+def naming_left_open(members: Sequence[Tools]) -> Iterator[None]:
+    """Where Ctrl-C ends the block at once, raise InterruptionError with the hosts of `members` that have a change open.
+
+    Nothing was undone there: a second Ctrl-C forbids it, or the first one came while an earlier change was being ended.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        unfinished = members[0].history.unfinished()
+        left = [each.host.name for each in members if open_on(each.host.host, unfinished)]
+        if not left:
+            raise
+        raise InterruptionError(
+            f"interrupted; a change is left open on {listed(left)}",
+            hint="toolkit status; the next deploy, upgrade, rollback or stop ends it",
+        ) from None
 
 
 def open_on(host: Host, unfinished: Iterable[Deployment]) -> list[Deployment]:

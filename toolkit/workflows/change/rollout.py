@@ -36,7 +36,7 @@ from toolkit.planning.routing.rebuild import require_readable
 from toolkit.workflows.change.act import PLAYED
 from toolkit.workflows.change.bake import await_bakes, failed_before, require_judged
 from toolkit.workflows.change.batch import HostState, Rollout
-from toolkit.workflows.change.recover import Ending, end_everywhere, left_open
+from toolkit.workflows.change.recover import Ending, end_everywhere, left_open, naming_left_open
 from toolkit.workflows.change.routers import TELL, missed, unreachable_rows
 from toolkit.workflows.change.wanted import Order, usual_start
 from toolkit.workflows.fleet.look import lock_able, look, look_free, unreachable_that_served
@@ -79,7 +79,8 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
     notes = (*shown.notes, *map(_unfinished, opened), *map(_untold, late))
     require_yes(replace(shown, notes=notes), confirm)
     there = [each for each in members if each.host.name in seen.facts]
-    with lock_able([each.host for each in there], first.owner, first.patience) as unlocked:
+    able = lock_able([each.host for each in there], first.owner, first.patience)
+    with naming_left_open(there), able as unlocked:
         there = _without(there, order, unlocked)
         plan, facts = _settle(there, order, seen, unlocked)
         if differs(plan, shown):

@@ -22,7 +22,7 @@ from toolkit.planning.routing.rebuild import require_routes
 from toolkit.workflows.change.act import Act
 from toolkit.workflows.change.apart import perform_apart
 from toolkit.workflows.change.recording import begin_deployment, end_deployment, keep_on_host
-from toolkit.workflows.change.recover import Ending, end_everywhere, left_open
+from toolkit.workflows.change.recover import Ending, end_everywhere, left_open, naming_left_open
 from toolkit.workflows.change.rendezvous import RendezvousRouters, one_change_of_routes
 from toolkit.workflows.change.routers import TELL, missed, unreachable_rows
 from toolkit.workflows.change.subject import HostChange
@@ -130,6 +130,18 @@ def stop_held(
     raises where it must not be carried out any more; then nothing is stopped. `again` is the command that goes on
     after a failure. Raises the `joined` errors of the hosts that failed, once the others are done.
     """
+    with naming_left_open(there):
+        _stop_held(there, model, named, timing, agreed_to, again)
+
+
+def _stop_held(
+    there: Sequence[Tools],
+    model: str,
+    named: Sequence[str],
+    timing: Timing,
+    agreed_to: Callable[[StopPlan, Mapping[str, HostFacts]], None],
+    again: str,
+) -> None:
     routers, interruption = there[0].routers, there[0].interruption
     found = look([each.host for each in there])
     routers.observed(found.by_label)
@@ -164,7 +176,7 @@ def _stop(
 ) -> None:
     name = tools.host.name
     plan, seen = stop.plans[name], facts[name]
-    kept = keep_on_host(tools, plan, rollout)
+    kept = keep_on_host(tools, plan, rollout, seen)
     deployment = begin_deployment(tools, plan, [seen], rollout=rollout, kept=kept)
     change = HostChange(stop.model, {}, None, timing, leaves=True)
     perform_apart(Act(tools, change, deployment, seen), plan.steps, tools.interruption)

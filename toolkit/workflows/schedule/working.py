@@ -25,6 +25,7 @@ from toolkit.planning.upkeep.unattended import (
     objections,
     sleeps,
 )
+from toolkit.planning.upkeep.windows import start_of
 from toolkit.workflows.schedule.desk import RunReport, Site
 
 # The exit codes of an upgrade that the run passes on; any other one is something for a person.
@@ -117,6 +118,13 @@ class Working:
             self.report.decisions[model] = Decision(model, Action.PERSON, "; ".join(why), version)
             return None
         left, needed = self.opening.closes - self.site.now(), self.site.desk.duration(model)
+        window = self.schedule.windows[self.opening.window]
+        waited = start_of(self.opening, window, self.site.machine) - self.opening.opens
+        if needed > (longest := window.seconds - waited):
+            # No opening is long enough. The time of the last one is wrong where the clock was set amid it.
+            words = f"it takes {format_seconds(needed)}, and {window.name} leaves {format_seconds(longest)}"
+            self._decide(replace(decision, action=Action.PERSON, words=words))
+            return None
         if left < needed:
             self._wait(
                 decision,
