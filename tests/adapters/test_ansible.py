@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from toolkit.adapters.ansible import converge
 from toolkit.adapters.ansible.converge import RealConverge
+from toolkit.adapters.disk import DiskRoom
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.secret import Secret
 from toolkit.errors import HostError
@@ -227,6 +229,16 @@ def test_an_ansible_that_does_not_load_is_told(lab: Lab, monkeypatch: pytest.Mon
         lab.run("well")
     del lab.converge
     assert list(lab.scratch.iterdir()) == []
+
+
+def test_an_ansible_for_which_the_disk_has_no_room_is_told(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    monkeypatch.setattr(converge, "room", lambda _: DiskRoom(0, None))
+    with pytest.raises(HostError, match="is full: it ended without a word") as caught:
+        lab.run("well")
+    assert caught.value.hint == "toolkit prune"
 
 
 KILLED = """

@@ -22,6 +22,7 @@ from toolkit.adapters.ansible.certificate import certificate_digest, provisioned
 from toolkit.adapters.ansible.silence import Silence
 from toolkit.adapters.ansible.standing import Run, Standing
 from toolkit.adapters.capacity import width
+from toolkit.adapters.disk import room
 from toolkit.adapters.hosts.ssh import HOSTSIDE, master_options, require_answer
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.excerpt import brief
@@ -145,7 +146,7 @@ class RealConverge:
         # The statistics do not count a failed task that was rescued.
         if ended or _failed(stats or {}, host.name):
             words = failure or ended or "it failed without a word"
-            raise HostError(f"{host.name}: {playbook}: {words}", hint="toolkit doctor")
+            raise _failure(f"{host.name}: {playbook}: ", words, private)
         # An inventory without a match ends with success; where the host is not in the statistics, nothing ran.
         if host.name not in _part(stats or {}, "processed"):
             raise HostError(
@@ -176,6 +177,14 @@ class RealConverge:
         if host.connection != "ssh":
             return nullcontext()
         return silence.watched(partial(require_answer, host, self._scratch), run.hang_up)
+
+
+def _failure(title: str, words: str, private: Path) -> HostError:
+    if not room(private).full:
+        return HostError(f"{title}{words}", hint="toolkit doctor")
+    # Ansible cannot write its files, and often says nothing of it.
+    full = f"the disk of {private.parent} is full: {words}"
+    return HostError(f"{title}{full}", hint="toolkit prune")
 
 
 def _failed(stats: Mapping[str, Any], host: str) -> bool:
