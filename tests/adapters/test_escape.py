@@ -121,8 +121,8 @@ def test_every_way_out_of_a_replica_is_shut(lab: HostLab) -> None:
         past = "past 127.0.0.1"
         assert [_outside(lab, each) for each in (*datagrams, past)] == ["sent"] * 3
         calls += datagrams
-        tries += [f"{PING} {address}", f"{UDP} 255.255.255.255"]
-        tries += [f"connect {address} {port}", f"send {address} 53", "send 127.0.0.53 53", past, "past ::1"]
+        tries += [f"{PING} {address}", f"{UDP} 255.255.255.255", past, "past ::1"]
+        tries += [f"connect {address} {port}", f"send {address} 53", "send 127.0.0.53 53"]
         said = {each: lab.ask("blue", each) for each in (*tries, *calls)}
     assert {way: words for way, words in said.items() if not words.startswith("refused")} == {}
     assert {way: said[way] for way in calls if "[Errno 1]" not in said[way]} == {}
@@ -201,6 +201,18 @@ def test_the_host_says_that_its_replicas_have_every_fence(lab: HostLab) -> None:
     facts = lab.host.observe()
     assert facts.fences == FENCES
     assert {slot.slot: slot.fences for slot in facts.slots} == {"blue": FENCES, "green": FENCES}
+
+
+@pytest.mark.parametrize("name", ["calls.bpf", "calls.py"])
+def test_a_filter_of_system_calls_that_was_changed_is_named(real_host: HostLab, name: str) -> None:
+    path = Path(real_host.host.host.root, "bin", name)
+    assert real_host.host.observe().changed_files == ()
+    kept = path.read_bytes()
+    path.write_bytes(kept[:-1] + b"?")
+    try:
+        assert real_host.host.observe().changed_files == (f"bin/{name} was changed",)
+    finally:
+        path.write_bytes(kept)
 
 
 def test_a_host_that_forbids_namespaces_still_gives_a_replica_its_own_user(

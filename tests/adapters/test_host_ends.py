@@ -74,6 +74,31 @@ def test_a_replica_ends_with_what_started_it(
     )
 
 
+@pytest.mark.parametrize("killed", [False, True], ids=["stopped", "killed first"])
+@pytest.mark.parametrize("fences", [None, ("user", "rights", "network")], ids=["all", "no files"])
+def test_a_process_that_a_replica_has_put_aside_ends_with_it(
+    real_host: HostLab, fences: tuple[str, ...] | None, killed: bool
+) -> None:
+    real_host.empty()
+    port, program = real_host.ports["blue"], real_host.start("blue", fences=fences)
+    user = real_host.host.host.slot_user(program)
+
+    def left() -> str:
+        return real_host.run("sh", "-c", f"pgrep -u {user} || true")
+
+    assert real_host.host.wait_ready(program, port, 120, silent).ok
+    before = {*left().split()}
+    assert real_host.ask("blue", "leave").isdigit()
+    assert len({*left().split()} - before) == 1
+    if killed:
+        # Its script ends nothing then.
+        words = 'pkill -KILL -f "$1/slots/$2/start"; '
+        words += 'supervisorctl -s "unix://$1/supervisor/supervisor.sock" stop "$2" || true'
+        real_host.run("sh", "-c", words, "sh", real_host.host.host.root, program)
+    real_host.stop("blue")
+    assert left() == ""
+
+
 def test_a_supervisord_that_is_killed_is_back_and_nothing_that_serves_ends(
     real_host: HostLab,
 ) -> None:

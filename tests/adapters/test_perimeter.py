@@ -69,9 +69,9 @@ def listening(lab: HostLab, address: str, port: int, user: str = "root") -> Iter
 
 @contextmanager
 def without_its_fence(lab: HostLab) -> Iterator[None]:
-    """Start the replica anew without its filter of packets."""
+    """Start the replica anew without its filters of packets."""
     lab.run("mkdir", "-p", DROP_IN)
-    text = "[Service]\nIPAddressDeny=\nIPAddressAllow=\n"
+    text = "[Service]\nIPAddressDeny=\nIPAddressAllow=\nExecStartPre=\n"
     lab.run("sh", "-c", 'printf %s "$2" >"$1/open.conf"', "sh", DROP_IN, text)
     try:
         _restart(lab)
@@ -106,6 +106,8 @@ def test_nothing_leaves_from_where_a_replica_is(lab: HostLab) -> None:
     assert "through" not in found.values(), found
     assert found["192.0.2.1 udp"] in ("refused", "no way")
     assert found["127.0.0.53 udp"] == "refused"
+    by_cards = [each for each in found if each.startswith("127.0.0.1 by ")]
+    assert by_cards and {found[each] for each in by_cards} <= {"refused", "no way"}
     own = [each.outcome for each in replica.tries if each.what == "this host's own address"]
     # Others on the host get through to it.
     assert own in (["silent"], ["refused"])

@@ -41,6 +41,7 @@ NAME = b"toolkit-perimeter.invalid"
 SECONDS = 20
 _PATIENCE = 1.5
 _MOST_SERVERS = 3
+_MOST_INTERFACES = 8
 _RESOLVERS = (
     "/run/systemd/resolve/io.systemd.Resolve",
     "/run/nscd/socket",
@@ -150,6 +151,11 @@ def _ways(servers: list[str]) -> list[tuple[str, str, _Try]]:
         ("outside", "%s tcp" % OUTSIDE_6, _connecting(OUTSIDE_6, 443)),
         ("a resolver", "127.0.0.53 udp", _sending("127.0.0.53", 53)),
     ]
+    # A socket that is bound to an interface sends even what is for this address there: to the gateway.
+    ways += [
+        ("outside", "127.0.0.1 by %s udp" % each, _sending("127.0.0.1", 9, each))
+        for each in _interfaces()
+    ]
     ways += [("a name", "%s udp" % each, _asking(each)) for each in servers]
     ways += [("a resolver", path, _opening(path)) for path in _RESOLVERS]
     return [*ways, ("a name", NAME.decode(), _resolving)]
@@ -167,13 +173,17 @@ def _outcome(error: OSError) -> str:
     return "no way" if error.errno in _NO_WAY else "no answer"
 
 
-def _sending(address: str, port: int) -> _Try:
-    """Return the try to send one packet: the kernel takes it, or gives it back at once."""
+def _sending(address: str, port: int, interface: str = "") -> _Try:
+    """Return the try to send one packet, by an interface if given: the kernel takes it, or gives it back at once."""
 
     def send() -> str:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         try:
             with socket.socket(family, socket.SOCK_DGRAM) as sender:
+                if interface:
+                    sender.setsockopt(
+                        socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0"
+                    )
                 sender.sendto(b"", (address, port))
         except OSError as error:
             return _outcome(error)
@@ -261,6 +271,11 @@ def _resolving() -> str:
         os.kill(child, 9)
         os.waitpid(child, 0)
     return said or "no answer"
+
+
+def _interfaces() -> list[str]:
+    """Return the names of the host's first interfaces other than loopback."""
+    return [name for _, name in socket.if_nameindex() if name != "lo"][:_MOST_INTERFACES]
 
 
 def _servers() -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import filecmp
+import hashlib
 import os
 import sys
 
@@ -50,7 +51,7 @@ INT = 0xFFFFFFFF
 
 
 def main(path: str) -> None:
-    """Write the filter where it differs, whole or not at all, and say so."""
+    """Write the filter where it differs, whole or not at all, and say so; say its digest."""
     refuse = seccomp.ERRNO(errno.EPERM)
     rules = seccomp.SyscallFilter(seccomp.ALLOW)
     for name in REFUSED:
@@ -77,11 +78,14 @@ def main(path: str) -> None:
     os.umask(0o077)
     with open(path + ".new", "wb") as file:
         rules.export_bpf(file)
+    with open(path + ".new", "rb") as file:
+        digest = hashlib.sha256(file.read()).hexdigest()
     if not os.path.exists(path) or not filecmp.cmp(path + ".new", path, shallow=False):
         os.replace(path + ".new", path)
-        sys.stdout.write("written")
+        sys.stdout.write("written\n")
     else:
         os.unlink(path + ".new")
+    sys.stdout.write(digest + "\n")
 
 
 if __name__ == "__main__":
