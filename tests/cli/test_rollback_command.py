@@ -45,7 +45,11 @@ def test_a_rollback_to_another_owners_weights_is_not_what_yes_answers(
     )
     assert said.err.endswith(
         "error: this goes back to the weights of acme/tiny, which is another owner's\n"
-        "hint: toolkit rollback tiny --source acme/tiny --yes\n"
+        "hint: toolkit rollback tiny --yes --source acme/tiny\n"
+    )
+    named = prompt("rollback", "tiny", "--to", "#1", "--host", "gpu1", "--yes")
+    assert named.err.endswith(
+        "hint: toolkit rollback tiny --to '#1' --host gpu1 --yes --source acme/tiny\n"
     )
     assert prompt("rollback", "tiny", "--yes", "--source", "acme/other").code == 3
     assert world.serving() == {"gpu1": "v2"}

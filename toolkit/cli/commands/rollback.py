@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,7 @@ def rollback(model: str, target: str | None, source: str, **options: Any) -> Non
 
     def consent(plan: RolloutPlan) -> bool:
         """Ask for each repository of another owner by its name, which `--yes` does not answer."""
-        return all(repo == source or _agreed(model, repo) for repo in plan.other_owners)
+        return all(repo == source or _agreed(repo) for repo in plan.other_owners)
 
     change_release(chosen, None, order, consent)
 
@@ -81,11 +82,13 @@ def _number(model: str, target: str, history: History) -> int:
     return number
 
 
-def _agreed(model: str, repo: str) -> bool:
+def _agreed(repo: str) -> bool:
     if sys.stdin is None or not sys.stdin.isatty():
+        # With the release and the hosts that were named: without them it would go back elsewhere.
+        typed = shlex.join(["toolkit", *sys.argv[1:]])
         raise RefusedError(
             f"this goes back to the weights of {repo}, which is another owner's",
-            hint=f"toolkit rollback {model} --source {repo} --yes",
+            hint=f"{typed} --source {repo}",
         )
     from toolkit.cli.views.plan import confirmed
 
