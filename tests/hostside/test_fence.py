@@ -34,6 +34,26 @@ def test_a_start_that_still_checks_its_files_or_waits_for_a_device_is_no_replica
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="a start script runs as root")
+@pytest.mark.parametrize(("runs", "fenced"), [("read _", True), ("cat; true", False)])
+def test_a_start_that_puts_up_the_fence_is_no_replica_without_one(
+    fence: ModuleType, tmp_path: Path, runs: str, fenced: bool
+) -> None:
+    start = tmp_path / "slots/tiny-blue/start"
+    start.parent.mkdir(parents=True)
+    start.write_text(f"echo\n{runs}\n")
+    with subprocess.Popen(["sh", start], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as script:
+        assert script.stdin is not None and script.stdout is not None
+        script.stdout.readline()
+        children = Path(f"/proc/{script.pid}/task/{script.pid}/children")
+        until(lambda: fenced or b"cat" in _words_of(children.read_text()))
+        assert (fence.of_process(str(tmp_path), script.pid) == list(FENCES)) is fenced
+
+
+def _words_of(pid: str) -> bytes:
+    return Path(f"/proc/{pid.strip()}/cmdline").read_bytes() if pid.strip() else b""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="a start script runs as root")
 def test_what_waits_as_root_in_the_place_of_a_replica_that_sleeps_is_no_replica(
     fence: ModuleType, tmp_path: Path
 ) -> None:

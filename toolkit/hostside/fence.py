@@ -31,8 +31,9 @@ _BWRAP = (
     *("--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--", "true"),
 )
 _UNSHARE = ("unshare", "--mount", "--ipc", "--uts", "--pid", "--fork", "--mount-proc", "true")
-# The command that a start script runs as root before it puts up the fence.
+# The command that a start script runs as root before it puts up the fence, and the programs that put it up.
 _CHECK = "check-start"
+_PREPARE = ("nft", "prlimit", "bwrap", "setpriv")
 _RULES = "table inet toolkit_probe { chain any { meta skuid 0 accept; }; }\n"
 
 
@@ -65,8 +66,10 @@ def of_process(root: str, pid: int, family: processes.Family | None = None) -> l
     if processes.waits(pid) and _user(pid) == 0:
         return list(FENCES)
     tree = processes.tree(pid, family)
-    # Without systemd, root looks at the files and waits for the device before there is a replica to fence.
+    # Without systemd, root looks at the files, waits for the device and puts up the fence before there is a replica.
     if any(_CHECK in processes.command_line(each) and _user(each) == 0 for each in tree):
+        return list(FENCES)
+    if all(_prepares(root, each) for each in tree):
         return list(FENCES)
     # Without systemd, what starts the replica stays, as root.
     replica = next((each for each in tree if _user(each) not in (0, None)), pid)
@@ -83,6 +86,15 @@ def of_process(root: str, pid: int, family: processes.Family | None = None) -> l
         "calls": status.get("Seccomp") == "2",
     }
     return [each for each in FENCES if holds[each]]
+
+
+def _prepares(root: str, pid: int) -> bool:
+    """Whether the process is a start script of root's, or a program that puts up a fence for it."""
+    words = processes.command_line(pid)
+    slots = os.path.join(root, "slots", "")
+    script = any(word.startswith(slots) and word.endswith("/start") for word in words[:2])
+    program = "".join(os.path.basename(word) for word in words[:1])
+    return _user(pid) == 0 and (script or program in _PREPARE)
 
 
 def _works(argv: tuple[str, ...], text: str = "") -> bool:
