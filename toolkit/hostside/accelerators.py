@@ -127,24 +127,23 @@ def users() -> dict[int, int]:
 
 
 def _query(fields: tuple[str, ...], of: str = "gpu") -> tuple[list[list[str]], str]:
-    """Return a row for each device, or for what else is asked for, and the tool's words where it failed, wholly or in part.
-    """
+    """Return a row for each device, or for what else is asked for, and the tool's words where it failed."""
     asked = ["nvidia-smi", f"--query-{of}={','.join(fields)}", "--format=csv,noheader,nounits"]
     try:
         code, said = program.output(asked, _SECONDS, subprocess.STDOUT)
     except FileNotFoundError:
         return [], "nvidia-smi is not there"
     except subprocess.TimeoutExpired:
-        return [], "nvidia-smi does not answer within %d s" % _SECONDS
+        return [], "nvidia-smi does not answer within %g s" % _SECONDS
     except (OSError, subprocess.SubprocessError) as error:
         return [], f"nvidia-smi: {error}"
     return rows_of(said, len(fields), code)
 
 
 def rows_of(text: str, cells: int, code: int = 0) -> tuple[list[list[str]], str]:
-    """Return the rows of `cells` cells in what nvidia-smi printed before it ended with `code`, and its words of a failure.
+    """Return the rows of `cells` cells in what nvidia-smi printed, and its words where it failed and ended with `code`.
 
-    Other lines are warnings where it ended well.
+    Where it ended well, other lines are warnings.
     """
     rows, others = [], []
     for line in filter(None, map(str.strip, text.splitlines())):
@@ -170,8 +169,8 @@ def _device(row: list[str]) -> Optional[Document]:
     fault = "split" if split == "Enabled" else ""
     if total is None or free is None:
         # `[GPU requires reset]`, for one.
-        fault = row[2] if total is None else row[3]
-    if fault:
+        fault = (row[2] if total is None else row[3]) or "nothing"
+    if fault or total is None or free is None:
         total = free = 0
     return {
         "index": index,

@@ -51,8 +51,8 @@ def observe(root: str, label: str = "") -> Document:
     routing = router_view.observe(root)
     makers = accelerators.makers()
     accelerator, devices, driver_fault = accelerators.devices(makers)
-    # The driver's tool takes longer than an observation, so ask it where a replica is on a device, and once. Where it has
-    # just said nothing of devices, it would hang again.
+    # The driver's tool takes longer than an observation, so ask it where a replica is on a device, and once. Where it
+    # named no devices, it may hang.
     used = devices and any(each.get("devices") for each in manifests)
     users = accelerators.users() if used else {}
     release, kernel = _os_release(), os.uname()

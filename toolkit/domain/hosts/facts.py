@@ -47,8 +47,8 @@ class Device:
 
     `memory_errors` counts the uncorrectable errors since the driver was loaded; None where the device does not report
     them. `remapping` is `pending` where a memory row waits for a reset to be replaced, `failed` where no spare is left.
-    A device with a `fault` has no memory for replicas: it is `split` into parts, or the driver's tool says these words in
-    place of its memory.
+    A device with a `fault` has no memory for replicas: it is `split` into parts, or the driver says these words instead
+    of its memory.
     """
 
     index: int
@@ -191,7 +191,7 @@ class HostFacts:
     `routes` the router's truth as JSON, see `planning.routes`; `held_by` who has its deployment lock.
 
     `observed_at` is by the host's own clock. `accelerators` are the makers of those on its bus, whether a
-    driver knows them or not; `driver_fault` is what the driver's tool says where it does not work, or has lost a device.
+    driver knows them or not; `driver_fault` is what the driver's tool says where it fails, or has lost a device.
     `opened` is the deployment that is under way on the host, or was cut short. `left_to_guards` are those that were cut
     short in their bake before it, and that commands for other models left to their guard.
     `damaged` has the toolkit's own files that cannot be read, below its directory.

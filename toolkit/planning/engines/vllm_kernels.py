@@ -50,8 +50,8 @@ def ready_kernels(flags: Flags) -> dict[str, str]:
     """Return the options by which vLLM on CUDA takes kernels that need no compiler of CUDA's.
 
     layers/mamba/gdn/qwen_gdn_linear_attn.py, _resolve_gdn_prefill_backend: on Hopper, prompts go through FlashInfer's
-    gated delta rule, whether it can be compiled or not. Qwen3-Next and Qwen3.5 have such layers; the option says nothing
-    to models without them.
+    gated delta rule, whether it can be compiled or not. Qwen3-Next and Qwen3.5 have such layers; to models without them
+    the option says nothing.
     """
     return {flags.delta_rule: "triton"}
 
