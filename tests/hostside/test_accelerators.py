@@ -21,6 +21,7 @@ HEALTHY = "0, NVIDIA H200, 143771, 143000, 580.95.05, 34, 0, No, No, 628, Disabl
 H100 = "0, NVIDIA H100 80GB HBM3, 81559, 81079, 580.159.04, 39, 0, No, No, 480, Disabled\n"
 SPLIT = "1, NVIDIA H200, 143771, 143000, 580.95.05, 34, 0, No, No, 628, Enabled\n"
 RESET = "[GPU requires reset]"
+UNNUMBERED = "nvidia-smi has a line that numbers no device"
 LOST = "Unable to determine the device handle for GPU1: 0000:07:00.0: Unknown Error"
 
 
@@ -157,6 +158,7 @@ def test_a_device_that_no_replica_can_have_is_shown_without_memory(
         (f"{LOST}\n{H100}", 15, LOST),
         (f"{LOST}\n{H100}", 0, LOST),
         (H100, 15, "nvidia-smi ended with 15"),
+        (H100 + SPLIT.replace("1,", "[GPU is lost],", 1), 0, UNNUMBERED),
         # a damaged infoROM, which keeps no program from the device
         (f"{H100}WARNING: infoROM is corrupted at gpu 0000:06:00.0\n", 14, ""),
         (f"WARNING: odd, but well\n{H100}", 0, ""),
@@ -185,8 +187,8 @@ def test_the_devices_that_a_driver_still_knows_stay(
         ),
         ("No devices were found\n", 6, "No devices were found"),
         ("", 0, "no device"),
-        ("a, b\n", 0, "nvidia-smi numbers no device"),
-        (H100.replace("0, NVIDIA", "[N/A], NVIDIA"), 0, "nvidia-smi numbers no device"),
+        ("a, b\n", 0, UNNUMBERED),
+        (H100.replace("0, NVIDIA", "[N/A], NVIDIA"), 0, UNNUMBERED),
         ("", 15, "nvidia-smi ended with 15"),
     ],
 )

@@ -90,8 +90,8 @@ def nvidia(expected: bool) -> tuple[list[Document], str]:
             rows, fault = _query(fields)
     found = [_device(row) for row in rows[: bounds.DEVICES]]
     devices = [device for device in found if device is not None]
-    if not devices and not fault:
-        fault = "nvidia-smi numbers no device"
+    if len(devices) < max(1, len(found)) and not fault:
+        fault = "nvidia-smi has a line that numbers no device"
     return devices, fault if expected else ""
 
 
