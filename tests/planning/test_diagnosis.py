@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.planning.facts import BASE, GB, host, release, slot
+from tests.planning.facts import BASE, GB, gpu, host, release, slot
 from toolkit.domain.hosts.facts import FENCES, HostFacts, ProcessState, RouterFacts
 from toolkit.planning.upkeep.diagnosis import (
     Finding,
@@ -56,6 +56,20 @@ def test_a_well_host_has_nothing_to_tell() -> None:
         ("ok", "tiny green", "stands by"),
     ]
     assert [f.hint for f in found if f.hint] == []
+
+
+def test_a_device_that_no_replica_can_have_is_named_with_what_to_do() -> None:
+    whole = replace(gpu(0, 80, 80), driver="580.1")
+    reset = replace(whole, index=1, memory=0, memory_free=0, fault="[GPU requires reset]")
+    facts = replace(host(), accelerators=("nvidia",), devices=(whole, reset))
+    found = [each for each in diagnose_host(facts, BASE, NOW) if each.subject == "devices"]
+    words = "device 1 (NVIDIA Test) does not say its memory: [GPU requires reset]"
+    assert bad(tuple(found)) == [("fail", "devices", words)]
+    assert found[0].hint.startswith("reset it there: sudo nvidia-smi --gpu-reset -i 1")
+    # Without its driver a host looks like one that computes on its processors.
+    dead = replace(facts, devices=(), driver_fault="no communication")
+    words = "its NVIDIA driver does not work: no communication"
+    assert bad(diagnose_host(dead, BASE, NOW)) == [("fail", "devices", words)]
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,13 @@ def preflight(facts: HostFacts, now: float, driver_package: str = "") -> tuple[O
         *_accelerators(facts),
         *clock_faults(facts.observed_at - now),
         *_disk(facts),
+        *device_faults(facts, driver_package),
+    )
+
+
+def device_faults(facts: HostFacts, driver_package: str = "") -> tuple[Obstacle, ...]:
+    """Return what is wrong with the host's devices and their driver, unless a `driver_package` is to be installed."""
+    return (
         *(() if driver_package else _driver(facts)),
         *(fault for device in facts.devices for fault in _health(device)),
     )

@@ -10,7 +10,7 @@ from toolkit.domain.hosts.facts import HostFacts, ProcessState
 from toolkit.domain.quantity import format_size
 from toolkit.planning.change.drift import router_restart
 from toolkit.planning.change.fence import unfenced_host, unfenced_replicas
-from toolkit.planning.change.preflight import clock_faults
+from toolkit.planning.change.preflight import clock_faults, device_faults
 from toolkit.planning.release.engine_choice import describe_host
 
 
@@ -47,7 +47,7 @@ def diagnose_host(facts: HostFacts, provision_digest: str, now: float) -> tuple[
             Finding(Level.WARN, "clock", each.words, each.hint)
             for each in clock_faults(facts.observed_at - now)
         ),
-        Finding(Level.OK, "devices", describe_host(facts)),
+        *_devices(facts),
         _disk("disk of the host", facts.disk_free),
         *_files("disk of the host", facts.files_free),
         *_noexec(facts),
@@ -62,6 +62,13 @@ def diagnose_host(facts: HostFacts, provision_digest: str, now: float) -> tuple[
         *_damaged(facts),
         *_replicas(facts),
     )
+
+
+def _devices(facts: HostFacts) -> tuple[Finding, ...]:
+    faults = device_faults(facts)
+    if not faults:
+        return (Finding(Level.OK, "devices", describe_host(facts)),)
+    return tuple(Finding(Level.FAIL, "devices", each.words, each.hint) for each in faults)
 
 
 def diagnose_ops(
