@@ -48,7 +48,6 @@ def gpu(**more: Any) -> Device:
         host(),
         host(os_version="13"),
         host(os="Debian GNU/Linux trixie/sid", os_version=""),
-        host(os_id="ubuntu", os_version="22.04"),
         host(os_id="ubuntu", os_version="24.04"),
         host(observed_at=NOW + 299),
         host(disk_free=2 * GB),
@@ -66,17 +65,17 @@ def test_a_host_that_can_be_provisioned_has_no_faults(facts: HostFacts) -> None:
     [
         (
             host(os="Rocky Linux 9.4", os_id="rocky", os_version="9.4"),
-            "Rocky Linux 9.4 is not supported; supported are Debian 12 and Ubuntu 22.04 or newer",
+            "Rocky Linux 9.4 is not supported; supported are Debian 12 and Ubuntu 24.04 or newer",
             "install one of them, or take the host out of the fleet file",
         ),
         (
             host(os="Debian GNU/Linux 11 (bullseye)", os_version="11"),
-            "Debian GNU/Linux 11 (bullseye) is not supported; supported are Debian 12 and Ubuntu 22.04 or newer",
+            "Debian GNU/Linux 11 (bullseye) is not supported; supported are Debian 12 and Ubuntu 24.04 or newer",
             "install one of them, or take the host out of the fleet file",
         ),
         (
-            host(os="Ubuntu 20.04.6 LTS", os_id="ubuntu", os_version="20.04"),
-            "Ubuntu 20.04.6 LTS is not supported; supported are Debian 12 and Ubuntu 22.04 or newer",
+            host(os="Ubuntu 22.04.5 LTS", os_id="ubuntu", os_version="22.04"),
+            "Ubuntu 22.04.5 LTS is not supported; supported are Debian 12 and Ubuntu 24.04 or newer",
             "install one of them, or take the host out of the fleet file",
         ),
         (

@@ -10,8 +10,8 @@ from toolkit.domain.hosts.facts import Device, HostFacts
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.errors import NothingSuitableError
 
-# The oldest version of each system whose packages and systemd the roles are written for.
-SUPPORTED = {"debian": ("Debian", 12.0), "ubuntu": ("Ubuntu", 22.04)}
+# The oldest version of each system whose packages and systemd the roles are written for: the router needs HAProxy 2.6.
+SUPPORTED = {"debian": ("Debian", 12.0), "ubuntu": ("Ubuntu", 24.04)}
 ARCHITECTURE = "x86_64"
 LARGEST_SKEW = 300.0
 LEAST_DISK = 10**9
