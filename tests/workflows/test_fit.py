@@ -32,7 +32,7 @@ from toolkit.domain.files.snapshot import FileDigest, Snapshot
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.registry.model import HubSource, LocalSource
-from toolkit.errors import HostError, SourceError
+from toolkit.errors import HostError, IntegrityError, SourceError
 from toolkit.planning.fit.host_fit import Candidate
 from toolkit.workflows.change import fit_record as fit_workflow
 from toolkit.workflows.change.fit_record import FitRecording
@@ -118,6 +118,16 @@ def test_nothing_but_the_configuration_and_headers_is_asked_for(
     assert asked == {path for path in FILES if "/" not in path} - {"tokenizer.json"}
     # Of 13 MiB, twice the first 100,001 bytes and a configuration.
     assert sum(origin.sent) == 2 * 100_001 + len(FILES["config.json"])
+
+
+def test_a_configuration_that_is_not_the_pinned_one_makes_no_plan(
+    origin: Origin, tmp_path: Path
+) -> None:
+    """Its plan would be that of another model, for a server that gives one under the same commit."""
+    version, hub = replace(VERSION, revision=origin.revision), HuggingFaceHub(origin.endpoint)
+    origin.server.flipped.add("config.json")
+    with pytest.raises(IntegrityError, match=r"config\.json of acme/tiny is not the file that was"):
+        read_model(version, origin.snapshot, Store(tmp_path / "store"), lambda: hub)
 
 
 def test_files_that_are_not_pinned_yet_are_listed(tmp_path: Path) -> None:

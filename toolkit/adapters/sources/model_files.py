@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +26,7 @@ from toolkit.domain.files.tensors import (
 )
 from toolkit.domain.files.weight_files import index_of, set_fault, tensor_fault, weights_of
 from toolkit.domain.outside import parse_json
-from toolkit.errors import SourceError
+from toolkit.errors import IntegrityError, SourceError
 
 CONFIG = "config.json"
 # A header is small: nearly all the time goes into waiting for the server.
@@ -66,12 +67,25 @@ def read_tensors(path: Path) -> tuple[Tensor, ...]:
 def read_hub(hub: Hub, repo: str, snapshot: Snapshot) -> ModelFiles:
     """Return the model of `repo` at the snapshot's revision; fetches its `config.json` and headers alone.
 
-    Raises SourceError as `Hub` does, and where `config.json` cannot be read.
+    Raises SourceError as `Hub` does, and where `config.json` cannot be read; IntegrityError where a file that is read
+    whole is not the pinned one: its plan would be that of another model.
     """
     revision = snapshot.revision
+    pinned = {file.path: file.sha256 for file in snapshot.files}
+
+    def read(path: str) -> bytes:
+        data = hub.read_small(repo, revision, path)
+        if pinned[path] and hashlib.sha256(data).hexdigest() != pinned[path]:
+            raise IntegrityError(
+                f"{path} of {repo} is not the file that was pinned at {revision[:12]}",
+                hint="a commit never changes: the server or its mirror is not to be trusted; "
+                "name another one: export HF_ENDPOINT=URL",
+            )
+        return data
+
     try:
         return _model(
-            lambda path: hub.read_small(repo, revision, path),
+            read,
             snapshot,
             lambda path, size: hub.tensors(repo, revision, path, size),
         )
