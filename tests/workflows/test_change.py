@@ -241,3 +241,10 @@ def test_another_ops_machine_with_an_empty_history_can_roll_back(
     second.rollback()
 
     assert second.table() == [("blue", "v1", "healthy", 100), ("green", "v2", "healthy", 0)]
+
+
+def test_a_clock_that_is_set_back_meanwhile_makes_no_negative_time(world: World) -> None:
+    world.deploy(release(1))
+    world.before(lambda _: setattr(world, "time", world.time - 7200))
+    done = world.deploy(release(2))
+    assert 0 <= done.seconds < 60

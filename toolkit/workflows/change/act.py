@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -101,7 +102,7 @@ class Act:
             self._tools.say(f"{step.kind}{f' {step.slot}' if step.slot else ''}: {step.reason}")
             history = self._tools.history
             seq = history.start_step(self._deployment, str(step.kind), step.detail)
-            started = self._tools.clock()
+            started = time.monotonic()
             try:
                 self._wakes.before(steps[at:])
                 self._do[step.kind](self, step)
@@ -117,8 +118,7 @@ class Act:
                     raise fault_of(error) from error
                 raise
             history.end_step(self._deployment, seq, Outcome.DONE)
-            took = self._tools.clock() - started
-            if took >= 1:
+            if (took := time.monotonic() - started) >= 1:
                 self._tools.say(f"  {step.kind} took {format_seconds(took)}")
 
     def _fetch(self, step: Step) -> None:
@@ -391,8 +391,8 @@ class Act:
 
     def _converging(self, task: str) -> None:
         # A task takes a fraction of a second; one line in two seconds shows progress.
-        if self._tools.clock() - self._said >= 2:
-            self._said = self._tools.clock()
+        if time.monotonic() - self._said >= 2:
+            self._said = time.monotonic()
             self._tools.say(f"  {task}")
 
     def _still_draining(self, event: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ they want. `Rollout` carries the plan out.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -64,7 +65,8 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
     change. The fleet serves in each of these cases.
     """
     first = members[0]
-    started = first.clock()
+    # The clock of the ops machine may be set meanwhile.
+    started = time.monotonic()
     hosts = [each.host for each in members]
     seen = first.patience.until_free(
         lambda: await_bakes(members, order, look_free(hosts, first.patience))
@@ -73,7 +75,7 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
     order, shown = _first_plan(members, order, seen, opened)
     late = _behind(seen) if shown.empty and not opened else ()
     if shown.empty and not opened and not late:
-        return _finished(RolledOut(shown, False, {}, first.clock() - started), {})
+        return _finished(RolledOut(shown, False, {}, time.monotonic() - started), {})
     if shown.kinds & PLAYED:
         first.converge.prepare()
     notes = (*shown.notes, *map(_unfinished, opened), *map(_untold, late))
@@ -90,7 +92,7 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
         taking_part = [each for each in there if each.host.name in plan.plans]
         states = Rollout(taking_part, plan, facts, order).perform()
         behind_now = first.routers.catch_up()
-    done = RolledOut(plan, not plan.empty, states, first.clock() - started)
+    done = RolledOut(plan, not plan.empty, states, time.monotonic() - started)
     # Here and not above: it takes longer to load than a host to switch.
     from toolkit.workflows.use.collect import collect_in_passing
 

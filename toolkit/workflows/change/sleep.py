@@ -150,7 +150,7 @@ def put_to_sleep(
     Raises InputError where no host has it, RefusedError where it cannot sleep now or `confirm` says no, BusyError where
     another command holds a host, and HostError where one does not answer, or a replica goes on after its time.
     """
-    first, began = members[0], members[0].clock()
+    first, began = members[0], time.monotonic()
     seen = look_free([each.host for each in members], first.patience)
     plan = _sleep_plan(members, model, policy, seen, turns)
     if not plan.changes:
@@ -172,7 +172,7 @@ def put_to_sleep(
         "goes on",
         lambda slot: slot.rests or slot.asleep != ASLEEP,
     )
-    return Slept(plan, first.clock() - began)
+    return Slept(plan, time.monotonic() - began)
 
 
 def wake(members: Sequence[Tools], model: str, timing: Timing, begin: Confirm) -> Slept:
@@ -181,7 +181,7 @@ def wake(members: Sequence[Tools], model: str, timing: Timing, begin: Confirm) -
     Raises InputError where no host has it, NothingSuitableError where others have its memory, BusyError, and HostError
     where no host answers, a router missed the change or the model is not up in time.
     """
-    first, began = members[0], members[0].clock()
+    first, began = members[0], time.monotonic()
     seen = look_free([each.host for each in members], first.patience)
     plan = _wake_plan(model, seen)
     if not plan.changes:
@@ -204,7 +204,7 @@ def wake(members: Sequence[Tools], model: str, timing: Timing, begin: Confirm) -
         _await(there, model, timing.ready, "is not up", lambda slot: not slot.asleep)
     except HostError as error:
         raise _in_the_way(model, look([each.host for each in there]), error) from error
-    return Slept(plan, first.clock() - began)
+    return Slept(plan, time.monotonic() - began)
 
 
 def _sleep_plan(

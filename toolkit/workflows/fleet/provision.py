@@ -6,6 +6,7 @@ Hosts are independent: a failure on one host changes nothing for the others.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -241,14 +242,14 @@ class _Run:
         self._said = 0.0
 
     def outcome(self) -> Provisioned:
-        started = self._how.clock()
+        started = time.monotonic()
         name, reason = self._intent.target.name, self._intent.reason
         try:
             changed = self._converge()
         except ToolkitError as error:
-            seconds = self._how.clock() - started
+            seconds = time.monotonic() - started
             return Provisioned(name, Result.FAILED, reason, (), seconds, error)
-        seconds = self._how.clock() - started
+        seconds = time.monotonic() - started
         if changed is None:
             return Provisioned(name, Result.UNCHANGED, "another command converged it", (), seconds)
         result = Result.CONVERGED if not self._how.check else Result.WOULD_CHANGE
@@ -276,7 +277,7 @@ class _Run:
     def _tell(self, task: str) -> None:
         if self._how.stop.is_set():
             raise _Interrupted
-        now = self._how.clock()
+        now = time.monotonic()
         if now - self._said >= _SAY_EVERY:
             self._said = now
             self._how.say(f"{self._intent.target.name}: {task}")

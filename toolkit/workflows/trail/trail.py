@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -89,7 +90,7 @@ class CommandTrail:
         self._plan = plan or {}
         if not self.spoken.goes_on:
             self.desk.check()
-        self._started = self._started or self.clock()
+        self._started = self._started or time.monotonic()
         self._write({"event": Event.BEGIN, **self._intent()}, or_refuse=not self.spoken.goes_on)
         self._begun = True
         if not self.spoken.goes_on:
@@ -169,7 +170,7 @@ class CommandTrail:
         return {
             "id": self.id,
             "command": self.spoken.command,
-            "seconds": round(self.clock() - self._started, 3),
+            "seconds": round(time.monotonic() - self._started, 3),
             "hosts": dict(self._hosts),
             "gates": list(self._gates),
         }
@@ -189,7 +190,7 @@ class CommandTrail:
             error=error.kind if isinstance(error, ToolkitError) else "",
             hosts={name: each["outcome"] for name, each in self._hosts.items()},
             gates=tuple((each["host"], each["gate"], each["verdict"]) for each in self._gates),
-            seconds=round(self.clock() - self._started, 1) if self._started else 0.0,
+            seconds=round(time.monotonic() - self._started, 1) if self._started else 0.0,
         )
 
     def _write(self, record: Mapping[str, Any], *, or_refuse: bool = False) -> None:
