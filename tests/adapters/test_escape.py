@@ -231,10 +231,10 @@ def test_a_host_that_forbids_namespaces_still_gives_a_replica_its_own_user(
     assert list(scratch.iterdir()) == []
     tries = (
         f"read {root}/router/keys.map", f"read {root}/logs/tiny-blue.log", f"write {root}/router",
-        f"write {root}/logs", f"open {root}/control/master.sock", "send 127.0.0.53 53", "signal 1",
-        "read /proc/1/environ",
+        f"read {root}/supervisor/router.log", f"write {root}/logs",
+        f"open {root}/control/master.sock", "send 127.0.0.53 53", "signal 1", "read /proc/1/environ",
     )  # fmt: skip
-    assert [real_host.ask("blue", each).partition(":")[0] for each in tries] == ["refused"] * 8
+    assert [real_host.ask("blue", each).partition(":")[0] for each in tries] == ["refused"] * 9
     real_host.stop("blue")
     assert not scratch.exists()
     # What its records of use lie in stays.
