@@ -205,10 +205,10 @@ def require_permission(version: Version, snapshot: Snapshot) -> None:
 
 def _require_room(version: Version, download: DownloadPlan, store: Store) -> None:
     files = store.free_files()
-    if lacking_files(download, files):
+    if files is not None and (lacks := lacking_files(download, files)):
         raise SourceError(
-            f"{version.title} has {len(download.missing)} files to come, and the disk of {store.root} takes only "
-            f"{files} more: it has no inodes left for them",
+            f"the {len(download.missing)} files of {version.title} need {files + lacks} inodes while they come, "
+            f"and the disk of {store.root} has {files}",
             hint=way_out(store.root),
         )
     free = store.free_space()
