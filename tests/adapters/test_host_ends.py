@@ -158,9 +158,11 @@ def test_replicas_that_start_together_have_the_same_weight(real_host: HostLab) -
     port = real_host.ports["blue"]
     # The kernel takes one weight in a tenth of a second from all users, so it refuses the replica's for now.
     with subprocess.Popen([sys.executable, "-c", _WEIGH], start_new_session=True) as other:
-        program = real_host.start("blue", fences=("user", "rights", "network"))
-        assert real_host.host.wait_ready(program, port, 120, silent).ok
-        other.kill()
+        try:
+            program = real_host.start("blue", fences=("user", "rights", "network"))
+            assert real_host.host.wait_ready(program, port, 120, silent).ok
+        finally:
+            other.kill()
     main = int(real_host.run("pgrep", "-o", "-f", f"serve .* --port {port}"))
     router = int(real_host.run("pgrep", "-o", "-f", f"haproxy -W.*{real_host.host.host.root}"))
     # Not the weight of a router or a command.

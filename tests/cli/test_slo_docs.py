@@ -53,10 +53,14 @@ def test_the_example_is_what_the_command_says(
     assert max(map(len, said)) <= 80
 
 
-# A request of each row of the document, as the router's log has it.
+# A request of each row of the document, as it is tallied: by the router's log, and by its counters where no line is.
 LOGGED = {
     "answered whole": ("200", "good"),
     "status 5xx, also of the router where no replica is up": ("503:no_replica", "bad"),
+    "closed without an answer, because the replica or the link to its host was lost": (
+        "502:replica_broke_off",
+        "bad",
+    ),
     "the replica broke off amid the answer": ("200:replica_broke_off", "bad"),
     "503 `model_asleep`: the operator has put the model to sleep": ("503:model_asleep", "left out"),
     "503 `not_awake_in_time`: it was to wake and did not": ("503:not_awake_in_time", "bad"),
