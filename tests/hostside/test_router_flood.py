@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import socket
+import statistics
 import struct
+import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +19,7 @@ import pytest
 
 from tests.hostside.keyed import ANN, bearer, ring, status
 from tests.hostside.router_lab import Lab, router_socket, until
-from tests.hostside.router_site import Site, site_of
+from tests.hostside.router_site import PATH, Site, site_of
 from tests.hostside.test_router_crowd import frame
 from tests.hostside.test_router_log import new_id
 from toolkit.hostside import access_log
@@ -147,6 +152,54 @@ def test_streams_that_are_reset_at_once_write_few_lines(flooded: Lab) -> None:
     )
     sent(flooded, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"") + reset, leaves=True)
     assert len(lines_until(flooded)) <= FLOOD / 5
+
+
+# Sends frames of HTTP/2 without end, and reads their answers.
+FRAMES = """
+import socket, sys, threading
+begin, frames = bytes.fromhex(sys.argv[2]), bytes.fromhex(sys.argv[3]) * 500
+
+def read():
+    while connection.recv(65536):
+        pass
+
+with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as connection:
+    connection.sendall(begin)
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        connection.sendall(frames)
+"""
+BUSY = "while True: pass"
+
+
+def median(port: int, beside: str) -> float:
+    """Return the seconds of a request with a key while two processes run the program `beside`."""
+    begin = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"")
+    words = [sys.executable, "-c", beside, str(port), begin.hex(), frame(6, 0, 0, bytes(8)).hex()]
+    found = []
+    with contextlib.ExitStack() as end:
+        client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        end.callback(client.close)
+        for _ in range(2):
+            process = subprocess.Popen(words)
+            end.callback(process.wait)
+            end.callback(process.kill)
+        time.sleep(0.5)
+        for _ in range(60):
+            began = time.monotonic()
+            client.request("POST", PATH, b'{"model":"tiny"}', bearer(ANN))
+            assert client.getresponse().read()
+            found.append(time.monotonic() - began)
+        assert process.poll() is None
+    return statistics.median(found)
+
+
+def test_frames_without_end_hold_requests_up_no_more_than_other_work_does(flooded: Lab) -> None:
+    for _ in range(3):
+        busy, amid = median(flooded.port, BUSY), median(flooded.port, FRAMES)
+        if amid < 4 * busy + 0.005:
+            return
+    raise AssertionError(f"{amid:.3f} s amid frames, {busy:.3f} s beside other work")
 
 
 def test_an_open_door_writes_a_line_of_each_request(site: Site) -> None:
