@@ -15,6 +15,7 @@ from toolkit.planning.routing.agreement import agreed
 from toolkit.planning.routing.members import without_host
 from toolkit.planning.routing.rebuild import require_routes
 from toolkit.workflows.change.recording import record_departure
+from toolkit.workflows.change.recover import naming_left_open
 from toolkit.workflows.change.routers import TELL, missed, unreachable_rows
 from toolkit.workflows.change.stop import StopPlan, stop_held
 from toolkit.workflows.fleet.look import lock_all, look, look_free
@@ -68,8 +69,9 @@ def drain_host(members: Sequence[Tools], name: str, confirm: Confirm, timing: Ti
                 hint=f"toolkit hosts drain {name}",
             )
         again = f"toolkit hosts drain {name}"
-        for model in leaving.models:
-            stop_held(there, model, [name], timing, agreed_to, again=again)
+        with naming_left_open(there):
+            for model in leaving.models:
+                stop_held(there, model, [name], timing, agreed_to, again=again)
         behind = missed(first.routers.catch_up())
     if seen.errors or behind:
         rows = unreachable_rows(seen.unreachable)

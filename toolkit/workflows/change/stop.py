@@ -96,7 +96,8 @@ def stop_model(
             require_yes(found, confirm)
 
     with lock_all([each.host for each in there], there[0].owner, there[0].patience):
-        stop_held(there, model, named, timing, agreed_to, again=_again(model, named))
+        with naming_left_open(there):
+            stop_held(there, model, named, timing, agreed_to, again=_again(model, named))
         behind = missed(there[0].routers.catch_up())
     if plan.unreachable or behind:
         where = f"on {' and '.join(plan.plans)}, but not all routers follow"
@@ -130,18 +131,6 @@ def stop_held(
     raises where it must not be carried out any more; then nothing is stopped. `again` is the command that goes on
     after a failure. Raises the `joined` errors of the hosts that failed, once the others are done.
     """
-    with naming_left_open(there):
-        _stop_held(there, model, named, timing, agreed_to, again)
-
-
-def _stop_held(
-    there: Sequence[Tools],
-    model: str,
-    named: Sequence[str],
-    timing: Timing,
-    agreed_to: Callable[[StopPlan, Mapping[str, HostFacts]], None],
-    again: str,
-) -> None:
     routers, interruption = there[0].routers, there[0].interruption
     found = look([each.host for each in there])
     routers.observed(found.by_label)
