@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import stat
 from pathlib import Path
 
 _ENDINGS = ("", "-journal", "-wal", "-shm")
@@ -11,5 +11,13 @@ _ENDINGS = ("", "-journal", "-wal", "-shm")
 def irregular(path: Path) -> str:
     """Return the name of the first file of the database `path` that is there and no regular file; empty without one."""
     files = (path.with_name(f"{path.name}{ending}") for ending in _ENDINGS)
-    found = (each.name for each in files if os.path.lexists(each) and not each.is_file())
-    return next(found, "")
+    return next((each.name for each in files if _is_odd(each)), "")
+
+
+def _is_odd(path: Path) -> bool:
+    try:
+        # One look: the journal of another process may have gone before a second one.
+        mode = path.lstat().st_mode
+    except OSError:
+        return False
+    return not (path.is_file() if stat.S_ISLNK(mode) else stat.S_ISREG(mode))
