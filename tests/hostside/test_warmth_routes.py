@@ -25,6 +25,7 @@ import takeover
 import warmth
 
 SERVING, STANDBY = Target("blue", 8100, 100), Target("green", 8101, standby=True)
+IDLE = Target("green", 8101)
 
 ON_TWO = tuple(
     replace(each, host=host, relay=f"10.0.0.{number}:8090")
@@ -36,7 +37,7 @@ SLEEP = Sleep("5e", "wait", 30, since=7)
 
 
 def asleep(*targets: Target, at: str = "", due: int = 0, sleep: Sleep = SLEEP) -> dict[str, Any]:
-    routes = with_sleep(Routes((Route("tiny", targets, 7),), 4), "tiny", sleep, 60)
+    routes = with_sleep(Routes((Route("tiny", targets, 7),), 4), "tiny", sleep, 60, {"green"})
     return (with_wake(routes, "tiny", due) if due else routes).as_json(at)
 
 
@@ -47,6 +48,8 @@ def asleep(*targets: Target, at: str = "", due: int = 0, sleep: Sleep = SLEEP) -
         pytest.param((SERVING, STANDBY), {"blue"}, [100, 0], False, True, id="what served is up"),
         pytest.param((SERVING, STANDBY), {"green"}, [0, 0], True, True, id="the standby alone"),
         pytest.param((SERVING, STANDBY), {"blue", "green"}, [100, 0], False, False, id="both"),
+        pytest.param((SERVING, IDLE), {"blue"}, [100, 0], False, True, id="an idle one is not up"),
+        pytest.param((SERVING, IDLE), {"blue", "green"}, [100, 0], False, False, id="an idle one"),
         pytest.param(ON_TWO, {"a.blue"}, [100, 0, 0, 0], False, True, id="one host of two"),
         pytest.param(ON_TWO, {f"{host}.{slot}" for host in "ab" for slot in ("blue", "green")},
                      [100, 0, 100, 0], False, False, id="two hosts"),

@@ -312,3 +312,30 @@ def test_stopping_a_model_drains_and_empties_its_slots(
 
 def _previous(found: Deployment) -> Release | None:
     return None if found.previous is None else release(found.previous)
+
+
+@pytest.mark.parametrize(
+    ("found", "share", "standby", "refused", "steps"),
+    [
+        # a canary on the standby that is cut short: its share ends, and it takes over again
+        (ROLLBACK, 500, False, False, ["shift blue", "standby green"]),
+        (ROLLBACK, 500, False, True, ["shift blue"]),
+        # it was about to be replaced, and was not yet
+        (deployment("verify", number=3), 0, False, False, ["standby green"]),
+        (deployment("verify", number=3), 0, True, False, []),
+        # a new replica that is ready takes nothing over
+        (UPGRADE, 500, False, False, ["shift blue", "stop green"]),
+    ],
+)
+def test_a_standby_takes_over_again_after_an_undo(
+    found: Deployment, share: int, standby: bool, refused: bool, steps: list[str]
+) -> None:
+    targets = (
+        Target("blue", PORTS["blue"], 100),
+        Target("green", PORTS["green"], share=share, standby=standby),
+    )
+    routes = with_model(Routes(), "tiny", targets, created=1).as_json()
+    facts = replace(host(OLD, replace(NEW_AT_REST, share=share)), routes=routes)
+    recovery = plan_recovery(found, R1, facts, may_complete=not refused, refused=refused)
+    assert (recovery.completes, kinds(recovery.steps)) == (False, steps)
+    assert recovery.standby == ("green" if steps[-1:] == ["standby green"] else "")

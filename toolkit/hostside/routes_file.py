@@ -126,7 +126,7 @@ def _is_target(target: object) -> bool:
         and _is_count(target.get("context", 0))
         and not (share and (weight or standby))
         and not (target.get("withdrawn") and (weight or share or standby))
-        and asleep in ("", "serving", "standby")
+        and asleep in ("", "serving", "standby", "none")
         and not (asleep and (weight or standby))
         and (host == "" or (_is_name(_HOST, host) and _is_name(_RELAY, target.get("relay"))))
     )

@@ -151,7 +151,9 @@ def _awake(route: Document, names: Collection[str]) -> Document:
         part = each.get("asleep")
         if part and _name(each) in names:
             each = {name: value for name, value in each.items() if name != "asleep"}
-            each.update({"weight": FULL_WEIGHT} if part == SERVING else {"standby": True})
+            # Any other replica has no part: a gate refused it, and it runs until its slot is needed.
+            had = {SERVING: {"weight": FULL_WEIGHT}, STANDBY: {"standby": True}}
+            each.update(had.get(part, {}))
         targets.append(each)
     left = {**route, "targets": targets}
     if any(each["weight"] for each in targets):

@@ -24,7 +24,8 @@ from toolkit.planning.routing.routes import Routes
 class Recovery:
     """The steps that end an open deployment; `completes` says whether as live or as undone.
 
-    The host `keeps_place`, without traffic, where the routes led to it before although it had no replica.
+    The host `keeps_place`, without traffic, where the routes led to it before although it had no replica. The replica
+    in `standby` was there before, has failed nothing and takes the traffic over as it did; empty where none does.
     """
 
     completes: bool
@@ -33,6 +34,7 @@ class Recovery:
     slot: str
     previous_slot: str
     keeps_place: bool = False
+    standby: str = ""
 
 
 def plan_recovery(
@@ -42,6 +44,7 @@ def plan_recovery(
     *,
     may_complete: bool,
     returned: bool = False,
+    refused: bool = False,
     hold: float = DEFAULT_HOLD,
     starts: float = 60.0,
 ) -> Recovery:
@@ -50,8 +53,9 @@ def plan_recovery(
     It is completed only where `may_complete` (no step failed), its release has the traffic and answers, and no guard
     has withdrawn or returned it; otherwise the `previous` release gets the traffic back and the new slot is emptied. A
     share of a canary is no traffic that completes anything: it goes back. A replica that was there before the
-    deployment stays unless its release was returned, even where its host has started it again since it died. Requests
-    wait for up to `hold` seconds while the previous release starts anew, which usually takes `starts` seconds.
+    deployment stays unless its release was returned, even where its host has started it again since it died. It takes
+    the traffic over as before unless this host has `refused` the release. Requests wait for up to `hold` seconds while
+    the previous release starts anew, which usually takes `starts` seconds.
     """
     slots = {slot.slot: slot for slot in facts.slots_of(deployment.model)}
     if deployment.action == "stop":
@@ -65,12 +69,13 @@ def plan_recovery(
     withdrawn = bool(guard and guard.withdrawn)
     # Its guard may be forgotten by now: an undo that was cut short had begun to empty its slot.
     may_complete = may_complete and not returned
+    refused = refused or (may_complete and _is_refused(deployment))
     if old is None and was_adapted(deployment, previous, new):
         return _adapted(deployment, new, may_complete=may_complete and not withdrawn)
     if may_complete and not withdrawn and _is_live(new, deployment.release):
         return Recovery(True, *_complete(deployment, old))
     back = may_complete and deployment.action == "rollback" and old is None
-    if back and new and (new.dozes or _answers(deployment, new)):
+    if back and new and (new.dozes or (not refused and _answers(deployment, new))):
         return Recovery(True, *_back(deployment, new))
     stays = new is not None and not returned and _was_there(deployment, new)
     waits = (
@@ -81,7 +86,10 @@ def plan_recovery(
     steps = _undo(
         deployment, previous, new, old, waits, withdrawn=withdrawn, stays=stays, unheld=unheld
     )
-    return Recovery(False, *steps, keeps_place=previous is None and _had_place(deployment, facts))
+    undone = Recovery(False, *steps, keeps_place=previous is None and _had_place(deployment, facts))
+    former = previous is not None and not _changed_host_alone(deployment, previous, old)
+    takes_over = former and new is not None and new.healthy and stays and not refused
+    return _with_standby(undone, facts, deployment) if takes_over else undone
 
 
 def has_place(model: str, facts: HostFacts) -> bool:
@@ -111,6 +119,19 @@ def _is_unheld(deployment: Deployment, facts: HostFacts) -> bool:
     at = facts.routes.get("at", "")
     own = any(each.slot == deployment.slot and each.host == at for each in route.targets)
     return own and not any(each.weight or each.share for each in route.targets)
+
+
+def _with_standby(undone: Recovery, facts: HostFacts, deployment: Deployment) -> Recovery:
+    """Return an undo after which the replica that stays takes the traffic over as before.
+
+    The routes do not let it where it was given a share, or was to be replaced.
+    """
+    route = Routes.from_json(facts.routes).of(deployment.model)
+    own = route.on(facts.routes.get("at", "")) if route else ()
+    if not any(each.slot == deployment.slot and not each.standby for each in own):
+        return undone
+    step = Step(StepKind.STANDBY, "takes the traffic over as before", deployment.slot)
+    return replace(undone, steps=(*undone.steps, step), standby=deployment.slot)
 
 
 def _adapted(deployment: Deployment, slot: SlotFacts | None, *, may_complete: bool) -> Recovery:
@@ -166,13 +187,9 @@ def _complete(
 
 
 def _answers(deployment: Deployment, new: SlotFacts) -> bool:
-    """Whether the release of a deployment is ready in `new`, and no gate has refused it there."""
-    refused = any(
-        (step.kind, step.detail, step.outcome) == (StepKind.GATE, new.slot, Outcome.FAILED)
-        for step in deployment.steps
-    )
+    """Whether the release of a deployment is ready in `new`."""
     there = new.release is not None and new.release.number == deployment.release
-    return there and new.healthy and not refused
+    return there and new.healthy
 
 
 def _back(deployment: Deployment, new: SlotFacts) -> tuple[str, tuple[Step, ...], str, str]:
@@ -184,6 +201,19 @@ def _back(deployment: Deployment, new: SlotFacts) -> tuple[str, tuple[Step, ...]
     )
     how = "dozes" if new.dozes else "is ready"
     return f"its release {how} here, and nothing else is left", steps, deployment.slot, ""
+
+
+def _changed_host_alone(deployment: Deployment, previous: Release, old: SlotFacts | None) -> bool:
+    """Whether the deployment changed the host under its release, which was live before and stays live."""
+    return previous.number == deployment.release and old is None
+
+
+def _is_refused(deployment: Deployment) -> bool:
+    """Whether a gate refused the release in its slot, as far as its command could record that."""
+    return any(
+        (step.kind, step.detail, step.outcome) == (StepKind.GATE, deployment.slot, Outcome.FAILED)
+        for step in deployment.steps
+    )
 
 
 def _undo(
@@ -204,8 +234,7 @@ def _undo(
     """
     steps: list[Step] = []
     old_slot = old.slot if old else ""
-    if previous is not None and previous.number == deployment.release and old is None:
-        # The deployment changed the host alone: the release was live before and stays live.
+    if previous is not None and _changed_host_alone(deployment, previous, old):
         return "its release was live before and stays so", (), deployment.slot, old_slot
     ended = () if stays else _emptied(deployment, new)
     if previous is None:

@@ -8,6 +8,7 @@ from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.replicas.warmth import WhenAsleep
 from toolkit.errors import InputError, NothingSuitableError, RefusedError
 from toolkit.hostside import sleeping
+from toolkit.planning.change.doze import is_cold
 from toolkit.planning.change.room import find_room
 from toolkit.planning.routing.routes import Route, Routes
 
@@ -59,6 +60,19 @@ def require_restful(model: str, facts: Mapping[str, HostFacts], digests: Mapping
                 f"{name}: a replica of {model} was started by an older toolkit, and cannot sleep",
                 hint=f"toolkit stop {model}, then toolkit deploy {model}",
             )
+
+
+def idle_targets(model: str, facts: Mapping[str, HostFacts]) -> frozenset[str]:
+    """Return the targets of the model whose replica runs, by the facts of hosts by label.
+
+    One that dozes is ended with its model, and is started again by a rollback alone.
+    """
+    return frozenset(
+        f"{label}.{slot.slot}".lstrip(".")
+        for label, each in facts.items()
+        for slot in each.slots_of(model)
+        if slot.release and not is_cold(slot)
+    )
 
 
 def alternates_of(model: str, routes: Routes) -> tuple[str, ...]:

@@ -144,8 +144,12 @@ def withheld(routes: Routes, model: str, name: str, seconds: int) -> Routes:
     return found if others else with_hold(found, model, seconds)
 
 
-def with_sleep(routes: Routes, model: str, sleep: Sleep, hold: int) -> Routes:
+def with_sleep(
+    routes: Routes, model: str, sleep: Sleep, hold: int, idle: Collection[str] = ()
+) -> Routes:
     """Return `routes` in which the model's targets fall asleep, and requests wait for up to `hold` seconds.
+
+    The targets `idle` have a replica that runs, though they neither serve nor stand by.
 
     Hosts end the replicas of such targets once these have no request any more, and start them when the model wakes.
     A model that is awake on some hosts alone, or wakes, sleeps on all of them then. Raises InputError where the model
@@ -163,13 +167,20 @@ def with_sleep(routes: Routes, model: str, sleep: Sleep, hold: int) -> Routes:
             each,
             weight=0,
             standby=False,
-            asleep=each.asleep or ("serving" if each.weight else "standby" if each.standby else ""),
+            asleep=each.asleep or _part(each, idle),
         )
         for each in route.targets
     )
     return _with_route(
         routes, replace(route, targets=targets, sleep=sleep, hold=hold, took_over=0.0)
     )
+
+
+def _part(target: Target, idle: Collection[str]) -> str:
+    """Return the part that a target gets back once its model is awake; empty where it has no replica."""
+    if target.weight or target.standby:
+        return "serving" if target.weight else "standby"
+    return "none" if target.name in idle else ""
 
 
 def with_terms(
@@ -253,6 +264,21 @@ def _route_with(routes: Routes, model: str, names: Collection[str]) -> Route:
     if missing := set(names) - {target.name for target in route.targets}:
         raise InputError(f"{model} has no slot {', '.join(sorted(missing))}")
     return route
+
+
+def with_standby(routes: Routes, model: str, names: Collection[str]) -> Routes:
+    """Return `routes` in which the model's targets `names` take the traffic over; one that has a part keeps its own.
+
+    Raises InputError where the model or a target has no route.
+    """
+    route = _route_with(routes, model, names)
+    targets = tuple(
+        replace(each, standby=True)
+        if each.name in names and not (each.weight or each.share or each.asleep)
+        else each
+        for each in route.targets
+    )
+    return with_model(routes, model, targets, created=route.created)
 
 
 def without_standby(routes: Routes, model: str, names: Collection[str]) -> Routes:

@@ -49,7 +49,7 @@ class Target:
     LoRA adapters that its replica has, `waiting` those that it is exchanging, `aliases` its model's other names. `kind`
     is what its release answers and `context` the tokens that a request has at most; empty and 0 where nobody read the
     files of its model. The replica of a target that is `asleep` has been ended; the word says which part the target
-    gets back: `serving` or `standby`.
+    gets back: `serving` or `standby`, or `none`.
     """
 
     slot: str
@@ -94,7 +94,7 @@ class Target:
         if self.withdrawn and (self.weight or self.share or self.standby):
             raise InputError(f"{self.slot} was withdrawn by the guard of its host")
         if self.asleep and (
-            self.asleep not in ("serving", "standby") or self.weight or self.standby
+            self.asleep not in ("serving", "standby", "none") or self.weight or self.standby
         ):
             raise InputError(f"{self.slot} sleeps and takes part in the traffic")
 

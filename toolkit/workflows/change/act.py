@@ -18,6 +18,7 @@ from toolkit.planning.change.own_targets import OwnTargets
 from toolkit.planning.change.room import devices_to_start
 from toolkit.planning.routing.edits import (
     armed,
+    with_standby,
     withheld,
     without_standby,
     without_targets,
@@ -323,7 +324,10 @@ class Act:
             )
 
     def _standby(self, step: Step) -> None:
-        """Change nothing: a replica without weight is a standby."""
+        """Let a replica take the traffic over again after an undo; after its own shift it is a standby already."""
+        if step.slot == self._change.stays:
+            name = self._own.target(step.slot, 0).name
+            self._route(lambda routes: with_standby(routes, self._change.model, {name}))
 
     def _stop(self, step: Step) -> None:
         if step.slot in self._kept - self._stopped:

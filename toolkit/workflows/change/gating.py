@@ -12,7 +12,13 @@ from toolkit.domain.deployment.release import Outcome, Release
 from toolkit.domain.gates.guard import Guard
 from toolkit.domain.gates.verdict import GateResult
 from toolkit.domain.hosts.facts import HostFacts, SlotFacts
-from toolkit.errors import InputError, RefusedError, ReleaseFailedError, ToolkitError
+from toolkit.errors import (
+    InputError,
+    InterruptionError,
+    RefusedError,
+    ReleaseFailedError,
+    ToolkitError,
+)
 from toolkit.planning.change.adapters import adapter_changes
 from toolkit.planning.change.deploy import Wanted
 from toolkit.planning.change.fence import fenced
@@ -229,8 +235,8 @@ def _within_deployment(
         gated = ask(Act(tools, change, deployment, facts), rollout)
     except (ToolkitError, KeyboardInterrupt) as error:
         tools.interruption.over()
-        words = error.message if isinstance(error, ToolkitError) else "interrupted"
-        undo(tools, deployment, words, order.timing)
+        ended = error if isinstance(error, ToolkitError) else InterruptionError("interrupted")
+        undo(tools, deployment, ended, order.timing)
         raise
     end_deployment(
         tools, deployment, Outcome.DONE, "its gates alone were asked for", rollout=rollout

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from toolkit.domain.replicas.warmth import WORDS, WhenAsleep
 from toolkit.errors import HostError
 from toolkit.planning.change.sleep import (
     alternates_of,
+    idle_targets,
     patience,
     require_alternates,
     require_restful,
@@ -163,7 +164,10 @@ def put_to_sleep(
         labels = {each.host.label for each in members}
         if plan.changes:
             now, name = int(first.clock()), secrets.token_hex(8)
-            first.routers.change(lambda routes: _slept(routes, plan, turns, name, now), labels)
+            idle = idle_targets(model, again.by_label)
+            first.routers.change(
+                lambda routes: _slept(routes, plan, turns, name, now, idle), labels
+            )
     # A model that a client has woken meanwhile did sleep.
     _await(
         members,
@@ -256,14 +260,16 @@ def _sleep_plan(
     return SleepPlan("sleep", model, having, policy, starts, changes=True, alternates=alternates)
 
 
-def _slept(routes: Routes, plan: SleepPlan, turns: Turns, name: str, now: int) -> Routes:
+def _slept(
+    routes: Routes, plan: SleepPlan, turns: Turns, name: str, now: int, idle: Collection[str]
+) -> Routes:
     """Return `routes` as `plan` wants them; a new sleep is called `name`, and begins `now`."""
     model, policy, hold = plan.model, str(plan.policy), patience(plan.policy, plan.starts)
     routes = without_turns(routes, model, turns.without)
     if plan.asleep:
         return with_terms(routes, model, policy, hold, plan.alternates)
     sleep = Sleep(name, policy, plan.starts, now, alternates=plan.alternates)
-    return with_sleep(routes, model, sleep, hold)
+    return with_sleep(routes, model, sleep, hold, idle)
 
 
 def _start_of(tools: Tools, model: str) -> int:
