@@ -155,6 +155,22 @@ def test_slow_answers_end_at_the_deadline(pace: Pace, monkeypatch: pytest.Monkey
     assert "no answer within 0.2 s" in found["slow"].message
 
 
+def test_a_person_is_told_what_a_command_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadline, "_SILENT", 0.1)
+    monkeypatch.setattr(deadline, "_EACH", 0.1)
+    free, said = threading.Event(), list[str]()
+
+    def hear(words: str) -> None:
+        said.append(words)
+        if len(said) == 2:
+            free.set()
+
+    found = within(60, {"models": lambda: free.wait(60), "engines": lambda: True}, hear)
+    assert found == {"models": True, "engines": True}
+    assert said[1] == "waiting for an answer about models, 1 min 00 s at most"
+    assert len(said) == 2
+
+
 def test_a_fault_of_the_program_is_no_answer() -> None:
     def broken() -> None:
         raise KeyError("x")

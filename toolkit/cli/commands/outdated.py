@@ -75,6 +75,7 @@ def outdated(
             ),
             "fleet": lambda: look(hosts),
         },
+        note,
     )
     if isinstance(asked["models"], ToolkitError):
         raise asked["models"]

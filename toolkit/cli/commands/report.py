@@ -129,6 +129,7 @@ def _upstream(registry: Callable[[], Registry], registry_path: str, home: Path) 
             ),
             "engines": lambda: look_engines(chosen, pins.engines, newest, seconds=_SOURCES),
         },
+        note,
     )
     fault = next((each for each in asked.values() if isinstance(each, ToolkitError)), None)
     if fault is not None:
