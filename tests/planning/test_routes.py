@@ -11,6 +11,7 @@ from toolkit.errors import InputError
 from toolkit.planning.routing.edits import (
     with_hold,
     with_model,
+    with_standby,
     with_weights,
     without_model,
     without_standby,
@@ -71,6 +72,20 @@ def test_a_standby_can_be_retired() -> None:
     assert without_standby(STANDING, "tiny", ["green", "blue"]) == TINY
     assert without_standby(STANDING, "tiny", ["blue"]) is STANDING
     assert without_standby(STANDING, "big", ["green"]) is STANDING
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        Target("green", 8101, 50),
+        Target("green", 8101, share=100),
+        Target("green", 8101, withdrawn=True),
+    ],
+)
+def test_a_target_with_another_part_becomes_no_standby(target: Target) -> None:
+    assert with_standby(TINY, "tiny", ["green"]) == STANDING
+    other = with_model(TINY, "tiny", (BLUE[0], target), created=7)
+    assert with_standby(other, "tiny", ["green"]) == other
 
 
 SHARED = with_shares(STANDING, "tiny", {"green": 100})

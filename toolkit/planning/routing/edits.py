@@ -267,14 +267,15 @@ def _route_with(routes: Routes, model: str, names: Collection[str]) -> Route:
 
 
 def with_standby(routes: Routes, model: str, names: Collection[str]) -> Routes:
-    """Return `routes` in which the model's targets `names` take the traffic over; one that has a part keeps its own.
+    """Return `routes` in which the model's targets `names` take the traffic over.
 
-    Raises InputError where the model or a target has no route.
+    One that has another part, or that its guard has withdrawn, stays as it is. Raises InputError where the model or a
+    target has no route.
     """
     route = _route_with(routes, model, names)
     targets = tuple(
         replace(each, standby=True)
-        if each.name in names and not (each.weight or each.share or each.asleep)
+        if each.name in names and not (each.weight or each.share or each.asleep or each.withdrawn)
         else each
         for each in route.targets
     )
