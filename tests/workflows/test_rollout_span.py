@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -164,6 +165,23 @@ def test_a_rollback_to_a_release_on_other_hosts_comes_to_those_of_today(fleet: W
     fleet.deploy(wide(2), named=("gpu2", "gpu3"))
     fleet.rollback(1)
     assert fleet.serving() == {"gpu2": "v1", "gpu3": "v1"}
+
+
+@pytest.mark.parametrize("name", ["gpu2", "gpu3"])
+def test_a_host_without_a_part_that_cannot_be_locked_keeps_no_other_from_going_back(
+    fleet: World, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    fleet.deploy(wide(1))
+    fleet.deploy(wide(2))
+
+    def lock(_: object) -> NoReturn:
+        raise HostError(f"{name}: lock: Read-only file system", hint="look there with dmesg")
+
+    monkeypatch.setattr(fleet.hosts[name], "lock", lock)
+    with pytest.raises(HostError, match=f"{name}: lock: Read-only"):
+        fleet.rollback()
+    back = "v1" if name == "gpu3" else "v2"
+    assert fleet.serving() == {"gpu1": back, "gpu2": back}
 
 
 def test_a_host_without_a_part_in_the_release_does_not_start_it() -> None:
