@@ -77,7 +77,10 @@ def remove_if_abandoned(owner: Path, litter: Path) -> int:
 
 def entries(directory: Path) -> tuple[Path, ...]:
     """Return the entries of the directory in order; none without a directory."""
-    return tuple(sorted(directory.iterdir())) if directory.is_dir() else ()
+    try:
+        return tuple(sorted(directory.iterdir()))
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
 
 
 def size_of(path: Path) -> int:

@@ -53,7 +53,8 @@ class Staging:
         blob = self._blobs / file.sha256
         blob.parent.mkdir(parents=True, exist_ok=True)
         data.rename(blob)
-        blob.chmod(READ_ONLY)
+        # By its own link: another command may have moved the blob away.
+        (self.files / file.path).chmod(READ_ONLY)
 
     def commit(self, licence: str, now: float) -> StoredSnapshot:
         """Make the snapshot appear in the store; `now` is in seconds since the epoch.

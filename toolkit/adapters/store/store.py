@@ -12,6 +12,7 @@ lock (flock). A directory without a lock was left by a killed process.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -31,6 +32,7 @@ from toolkit.adapters.store.staging import Staging
 from toolkit.domain.files.snapshot import FileDigest, Snapshot
 
 KEEP = 7 * 24 * 3600.0
+_IN_THE_WAY = (errno.ENOTEMPTY, errno.EEXIST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,9 @@ class Store:
         for file in snapshot.files:
             blob = self.blobs / file.sha256
             if blob.exists() and _fault_of(blob, file):
-                moved.append(self.quarantine(file, blob))
+                # Another command may have put it aside while this one read it.
+                with suppress(FileNotFoundError):
+                    moved.append(self.quarantine(file, blob))
         self._drop(self._home_of(snapshot))
         return tuple(moved)
 
@@ -266,10 +270,14 @@ class Store:
             home.parent.mkdir(parents=True, exist_ok=True)
             try:
                 staged.rename(home)
-            except OSError:
+            except OSError as error:
                 if self.has(snapshot):
                     return home
-                if not home.exists():
+                # What was in the way may have gone by now, and an empty directory above with it.
+                passing = error.errno in _IN_THE_WAY or (
+                    error.errno == errno.ENOENT and staged.exists()
+                )
+                if not passing and not home.exists():
                     raise
                 # The directory there is incomplete or of another pin.
                 self._drop(home)
