@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -188,3 +189,25 @@ def test_both_sides_let_requests_wait_as_long(policy: str, starts: int) -> None:
     assert sleeping.patience({"policy": policy, "starts": starts}) == patience(
         WhenAsleep(policy), starts
     )
+
+
+@pytest.mark.parametrize("step", [-86400.0, 86400.0])
+def test_a_clock_that_is_set_while_a_model_wakes_neither_ends_nor_prolongs_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: float
+) -> None:
+    routes = asleep(SERVING, due=1030)
+    (route,) = routes["routes"]
+    watch, edits, clock = warmth.Warmth(str(tmp_path)), list[sleeping.Edit](), [1000.0, 50.0]
+    monkeypatch.setattr(watch, "_edit_routes", edits.append)
+    monkeypatch.setattr(watch, "_started", lambda _: False)
+    shown = SimpleNamespace(time=lambda: clock[0], monotonic=lambda: clock[1])
+    monkeypatch.setattr(warmth, "time", shown)
+    assert watch._wake(routes, route, {}) == []
+    clock[:] = [1001.0 + step, 51.0]
+    assert watch._wake(routes, route, {}) == []
+    clock[1] += 30 + warmth.LATE - 2
+    assert (watch._wake(routes, route, {}), edits) == ([], [])
+    clock[1] += 2
+    (words,) = watch._wake(routes, route, {})
+    assert words == "tiny is not up long after its time; it counts as awake"
+    assert len(edits) == 1

@@ -135,7 +135,7 @@ class Warmth:
             words = lacks and f"it has no room: {lacks}"
         if not words:
             self._kept.pop(name, None)
-            self._begun[name] = time.time()
+            self._begun[name] = now
             return False, []
         self._kept[name] = words, -EACH if command else now
         return True, [] if words == known else [f"{route['model']} is wanted; {words}"]
@@ -216,13 +216,12 @@ class Warmth:
     def _wake(self, routes: Document, route: Document, up: dict[str, bool]) -> list[str]:
         """Start the replicas of a model, and give its targets what they had as they get up."""
         model, sleep, done = route["model"], route["sleep"], []
-        now = time.time()
         if _woken(self.root).get(model) != sleep["id"]:
             text = json.dumps({**_woken(self.root), model: sleep["id"]}) + "\n"
             with Directory(make_own(self.root, "watch")) as opened:
                 opened.write(WOKEN, text)
         if not sleep["due"]:
-            due = int(now) + sleep["starts"]
+            due = int(time.time()) + sleep["starts"]
             self._edit_routes(sleeping.waking(model, due))
             done.append(f"{model} wakes: a start usually takes {sleep['starts']} s")
         gained = []
@@ -232,9 +231,11 @@ class Warmth:
                 gained.append(name)
         gained += _up_elsewhere(routes, route, up)
         asleep = [routes_file.name_of(each) for each in route["targets"] if each.get("asleep")]
-        # A wake that was kept from its beginning here is due later than the routes say.
-        due = max(sleep["due"], self._begun.get(sleep["id"], 0.0) + sleep["starts"])
-        late = sleep["due"] and now - due > max(LATE, (LATE_TIMES - 1) * sleep["starts"])
+        # Not by when it is due: a wake may be kept from its beginning here, and a clock may be set meanwhile.
+        took = time.monotonic() - self._begun.setdefault(sleep["id"], time.monotonic())
+        late = sleep["due"] and took > sleep["starts"] + max(
+            LATE, (LATE_TIMES - 1) * sleep["starts"]
+        )
         if late:
             gained = asleep
         if gained:
