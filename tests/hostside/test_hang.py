@@ -261,6 +261,46 @@ def test_a_hung_replica_is_not_drained_for_long_and_ends(running: Running, pace:
     assert record["why"] == done["reason"].removeprefix("it hangs: ")
 
 
+@pytest.mark.parametrize(
+    ("threads", "found"),
+    [
+        pytest.param([], 0.0, id="it has just been found"),
+        pytest.param([(0.002, 0.18)] * 12, 0.09, id="a dozen threads that listen, each in line"),
+        pytest.param([(0.1, 1.9)], 1.0, id="one that computes on a processor that is taken"),
+        pytest.param([(0.6, 0.0)] * 3, 0.9, id="three that compute in turn"),
+        pytest.param([(1.0, 0.6), (0.0, 1.5)], 0.8, id="the busier one of two"),
+    ],
+)
+def test_the_waits_of_threads_do_not_add_up(
+    threads: list[tuple[float, float]], found: float
+) -> None:
+    before = {7: {str(each): (10.0, 20.0) for each in range(len(threads))}, 8: {"9": (5.0, 5.0)}}
+    now = {
+        7: {str(each): (10 + ran, 20 + late) for each, (ran, late) in enumerate(threads)},
+        8: {"9": (5.0, 5.0)},
+        # one that has begun meanwhile
+        9: {"1": (100.0, 100.0)},
+    }
+    assert hang.effort(before, now, 2.0) == pytest.approx(found, abs=0.002)
+
+
+def test_moments_for_which_a_process_wakes_up_are_no_effort(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that waits for a frozen core: each second it runs, or waits for a processor, for a tenth of one."""
+    os.kill(running.core, signal.SIGSTOP)
+    running.ask(0.0)
+    begun = time.monotonic()
+
+    def run_times(*_: object, **__: object) -> dict[int, processes.ThreadTimes]:
+        passed = time.monotonic() - begun
+        return {running.core: {"1": (0.0, int(passed) * 0.1 + min(passed % 1, 0.1))}}
+
+    monkeypatch.setattr(processes, "run_times", run_times)
+    done = replica.drain({**running.request, "hang": 4.0, "timeout": 12}, lambda _: None)
+    assert done["reason"].startswith("it hangs: 1 request is open, and it did nothing for ")
+
+
 def test_a_long_prefill_is_waited_for(running: Running) -> None:
     answers = running.ask(3.0)
     done = replica.drain({**running.request, "hang": 2.0, "timeout": 900}, lambda _: None)

@@ -25,6 +25,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import completion
@@ -44,6 +45,9 @@ _MOST_WORDS = 1000
 _MOST_SECONDS = 10**9
 # Seconds for which a replica that was ready may be deaf, times in a row that it is found so, and seconds between them.
 DEAF, DEAF_TIMES, _ASK = 60.0, 3, 5.0
+# Effort is measured over an eighth of `hang`, and over no more than so many seconds. A process that waits wakes up for
+# moments; on a busy machine one of these, with its wait for a processor, fills a tenth of a second.
+_MEASURED = 1.0
 # Seconds between two looks at a replica that owes the answer to a probe.
 _PAUSE = 0.1
 
@@ -99,6 +103,29 @@ class Judge:
         return self._last is not None and self._last.at - self._progress >= self.hang / 4
 
 
+def effort(
+    before: Mapping[int, processes.ThreadTimes],
+    now: Mapping[int, processes.ThreadTimes],
+    seconds: float,
+) -> float:
+    """Return the effort of the busiest process, by pid, within `seconds`.
+
+    All of its threads together ran for so large a part of the time, or one of them ran or stood in line. The waits of
+    several do not add up: a worker of vLLM that only listens has a dozen threads that wake up a hundred times a second,
+    and on a busy machine each of these stands in line for a tenth of the time.
+    """
+    most = 0.0
+    for pid, threads in now.items():
+        former = before.get(pid, {})
+        gained = [
+            (ran - former[each][0], waited - former[each][1])
+            for each, (ran, waited) in threads.items()
+            if each in former
+        ]
+        most = max(most, sum(ran for ran, _ in gained), *map(sum, gained))
+    return most / max(seconds, 0.001)
+
+
 class Watched:
     """A replica of this host under a judge.
 
@@ -115,7 +142,7 @@ class Watched:
         self._probe: Probe | None = None
         self._pid, self._carried = 0, -1
         self._marks: object = None
-        self._run_times: tuple[dict[int, float], float] = ({}, 0.0)
+        self._run_times: tuple[dict[int, processes.ThreadTimes], float] = ({}, 0.0)
         # The process that was ready, when it last gave a sign, and how often its health had no answer since.
         self._ready, self._heard_at, self._missed = 0, 0.0, 0
         self._asked_at = -_ASK
@@ -228,14 +255,18 @@ class Watched:
         end(self.root, self.program)
 
     def _effort(self, now: float, family: processes.Family | None, *, alone: bool) -> float:
-        """Return the effort of the busiest process; `alone` where the server does not answer, so it counts too."""
+        """Return the effort of the busiest process since the last measurement; 0 where that is too short ago to tell.
+
+        With `alone` the server does not answer, so it counts too.
+        """
+        before, then = self._run_times
+        if before and now - then < min(_MEASURED, self._judge.hang / 8):
+            return 0.0
         if not self._pid or not os.path.exists(f"/proc/{self._pid}"):
             self._pid = processes.state(self.root, self.program)["pid"]
-        before, then = self._run_times
         times = processes.run_times(self._pid, self._signs["core"], alone=alone, family=family)
         self._run_times = times, now
-        gained = [each - before[pid] for pid, each in times.items() if pid in before]
-        return max(gained, default=0.0) / max(now - then, 0.001)
+        return effort(before, times, now - then)
 
 
 class Probe:

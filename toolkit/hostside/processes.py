@@ -8,6 +8,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterable, Sequence
+from typing import Dict, Tuple
 
 from directory import read_text
 from wire import Document
@@ -15,6 +16,8 @@ from wire import Document
 # A systemd that replaces itself answers again within a second, or in a few on a busy host.
 ANSWER_SECONDS = 10.0
 _LONGEST_SECONDS = 60
+# Thread -> the seconds for which it ran, and for which it stood in line for a processor.
+ThreadTimes = Dict[str, Tuple[float, float]]
 
 
 def init_system() -> str:
@@ -129,15 +132,15 @@ def tree(pid: int, family: Family | None = None) -> list[int]:
 
 def run_times(
     pid: int, core: str, *, alone: bool, family: Family | None = None
-) -> dict[int, float]:
-    """Return, for each computing process below `pid`, the seconds for which it has run or waited for a processor.
+) -> dict[int, ThreadTimes]:
+    """Return the times of the threads of each computing process below `pid`.
 
     They have `core` in their command line; without such a process, all descendants count. With `alone` the process
     `pid` counts too, as it does where it has no descendant. `family` is as for `tree`.
     """
     below = tree(pid, family)[1:]
     found = [each for each in below if core and core in " ".join(command_line(each))] or below
-    return {each: _run_time(each) for each in (found if found and not alone else [pid, *found])}
+    return {each: _thread_times(each) for each in (found if found and not alone else [pid, *found])}
 
 
 def command_line(pid: int) -> list[str]:
@@ -162,17 +165,17 @@ def identity(pid: int) -> str:
     return f"{pid} {ticks}" if (ticks := _ticks(pid)) is not None else "0"
 
 
-def _run_time(pid: int) -> float:
-    """Return the seconds that a process's threads ran or stood in line (sched-stats: the first two fields, in ns)."""
-    total = 0
+def _thread_times(pid: int) -> ThreadTimes:
+    """Return the times of a process's threads (sched-stats: the first two fields, in ns)."""
+    found: ThreadTimes = {}
     try:
         for thread in os.listdir(f"/proc/{pid}/task"):
             with open(f"/proc/{pid}/task/{thread}/schedstat") as file:
                 ran, waited = file.read().split()[:2]
-                total += int(ran) + int(waited)
+                found[thread] = int(ran) / 1e9, int(waited) / 1e9
     except (OSError, ValueError):
-        pass  # it ended, or it began with another thread
-    return total / 1e9
+        pass  # it ended, or one of its threads did
+    return found
 
 
 def _memory(pid: int) -> int:
