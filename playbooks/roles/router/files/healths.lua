@@ -8,6 +8,7 @@
 -- Nothing here waits in a service: HAProxy 2.6 aborts where a client of one leaves that sleeps.
 
 local EACH = 400       -- milliseconds from a question to the next
+local DOUBT = 800      -- milliseconds without an answer after which a host gets nothing new, where others have the model
 local SILENCE = 1400   -- milliseconds without an answer after which a host is down
 local LOOK = 200       -- milliseconds from one look for silent hosts to the next
 local AGAIN = 200      -- milliseconds until the question that follows a refusal
@@ -92,6 +93,23 @@ local function follow(host, statuses)
       target.server:check_force_nolb()
     end
     set_withdrawn(name, target, status == WITHDRAWN)
+  end
+end
+
+-- Whether other targets of the same model have traffic and are up.
+local function has_others(target)
+  for _, server in pairs(target.proxy.servers) do
+    local seen = server ~= target.server and server:get_stats()
+    if seen and seen.act == 1 and seen.weight > 0 and seen.status:match('^UP') then return true end
+  end
+  return false
+end
+
+-- A host that is taken down loses the requests that only connect to it, without a word to their clients. A connection is
+-- given up after 500 ms, so none is left by then, where no new one has begun.
+local function doubt(host)
+  for _, target in pairs(host.targets) do
+    if has_others(target) then target.server:check_force_nolb() end
   end
 end
 
@@ -204,7 +222,7 @@ local function find_hosts()
           hosts[relay], list[#list + 1] = host, host
         end
         local question = ONE:format(name, model_of(backend))
-        host.targets[backend .. '/' .. name] = { server = server, question = question }
+        host.targets[backend .. '/' .. name] = { server = server, proxy = proxy, question = question }
       end
     end
   end
@@ -225,6 +243,7 @@ core.register_task(function()
     for _, host in ipairs(hosts) do
       local before = host.silent
       host.silent = before + passed
+      if before < DOUBT and host.silent >= DOUBT then doubt(host) end
       if before < SILENCE and host.silent >= SILENCE then take_down(host) end
     end
     -- This gathers much more, which takes a tenth of a millisecond.
