@@ -22,7 +22,8 @@ class Backend:
     each request says of its key.
     Its answers have the headers `says`, too.
     With "comments" a comment follows each piece of a stream, as with vLLM's `sse-keep-alive-interval`. A
-    `broken` one hangs up instead of answering, a `failing` one answers 500, an `ill` one answers checks with 503.
+    `broken` one hangs up instead of answering, a `failing` one answers `fails_with`, an `ill` one answers checks with
+    503.
     """
 
     def __init__(self, name: str, port: int | None = None) -> None:
@@ -32,6 +33,7 @@ class Backend:
         self.all_headers: list[tuple[str, str]] = []
         self.keys: list[list[str]] = []
         self.broken = self.failing = self.ill = False
+        self.fails_with = 500
         self.turns = threading.Semaphore(0)
         self.server = _Server(("127.0.0.1", port or free_port()), _Handler)
         self.server.backend = self
@@ -105,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
                 time.sleep(wanted.get("pause", 0))
             answer = {"slot": backend.name, "size": len(body)}
             text = json.dumps(answer, separators=(",", ":")).encode()
-            self._answer(text, 500 if backend.failing else 200)
+            self._answer(text, backend.fails_with if backend.failing else 200)
             return
         self._stream(wanted)
 

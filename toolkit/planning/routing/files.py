@@ -257,12 +257,16 @@ def _handing_on(model: str) -> str:
 
     That router answers 404 for a target that must get nothing new, and 425 for a request that it handed to no replica:
     this router sends such a request to another host, and leaves that to the process that has its whole body, if any.
+    A target that no other host could stand in for gets nothing new until its host's next answer: a standby takes over.
     A host that died answers nothing: checks and keep-alives cut its requests within two seconds.
     """
     return (
         "    timeout check 500ms\n"
         "    http-check disable-on-404\n"
         "    retry-on conn-failure 425\n"
+        ".if defined(TOOLKIT_WITHOUT_REPLICA)\n"
+        "    http-response lua.without_replica if { status 425 } !{ stopping }\n"
+        ".endif\n"
         "    http-response return status 503 default-errorfiles"
         " if { status 425 } !{ var(txn.again) -m bool }\n"
         "    option srvtcpka\n"

@@ -64,6 +64,14 @@ core.register_action('healths', { 'http-req' }, function(txn)
   txn:set_var('txn.healths', table.concat(words))
 end)
 
+-- A relay has answered 425: it has no replica for the request, which its answers here will say only later. Until the next one
+-- its target gets nothing new.
+core.register_action('without_replica', { 'http-res' }, function(txn)
+  local proxy, name = core.backends[txn.f:be_name()], txn.f:srv_name()
+  local server = proxy and name and proxy.servers[name:match('^standby:(.*)$') or name]
+  if server and not server:get_addr():match('^127%.0%.0%.1:') then server:check_force_nolb() end
+end)
+
 -- --- the question ----------------------------------------------------------------------------------
 
 -- The threads share no state: one of them asks.
