@@ -201,6 +201,7 @@ def test_what_no_relay_could_hand_on_is_told_in_the_clients_api(
     pair: Pair, path: str, kind: str, room: int
 ) -> None:
     # only b may serve, and its relay does not yet see that its replica is gone
+    name_releases(pair)
     pair.apply(with_weights(pair.routes, "tiny", {"a.blue": 0}))
     pair.engines["b"].stop()
     body = json.dumps({"model": "tiny"}).ljust(room)
@@ -208,6 +209,11 @@ def test_what_no_relay_could_hand_on_is_told_in_the_clients_api(
     assert (status, answer["error"]["code"], answer["error"]["type"]) == (503, "no_replica", kind)
     assert (headers["X-Toolkit-Error"], headers["Retry-After"]) == ("no_replica", "1")
     assert answer.get("request_id") == ("mine" if kind == "overloaded_error" else None)
+    # What a body was too large for is told by the process that read it, which knows no slot.
+    labels = [headers[f"X-Toolkit-{name}"] for name in ("Slot", "Version", "Release")]
+    assert labels == ([None] * 3 if room else ["b.blue", "of-b", "3"])
+    line = until(lambda: pair.routers["a"].requests())[-1]
+    assert (line["slot"], line["version"]) == (("-", "-") if room else ("b.blue", "of-b"))
 
 
 def test_an_error_of_a_slot_on_another_host_has_the_label_of_that_slot(pair: Pair) -> None:

@@ -267,6 +267,9 @@ def _handing_on(model: str) -> str:
         ".if defined(TOOLKIT_WITHOUT_REPLICA)\n"
         "    http-response lua.without_replica if { status 425 } !{ stopping }\n"
         ".endif\n"
+        # The answer below keeps the labels of the host that has named them.
+        "    http-response set-var-fmt(txn.served) %[res.hdr(x-toolkit-version)]|%[res.hdr(x-toolkit-release)]"
+        " if { status 425 }\n"
         "    http-response return status 503 default-errorfiles"
         " if { status 425 } !{ var(txn.again) -m bool }\n"
         "    option srvtcpka\n"
