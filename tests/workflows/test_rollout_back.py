@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -11,6 +12,7 @@ import pytest
 from tests.workflows.world import Killed, World, release
 from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.errors import HostError, NothingSuitableError, ReleaseFailedError
+from toolkit.workflows.change import rendezvous
 
 
 def silent(_: object) -> None:
@@ -113,6 +115,36 @@ def test_a_standby_that_is_no_good_keeps_no_other_host_from_going_back(
     fleet.behave("v1", Behaviour.GOOD, "gpu2")
     fleet.rollback()
     assert fleet.serving() == {**others, "gpu2": "v1"}
+
+
+@pytest.mark.parametrize("behaviour", [Behaviour.HANGS, Behaviour.GOOD])
+def test_the_other_hosts_go_back_while_a_standby_does_not_answer(
+    fleet: World, monkeypatch: pytest.MonkeyPatch, behaviour: Behaviour
+) -> None:
+    monkeypatch.setattr(rendezvous, "PATIENCE", 0.05)
+    fleet.deploy(release(1))
+    fleet.deploy(release(2))
+    fleet.behave("v1", behaviour, "gpu2")
+    served: list[dict[str, str]] = []
+
+    def before(event: str) -> None:
+        if event == "probe tiny-blue":
+            others = {"gpu1": "v1", "gpu2": "v2", "gpu3": "v1"}
+            end = time.monotonic() + 20
+            while fleet.serving() != others and time.monotonic() < end:
+                time.sleep(0.01)
+            served.append(fleet.serving())
+
+    fleet.hosts["gpu2"].before = before
+    if behaviour is Behaviour.HANGS:
+        with pytest.raises(ReleaseFailedError, match="gpu2: tiny #1"):
+            fleet.rollback()
+    else:
+        fleet.rollback()
+    assert served == [{"gpu1": "v1", "gpu2": "v2", "gpu3": "v1"}]
+    late = "v1" if behaviour is Behaviour.GOOD else "v2"
+    assert fleet.serving() == {"gpu1": "v1", "gpu2": late, "gpu3": "v1"}
+    assert fleet.history.unfinished() == []
 
 
 @pytest.mark.parametrize("named", [(), ("gpu1", "gpu3")])

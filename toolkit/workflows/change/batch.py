@@ -178,7 +178,8 @@ class Rollout:
             return
         bearable = self._plan.bearable(batch, self._allowed)
         routers = next(iter(self._tools.values())).routers
-        meeting = one_change_of_routes(routers, len(batch), apart=bearable >= len(batch))
+        apart, back = bearable >= len(batch), self._plan.action == "rollback"
+        meeting = one_change_of_routes(routers, len(batch), apart=apart, hurry=apart and back)
         later: dict[str, tuple[Act, list[Step]]] = {}
         lost: list[str] = []
 

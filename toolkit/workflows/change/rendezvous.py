@@ -13,27 +13,33 @@ from toolkit.workflows.change.routers import Edit
 from toolkit.workflows.tools import RoutersPort
 
 T = TypeVar("T")
+# Seconds for which hosts in a hurry wait for one another: a standby that is well has answered by then.
+PATIENCE = 2.0
 
 
 class Rendezvous(Generic[T]):
     """Performs `act` on the items of all `parties` (threads) once each party has brought one, again and again.
 
     It returns the errors of single items by their place, if any, and raises the error of all. A party that brings
-    nothing more leaves. After `abort` no party waits, and each that comes is turned away.
+    nothing more leaves. After `abort` no party waits, and each that comes is turned away. With `patience` a party waits
+    for so many seconds: then it is done for those that have come, and the others are a later round.
     """
 
     def __init__(
-        self, parties: int, act: Callable[[list[T]], Mapping[int, ToolkitError] | None]
+        self,
+        parties: int,
+        act: Callable[[list[T]], Mapping[int, ToolkitError] | None],
+        patience: float | None = None,
     ) -> None:
         self._changed = threading.Condition()
-        self._parties, self._act = parties, act
+        self._parties, self._act, self._patience = parties, act, patience
         self._pending: list[T] = []
         self._round = 0
         self._errors: dict[int, Mapping[int, ToolkitError]] = {}
         self._aborted = ""
 
     def join(self, item: T) -> None:
-        """Return once `act` was done for the items of all parties.
+        """Return once `act` was done for the items of all parties, or of those that have come in time.
 
         Raises the error of this item or of all, and CalledOffError after an abort.
         """
@@ -43,8 +49,10 @@ class Rendezvous(Generic[T]):
             self._pending.append(item)
             self._act_if_complete()
             while self._round == here:
-                self._changed.wait()
+                came = self._changed.wait(self._patience)
                 self._turn_away()
+                if not came and self._round == here:
+                    self._act_now()
             if error := self._errors[here].get(place):
                 raise error
 
@@ -70,8 +78,10 @@ class Rendezvous(Generic[T]):
             raise CalledOffError(f"not carried out, because {self._aborted}")
 
     def _act_if_complete(self) -> None:
-        if not self._pending or len(self._pending) < self._parties or self._aborted:
-            return
+        if self._pending and len(self._pending) >= self._parties and not self._aborted:
+            self._act_now()
+
+    def _act_now(self) -> None:
         items, self._pending = self._pending, []
         try:
             self._errors[self._round] = self._act(items) or {}
@@ -113,12 +123,13 @@ class RendezvousRouters:
 
 
 def one_change_of_routes(
-    routers: RoutersPort, parties: int, *, apart: bool = False
+    routers: RoutersPort, parties: int, *, apart: bool = False, hurry: bool = False
 ) -> Rendezvous[tuple[Edit, frozenset[str]]]:
     """Return the rendezvous that makes one change of routes out of those of `parties` hosts.
 
     Where a router that one of them needs refuses it, each host's own change is made alone if they stand `apart`, and
-    else none is.
+    else none is. In a `hurry` a host that is late by more than PATIENCE makes its change alone: a bad release must go,
+    also where a standby is frozen.
     """
 
     def act(wanted: list[tuple[Edit, frozenset[str]]]) -> Mapping[int, ToolkitError]:
@@ -137,7 +148,7 @@ def one_change_of_routes(
             return _each_alone(routers, wanted)
         return {}
 
-    return Rendezvous(parties, act)
+    return Rendezvous(parties, act, PATIENCE if hurry else None)
 
 
 def _each_alone(
