@@ -132,3 +132,27 @@ def test_raw_characters_get_nobody_in(locked: Lab, head: str, expected: int) -> 
     with connected(locked) as raw:
         raw.sendall(head.encode("latin-1"))
         assert int(raw.recv(100).split()[1]) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "expected"),
+    [
+        (PATH, {}, "401"),
+        (PATH, bearer("tk-wrong-" + "w" * 32), "401"),
+        (PATH, {**bearer(ANN), "Content-Length": "99000000"}, "413"),
+        (PATH, {**bearer(ANN), "Content-Encoding": "gzip"}, "415"),
+        ("/pause", bearer(ANN), "404"),
+        ("/m/none/v1/completions", bearer(ANN), "404"),
+        ("/v1/models", bearer(ANN), "405"),
+        (PATH, bearer(ANN), "100"),
+        (PATH, {**bearer(ANN), "Content-Length": "100000"}, "100"),
+    ],
+)
+def test_a_client_that_asks_before_it_sends_its_body_is_told_of_a_refusal_alone(
+    locked: Lab, path: str, headers: dict[str, str], expected: str
+) -> None:
+    given = {"Host": "x", "Content-Length": "1000", "Expect": "100-continue", **headers}
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items())]
+    with connected(locked) as raw:
+        raw.sendall("\r\n".join([*lines, "", ""]).encode())
+        assert raw.recv(100).split()[1].decode() == expected
