@@ -15,8 +15,10 @@ import pytest
 
 from tests.hostside.keyed import BOB, TINY, bearer, ring
 from tests.hostside.router_lab import Lab, free_port, lab, router_socket, until
-from tests.hostside.router_site import PATH, Site
+from tests.hostside.router_site import PATH, Site, site_of
 from tests.hostside.test_router_crowd import descendants
+from toolkit.domain.clients.keys import KeyRing
+from toolkit.planning.routing.keys import with_key
 
 
 def client(stack: contextlib.ExitStack, running: Lab) -> http.client.HTTPConnection:
@@ -134,6 +136,34 @@ def test_a_refused_body_does_not_count_while_the_rest_of_it_comes(size: int) -> 
             each.close()
         until(lambda: code() == 200)
         assert [code() for _ in range(3)] == [200] * 3
+
+
+@pytest.mark.parametrize(
+    ("size", "limits"),
+    [
+        (2_000_000, {}),
+        (100_000, {"router_medium_bodies": 64, "router_medium_bodies_of_key": 16}),
+    ],
+    ids=["large", "medium"],
+)
+def test_a_few_keys_leave_room_for_the_large_bodies_of_others(
+    size: int, limits: dict[str, int]
+) -> None:
+    keys, busy, places = [f"tk-{each}-" + "k" * 32 for each in range(8)], 5, 64
+    given = KeyRing()
+    for number, key in enumerate(keys):
+        given = with_key(given, f"key{number}", key, now=number + 1.0)
+    with site_of(**limits) as made, contextlib.ExitStack() as stack:
+        made.lab.give(given)
+        for key in keys[:busy]:
+            for _ in range(16):
+                stack.enter_context(upload(made.lab, key, size))
+        # Of uploads that come in turn each key gets ten or eleven; one that comes first has its share of 16.
+        until(lambda: counted(made.lab) >= 5 * 10 + 4)
+        body = json.dumps(TINY).encode().ljust(size)
+        for key in keys[busy:]:
+            assert made.lab.ask(PATH, body, **bearer(key))[0] == 200
+        assert counted(made.lab) < places
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
