@@ -39,7 +39,7 @@ def talk(script: str, title: str = "gpu1") -> list[dict[str, Any]]:
 
 
 LINES = [
-    ("print('Welcome to gpu1!')", "Expecting value"),
+    ("print('Welcome to gpu1!')", "no JSON"),
     ("print('[1]')", "neither an event nor a result"),
     ("print('{}')", "neither an event nor a result"),
     ("print('[' * 100000)", "deeper than 64 levels"),
@@ -50,7 +50,7 @@ LINES = [
       for name, odds in (("event", '5 null [1] "x"'), ("result", "5 null [1]"), ("error", "5 null [1] {}"))
       for odd in odds.split()),
     *((f"print('{{\"error\": \"x\", \"hint\": {odd}}}')", "its hint is ") for odd in ("5", "null", "[]")),
-    ("import os; os.write(1, bytes([255, 10]))", "decode"),
+    ("import os; os.write(1, bytes([255, 10]))", "UTF-8"),
 ]  # fmt: skip
 
 

@@ -315,7 +315,7 @@ BAD_INFO = [
     ('{"sha": ["a"]}', "its commit is a list"),
     ('{"sha": "main"}', "its commit is none"),
     (f'{{"sha": "{REVISION}", "cardData": {{"license": {{"a": 1}}}}}}', "its licence is a mapping"),
-    (f'{{"sha": "{REVISION}", "cardData": {{"license": "\\ud800"}}}}', "surrogates not allowed"),
+    (f'{{"sha": "{REVISION}", "cardData": {{"license": "\\ud800"}}}}', "half of a surrogate pair"),
     (f'{{"sha": "{REVISION}", "x": NaN}}', "NaN is no finite number"),
     (f'{{"sha": "{REVISION}", "x": 1e999}}', "'1e999' is no finite number"),
     ('{"sha": 1' + "0" * 5000 + "}", "digits"),

@@ -11,7 +11,7 @@ import pytest
 
 from toolkit.domain import bounds
 from toolkit.domain.files.tensors import header_length, parse_header
-from toolkit.domain.outside import parse_json, parse_mapping, shown, whole
+from toolkit.domain.outside import parse_json, parse_mapping, plainly, shown, whole
 
 
 def test_every_bound_stands_in_the_table_of_bounds() -> None:
@@ -24,8 +24,8 @@ def deep(levels: int) -> str:
 
 
 BAD_JSON = [
-    ("", "Expecting value"),
-    ("{} x", "Extra data"),
+    ("", "empty"),
+    ("{} x", "no JSON from line 1, column 4"),
     (deep(65), "deeper than 64"),
     (deep(200_000), "deeper than 64"),
     ('{"a":' * 100_000 + "1" + "}" * 100_000, "deeper than 64"),
@@ -37,9 +37,9 @@ BAD_JSON = [
     ('{"at": 1%s}' % ("0" * 400), "no finite number"),
     ("[-1%s]" % ("0" * 400), "no finite number"),
     ('{"a": 1, "b": 2, "a": 3}', "'a' stands twice"),
-    ('["\\ud800"]', "surrogates"),
-    ('{"\\uDFFF": 1}', "surrogates"),
-    (b"\xff\xfe", "decode"),
+    ('["\\ud800"]', "surrogate"),
+    ('{"\\uDFFF": 1}', "surrogate"),
+    (b"\xff\xfe", "UTF-8"),
     ("[" + "[]," * 3_000_000 + "0]", "more than 5000000 parts"),
     ('"' + "a" * 1000 + '"', "larger than 1000 bytes"),
 ]
@@ -136,3 +136,27 @@ def test_a_pointer_of_git_lfs_is_named() -> None:
             header_length(pointer[:size])
     with pytest.raises(ValueError, match="header of"):
         header_length(struct.pack("<Q", bounds.HEADER + 1))
+
+
+WORDS = [
+    ("", "empty, no JSON"),
+    (" \n", "empty, no JSON"),
+    ("<!DOCTYPE html>", "a web page, no JSON"),
+    ('{"a": \n x}', "no JSON from line 2, column 2 on"),
+    (b"\xef\xbb\xbf{}", "no JSON from line 1, column 1 on"),
+    (b'"\xe9"', "no text in UTF-8: byte 2 is none of it"),
+    ('["\\ud800"]', "half of a surrogate pair, which no text may have"),
+    ("1" * 5000, "a number of more than 4000 digits"),
+]
+
+
+@pytest.mark.parametrize(("text", "why"), WORDS, ids=range(len(WORDS)))
+def test_a_message_has_no_words_of_a_decoder(text: str | bytes, why: str) -> None:
+    with pytest.raises(ValueError, match=f"^{why}$"):
+        parse_json(text, 10**6)
+
+
+def test_words_of_python_about_its_types_are_no_reason() -> None:
+    assert plainly(KeyError("files")) == "it has no 'files'"
+    assert plainly(TypeError("'int' object is not iterable")) == "it has another form"
+    assert plainly(ValueError("a size is -1")) == "a size is -1"

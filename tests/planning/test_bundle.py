@@ -110,12 +110,12 @@ def with_version(**more: Any) -> str:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "JSONDecodeError"),
-        ("[]", "TypeError"),
+        ("", "empty, no JSON"),
+        ("[]", "it has another form"),
         (changed(format=2), "it has format 2, not 1"),
         (changed(files=[]), "it does not name"),
-        (changed(files=7), "TypeError"),
-        (changed(engines=[{"id": "x"}]), "KeyError: 'wheels'"),
+        (changed(files=7), "it has another form"),
+        (changed(engines=[{"id": "x"}]), "it has no 'wheels'"),
         (with_file(path="../x"), "leads out of the bundle"),
         (with_file(path="/x"), "leads out of the bundle"),
         (with_file(path="a//x"), "leads out of the bundle"),

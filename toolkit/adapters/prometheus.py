@@ -18,7 +18,7 @@ from toolkit.adapters.http_chunks import possible_chunks
 from toolkit.domain.bounds import SMALL_FILE
 from toolkit.domain.excerpt import brief, excerpt
 from toolkit.domain.hosts.metrics import Selection, Series
-from toolkit.domain.outside import parse_mapping
+from toolkit.domain.outside import parse_mapping, plainly
 from toolkit.domain.secret import Secret
 from toolkit.errors import HostError, InputError
 from toolkit.regular import open_regular
@@ -229,7 +229,7 @@ def parse_series(data: Mapping[str, Any], begin: int, hours: int) -> tuple[Serie
     try:
         return tuple(_series(each, begin, hours) for each in data["result"])
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise ValueError(f"{type(error).__name__}: {excerpt(str(error))}") from error
+        raise ValueError(excerpt(plainly(error))) from error
 
 
 def _series(found: Mapping[str, Any], begin: int, hours: int) -> Series:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from toolkit.adapters.store.files import replace_text
-from toolkit.domain.outside import parse_mapping
+from toolkit.domain.outside import parse_mapping, plainly
 from toolkit.errors import BusyError, ToolkitError
 from toolkit.regular import open_private, read_regular
 
@@ -127,7 +127,7 @@ class ScheduleRecord:
         except FileNotFoundError:
             return KnownRuns()
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            words = error.strerror if isinstance(error, OSError) else error
+            words = error.strerror if isinstance(error, OSError) else plainly(error)
             raise ToolkitError(
                 f"{self._path} cannot be read: {words}",
                 hint="bring it back, or remove it: then versions that failed are known by the history alone",

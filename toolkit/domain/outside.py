@@ -22,6 +22,8 @@ from toolkit.domain.excerpt import excerpt
 T = TypeVar("T")
 # Digits of which a whole number is larger than any that `float` takes.
 _LONG = re.compile(r"[0-9]{309}")
+# Of more, no whole number is read: Python takes long for them.
+_DIGITS = 4000
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -29,15 +31,32 @@ class TwiceError(ValueError):
     """A mapping has a key twice."""
 
 
+class NotJsonError(ValueError):
+    """A text is no JSON from a line and a column on, both from 1. `fault` is the decoder's own words for it."""
+
+    def __init__(self, words: str, lineno: int = 1, colno: int = 1, fault: str = "") -> None:
+        super().__init__(words)
+        self.lineno, self.colno, self.fault = lineno, colno, fault or words
+
+
+def plainly(error: Exception) -> str:
+    """Return why a document is none of its kind, for a reader of messages: without Python's words for its types."""
+    if isinstance(error, KeyError) and error.args:
+        return f"it has no {shown(error.args[0])}"
+    if isinstance(error, (LookupError, TypeError, AttributeError, RecursionError)):
+        return "it has another form"
+    return str(error)
+
+
 def parse_unbounded(text: Any) -> Any:
     """Return the value of a JSON text that a program of this machine wrote, for which `parse_json` has too many bounds.
 
     Raises ValueError, TypeError or RecursionError where there is none that can be shown.
     """
-    value = json.loads(text)
+    value = _loaded(text)
     if "\\u" in text:
         # Half of a surrogate pair can be read, and then neither written nor shown.
-        json.dumps(value, ensure_ascii=False).encode()
+        _encoded(json.dumps(value, ensure_ascii=False))
     return value
 
 
@@ -49,11 +68,11 @@ def parse_json(text: bytes | str, most: int, *, repair: bool = False) -> Any:
     if len(text) > most:
         raise ValueError(f"larger than {most} bytes")
     if isinstance(text, bytes):
-        text = text.decode("utf-8")
+        text = _decoded(text)
     if text.count("[") + text.count("{") + text.count(",") > JSON_PARTS:
         raise ValueError(f"more than {JSON_PARTS} parts")
     try:
-        value = json.loads(
+        value = _loaded(
             text,
             object_pairs_hook=_mapping,
             parse_float=_finite,
@@ -66,7 +85,7 @@ def parse_json(text: bytes | str, most: int, *, repair: bool = False) -> Any:
     _check_depth(value)
     if _SURROGATE.search(text):
         whole_text = json.dumps(value, ensure_ascii=False)
-        value = json.loads(whole_text.encode(errors="replace" if repair else "strict"))
+        value = json.loads(whole_text.encode(errors="replace") if repair else _encoded(whole_text))
     return value
 
 
@@ -190,6 +209,30 @@ def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _loaded(text: Any, **hooks: Any) -> Any:
+    try:
+        return json.loads(text, **hooks)
+    except json.JSONDecodeError as error:
+        place = f"no JSON from line {error.lineno}, column {error.colno} on"
+        begin = error.doc.lstrip()[:1]
+        words = "a web page, no JSON" if begin == "<" else place if begin else "empty, no JSON"
+        raise NotJsonError(words, error.lineno, error.colno, error.msg) from None
+
+
+def _decoded(text: bytes) -> str:
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"no text in UTF-8: byte {error.start + 1} is none of it") from None
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("half of a surrogate pair, which no text may have") from None
+
+
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
@@ -198,6 +241,8 @@ def _finite(text: str) -> float:
 
 
 def _small(text: str) -> int:
+    if len(text) > _DIGITS:
+        raise ValueError(f"a number of more than {_DIGITS} digits")
     value = int(text)
     if not math.isfinite(float(text)):
         raise ValueError(f"{shown(value)} is no finite number")

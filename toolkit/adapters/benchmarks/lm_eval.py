@@ -16,7 +16,7 @@ from toolkit.adapters.benchmarks.environment import environment, finished
 from toolkit.adapters.benchmarks.loopback import Ask, loopback
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.gates.guard import Benchmarks, Score
-from toolkit.domain.outside import parse_unbounded
+from toolkit.domain.outside import parse_unbounded, plainly
 from toolkit.errors import InputError
 
 # Questions that are asked at once: an engine computes several in the time of one.
@@ -135,7 +135,7 @@ def read_scores(output: Path) -> Iterator[Score]:
                     yield Score(task, shown, number, _marks(rows, metric, kept))
     except (*_ODD, OSError) as error:
         raise InputError(
-            f"the scores of lm-eval are not understood: {type(error).__name__}: {error}",
+            f"the scores of lm-eval are not understood: {plainly(error)}",
             hint="read the task files of `benchmarks`",
         ) from None
 

@@ -17,7 +17,7 @@ import uv
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engines.requirements import LockedPackage, format_requirements
 from toolkit.domain.excerpt import excerpt
-from toolkit.domain.outside import text_of
+from toolkit.domain.outside import plainly, text_of
 from toolkit.errors import SourceError
 
 # The oldest C library for which all wheels of the engine exist; hosts need this or a newer one.
@@ -80,7 +80,7 @@ def _packages(text: str) -> list[_Package]:
         ]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise SourceError(
-            f"uv wrote a lock that cannot be read: {excerpt(str(error))}",
+            f"uv wrote a lock that cannot be read: {excerpt(plainly(error))}",
             hint="see whether the disk is full, and reinstall the toolkit, which brings its own uv",
         ) from error
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from toolkit.adapters.history.database import Address, Database, Row
+from toolkit.domain.outside import plainly
 from toolkit.errors import InputError, ToolkitError
 
 _Record = TypeVar("_Record")
@@ -98,7 +99,7 @@ class OpenHistory:
 
     def _damaged(self, damage: Exception) -> ToolkitError:
         return ToolkitError(
-            f"the history {self.name} has a damaged record: {damage}",
+            f"the history {self.name} has a damaged record: {plainly(damage)}",
             hint="bring back its backup, or move it away: the hosts know what runs",
         )
 

@@ -21,7 +21,7 @@ from toolkit.domain.hosts.facts import (
     left_record,
 )
 from toolkit.domain.hosts.fleet import Host
-from toolkit.domain.outside import checked, require_short, whole
+from toolkit.domain.outside import checked, plainly, require_short, whole
 from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import HostError
 from toolkit.hostside.guard_names import order_path
@@ -47,7 +47,7 @@ def understood(name: str) -> Iterator[None]:
         yield
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise HostError(
-            f"{name}: its answer is not understood: {type(error).__name__}: {str(error)[:_MOST_WORDS]}",
+            f"{name}: its answer is not understood: {plainly(error)[:_MOST_WORDS]}",
             hint="its toolkit files may be damaged; put them there again: toolkit provision",
         ) from error
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from toolkit.domain.bounds import SMALL_FILE
 from toolkit.domain.costs.economics import ApiPrice, ApiRate, Tier
-from toolkit.domain.outside import parse_mapping
+from toolkit.domain.outside import parse_mapping, plainly
 from toolkit.errors import InputError
 
 SHIPPED = Path(__file__).resolve().parents[2] / "prices" / "genai-prices-0.2.3.json"
@@ -43,9 +43,8 @@ def load_price_table(path: Path = SHIPPED) -> PriceTable:
             f"{path} cannot be read: {error.strerror}", hint="install the toolkit again"
         ) from None
     except (ValueError, KeyError, TypeError) as error:
-        words = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise InputError(
-            f"{path} is no table of prices: {words}", hint="install the toolkit again"
+            f"{path} is no table of prices: {plainly(error)}", hint="install the toolkit again"
         ) from None
 
 

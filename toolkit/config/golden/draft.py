@@ -43,7 +43,7 @@ def read_requests(name: str, text: str) -> list[dict[str, Any]]:
         except ValueError as error:
             place, why = (
                 f"{name}:{number}:{getattr(error, 'colno', 1)}",
-                getattr(error, "msg", error),
+                getattr(error, "fault", error),
             )
             raise InputError(f"{place}: no JSON: {why}", hint="one prompt a line") from None
         unknown = sorted(data.keys() - {*_FIELDS})

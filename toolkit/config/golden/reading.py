@@ -246,7 +246,7 @@ def _lines(path: Path, text: str) -> tuple[YamlText, tuple[TextFault, ...]]:
             try:
                 value = parse_json(line, GOLDEN)
             except ValueError as error:
-                column, why = getattr(error, "colno", 1), getattr(error, "msg", error)
+                column, why = getattr(error, "colno", 1), getattr(error, "fault", error)
                 faults.append(
                     TextFault(number, column, f"no JSON: {why}", "write one prompt a line")
                 )

@@ -20,7 +20,7 @@ from toolkit.config.text_file import in_turn, read_text
 from toolkit.domain.excerpt import brief
 from toolkit.domain.files.capabilities import ModelFacts
 from toolkit.domain.files.snapshot import FileDigest, Snapshot, case_fault, is_safe_path, path_fault
-from toolkit.domain.outside import TwiceError, parse_json, shown
+from toolkit.domain.outside import NotJsonError, TwiceError, parse_json, shown
 from toolkit.domain.registry.model import Version
 from toolkit.errors import InputError
 
@@ -99,9 +99,9 @@ def parse_lock(path: Path, text: str) -> Lock:
     """Return the lock in `text`, the content of `path`; raises what `read_lock` raises."""
     try:
         data = parse_json(text, MAX_BYTES)
-    except json.JSONDecodeError as error:
+    except NotJsonError as error:
         raise InputError(
-            f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}", hint=_REMADE
+            f"{path}:{error.lineno}:{error.colno}: not JSON: {error.fault}", hint=_REMADE
         ) from None
     except TwiceError as error:
         raise InputError(f"{path}: {error}", hint=_REMADE) from None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolkit.domain.bounds import ANSWER
 from toolkit.domain.gates.kind import Kind
-from toolkit.domain.outside import parse_mapping, shown
+from toolkit.domain.outside import parse_mapping, plainly, shown
 from toolkit.hostside.answer_form import faults_of
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def said_in(kind: Kind, answer: Answer, asked: Mapping[str, Any]) -> Said:
             raise ValueError(f"no order: {fault}")
         return said
     except (LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"no answer of kind {kind}: {type(error).__name__}: {error}") from None
+        raise ValueError(f"no answer of kind {kind}: {plainly(error)}") from None
 
 
 def _chat(data: Mapping[str, Any]) -> Said:

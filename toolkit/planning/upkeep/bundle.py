@@ -28,7 +28,7 @@ from toolkit.domain.files.bundle import (
     weights_path,
 )
 from toolkit.domain.files.snapshot import FileDigest, Snapshot, is_safe_path
-from toolkit.domain.outside import checked, parse_json, shown
+from toolkit.domain.outside import checked, parse_json, plainly, shown
 from toolkit.domain.registry.model import Version
 from toolkit.errors import IntegrityError, NothingSuitableError
 from toolkit.planning.release.engine_choice import choose_lock
@@ -171,7 +171,7 @@ def parse_manifest(text: str) -> Manifest:
             )
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise _bad(f"{type(error).__name__}: {error}") from None
+        raise _bad(plainly(error)) from None
     for pattern, value in ((_TOOLKIT, manifest.toolkit), (_CREATED, manifest.created_at)):
         if not pattern.match(value):
             raise _bad(f"{shown(value)} does not tell when it was made, and by which toolkit")
