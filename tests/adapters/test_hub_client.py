@@ -65,7 +65,7 @@ def test_connections_that_never_bring_anything_are_given_up(
     hub = HuggingFaceHub(real_hub.endpoint, tries=3, pause=0.01)
     file = weights_of(hub, revision)
     real_hub.cut("model.safetensors", *[0] * 20)
-    with pytest.raises(SourceError, match="several times in a row"):
+    with pytest.raises(SourceError, match=r"3 times in a row$"):
         hub.download(REPO, revision, file, tmp_path / "data", ignore)
     assert len(real_hub.server.cuts["model.safetensors"]) == 17
 

@@ -42,7 +42,7 @@ from huggingface_hub.utils import HFValidationError, build_hf_headers, logging, 
 
 from toolkit.adapters.hub.requests import Pace, TooLargeError, opened, read_answer
 from toolkit.adapters.hub.transfer import Download
-from toolkit.adapters.hub.translate import EXPECTED, pause_before_retry, translate
+from toolkit.adapters.hub.translate import EXPECTED, Alike, pause_before_retry, translate
 
 # Most headers are shorter, so one request is enough for them.
 _FIRST = 100_001
@@ -207,15 +207,17 @@ class HuggingFaceHub:
         A try that meets a silent or slow server takes long, and somebody waits: there are `SILENT_TRIES` of them.
         """
         attempt = silent = 0
+        alike = Alike()
         while True:
             attempt += 1
             try:
                 return request()
             except EXPECTED as error:
+                times = alike.failed(error)
                 pause = pause_before_retry(error, attempt, self._pause)
                 silent += isinstance(error, httpx2.TimeoutException)
                 if pause is None or attempt >= self._tries or silent >= SILENT_TRIES:
-                    raise translate(error, address) from error
+                    raise translate(error, address, times) from error
                 time.sleep(pause)
             except HFValidationError as error:
                 raise SourceError(

@@ -70,11 +70,11 @@ class Fault(Enum):
         "export HF_HUB_DOWNLOAD_TIMEOUT=60 HF_HUB_ETAG_TIMEOUT=60",
     )
     DROPPED = (
-        "{endpoint} broke the connection while it sent {what}, several times in a row",
+        "{endpoint} broke the connection while it sent {what}, {times}",
         "run the same command again: it goes on where it stopped",
     )
     TOO_SLOW = (
-        "{endpoint} sends {what} slower than 1 KiB per second, several times in a row",
+        "{endpoint} sends {what} slower than 1 KiB per second, {times}",
         "run the same command again later, what is there is kept; or name a faster mirror: "
         "export HF_ENDPOINT=http://MIRROR:8090",
     )
@@ -90,6 +90,10 @@ class Fault(Enum):
     TOO_LARGE = (
         "{endpoint} answers with more about {what} than such an answer may have",
         "check the address in HF_ENDPOINT",
+    )
+    REJECTED = (
+        "{endpoint} answered {status} for {what}",
+        "the same request will fail again: check the address in HF_ENDPOINT, and any proxy on the way",
     )
     SERVER_FAILED = (
         "{endpoint} answered {status} for {what}",
@@ -112,16 +116,22 @@ class Fault(Enum):
         status: int = 0,
         why: str = "",
         host: str = "",
+        tries: int = 1,
     ) -> SourceError:
         """Return the error.
 
-        `wait` is the time of a rate limit, `status` the answer's HTTP status, `why` a reason, `host` another host.
+        `wait` is the time of a rate limit, `status` the answer's HTTP status, `why` a reason, `host` another host,
+        `tries` how often in a row it failed.
         """
         about = {**asdict(address), "what": address.path or address.repo, "login": "hf auth login"}
-        more = {"wait": wait, "status": status, "why": why, "host": host}
+        more = {"wait": wait, "status": status, "why": why, "host": host, "times": _times(tries)}
         message, hint = (text.format(**about, **more) for text in self.value)
         error = SourceError(message, hint=hint)
         error.gone = self in (Fault.NO_REVISION, Fault.NO_FILE)
         error.missing = error.gone or self is Fault.MISSING
         error.closed = self in (Fault.GATED, Fault.REFUSED)
         return error
+
+
+def _times(tries: int) -> str:
+    return {1: "once", 2: "twice in a row"}.get(tries, f"{tries} times in a row")

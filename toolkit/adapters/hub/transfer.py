@@ -19,7 +19,7 @@ from huggingface_hub.errors import XetDownloadError
 from toolkit.adapters.hub.errors import Fault, HubAddress
 from toolkit.adapters.hub.port import Advance
 from toolkit.adapters.hub.requests import Pace, begun, opened, steady
-from toolkit.adapters.hub.translate import EXPECTED, pause_before_retry, translate
+from toolkit.adapters.hub.translate import EXPECTED, Alike, pause_before_retry, translate
 from toolkit.adapters.store.hashing import GrowingFile
 from toolkit.domain.bounds import LEAST_GAIN, RESTARTS
 from toolkit.domain.files.snapshot import FileDigest
@@ -48,6 +48,7 @@ class Download:
             if growing.size > size:
                 growing.restart()
             failures = restarts = 0
+            alike = Alike()
             xet = not constants.HF_HUB_DISABLE_XET and find_spec("hf_xet") is not None
             while growing.size < size:
                 before, begun_at = growing.size, growing.restarts
@@ -63,9 +64,10 @@ class Download:
                     growing.flush()
                     # A server that sends a few bytes and breaks off makes no progress worth another series of tries.
                     failures = 1 if growing.size >= before + LEAST_GAIN else failures + 1
+                    times = alike.failed(error)
                     wait = pause_before_retry(error, failures, pause)
                     if wait is None or failures >= tries:
-                        raise translate(error, self.address) from error
+                        raise translate(error, self.address, times) from error
                     time.sleep(wait)
                 except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                     raise Fault.NONSENSE.error(self.address) from error

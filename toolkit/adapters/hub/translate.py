@@ -40,15 +40,32 @@ _FAULTS: tuple[tuple[type[Exception], Fault], ...] = (
 )
 
 
-def translate(error: Exception, address: HubAddress) -> ToolkitError:
-    """Return the toolkit's error for one of `EXPECTED`."""
+class Alike:
+    """How often in a row tries have failed in the same way: `times`."""
+
+    def __init__(self) -> None:
+        self.times = 0
+        self._kind: type[Exception] | None = None
+
+    def failed(self, error: Exception) -> int:
+        """Count a failed try; return `times`."""
+        self.times = self.times + 1 if type(error) is self._kind else 1
+        self._kind = type(error)
+        return self.times
+
+
+def translate(error: Exception, address: HubAddress, tries: int) -> ToolkitError:
+    """Return the toolkit's error for one of `EXPECTED`, which ended so many tries in a row."""
     for kind, fault in _FAULTS:
         if isinstance(error, kind):
+            if fault is Fault.NO_FILE and not address.path:
+                # No file was asked for, so none can be missing.
+                return Fault.NONSENSE.error(address)
             elsewhere = _elsewhere(error, address) if fault is Fault.UNREACHABLE else ""
             return (
                 Fault.ELSEWHERE.error(address, host=elsewhere)
                 if elsewhere
-                else fault.error(address)
+                else fault.error(address, tries=tries)
             )
     if not isinstance(error, hub.HfHubHTTPError):
         return Fault.NONSENSE.error(address)
@@ -61,7 +78,8 @@ def translate(error: Exception, address: HubAddress) -> ToolkitError:
         seconds = retry_after(error.response)
         wait = f"{seconds} s" if seconds is not None else "a few minutes"
         return Fault.RATE_LIMITED.error(address, wait=wait)
-    return Fault.SERVER_FAILED.error(address, status=status)
+    fault = Fault.SERVER_FAILED if status >= 500 or status == 408 else Fault.REJECTED
+    return fault.error(address, status=status)
 
 
 def _elsewhere(error: Exception, address: HubAddress) -> str:
