@@ -6,7 +6,7 @@ import difflib
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from toolkit.domain.bounds import WHOLE
@@ -72,9 +72,9 @@ def _wrong(name: str, error: _WrongError, value: Any) -> OptionFault:
 def _json_fault(table: Table, flag: str, path: str, value: Any) -> OptionFault | None:
     """Return the faults of the values in a flag's JSON as one; `path` are the keys above it."""
     found: list[OptionFault] = []
-    for place, each in _places(flag, _nested(path, _read(value))):
+    for place, each, listed in _places(flag, _nested(path, _read(value))):
         try:
-            _check_key(table, flag, place, each)
+            _check_key(table, flag, place, each, listed)
         except _WrongError as error:
             found.append(_wrong(excerpt(plain(place)), error, each))
     if not found:
@@ -83,23 +83,27 @@ def _json_fault(table: Table, flag: str, path: str, value: Any) -> OptionFault |
     return OptionFault(said, next((fault.hint for fault in found if fault.hint), ""), at_value=True)
 
 
-def _places(place: str, data: Any) -> Iterator[tuple[str, Any]]:
-    """Yield each value below `data` with its path of keys; what is in a list has the list's."""
+def _places(place: str, data: Any) -> Iterator[tuple[str, Any, bool]]:
+    """Yield each value below `data` with its path of keys, and whether it is in a list: then the path is the list's."""
     open_ = [(place, data)]
     while open_:
         place, data = open_.pop()
         items = data.items() if isinstance(data, dict) else (("", item) for item in data)
         for key, value in items:
             inner = f"{place}.{key.replace('-', '_')}" if key else place
-            yield inner, value
+            yield inner, value, isinstance(data, list)
             if isinstance(value, dict | list):
                 open_.append((inner, value))
 
 
-def _check_key(table: Table, flag: str, place: str, value: Any) -> None:
+def _check_key(table: Table, flag: str, place: str, value: Any, listed: bool) -> None:
     option = table.keys.get(place) or _of_any_engine(flag, place)
-    if value is not None and not (option.many and isinstance(value, list)):
-        _check(option, value)
+    if value is None:
+        return
+    if not option.many or listed:
+        _check(replace(option, many=False), value)
+    elif not isinstance(value, list):
+        raise _WrongError("a JSON list", f"write it in brackets: [{excerpt(str(value))}]")
 
 
 def _of_any_engine(flag: str, place: str) -> Option:
