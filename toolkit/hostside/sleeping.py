@@ -18,6 +18,8 @@ FULL_WEIGHT = 100
 SERVING, STANDBY = "serving", "standby"
 # Requests wait for so many usual starts, and for so many seconds at least and at most.
 PATIENCE_TIMES, LEAST_PATIENCE, MOST_PATIENCE = 3, 120, 3600
+# What a target gets back. Any other has no part: it failed, and runs until its slot is needed.
+_HAD: dict[str, Document] = {SERVING: {"weight": FULL_WEIGHT}, STANDBY: {"standby": True}}
 # The entries of asleep.map by which a router says when a request last wanted a sleeping model.
 WISH = "wake:"
 
@@ -151,9 +153,7 @@ def _awake(route: Document, names: Collection[str]) -> Document:
         part = each.get("asleep")
         if part and _name(each) in names:
             each = {name: value for name, value in each.items() if name != "asleep"}
-            # Any other replica has no part: a gate refused it, and it runs until its slot is needed.
-            had = {SERVING: {"weight": FULL_WEIGHT}, STANDBY: {"standby": True}}
-            each.update(had.get(part, {}))
+            each.update(_HAD.get(part, {}))
         targets.append(each)
     left = {**route, "targets": targets}
     if any(each["weight"] for each in targets):
