@@ -37,6 +37,22 @@ def past_loopback(address):
     raise OSError("through no interface")
 
 
+def accepted(address, port):
+    """Listen at a port, and reach it from here."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, int(port)))
+        listener.listen()
+        return connect(*listener.getsockname()[:2])
+
+
+def terminal():
+    """Make a terminal of one's own."""
+    for each in os.openpty():
+        os.close(each)
+
+
 def by_protocol(number, address):
     """Send a datagram of another protocol than UDP."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -154,7 +170,9 @@ WAYS = {
     "connect": connect,
     "send": send,
     "past": past_loopback,
+    "accept": accepted,
     "protocol": by_protocol,
+    "terminal": terminal,
     "join": joined,
     "open": opened,
     "abstract": lambda name: opened("\0" + name),

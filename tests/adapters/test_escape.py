@@ -113,6 +113,13 @@ def test_every_way_out_of_a_replica_is_shut(lab: HostLab) -> None:
         # The log would become 2 TiB of holes, which its rotation copies.
         f"grow {2**41}",
         *SYSTEM,
+        # Another replica that starts again, or the router, is away for a moment: whoever listens in its place gets what
+        # clients send to it.
+        *(
+            f"accept {address} {port}"
+            for address in ("127.0.0.1", "::1")
+            for port in _of_others(lab)
+        ),
     ]
     with _listener(lab) as (address, port):
         # Others on this host get through.
@@ -130,6 +137,10 @@ def test_every_way_out_of_a_replica_is_shut(lab: HostLab) -> None:
     assert lab.ask("blue", UNIX_DATAGRAM) == "through"
     assert lab.ask("blue", f"write {root}/caches/tiny-blue") == "written"
     assert lab.ask("blue", f"write {root}/compiling/here") == "written"
+    # The parts of an engine meet at ports that the system chooses.
+    assert [lab.ask("blue", f"accept {each} 0") for each in ("127.0.0.1", "::1")] == [
+        "connected"
+    ] * 2
     assert (
         lab.ask("blue", "connect 127.0.0.1 " + lab.host.host.router_bind.partition(":")[2])
         == "connected"
@@ -249,6 +260,17 @@ def _listener(lab: HostLab) -> Iterator[tuple[str, int]]:
     else:
         with socket.create_server(("127.0.0.2", 0)) as listener:
             yield listener.getsockname()
+
+
+def _of_others(lab: HostLab) -> list[int]:
+    """Return ports of the router and of other slots at which nobody listens now."""
+    host = lab.host.host
+    relay = int(host.relay_bind.rpartition(":")[2]) if host.relay_bind else 0
+    ports = [*range(host.port_base, host.port_base + 100), *([relay, relay + 1] if relay else [])]
+    taken = {*lab.host.observe().used_ports, *lab.ports.values()}
+    free = [port for port in ports if port not in taken]
+    assert len(free) > 50
+    return [free[0], free[-1]]
 
 
 def _outside(lab: HostLab, words: str, user: str = "0") -> str:

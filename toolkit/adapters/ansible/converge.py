@@ -210,6 +210,7 @@ def host_variables(host: Host, scratch: Path) -> dict[str, Any]:
         "toolkit_user": host.user,
         "toolkit_models_group": host.models_group,
         "toolkit_python": host.python,
+        "toolkit_port_base": host.port_base,
         "toolkit_hostside": str(HOSTSIDE),
         "router_bind": host.router_bind,
         "router_metrics_bind": host.router_metrics_bind,
