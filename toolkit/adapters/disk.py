@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import getpass
 import hashlib
 import os
 import re
@@ -43,7 +44,7 @@ class DiskRoom:
 
 def room(path: Path) -> DiskRoom:
     """Return the room of the file system that has `path`, or that would have it."""
-    while not path.exists() and path != path.parent:
+    while not os.path.exists(path) and path != path.parent:  # noqa: PTH110
         path = path.parent
     found = os.statvfs(path)
     # Some file systems make inodes as they need them, and report none at all.
@@ -76,8 +77,15 @@ def modules_of(home: Path) -> Path | None:
 
 def _takes_files(directory: Path) -> bool:
     """Whether this user can write to a directory or make it. An immutable one (`chattr +i`) has room and takes none."""
-    there = next(each for each in (directory, *directory.parents) if each.exists())
-    return not room(directory).full and os.access(there, os.W_OK | os.X_OK)
+    # pathlib raises PermissionError for what lies in a directory of another user.
+    places = (directory, *directory.parents)
+    there = next(each for each in places if os.path.exists(each))  # noqa: PTH110
+    return not room(directory).full and may(there, os.W_OK | os.X_OK)
+
+
+def may(path: Path, mode: int) -> bool:
+    """Whether this process may do at `path` what `mode` says, with os.R_OK, os.W_OK and os.X_OK."""
+    return os.access(path, mode, effective_ids=True)
 
 
 def scratch_places(home: Path) -> tuple[Path, ...]:
@@ -130,6 +138,11 @@ def way_out(path: Path) -> str:
         f"free space there (df -h {path}; df -i {path}), for example with: toolkit prune; "
         "or keep the store on another disk: export TOOLKIT_HOME=DIR"
     )
+
+
+def way_in(home: Path) -> str:
+    """Return the hint for a home of which something is closed to this user, as after `sudo toolkit`."""
+    return f"make it yours: sudo chown -R {getpass.getuser()} {home}; chmod -R u+rwX {home}"
 
 
 def fault_of(error: OSError) -> ToolkitError:

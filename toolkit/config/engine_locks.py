@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from toolkit.config.text_file import read_bytes
@@ -63,10 +64,11 @@ def read_lock(path: Path) -> EngineLock:
 
 def read_locks(home: Path) -> tuple[EngineLock, ...]:
     """Return every lock known here, local ones first, then the shipped, each ordered by name."""
-    directories = (local_directory(home), SHIPPED)
-    return tuple(
-        read_lock(path) for directory in directories for path in sorted(directory.glob("*.lock"))
-    )
+    local: list[Path] = []
+    # Of a home that this user may not enter nobody knows any; what needs the home says so.
+    with suppress(PermissionError):
+        local = sorted(local_directory(home).glob("*.lock"))
+    return tuple(read_lock(path) for path in (*local, *sorted(SHIPPED.glob("*.lock"))))
 
 
 def is_shipped(lock: EngineLock) -> bool:

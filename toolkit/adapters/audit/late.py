@@ -41,8 +41,12 @@ def keep_late(home: Path, records: Sequence[Mapping[str, Any]]) -> Path | None:
 def late_records(home: Path) -> Iterator[tuple[Path, list[dict[str, Any]]]]:
     """Yield each file of late records with them; the caller removes it once they are in the log."""
     for place in scratch_places(home):
-        for path in sorted(place.glob(f"{_PREFIX}*")):
+        found: list[Path] = []
+        # This user may not enter the place of another one.
+        with suppress(PermissionError):
+            found = sorted(place.glob(f"{_PREFIX}*"))
+        for path in found:
             with suppress(OSError, ValueError, KeyError, TypeError):
                 if path.lstat().st_uid == os.geteuid() and not path.is_symlink():
-                    found = parse_mapping(read_regular(path), 4 * MOST_LINE)["records"]
-                    yield path, [dict(each) for each in found]
+                    records = parse_mapping(read_regular(path), 4 * MOST_LINE)["records"]
+                    yield path, [dict(each) for each in records]

@@ -6,6 +6,7 @@ rolling back. The hosts say what runs; the history adds what ran before.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -96,7 +97,8 @@ def _sources(path: Path | None, opened: sqlite3.Connection | None) -> Iterator[s
     """Yield the connections that may still read the file, the most complete first."""
     if opened is not None:
         yield opened
-    if path is None or not path.is_file() or irregular(path):
+    # pathlib raises PermissionError where this user may not enter the directory.
+    if path is None or not os.path.isfile(path) or irregular(path):  # noqa: PTH113
         return
     # A directory without write access, or a full disk, leaves no place for the files that readers share.
     for option in ("mode=ro", "mode=ro&immutable=1"):

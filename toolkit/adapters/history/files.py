@@ -10,8 +10,12 @@ _ENDINGS = ("", "-journal", "-wal", "-shm")
 
 def irregular(path: Path) -> str:
     """Return the name of the first file of the database `path` that is there and no regular file; empty without one."""
-    files = (path.with_name(f"{path.name}{ending}") for ending in _ENDINGS)
-    return next((each.name for each in files if _is_odd(each)), "")
+    return next((each.name for each in files_of(path) if _is_odd(each)), "")
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """Return the files that SQLite may keep of the database `path`, whether they are there or not."""
+    return tuple(path.with_name(f"{path.name}{ending}") for ending in _ENDINGS)
 
 
 def _is_odd(path: Path) -> bool:

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from toolkit.adapters.disk import room, way_out
+from toolkit.adapters.disk import may, room, way_in, way_out
 from toolkit.adapters.history.aside import FAULTS, Aside, transaction_of
 from toolkit.adapters.history.database import Row
-from toolkit.adapters.history.files import irregular
+from toolkit.adapters.history.files import files_of, irregular
 from toolkit.adapters.history.schema import pending
 from toolkit.errors import ToolkitError
 
@@ -36,9 +36,7 @@ class Sqlite:
             raise ToolkitError(
                 # SQLite says of such a file only that it cannot be opened.
                 f"the history {path} cannot be opened: {'its disk is read-only' if left.read_only else words}",
-                hint=way_out(path.parent)
-                if left.full
-                else "bring back its backup, or move it away: the hosts know what runs",
+                hint=_hint(path, full=left.full),
             ) from error
 
     def run(self, statement: str, values: Sequence[object]) -> list[Row]:
@@ -61,6 +59,22 @@ class Sqlite:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _hint(path: Path, *, full: bool) -> str:
+    """Return what to do about a file that cannot be opened, where its disk is `full` or not."""
+    if full:
+        return way_out(path.parent)
+    if _is_closed(path):
+        return way_in(path.parent)
+    return "bring back its backup, or move it away: the hosts know what runs"
+
+
+def _is_closed(path: Path) -> bool:
+    """Whether this user may not enter the directory of the database `path`, or not read and write one of its files."""
+    there = [each for each in files_of(path) if os.path.lexists(each)]
+    entered = may(path.parent, os.W_OK | os.X_OK)
+    return not (entered and all(may(each, os.R_OK | os.W_OK) for each in there))
 
 
 def _words(error: Exception) -> str:
