@@ -154,3 +154,21 @@ def test_another_version_of_python_takes_the_source(
     monkeypatch.syspath_prepend(str(place))
     inner = importlib.import_module(f"{name}.inner")
     assert (inner.WORDS, str(inner.__file__)) == ("said", f"{place}/{name}/inner.{ending}")
+
+
+def test_a_directory_that_another_command_removes_at_that_moment_leaves_no_file_in_its_place(
+    tmp_path: Path, books: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of the same sources is a day old, and a command of another toolkit removes such."""
+    top, make = tmp_path / "modules", Path.mkdir
+
+    def made(self: Path, *given: object, **named: object) -> None:
+        make(self, *given, **named)  # type: ignore[arg-type]
+        if self.parent == top:
+            self.rmdir()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "mkdir", made)
+        with pytest.raises(FileNotFoundError):
+            kept.kept_modules(top, books)
+    assert kept.kept_modules(top, books).is_dir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import sys
 import time
@@ -29,7 +30,8 @@ def kept_modules(top: Path, playbooks: Path) -> Path:
     if not is_private(top):
         raise PermissionError(f"{top} is open to others")
     place.mkdir(mode=0o700, exist_ok=True)
-    place.touch()
+    # `touch` would make a file where another command has removed the directory at this moment.
+    os.utime(place)
     for other in top.iterdir():
         with suppress(OSError):
             if other.stat().st_mtime < time.time() - OTHERS_STAY_SECONDS:
