@@ -47,7 +47,7 @@ _MOST_SECONDS = 10**9
 DEAF, DEAF_TIMES, _ASK = 60.0, 3, 5.0
 # Effort is measured over an eighth of `hang`, and over no more than so many seconds. A process that waits wakes up for
 # moments; on a busy machine one of these, with its wait for a processor, fills a tenth of a second.
-_MEASURED = 1.0
+_MEASURED = 0.5
 # Seconds between two looks at a replica that owes the answer to a probe.
 _PAUSE = 0.1
 
