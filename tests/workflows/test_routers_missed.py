@@ -10,9 +10,11 @@ import pytest
 
 from tests.workflows.world import GB, TIMING, World, release
 from toolkit.adapters.fakes.behaviour import Behaviour
+from toolkit.domain.replicas.probe import Waited
 from toolkit.domain.replicas.warmth import WhenAsleep
 from toolkit.errors import HostError, ReleaseFailedError
 from toolkit.planning.routing.agreement import behind, fleet_routes
+from toolkit.workflows.change import routers
 from toolkit.workflows.change.repair import repair
 from toolkit.workflows.change.sleep import put_to_sleep, wake
 
@@ -119,6 +121,28 @@ def test_a_router_that_missed_a_change_is_told_before_its_own_replica_is_drained
     assert leads == [0]
     assert lagging(world) == ()
     world.history.close()
+
+
+def test_a_router_that_missed_a_rollback_is_told_amid_the_drains_that_wait_for_it(
+    fleet: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = refuse(fleet)
+    monkeypatch.setattr(routers, "REMIND", 0.0)
+    host = fleet.hosts["gpu1"]
+    told = []
+
+    def drain(model: str, slot: str, port: int, timeout: float, report: Any) -> Waited:
+        report({"seconds": 1.0, "left": 3})
+        told.append(lagging(fleet))
+        end()
+        report({"seconds": 2.0, "left": 3})
+        told.append(lagging(fleet))
+        return Waited(True)
+
+    monkeypatch.setattr(host, "drain", drain)
+    fleet.rollback()
+    assert told == [("gpu3",), ()]
+    assert fleet.serving() == dict.fromkeys(SERVING, "v1")
 
 
 def test_a_host_keeps_its_replica_while_its_router_refuses(tmp_path: Path) -> None:

@@ -61,6 +61,9 @@ class RoutersPort(Protocol):
     def agreed(self, label: str, facts: HostFacts) -> HostFacts:
         """Return the facts of a host with the traffic that the fleet's routes give it: its own may be out of date."""
 
+    def remind(self) -> None:
+        """Tell routers that missed a change again, not more often than every few seconds."""
+
     def catch_up(self) -> Mapping[str, str]:
         """Tell the present routes to all routers where one of them missed a change; return why some still do."""
 

@@ -400,5 +400,6 @@ class Act:
             self._tools.say(f"  {task}")
 
     def _still_draining(self, event: Mapping[str, Any]) -> None:
+        self._tools.routers.remind()
         if round(event["seconds"]) % 5 == 0:
             self._tools.say(f"  draining for {event['seconds']:.0f} s, {event['left']} still run")

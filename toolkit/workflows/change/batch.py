@@ -184,7 +184,7 @@ class Rollout:
         lost: list[str] = []
 
         def change(name: str) -> None:
-            tools = replace(self._tools[name], routers=RendezvousRouters(meeting))
+            tools = replace(self._tools[name], routers=RendezvousRouters(meeting, routers))
             steps = steps_of(self._plan.plans[name], preparing=False)
             count = until_letting_go(steps) if more else len(steps)
             act = self._act(name, tools)

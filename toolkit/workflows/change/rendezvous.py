@@ -99,8 +99,10 @@ class Rendezvous(Generic[T]):
 class RendezvousRouters:
     """The routers for one host of a batch: its changes are made together with those of the other hosts."""
 
-    def __init__(self, meeting: Rendezvous[tuple[Edit, frozenset[str]]]) -> None:
-        self._meeting = meeting
+    def __init__(
+        self, meeting: Rendezvous[tuple[Edit, frozenset[str]]], routers: RoutersPort
+    ) -> None:
+        self._meeting, self._routers = meeting, routers
 
     def change(self, edit: Edit, needed: Collection[str]) -> None:
         self._meeting.join((edit, frozenset(needed)))
@@ -116,6 +118,9 @@ class RendezvousRouters:
 
     def agreed(self, label: str, facts: HostFacts) -> HostFacts:
         return facts
+
+    def remind(self) -> None:
+        self._routers.remind()
 
     def catch_up(self) -> Mapping[str, str]:
         """Do nothing: the change for all hosts does it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
@@ -27,6 +28,8 @@ from toolkit.planning.routing.routes import Routes
 from toolkit.workflows.fleet.look import lock_all, look
 
 Edit = Callable[[Routes], Routes]
+# Seconds from one time that a router which missed a change is told again, amid a drain, to the next.
+REMIND = 10.0
 TELL = "toolkit repair tells all routers their routes"
 
 
@@ -59,6 +62,7 @@ class Routers:
         # The renderings of the routes that routers are told, and of those that they had.
         self._renderings: list[Rendering] = []
         self.behind: dict[str, str] = {}
+        self._reminded = 0.0
         self.routes = Routes()
 
     def check(self) -> None:
@@ -108,6 +112,13 @@ class Routers:
                 self._tell_back(new, failed)
                 raise (fatal or list(failed.values()))[0]
             self.routes = new
+
+    def remind(self) -> None:
+        """Tell routers that missed a change again, now and then: a drain waits for what they still send."""
+        now = time.monotonic()
+        if self.behind and now - self._reminded >= REMIND:
+            self._reminded = now
+            self.catch_up()
 
     def catch_up(self) -> Mapping[str, str]:
         """Tell the present routes to all routers where one of them missed a change.

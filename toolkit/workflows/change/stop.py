@@ -146,7 +146,8 @@ def stop_held(
 
     def stop(tools: Tools) -> None:
         try:
-            _stop(replace(tools, routers=RendezvousRouters(meeting)), done, facts, timing, rollout)
+            one = replace(tools, routers=RendezvousRouters(meeting, routers))
+            _stop(one, done, facts, timing, rollout)
         except ToolkitError as error:
             failures[tools.host.name] = error
         finally:
