@@ -59,6 +59,26 @@ def test_a_replica_that_outlives_its_supervisord_runs(
     assert processes.state(str(tmp_path), "tiny-green")["state"] == "absent"
 
 
+@pytest.mark.parametrize("gone", ["frozen"], indirect=True)
+def test_one_that_is_frozen_is_waited_for_once(
+    tmp_path: Path, serving: int, gone: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connected = []
+    connect = supervisord._UnixConnection.connect
+    monkeypatch.setattr(
+        supervisord._UnixConnection, "connect", lambda own: (connected.append(1), connect(own))
+    )
+    for _ in range(5):
+        assert processes.state(str(tmp_path), "tiny-blue")["pid"] == serving
+    assert len(connected) == 1
+    # and again after a while, because it may go on
+    monkeypatch.setattr(supervisord, "SILENT_SECONDS", 0.0)
+    monkeypatch.setattr(supervisord, "_silent", {})
+    for _ in range(2):
+        assert processes.state(str(tmp_path), "tiny-blue")["pid"] == serving
+    assert len(connected) == 3
+
+
 def test_a_bake_goes_on_while_a_killed_supervisord_is_started_again(
     tmp_path: Path, serving: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

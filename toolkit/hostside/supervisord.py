@@ -6,6 +6,7 @@ import http.client
 import os
 import socket
 import subprocess
+import time
 import xml.parsers.expat
 import xmlrpc.client
 from typing import Any
@@ -13,6 +14,10 @@ from typing import Any
 from wire import Document
 
 SECONDS = 5.0
+# Seconds for which one that did not answer in time is not asked again: each look of the watch would wait for it.
+SILENT_SECONDS = 30.0
+# The path of its socket -> until when.
+_silent: dict[str, float] = {}
 
 
 class Silent(Exception):
@@ -80,6 +85,8 @@ def start_again(root: str) -> str:
 
 def state(path: str, program: str) -> Document:
     """Return the result of `processes.state` from the supervisord that listens at `path`; raises Silent."""
+    if time.monotonic() < _silent.get(path, 0.0):
+        raise Silent("it did not answer a moment ago")
     try:
         proxy: Any = xmlrpc.client.ServerProxy("http://localhost", transport=_UnixTransport(path))
         with proxy:
@@ -87,6 +94,8 @@ def state(path: str, program: str) -> Document:
     except xmlrpc.client.Fault:
         return {"state": "absent", "pid": 0, "started_at": None}
     except (OSError, http.client.HTTPException, *_NONSENSE) as error:
+        if isinstance(error, socket.timeout):
+            _silent[path] = time.monotonic() + SILENT_SECONDS
         raise Silent(str(error)) from None
     try:
         name, pid, start = info["statename"], int(info["pid"]), float(info["start"])
