@@ -49,6 +49,15 @@ def test_status_gives_the_address_over_tls(fleet: Fleet) -> None:
     assert {each["router"]["endpoint"] for each in hosts.values()} == {"https://10.0.0.1:8443/v1"}
 
 
+def test_status_says_what_of_a_router_is_at_its_limit(fleet: Fleet) -> None:
+    words = "6000 of 6400 connections are taken"
+    fleet.world.see("gpu1", router=RouterFacts(True, "10.0.0.1:8443", "2.6", crowd=words))
+    said = fleet.prompt("status")
+    assert (said.out + said.err).count(f"gpu1: its router is crowded: {words}") == 1
+    hosts = fleet("status").json()["hosts"]
+    assert [each["router"]["crowd"] for each in hosts.values()].count(words) == 1
+
+
 @pytest.mark.parametrize(
     ("bind", "address", "tls", "url"),
     [

@@ -48,7 +48,7 @@ FACTS = {
                "process": "running", "healthy": True, "weight": 100, "sessions": 1, "memory": 2**30,
                "started_at": 5.0, "drift": []}],
     "router": {"running": True, "bind": "127.0.0.1:8080", "version": "2.6", "workers": 1, "drift": [], "tls": False,
-               "keys": 1, "locked": True, "ring_digest": A, "silent": False},
+               "keys": 1, "locked": True, "ring_digest": A, "silent": False, "crowd": "full"},
     "routes": {"serial": 1, "routes": []}, "used_ports": [22],
     "guards": [{"order": {"rollout": "r1", "model": "tiny", "slot": "green", "former": "blue", "release": 2,
                           "version": "v2", "phase": "bake", "seconds": 60.0, "since": 990.0, "share": 0},

@@ -121,6 +121,8 @@ def routed(data: bytes) -> Any:
             lambda: router_socket.counters("x", 22),
             lambda: router_socket.read_map("x", 22, "slots.map"),
             lambda: router_socket.answered("x"),
+            lambda: router_socket.frontend("x", 22, "api"),
+            lambda: router_socket.table("x", 22, "addresses", "conn_cur", 1),
         ):
             with suppress(router_socket.RouterError):
                 found.append(read())

@@ -155,6 +155,14 @@ def test_what_sleeps_stands_by_for_nobody(asleep: str, rests: bool, words: str) 
             ],
         ),
         (
+            host(
+                router=RouterFacts(
+                    True, locked=True, keys=1, tls=True, crowd="6000 of 6400 connections are taken"
+                )
+            ),
+            [("warn", "router", "is crowded: 6000 of 6400 connections are taken")],
+        ),
+        (
             host(router=RouterFacts(True, "*:8080", "2.6", 1)),
             [
                 (

@@ -39,7 +39,7 @@ _FRESH_SECONDS = 10.0
 # Identity of a process -> the time of the look and the bytes.
 _memory_of: dict[str, tuple[float, int]] = {}
 
-_OF_ROUTER = ("running", "silent", "bind", "version", "workers", "drift")
+_OF_ROUTER = ("running", "silent", "bind", "version", "workers", "drift", "crowd")
 
 
 def observe(root: str, label: str = "") -> Document:

@@ -124,6 +124,25 @@ def answered(directory: str) -> int | None:
     return total
 
 
+def frontend(directory: str, pid: int, name: str) -> dict[str, int]:
+    """Return a worker's figures of a frontend, by HAProxy's own names; nothing where that worker is gone."""
+    text = _ask_worker(directory, pid, "show stat -1 1 -1") or ""
+    with _understood():
+        rows = csv.DictReader(text.lstrip("# ").splitlines())
+        found: dict[str, str] = next((row for row in rows if row["pxname"] == name), {})
+        return {key: int(value) for key, value in found.items() if value and value.isdecimal()}
+
+
+def table(directory: str, pid: int, name: str, field: str, least: int = 0) -> dict[str, int]:
+    """Return {key: value} of the entries of a worker's table whose `field` is `least` or more.
+
+    A key that is an address of IPv4 has that form.
+    """
+    text = _ask_worker(directory, pid, f"show table {name} data.{field} ge {least}") or ""
+    form = rf" key=(?:::ffff:)?(\S+) .*\b{field}(?:\(\d+\))?=(\d+)"
+    return {key: int(value) for key, value in re.findall(form, text)}
+
+
 def unanswered(directory: str, pid: int) -> dict[str, int]:
     """Return {backend: requests} that a worker has ended without an answer; nothing where that worker is gone.
 

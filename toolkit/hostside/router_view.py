@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 
+import crowd
 import router_files
 import router_socket
 import routes_file
@@ -15,12 +16,13 @@ from wire import Document, Servers
 
 
 def observe(root: str) -> Document:
-    """Return {"running", "silent", "bind", "version", "workers", "servers", "routes", "drift"}, also where none runs.
+    """Return {"running", "silent", "bind", "version", "workers", "servers", "routes", "drift", "crowd"}.
 
-    `servers` is {model: {slot: {"weight", "status", "up", "sessions"}}}. Weight, status and `up` (whether the last
-    checks passed) are the newest worker's, and sessions are summed over all workers. Without a router the weights are
-    the files', the status is "" and `up` is absent. `drift` lists each `model/slot` whose weight in the newest worker
-    is not the files'. A `silent` router runs and does not answer in time: nothing is known of it either.
+    Also where no router runs. `servers` is {model: {slot: {"weight", "status", "up", "sessions"}}}. Weight, status and
+    `up` (whether the last checks passed) are the newest worker's, and sessions are summed over all workers. Without a
+    router the weights are the files', the status is "" and `up` is absent. `drift` lists each `model/slot` whose weight
+    in the newest worker is not the files'. `crowd` says in words what is at its limit in that worker. A `silent` router
+    runs and does not answer in time: nothing is known of it either.
     """
     directory = os.path.join(root, "router")
     routes = router_files.routes(directory)
@@ -39,11 +41,14 @@ def observe(root: str) -> Document:
         },
         "routes": routes,
         "drift": [],
+        "crowd": "",
     }
     try:
         processes = router_socket.processes(directory)
         current = servers(directory, processes["current"])
         views = current + servers(directory, processes["old"])
+        for pid in processes["current"][-1:]:
+            found["crowd"] = crowd.words(directory, pid)
     except RouterDown:
         return found
     except RouterError:

@@ -146,6 +146,8 @@ def _show_router(facts: HostFacts, *, entered: bool) -> None:
         alone = "; from there alone" if router.inward else ""
         if not (alone and entered):
             say(f"endpoint: {router.endpoint}  ({facts.name}, HAProxy {router.version}{alone})")
+        if router.crowd:
+            note(f"{facts.name}: its router is crowded: {router.crowd}")
     elif facts.slots and router.silent:
         say(f"the router of {facts.name} runs and does not answer; see: toolkit doctor")
     elif facts.slots:

@@ -121,6 +121,7 @@ class RouterFacts:
     `drift` names targets whose weight in the running router is not that of its files, as `model/slot`.
     `keys` counts the valid keys; where the router is not `locked`, requests need none. Hosts with the same keys have
     the same `ring_digest`. `address` is the host's, for clients of a router that listens at all addresses.
+    `crowd` says in words what is at its limit there, as amid a flood.
     """
 
     running: bool = False
@@ -134,6 +135,7 @@ class RouterFacts:
     ring_digest: str = ""
     address: str = ""
     silent: bool = False
+    crowd: str = ""
 
     @property
     def fault(self) -> str:

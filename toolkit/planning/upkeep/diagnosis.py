@@ -181,6 +181,9 @@ def _libraries(facts: HostFacts) -> Finding:
 
 def _router(facts: HostFacts) -> Finding:
     router = facts.router
+    if router.crowd:
+        hint = "docs/operations.md, Limits of the router, says who gets in; a firewall keeps others out"
+        return Finding(Level.WARN, "router", f"is crowded: {router.crowd}", hint)
     if router.running:
         return Finding(Level.OK, "router", f"HAProxy {router.version} on {router.bind}")
     if not facts.converged:
