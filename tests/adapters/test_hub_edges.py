@@ -158,6 +158,10 @@ CARDS = [
     ({"cardData": {"license": ["mit", "other"]}}, "mit"),
     ({"cardData": {"license": "other", "license_name": "qwen-research"}}, "qwen-research"),
     ({"cardData": {"license": "other"}}, "other"),
+    # No registry can name such a licence.
+    ({"cardData": {"license": "other", "license_name": "Qwen Research: v2"}}, "other"),
+    ({"cardData": {"license": "other", "license_name": "m\u0456t"}}, "other"),
+    ({"cardData": {"license": "other", "license_name": "mit\n"}}, "other"),
     ({"tags": ["text-generation", "license:llama3.1"]}, "llama3.1"),
     ({"tags": []}, ""),
     ({}, ""),
@@ -173,13 +177,27 @@ def test_licences_are_read_from_card_or_tags(card: dict[str, Any], licence: str)
     assert (info.revision, info.licence, info.gated) == (REVISION, licence, True)
 
 
-@pytest.mark.parametrize("licence", ["mit\n# read", "mit\x1b[2J", "mit\u202e", "mit\x00"])
-def test_a_licence_that_no_terminal_shows_as_it_is_is_refused(licence: str) -> None:
+@pytest.mark.parametrize(
+    "licence",
+    [
+        "mit\n# read",
+        "mit\x1b[2J",
+        "mit\u202e",
+        "mit\x00",
+        "mit\n",
+        " mit",
+        "m\u0456t",
+        "mit, x]: {a}",
+        "m" * 64,
+    ],
+)
+def test_a_licence_that_no_registry_can_name_is_refused(licence: str) -> None:
     body = json.dumps({"id": REPO, "sha": REVISION, "cardData": {"license": licence}}).encode()
     answers = {f"/api/models/{REPO}/revision/main": (200, {}, body)}
     with serve_on_thread(answering(answers, [])) as endpoint, pytest.raises(SourceError) as raised:
         HuggingFaceHub(endpoint, tries=1).resolve(REPO, "main")
-    assert raised.value.message.isprintable()
+    assert raised.value.message.isprintable() and raised.value.message.isascii()
+    assert "is not the id of one" in raised.value.message
 
 
 def test_short_waits_that_a_hub_asks_for_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

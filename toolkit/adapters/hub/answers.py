@@ -9,9 +9,11 @@ from typing import Any
 from toolkit.adapters.hub.port import Commit, HubFile, RepoInfo
 from toolkit.domain.bounds import ANSWER, TEXT
 from toolkit.domain.outside import parse_json, parse_mapping, shown, text_of, whole
+from toolkit.domain.registry.model import LICENCE_PATTERN
 
 _SHA1 = re.compile(r"[0-9a-f]{40}\Z")
 _REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}\Z")
+_LICENCE = re.compile(LICENCE_PATTERN)
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -62,18 +64,22 @@ def _name(value: Any) -> str:
 
 
 def _licence(card: dict[str, Any], tags: list[Any]) -> str:
-    """Return the licence of the model card, else of the tags. For `other`, return the card's `license_name`."""
+    """Return the licence of the model card, else of the tags.
+
+    For `other`, return the card's `license_name` where it is one that a registry can name. Raises ValueError.
+    """
     licence = card.get("license")
     if isinstance(licence, list):
         licence = licence[0] if licence else None
     if licence == "other":
-        licence = card.get("license_name") or licence
+        named = card.get("license_name")
+        licence = named if isinstance(named, str) and _LICENCE.fullmatch(named.lower()) else licence
     if not licence:
         marked = [tag for tag in tags if isinstance(tag, str) and tag.startswith("license:")]
         licence = marked[0].partition(":")[2] if marked else ""
     found = text_of(licence, "its licence", TEXT).lower()
-    if not found.isprintable():
-        raise ValueError(f"its licence is {shown(found)}, which is not the name of one")
+    if found and not _LICENCE.fullmatch(found):
+        raise ValueError(f"its licence is {shown(found)}, which is not the id of one")
     return found
 
 

@@ -12,11 +12,11 @@ from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engines.engine import ENGINES, VERSION_PATTERN
 from toolkit.domain.excerpt import excerpt
 from toolkit.domain.quantity import parse_size
+from toolkit.domain.registry.model import LICENCE_PATTERN
 from toolkit.planning.engines.vllm_reserved import ENGINE_ENV, EXAMPLE_FLAG, EXAMPLE_VARIABLE
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 REVISION_PATTERN = r"^[0-9a-f]{40}$"
-LICENCE_PATTERN = r"^[a-z0-9][a-z0-9.+_-]{0,62}$"
 REPO_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}$"
 REF_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$"
 FLAG_PATTERN = r"^[a-z][a-z0-9]*([-_][a-z0-9]+)*([.][A-Za-z0-9_.-]+)?$"

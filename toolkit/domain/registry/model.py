@@ -17,6 +17,9 @@ DEFAULT_BRANCH = "main"
 
 ServingValue = str | int | float | bool | tuple[str, ...]
 
+# The ids of licences on the Hub, in lower case.
+LICENCE_PATTERN = r"^[a-z0-9][a-z0-9.+_-]{0,62}$"
+
 
 class Openness(StrEnum):
     """Whether weights, training data and training code are public, or the weights alone."""
