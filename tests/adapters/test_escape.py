@@ -197,15 +197,17 @@ def test_neither_replica_nor_router_leaves_a_core(lab: HostLab) -> None:
 
 
 def test_a_replica_may_not_fill_the_host_with_processes(lab: HostLab) -> None:
-    threads = int(lab.run("cat", "/proc/sys/kernel/threads-max"))
+    threads, numbers = (
+        int(lab.run("cat", f"/proc/sys/kernel/{name}")) for name in ("threads-max", "pid_max")
+    )
     if lab.host.host.connection == "ssh":
         # systemd counts those of the unit.
         most = lab.run("systemctl", "show", "--value", "-p", "TasksMax", "toolkit-tiny-green")
     else:
-        pid = lab.run("pgrep", "-o", "-f", f"serve .* --port {lab.ports['green']}").strip()
+        pid = _main(lab, "green")
         limits = lab.run("cat", f"/proc/{pid}/limits").splitlines()
         (most,) = (each.split()[2] for each in limits if each.startswith("Max processes"))
-    assert int(most) <= threads // 5
+    assert int(most) <= min(threads, numbers) * 15 // 100
 
 
 def test_the_host_says_that_its_replicas_have_every_fence(lab: HostLab) -> None:
@@ -260,6 +262,10 @@ def _listener(lab: HostLab) -> Iterator[tuple[str, int]]:
     else:
         with socket.create_server(("127.0.0.2", 0)) as listener:
             yield listener.getsockname()
+
+
+def _main(lab: HostLab, slot: str) -> str:
+    return lab.run("pgrep", "-o", "-f", f"serve .* --port {lab.ports[slot]}").strip()
 
 
 def _of_others(lab: HostLab) -> list[int]:
