@@ -210,6 +210,15 @@ def test_a_replica_may_not_fill_the_host_with_processes(lab: HostLab) -> None:
     assert int(most) <= min(threads, numbers) * 15 // 100
 
 
+def test_where_memory_runs_out_a_replica_ends_before_the_router(lab: HostLab) -> None:
+    router = lab.run("pgrep", "-o", "-f", f"haproxy -W.*{lab.host.host.root}/router/").strip()
+    said = {
+        name: int(lab.run("cat", f"/proc/{pid}/oom_score_adj"))
+        for name, pid in (("router", router), ("replica", _main(lab, "green")))
+    }
+    assert said["replica"] >= said["router"] + 500
+
+
 def test_the_host_says_that_its_replicas_have_every_fence(lab: HostLab) -> None:
     facts = lab.host.observe()
     assert facts.fences == FENCES
