@@ -112,6 +112,7 @@ def test_every_way_out_of_a_replica_is_shut(lab: HostLab) -> None:
         *(PACKET, RAW, VSOCK),
         # The log would become 2 TiB of holes, which its rotation copies.
         f"grow {2**41}",
+        "terminal",
         *SYSTEM,
         # Another replica that starts again, or the router, is away for a moment: whoever listens in its place gets what
         # clients send to it.
