@@ -232,6 +232,30 @@ def test_an_error_of_a_slot_on_another_host_has_the_label_of_that_slot(pair: Pai
     assert (line["slot"], line["version"], line["release"]) == ("b.blue", "of-b", 3)
 
 
+def test_what_a_host_that_dies_has_begun_is_told_with_the_label_of_its_slot(pair: Pair) -> None:
+    name_releases(pair)
+    router, told = pair.routers["a"], []
+    pair.apply(with_weights(pair.routes, "tiny", {"a.blue": 0}))
+    # The host tells its releases with its health.
+    until(
+        lambda: router_socket.read_map(
+            router.directory, current(router), f"{router.directory}/releases.map"
+        )
+    )
+    ask = threading.Thread(
+        target=lambda: told.append(router.ask(PATH, {"model": "tiny", "pause": 30})), daemon=True
+    )
+    ask.start()
+    until(lambda: pair.engines["b"].last[1])
+    pair.routers["b"].kill()
+    ask.join(30)
+    status, _, headers = told[0]
+    labels = [headers[f"X-Toolkit-{name}"] for name in ("Slot", "Version", "Release")]
+    assert (status, labels) == (502, ["b.blue", "of-b", "3"])
+    line = until(lambda: router.requests())[-1]
+    assert (line["slot"], line["version"], line["release"]) == ("b.blue", "of-b", 3)
+
+
 def test_a_request_has_one_id_on_both_hosts(pair: Pair) -> None:
     pair.apply(with_weights(pair.routes, "tiny", {"a.blue": 0}))
     asked = {"model": "tiny", "pause": 30}
@@ -334,6 +358,10 @@ def test_strangers_cannot_use_the_relay(pair: Pair) -> None:
             stranger.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
             answer = stranger.recv(100)
         assert answer == b""
+
+
+def current(router: Lab) -> int:
+    return int(router_socket.processes(router.directory)["current"][-1])
 
 
 def workers_of(router: Lab) -> list[int]:

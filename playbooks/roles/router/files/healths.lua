@@ -18,6 +18,7 @@ local OLDER = 10000    -- milliseconds for which a host of an older toolkit is a
 local LEAST_HEAD = 16  -- bytes of the head of an answer
 local MOST_HEAD = 2048
 local MOST_BYTES = 65536 -- of its body
+local MOST_RELEASE = 200 -- bytes of a version and the number of its release
 
 local WITHDRAWN = 299
 local NOTHING_NEW = 404
@@ -25,7 +26,11 @@ local NOTHING_NEW = 404
 local place = debug.getinfo(1, 'S').source:match('^@(.*/)') or ''
 -- BACKEND/SERVER of a target that its host calls withdrawn -> when it last did, in seconds since the epoch: for the watch.
 local told = place .. 'withdrawn.map'
+-- MODEL/TARGET of another host -> VERSION|RELEASE, as that host last said: for answers that it cannot label any more.
+local elsewhere = place .. 'releases.map'
 local relays = Map.new('relay.map', Map._str)
+local versions = Map.new('versions.map', Map._str)
+Map.new(elsewhere, Map._str)
 Map.new(told, Map._str)
 
 local function model_of(backend)
@@ -34,7 +39,7 @@ end
 
 -- --- the answer ------------------------------------------------------------------------------------
 
-local own -- a list of {name, key, model}: the slots of this host
+local own -- a list of {name, key, model, label}: the slots of this host
 
 local function find_own()
   local found = {}
@@ -42,7 +47,8 @@ local function find_own()
     local backend = name:match('^relay%.[^.]+%.(model%..*)$')
     for target in pairs(backend and proxy.servers or {}) do
       local model = model_of(backend)
-      found[#found + 1] = { name = backend .. '/' .. target, key = target .. '/' .. model, model = model }
+      local label = model .. '/' .. target
+      found[#found + 1] = { name = backend .. '/' .. target, key = target .. '/' .. model, model = model, label = label }
     end
   end
   return found
@@ -56,12 +62,17 @@ local function status_of(txn, each)
   return up and (instead and WITHDRAWN or 200) or NOTHING_NEW
 end
 
--- Sets txn.healths to `STATUS BACKEND/SERVER ` for each slot of this host.
+-- Sets txn.healths to `STATUS BACKEND/SERVER ` for each slot of this host, and then, without a space, to
+-- `;BACKEND/SERVER=VERSION|RELEASE` for each with a release. A router of an older toolkit reads the first part alone.
 core.register_action('healths', { 'http-req' }, function(txn)
   own = own or find_own()
-  local words = {}
-  for i, each in ipairs(own) do words[i] = status_of(txn, each) .. ' ' .. each.name .. ' ' end
-  txn:set_var('txn.healths', table.concat(words))
+  local words, releases = {}, {}
+  for i, each in ipairs(own) do
+    local release = versions:lookup(each.label)
+    words[i] = status_of(txn, each) .. ' ' .. each.name .. ' '
+    releases[i] = release and ';' .. each.name .. '=' .. release or ''
+  end
+  txn:set_var('txn.healths', table.concat(words) .. table.concat(releases))
 end)
 
 -- A relay has answered 425: it has no replica for the request, which its answers here will say only later. Until the next one
@@ -121,6 +132,16 @@ local function doubt(host)
   end
 end
 
+local function learn_releases(host, text)
+  for name, release in text:gmatch(';([^;= ]+)=([%w%._-]+|%d+)') do
+    local target = #release < MOST_RELEASE and host.targets[name]
+    if target and target.release ~= release then
+      target.release = release
+      core.set_map(elsewhere, target.label, release)
+    end
+  end
+end
+
 local function take_down(host)
   for name, target in pairs(host.targets) do
     target.server:check_force_down()
@@ -164,6 +185,7 @@ local function ask(host, socket)
     if now ~= text then
       text, statuses = now, {}
       for code, name in text:gmatch('(%d+) (%S+) ') do statuses[name] = tonumber(code) end
+      learn_releases(host, text)
     end
     heard = true
     follow(host, statuses)
@@ -230,7 +252,8 @@ local function find_hosts()
           hosts[relay], list[#list + 1] = host, host
         end
         local question = ONE:format(name, model_of(backend))
-        host.targets[backend .. '/' .. name] = { server = server, proxy = proxy, question = question }
+        local label = model_of(backend) .. '/' .. name
+        host.targets[backend .. '/' .. name] = { server = server, proxy = proxy, question = question, label = label }
       end
     end
   end
