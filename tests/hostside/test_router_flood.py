@@ -154,6 +154,33 @@ def test_streams_that_are_reset_at_once_write_few_lines(flooded: Lab) -> None:
     assert len(lines_until(flooded)) <= FLOOD / 5
 
 
+@pytest.mark.parametrize(
+    ("source", "key", "whole"),
+    [("127.0.0.9", "", False), ("127.0.0.1", "", True), ("127.0.0.9", ANN, True)],
+    ids=["stranger", "own address", "with a key"],
+)
+def test_an_address_that_asks_without_end_and_without_a_key_loses_its_connection(
+    source: str, key: str, *, whole: bool
+) -> None:
+    most = 100
+    with site_of(router_requests_of_stranger=most) as made:
+        made.lab.give(ring())
+        given = [f"Authorization: Bearer {key}"] if key else []
+        answers = 0
+        with contextlib.suppress(BrokenPipeError):
+            answers = sent(made.lab, asking("/v1/models", FLOOD, *given), source).count(
+                b"HTTP/1.1 "
+            )
+        if whole:
+            assert answers == FLOOD
+        else:
+            assert answers <= OF_ADDRESS + most + 1
+            # Others have their answers, and so has this address with a key.
+            assert b" 401 " in sent(made.lab, asking("/v1/models", 1), "127.0.0.10")
+            with_key = asking("/v1/models", 1, f"Authorization: Bearer {ANN}")
+            assert b" 200 " in sent(made.lab, with_key, source)
+
+
 # Sends frames of HTTP/2 without end, and reads their answers.
 FRAMES = """
 import socket, sys, threading
