@@ -12,7 +12,15 @@ from toolkit.adapters.ansible.converge import host_variables
 from toolkit.adapters.ansible.playbooks import provision_digest
 from toolkit.config.inventory.fleet import load_fleet
 from toolkit.config.inventory.host_settings import SETTINGS, setting_fault
-from toolkit.config.inventory.host_variables import variable_fault
+from toolkit.config.inventory.host_variables import (
+    ALIASES,
+    FIELDS,
+    LOGIN,
+    SUDO,
+    VariableError,
+    host_of,
+    variable_fault,
+)
 from toolkit.errors import InputError
 
 
@@ -147,3 +155,18 @@ def test_limits_that_the_role_sets_are_not_taken_for_settings() -> None:
     assert "router_max_body" in limits
     for name in limits:
         assert variable_fault(name, {}), name
+
+
+@pytest.mark.parametrize("variable", sorted({*FIELDS, *LOGIN, *SETTINGS, *ALIASES, SUDO}))
+def test_a_wrong_value_has_a_hint(variable: str) -> None:
+    """What it must be stands in the message; where that is explained stands in the hint."""
+    for value in ("\n", [{"a": 5}]):
+        with pytest.raises(VariableError) as caught:
+            host_of("gpu-1", {variable: value})
+        assert "see docs/fleet.md" in caught.value.hint
+
+
+def test_two_values_under_two_names_have_a_hint() -> None:
+    with pytest.raises(VariableError, match="two values") as caught:
+        host_of("gpu-1", {"ansible_port": 22, "ansible_ssh_port": 23})
+    assert caught.value.hint == "take one of the two out of the inventory"

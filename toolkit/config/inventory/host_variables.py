@@ -127,7 +127,7 @@ _OWN = ("toolkit_", "nvidia_driver", *(f"router_{each}" for each in _OF_ROUTER))
 class VariableError(Exception):
     """A fault of a host: its `variable`, empty for the host as a whole, the `words` and a `hint`."""
 
-    def __init__(self, variable: str, words: str, hint: str = "") -> None:
+    def __init__(self, variable: str, words: str, hint: str) -> None:
         super().__init__(variable, words, hint)
         self.variable, self.words, self.hint = variable, words, hint
 
@@ -172,7 +172,11 @@ def _checked(name: str, variables: Mapping[str, Any]) -> dict[str, Any]:
             words = brief(f"{excerpt(variable)} of {name} {fault}", _MOST_WORDS)
             raise VariableError(variable, words, _hint(variable))
         if found.setdefault(known, value) != value:
-            raise VariableError(variable, f"{name} has two values of {known}, under two names")
+            raise VariableError(
+                variable,
+                f"{name} has two values of {known}, under two names",
+                "take one of the two out of the inventory",
+            )
     return found
 
 
@@ -229,9 +233,9 @@ def _unknown(variable: str) -> str:
 
 
 def _hint(variable: str) -> str:
-    """Return the remedy for an unsupported variable; empty where its value alone is wrong."""
+    """Return the remedy for an unsupported variable, or for one whose value alone is wrong."""
     if variable in ALIASES or is_known(variable):
-        return ""
+        return f"correct {variable} in the inventory; see docs/fleet.md and docs/operations.md"
     if near := _nearest(variable):
         return f"did you mean {near}?"
     if variable in _SECRETS:
