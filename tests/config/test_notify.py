@@ -163,3 +163,24 @@ def test_a_fault_repeats_no_more_of_a_file_than_a_person_reads(
     with pytest.raises(InputError) as caught:
         load_notify(tmp_path / "notify.yaml")
     assert len(caught.value.message) < 2200
+
+
+@pytest.mark.parametrize("user", ['""', '" "', '"a\\nb"', '"\\e[31mx"', '"\\u202ex"', "x" * 300])
+def test_a_user_is_a_name_of_one_line(tmp_path: Path, user: str) -> None:
+    login = f"user: {user}, password: {{variable: P}}"
+    text = f"channels:\n  - name: m\n    mail: {{to: [a@b], from: a@b, server: h, {login}}}\n"
+    with pytest.raises(InputError, match=r"channels\.mail\.user must be a user's name"):
+        load(tmp_path, text)
+
+
+@pytest.mark.parametrize("server", [".nan", "-.inf", "-1GiB", "x" * 300, "h..h", "h-.x"])
+def test_a_server_is_the_name_of_a_host(tmp_path: Path, server: str) -> None:
+    text = f"channels:\n  - name: m\n    mail: {{to: [a@b], from: a@b, server: {server}}}\n"
+    with pytest.raises(InputError, match=r"channels\.mail\.server must be HOST or HOST:PORT"):
+        load(tmp_path, text)
+
+
+def test_a_server_may_be_written_with_the_dot_of_the_root(tmp_path: Path) -> None:
+    text = "channels:\n  - name: m\n    mail: {to: [a@b], from: a@b, server: 'mx-1.example.:25'}\n"
+    (channel,) = load(tmp_path, text).channels
+    assert "mx-1.example." in str(channel)

@@ -31,7 +31,9 @@ _URL = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(/[^\s]*)?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _ADDRESS = re.compile(r"[^\s@<>,]+@[^\s@<>,]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SERVER = re.compile(r"([A-Za-z0-9.-]+)(?::([0-9]{1,5}))?")
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_SERVER = re.compile(rf"(?=[^:]{{1,253}}(?::|\Z))({_LABEL}(?:\.{_LABEL})*\.?)(?::([0-9]{{1,5}}))?")
+_USER = 256
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _GUIDE = "docs/notifications.md"
 _EXAMPLE = "channels: [{name: ops, webhook: https://ops.example/hook}]"
@@ -163,7 +165,10 @@ class _Reader:
     def _user(self, where: Where, data: Any) -> str:
         if not isinstance(data, (str, int)) or isinstance(data, bool):
             raise self._fault(where, "must be a user's name")
-        return str(data)
+        name = str(data)
+        if len(name) > _USER or not name.isprintable() or not name.strip():
+            raise self._fault(where, "must be a user's name")
+        return name
 
     def _port(self, where: Where, port: str) -> None:
         if port and not 0 < int(port) < 2**16:
@@ -188,7 +193,7 @@ class _Reader:
             raise self._fault(
                 (*at, "password"), "would go over the network in clear", "tls: starttls"
             )
-        user = self._user((*at, "user"), data.get("user", ""))
+        user = self._user((*at, "user"), data["user"]) if "user" in data else ""
         for name, other in (("user", "password"), ("password", "user")):
             if name in data and other not in data:
                 raise self._fault((*at, name), f"logs nobody in without a {other}", f"add {other}")
