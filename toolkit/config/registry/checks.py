@@ -125,7 +125,8 @@ class _Model:
     def _found(self, where: Where, fault: OptionFault | None) -> Iterator[TextFault]:
         if fault is not None:
             at_key = not fault.at_value and isinstance(where[-1], str)
-            yield self.document.found(where, fault.message, hint=fault.hint, at_key=at_key)
+            hint = fault.hint or "see docs/registry.md"
+            yield self.document.found(where, fault.message, hint=hint, at_key=at_key)
 
     def _revision(self, where: Where, revision: Any) -> Iterator[TextFault]:
         if not isinstance(revision, str) or is_pinned(revision) or self.unpinned:
