@@ -40,8 +40,9 @@ class House:
         self.path, self.model = place / "model_registry.yaml", place / "house"
         self.path.write_text(REGISTRY)
         self.model.mkdir()
-        # Eight bytes of length, an empty header: a file of safetensors without tensors.
-        (self.model / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+        header = b'{"w": {"dtype": "I8", "shape": [1], "data_offsets": [0, 1]}}'
+        length = len(header).to_bytes(8, "little")
+        (self.model / "model.safetensors").write_bytes(length + header + b"w")
 
     def pin(self, architecture: str, template: str = "", **files: str) -> None:
         config = {"architectures": [architecture], "max_position_embeddings": 2048}

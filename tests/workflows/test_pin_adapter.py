@@ -62,7 +62,9 @@ class Desk:
     def __init__(self, directory: Path, source: str = "{repo: acme/sql}") -> None:
         self.path = directory / "model_registry.yaml"
         self.hub = FakeHub()
-        self.base = self.hub.publish("acme/tiny", {"config.json": b"{}", "model.safetensors": b"w"})
+        self.base = self.hub.publish(
+            "acme/tiny", {"config.json": b"{}", "model.safetensors": b"w" * 100}
+        )
         self.path.write_text(REGISTRY.format(source=source, base=self.base))
 
     @property
@@ -144,7 +146,7 @@ def test_a_directory_is_pinned_by_its_content(tmp_path: Path) -> None:
     pinned = desk.pin()
     assert pinned.version.revision == content_revision(pinned.snapshot.files)
     assert pinned.version.source.key == "local/sql"
-    (house / "adapter_model.safetensors").write_bytes(b"others")
+    (house / "adapter_model.safetensors").write_bytes(b"others" * 100)
     assert desk.pin().version.revision != pinned.version.revision
 
 
@@ -302,7 +304,7 @@ class TestUpdate:
             local = Local(lambda _: None, lambda *_: None)
             return update_model(desk.path, "tiny", local=local, **desk.how)
 
-        weights = {"config.json": b'{"a": 1}', "model.safetensors": b"w"}
+        weights = {"config.json": b'{"a": 1}', "model.safetensors": b"w" * 100}
         newer = desk.publish(files(r=4))
         desk.hub.publish("acme/tiny", weights)
         early = update().pinned.version

@@ -17,8 +17,8 @@ from toolkit.domain.engines.fit import ModelFiles
 from toolkit.domain.files.snapshot import Snapshot
 from toolkit.domain.files.tensors import (
     PREFIX,
-    Pickled,
     Tensor,
+    Unlike,
     header_length,
     is_pointer,
     may_be_pointer,
@@ -131,7 +131,7 @@ def weights_fault(
     """Return, in words, the weights among `paths` that are missing or contradict each other; empty without any.
 
     `read` returns a file's bytes, `tensors` the tensors of a safetensors file; raises what they raise. Of a single file
-    of weights without an index the engine tells all faults itself, but a pickle is refused here too.
+    of weights without an index the engine tells itself that it does not begin like one of safetensors.
     """
     index = index_of(paths)
     text = read(index) if index else None
@@ -139,19 +139,18 @@ def weights_fault(
         return fault
     files = weights_of(paths, text)
     if len(files) == 1 and text is None:
-        return _pickle_fault(files[0], tensors)
+        return _single_fault(files[0], tensors)
     return tensor_fault(_all_tensors(files, tensors), text)
 
 
-def _pickle_fault(path: str, tensors: Callable[[str], tuple[Tensor, ...]]) -> str:
+def _single_fault(path: str, tensors: Callable[[str], tuple[Tensor, ...]]) -> str:
     try:
-        tensors(path)
+        found = tensors(path)
     except (ValueError, SourceError) as error:
-        if isinstance(error.__cause__, Pickled):
-            return f"{path}: {error.__cause__}"
         if not isinstance(error.__cause__, ValueError):
             raise
-    return ""
+        return "" if isinstance(error.__cause__, Unlike) else f"{path}: {error.__cause__}"
+    return tensor_fault({path: found})
 
 
 def _model(

@@ -44,8 +44,8 @@ _POINTER = b"version https://git-lfs"
 _PICKLE = re.compile(rb"PK\x03\x04|\x80[\x02-\x05]")
 
 
-class Pickled(ValueError):
-    """A file is a pickle under the name of a safetensors file."""
+class Unlike(ValueError):
+    """A file does not begin like one of safetensors, nor like a pickle or a pointer of Git LFS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,8 @@ class Tensor:
 def header_length(start: bytes, size: int | None = None) -> int:
     """Return the length of a header in bytes, from the first eight bytes of the file in `start`.
 
-    Raises ValueError where they do not begin a safetensors file, or none of `size` bytes where these are known, and
-    Pickled where they begin a pickle.
+    Raises ValueError where they begin a pickle or a pointer, or no file of `size` bytes where these are known, and
+    Unlike where they begin something else.
     """
     if is_pointer(start):
         raise ValueError("a pointer of Git LFS in place of the weights")
@@ -76,8 +76,8 @@ def header_length(start: bytes, size: int | None = None) -> int:
     (length,) = struct.unpack("<Q", start[:PREFIX])
     if not 2 <= length <= HEADER:
         if _PICKLE.match(start):
-            raise Pickled("a pickle in place of the weights, and loading one can run code")
-        raise ValueError(f"a header of {length} bytes is none of a safetensors file")
+            raise ValueError("a pickle in place of the weights, and loading one can run code")
+        raise Unlike(f"a header of {length} bytes is none of a safetensors file")
     if size is not None and PREFIX + length > size:
         raise ValueError(f"a header of {length} bytes in a file of {size}")
     return int(length)
