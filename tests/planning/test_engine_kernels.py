@@ -18,6 +18,7 @@ VLLM = engine_named("vllm")
 # What torch 2.13 pins, and what NVIDIA's newest compiler brings where nothing bounds it.
 HEADERS = {"nvidia-cuda-runtime": "13.0.96", "nvidia-cuda-nvrtc": "13.0.88"}
 FITTING = {**HEADERS, "nvidia-cuda-nvcc": "13.0.88", "nvidia-nvvm": "13.0.88"}
+COMPILES = "flashinfer-python {} compiles kernels where they are first needed, with a compiler that hosts do not have"
 CLASH = "{} 13.5.37 compiles nothing with the headers of nvidia-cuda-runtime 13.0.96"
 
 
@@ -38,7 +39,11 @@ CLASH = "{} 13.5.37 compiles nothing with the headers of nvidia-cuda-runtime 13.
             ("nvidia-cuda-nvcc-cu12 12.9.86 compiles nothing with the headers of "
              "nvidia-cuda-runtime-cu12 12.8.90",),
         ),
-        ({**FITTING, "flashinfer-python": "0.7.0.post1", "flashinfer-cubin": "0.7.0.post1"}, ()),
+        ({"flashinfer-python": "0.7.0.post1"}, (COMPILES.format("0.7.0.post1"),)),
+        (
+            {**FITTING, "flashinfer-python": "0.7.0.post1", "flashinfer-cubin": "0.7.0.post1"},
+            (COMPILES.format("0.7.0.post1"),),
+        ),
         ({"cuda-bindings": "13.4.4", "cuda-python": "13.4.4"}, ()),
         ({"cuda-python": "12.6.2.post1"}, ()),
         (
@@ -49,9 +54,24 @@ CLASH = "{} 13.5.37 compiles nothing with the headers of nvidia-cuda-runtime 13.
             {"humming-kernels": "0.1.17"},
             ("humming-kernels 0.1.17 compiles kernels at the start, with an NVRTC that does not find its libraries",),
         ),
-        ({"flashinfer-python": "0.7.0", "flashinfer-jit-cache": "0.7.0+cu130"}, ()),
         (
-            {"flashinfer-python": "0.7.0.post1", "flashinfer-cubin": "0.6.13"},
+            {"flashinfer-python": "0.7.0", "flashinfer-jit-cache": "0.7.0+cu130"},
+            (COMPILES.format("0.7.0"),),
+        ),
+        (
+            {
+                "flashinfer-python": "0.7.0",
+                "flashinfer-jit-cache": "0.7.0+cu130",
+                "flashinfer-cubin": "0.7.0",
+            },
+            (),
+        ),
+        (
+            {
+                "flashinfer-python": "0.7.0.post1",
+                "flashinfer-jit-cache": "0.7.0.post1",
+                "flashinfer-cubin": "0.6.13",
+            },
             ("flashinfer-cubin 0.6.13 has kernels for another flashinfer-python than 0.7.0.post1",),
         ),
         (

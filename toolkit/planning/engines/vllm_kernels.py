@@ -2,8 +2,9 @@
 
 A host needs the NVIDIA driver alone. FlashInfer and DeepGEMM compile their kernels with CUDA's compiler where a kernel
 is first needed, and end the engine where they find none. What vLLM would take from them by itself is switched off here;
-what an operator names under `serving` or `env` counts instead. FlashInfer's ready-built kernels (flashinfer-cubin,
-flashinfer-jit-cache) are not in the package index for the FlashInfer that vLLM 0.32 pins.
+what an operator names under `serving` or `env` counts instead. Not all that vLLM takes from FlashInfer has a switch, so
+the locks leave it out. Its ready-built kernels (flashinfer-cubin, flashinfer-jit-cache) are not in the package
+index for the FlashInfer that vLLM 0.32 pins. In locks with FlashInfer the switches still count.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ def unfit_packages(accelerator: Accelerator, packages: Mapping[str, str]) -> tup
         *_same_files(packages),
         *_bindings(packages),
         *_humming(packages),
+        *_flashinfer(packages),
         *_ready_built(packages),
         *_driver(accelerator, packages),
         *_torch(accelerator, packages),
@@ -118,6 +120,19 @@ def _humming(packages: Mapping[str, str]) -> Iterator[str]:
         yield (
             f"{_HUMMING} {packages[_HUMMING]} compiles kernels at the start, with an NVRTC that does not find its "
             "libraries"
+        )
+
+
+def _flashinfer(packages: Mapping[str, str]) -> Iterator[str]:
+    """vLLM 0.32, platforms/cuda.py, get_valid_backends: FlashInfer's attention counts where the package is installed.
+
+    On devices of compute capability 10 it comes first, and whether it can be compiled is not asked. Other kernels are
+    on where a host has CUDA's compiler (utils/flashinfer.py, has_flashinfer), and FlashInfer needs a C++ compiler too.
+    """
+    if _FLASHINFER in packages and not packages.keys() >= set(_READY_BUILT):
+        yield (
+            f"{_FLASHINFER} {packages[_FLASHINFER]} compiles kernels where they are first needed, with a compiler "
+            "that hosts do not have"
         )
 
 
