@@ -85,15 +85,19 @@ def place_together(
 
 def require_together(model: str, routes: Routes, unreachable: Mapping[str, str]) -> None:
     """Raise HostError where a host with a part of `model` is `unreachable`; that has the reasons by name."""
-    route = routes.of(model)
-    targets = route.targets if route else ()
-    missing = {target.host for target in targets if target.host in unreachable}
+    missing = hosts_of(model, routes) & unreachable.keys()
     if missing:
         words = "; ".join(f"{name}: {unreachable[name]}" for name in sorted(missing))
         raise HostError(
             f"{model} runs on several hosts together, and not all of them answer: {words}",
             hint=f"the same command again, once they do; or toolkit stop {model}",
         )
+
+
+def hosts_of(model: str, routes: Routes) -> set[str]:
+    """Return the hosts with a part of `model`, by its routes."""
+    route = routes.of(model)
+    return {target.host for target in route.targets} if route else set()
 
 
 def require_open(model: str, hosts: Iterable[Host]) -> None:

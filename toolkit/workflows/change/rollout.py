@@ -31,7 +31,13 @@ from toolkit.planning.change.preflight import require_sound
 from toolkit.planning.change.rollout import RolloutPlan, differs, numbered, plan_rollout
 from toolkit.planning.change.settings import with_settings
 from toolkit.planning.change.sleep import require_awake
-from toolkit.planning.change.span import place_span, placed_before, plan_hosts, require_together
+from toolkit.planning.change.span import (
+    hosts_of,
+    place_span,
+    placed_before,
+    plan_hosts,
+    require_together,
+)
 from toolkit.planning.routing.agreement import agreed, behind, fleet_routes
 from toolkit.planning.routing.rebuild import require_readable
 from toolkit.workflows.change.act import PLAYED
@@ -247,8 +253,8 @@ def _plan(
     unable = {**failed, **{name: error for name, error in unfit.items() if name in have}}
     if span > 1:
         require_together(order.model, routes, seen.unreachable)
-        for error in unable.values():
-            raise error
+        for name in sorted(unable.keys() & ({*unfit} | hosts_of(order.model, routes))):
+            raise unable[name]
     chosen = choose_hosts(
         order.model,
         {name: facts[name] for name in facts if name in wanted or name in unfit},
