@@ -160,3 +160,10 @@ def test_words_of_python_about_its_types_are_no_reason() -> None:
     assert plainly(KeyError("files")) == "it has no 'files'"
     assert plainly(TypeError("'int' object is not iterable")) == "it has another form"
     assert plainly(ValueError("a size is -1")) == "a size is -1"
+
+
+@pytest.mark.parametrize("read", [int, float])
+def test_what_is_no_number_is_shown_without_words_of_python(read: type) -> None:
+    with pytest.raises(ValueError, match="x") as caught:
+        read("x")
+    assert plainly(caught.value) == "it has 'x' where a number is due"

@@ -24,6 +24,9 @@ T = TypeVar("T")
 _LONG = re.compile(r"[0-9]{309}")
 # Of more, no whole number is read: Python takes long for them.
 _DIGITS = 4000
+_NO_NUMBER = re.compile(
+    r"(?:could not convert string to float|invalid literal for int\(\) with base 10): (.*)"
+)
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -45,6 +48,8 @@ def plainly(error: Exception) -> str:
         return f"it has no {shown(error.args[0])}"
     if isinstance(error, (LookupError, TypeError, AttributeError, RecursionError)):
         return "it has another form"
+    if found := _NO_NUMBER.match(str(error)):
+        return f"it has {excerpt(found[1])} where a number is due"
     return str(error)
 
 
