@@ -54,7 +54,7 @@ def plan_recovery(
     has withdrawn or returned it; otherwise the `previous` release gets the traffic back and the new slot is emptied. A
     share of a canary is no traffic that completes anything: it goes back. A replica that was there before the
     deployment stays unless its release was returned, even where its host has started it again since it died. It takes
-    the traffic over as before unless this host has `refused` the release. Requests wait for up to `hold` seconds while
+    the traffic over as before unless any host has `refused` the release. Requests wait for up to `hold` seconds while
     the previous release starts anew, which usually takes `starts` seconds.
     """
     slots = {slot.slot: slot for slot in facts.slots_of(deployment.model)}

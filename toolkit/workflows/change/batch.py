@@ -286,11 +286,12 @@ class Rollout:
         return {name: found[name] for name in names if name in found}
 
     def _undo(self, name: str, error: ToolkitError) -> None:
-        tools = self._tools[name]
-        tools.say(f"restoring what served before: {error.message.splitlines()[0]}")
+        tools, reason = self._tools[name], error.message
+        tools.say(f"restoring what served before: {reason.splitlines()[0]}")
         deployment = self._open.pop(name)
+        refused = any(isinstance(each, ReleaseFailedError) for each in self._failures.values())
         try:
-            undo(tools, deployment, error, self._order.timing)
+            undo(tools, deployment, reason, self._order.timing, refused=refused)
         except ToolkitError as second:
             why = own_words(name, second.message)
             words = f"not restored: {why}; the next command completes or undoes it"

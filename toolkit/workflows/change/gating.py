@@ -14,7 +14,6 @@ from toolkit.domain.gates.verdict import GateResult
 from toolkit.domain.hosts.facts import HostFacts, SlotFacts
 from toolkit.errors import (
     InputError,
-    InterruptionError,
     RefusedError,
     ReleaseFailedError,
     ToolkitError,
@@ -235,8 +234,9 @@ def _within_deployment(
         gated = ask(Act(tools, change, deployment, facts), rollout)
     except (ToolkitError, KeyboardInterrupt) as error:
         tools.interruption.over()
-        ended = error if isinstance(error, ToolkitError) else InterruptionError("interrupted")
-        undo(tools, deployment, ended, order.timing)
+        words = error.message if isinstance(error, ToolkitError) else "interrupted"
+        refused = isinstance(error, ReleaseFailedError)
+        undo(tools, deployment, words, order.timing, refused=refused)
         raise
     end_deployment(
         tools, deployment, Outcome.DONE, "its gates alone were asked for", rollout=rollout

@@ -19,7 +19,7 @@ from toolkit.domain.hosts.facts import RECORD, FleetFacts, HostFacts, left_recor
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.registry.release_parts import DEFAULT_HOLD
 from toolkit.domain.said_once import listed
-from toolkit.errors import CalledOffError, InterruptionError, ReleaseFailedError, ToolkitError
+from toolkit.errors import CalledOffError, InterruptionError, ToolkitError
 from toolkit.planning.change.judged import baking, guard_of, is_unjudged
 from toolkit.planning.change.keeping import undone_in_turn
 from toolkit.planning.change.recovery import Recovery, plan_recovery, until_returned
@@ -221,14 +221,17 @@ def open_on(host: Host, unfinished: Iterable[Deployment]) -> list[Deployment]:
     return [each for each in unfinished if each.host in own]
 
 
-def undo(tools: Tools, deployment: int, error: ToolkitError, timing: Timing) -> Recovery:
-    """Give the traffic back to the release that served before `deployment`, which ended in `error`.
+def undo(
+    tools: Tools, deployment: int, reason: str, timing: Timing, *, refused: bool = False
+) -> Recovery:
+    """Give the traffic back to the release that served before `deployment`, and empty its slot.
 
-    Its slot is emptied, unless its replica was there before. Raises HostError where the deployment has ended: only a
-    command that has taken the lock of the host over ends it.
+    A replica that was there before stays, and takes the traffic over as before unless its release was `refused` on any
+    host. Raises HostError where the deployment has ended: only a command that has taken the lock of the host over ends
+    it.
     """
     opened = _opened(tools, deployment)
-    return _end(tools, opened, error.message, timing, may_complete=False, error=error)
+    return _end(tools, opened, reason, timing, may_complete=False, refused=refused)
 
 
 def complete(tools: Tools, deployment: int, reason: str, timing: Timing) -> Recovery:
@@ -257,7 +260,7 @@ def _end(
     may_complete: bool,
     has_passed: bool = False,
     kept: OpenDeployment | None = None,
-    error: ToolkitError | None = None,
+    refused: bool = False,
 ) -> Recovery:
     previous = kept.previous if kept else _release(tools, deployment.model, deployment.previous)
     new = kept.release if kept else _release(tools, deployment.model, deployment.release)
@@ -278,7 +281,7 @@ def _end(
         facts,
         may_complete=may_complete,
         returned=returned,
-        refused=isinstance(error, ReleaseFailedError),
+        refused=refused,
         hold=declared.hold if (declared := new or previous) else DEFAULT_HOLD,
         starts=usual_start(tools.history, deployment.model),
     )
