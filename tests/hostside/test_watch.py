@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.hostside.router_lab import REPO, Backend, router_socket, until
+from tests.hostside.router_lab import REPO, Backend, full_disk, router_socket, until
 from tests.hostside.router_site import PATH, Clients, Site
 from tests.hostside.test_hang import Running, running
 from tests.pace import Pace
@@ -186,6 +186,17 @@ def test_a_replica_that_hangs_is_out_of_rotation_and_ended(running: Running, pac
     assert running.router.ask(PATH, {"model": "tiny"})[0] == 503
     assert json.loads((root / "watch/tiny-blue.json").read_text())["why"] in done[0]
     assert beat.is_heard(str(root))
+
+
+def test_a_replica_that_hangs_is_ended_where_the_disk_takes_no_writes(running: Running) -> None:
+    root = str(running.router.root)
+    watched = watch.Watch(root, 1.0, 30.0)
+    os.kill(running.core, signal.SIGSTOP)
+    running.ask(0.0)
+    with full_disk():
+        done = until(lambda: [words for words in watched._end_hanging() if "hangs" in words])
+    assert done[0].startswith("tiny-blue hangs and is restarted: ")
+    assert running.process.wait(60) == -signal.SIGKILL
 
 
 def test_a_host_without_a_watch_says_so(site: Site) -> None:

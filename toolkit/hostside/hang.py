@@ -345,9 +345,9 @@ def end(root: str, program: str) -> None:
 
 
 def record(root: str, program: str, why: str) -> None:
-    """Keep the time and the reason for `status`."""
+    """Keep the time and the reason for `status`, where the disk takes them: the replica is ended in any case."""
     text = json.dumps({"at": time.time(), "why": why}) + "\n"
-    with Directory(make_own(root, "watch")) as opened:
+    with contextlib.suppress(OSError), Directory(make_own(root, "watch")) as opened:
         opened.write(f"{program}.json", text)
 
 
