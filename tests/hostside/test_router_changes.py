@@ -188,6 +188,7 @@ def test_observing_where_there_is_no_router_at_all(tmp_path: Path) -> None:
         "servers": {},
         "routes": {},
         "drift": [],
+        "crowd": "",
     }
     assert router_view.sessions(str(tmp_path), "tiny", "blue") == 0
 

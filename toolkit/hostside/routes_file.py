@@ -19,6 +19,8 @@ PREFIX = "model."
 # A server's twin takes the traffic of a standby while no server with a weight is up.
 TWIN = "standby:"
 STANDBY_WEIGHT = 100
+# Beside a standby a canary gets next to nothing; without one it is all that is left.
+CANARY_WEIGHT = 1
 _WEIGHT = re.compile(r" weight \d+")
 # The bounds of names in routes; the ops machine has the same ones, see `_is_whole`.
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
@@ -271,7 +273,9 @@ def targets(routes: Routes) -> Iterator[tuple[str, str, int, str]]:
         for target in route["targets"]:
             name, own = name_of(target), target.get("host", "") in ("", routes.get("at", ""))
             address = f"127.0.0.1:{target['port']}" if own else target["relay"]
-            backup = STANDBY_WEIGHT if target.get("standby") and not target["weight"] else 0
+            backup = STANDBY_WEIGHT if target.get("standby") else 0
+            backup = backup or (CANARY_WEIGHT if target.get("share") else 0)
+            backup = 0 if target["weight"] else backup
             yield route["model"], name, target["weight"], address
             yield route["model"], TWIN + name, backup, address
 

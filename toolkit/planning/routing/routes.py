@@ -23,6 +23,8 @@ ADAPTER_HOLD = 30
 WHOLE = 10_000
 # The weight of a target with all traffic of its host, and of a standby that takes it over.
 FULL_WEIGHT = STANDBY_WEIGHT = 100
+# Of a canary, where nothing with a weight is up.
+CANARY_WEIGHT = 1
 LEAST, PREFIX = "least-connections", "prefix"
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 _KIND = re.compile(r"[a-z/]{0,64}")
@@ -105,8 +107,14 @@ class Target:
 
     @property
     def backup_weight(self) -> int:
-        """The target's share of the traffic while no target with a weight is up."""
-        return STANDBY_WEIGHT if self.standby and not self.weight else 0
+        """The target's share of the traffic while no target with a weight is up.
+
+        A canary has passed its gates and answers clients. It takes over where nothing else does, and beside a standby,
+        which has proven more, it gets next to nothing.
+        """
+        if self.weight:
+            return 0
+        return STANDBY_WEIGHT if self.standby else CANARY_WEIGHT if self.share else 0
 
     def address(self, at: str) -> str:
         """Return the address at which the router of the host `at` reaches the target."""
