@@ -242,7 +242,7 @@ def counted():
 
 
 def load_adapter(request):
-    """Load a LoRA adapter, whose weights are the words that it answers; `broken` ones do not load."""
+    """Load a LoRA adapter, whose weights are the words that it answers; `broken weights` do not load."""
     name, path = request["lora_name"], request["lora_path"]
     if name in adapters:
         return 400, f"The lora adapter '{name}' has already been loaded."
@@ -251,7 +251,7 @@ def load_adapter(request):
             said = file.read()
     except OSError as error:
         return 404, f"Loading lora {name} failed: {error}"
-    if said == "broken":
+    if said == "broken weights":
         return 500, "Error while deserializing header"
     adapters[name], places[name] = said, path
     return 200, ""

@@ -62,7 +62,7 @@ def _in_memory() -> Kept:
 
 
 def _a_process(directory: Path) -> Iterator[Kept]:
-    for digest, words in ((GOOD, "one"), (OTHER, "two"), (BROKEN, "broken")):
+    for digest, words in ((GOOD, "one"), (OTHER, "two"), (BROKEN, "broken weights")):
         (directory / digest).mkdir()
         (directory / digest / "adapter_model.safetensors").write_text(words)
     (directory / "base").mkdir()

@@ -97,7 +97,7 @@ def test_an_upgrade_and_a_rollback_of_an_adapter_lose_no_request(site: StubSite)
     assert starts(site) == before
 
 
-@pytest.mark.parametrize("words", ["broken", "I am somebody else."])
+@pytest.mark.parametrize("words", ["broken weights", "I am somebody else."])
 def test_a_bad_adapter_gets_no_request(site: StubSite, words: str) -> None:
     load = load_on(site, "beta")
     pin(site, words)
