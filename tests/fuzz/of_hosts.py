@@ -39,7 +39,7 @@ with hostside():
 FACTS = {
     "observed_at": 1000.0, "init": "systemd", "os": "Debian 12", "python": "3.11", "memory": 2**34,
     "memory_available": 2**33, "disk_free": 10**11, "disk_total": 10**12,
-    "files_free": 10**6, "noexec": False, "tmp_free": 10**9,
+    "files_free": 10**6, "noexec": False, "read_only": False, "tmp_free": 10**9,
     "os_id": "debian", "os_version": "12",
     "kernel": "6.1", "architecture": "x86_64", "confines": True, "accelerators": ["nvidia"], "driver_fault": "",
     "cpus": 4, "engines": ["e"], "snapshots": [A], "converged": A, "missing_libraries": [],

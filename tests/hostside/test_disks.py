@@ -39,13 +39,16 @@ def _mounted(monkeypatch: pytest.MonkeyPatch, disks: Any, **others: dict[str, in
 @pytest.mark.parametrize(
     ("others", "room"),
     [
-        ({}, (900, 1000, 400, False)),
-        ({"snapshots": {"f_bavail": 10, "f_blocks": 50}}, (10, 50, 400, False)),
-        ({"snapshots": {"f_ffree": 7}}, (900, 1000, 7, False)),
-        ({"engines": {"f_files": 0}}, (900, 1000, 400, False)),
-        ({"engines": {"f_flag": os.ST_NOEXEC}}, (900, 1000, 400, True)),
+        ({}, (900, 1000, 400, False, False)),
+        ({"snapshots": {"f_bavail": 10, "f_blocks": 50}}, (10, 50, 400, False, False)),
+        ({"snapshots": {"f_ffree": 7}}, (900, 1000, 7, False, False)),
+        ({"engines": {"f_files": 0}}, (900, 1000, 400, False, False)),
+        ({"engines": {"f_flag": os.ST_NOEXEC}}, (900, 1000, 400, True, False)),
+        # a disk for engines may be one for reading on purpose
+        ({"engines": {"f_flag": os.ST_RDONLY}}, (900, 1000, 400, False, False)),
+        ({"lib": {"f_flag": os.ST_RDONLY}}, (900, 1000, 400, False, True)),
         # weights are read and not run
-        ({"snapshots": {"f_flag": os.ST_NOEXEC}}, (900, 1000, 400, False)),
+        ({"snapshots": {"f_flag": os.ST_NOEXEC}}, (900, 1000, 400, False, False)),
     ],
 )
 def test_the_room_is_that_of_the_tightest_disk(
@@ -55,10 +58,11 @@ def test_the_room_is_that_of_the_tightest_disk(
     others: dict[str, dict[str, int]],
     room: tuple[Any, ...],
 ) -> None:
+    root = tmp_path / "lib"
     for name in ("engines", "snapshots"):
-        (tmp_path / name).mkdir()
+        (root / name).mkdir(parents=True)
     _mounted(monkeypatch, disks, **others)
-    assert tuple(disks.of_root(str(tmp_path))) == room
+    assert tuple(disks.of_root(f"{root}/")) == room
 
 
 def test_a_bare_host_has_the_room_of_what_is_there(disks: Any, tmp_path: Path) -> None:

@@ -217,4 +217,4 @@ def test_the_disk_that_is_told_is_the_one_with_the_least_share_free(
     assert (found["toolkit_disk_free_bytes"], found["toolkit_disk_size_bytes"]) == (500, 10_000)
     assert found["toolkit_disk_free_files"] == 3
     # A plan needs bytes: the least of them count.
-    assert host_metrics.disks.of_root(str(root)) == (50, 80, 3, False)
+    assert host_metrics.disks.of_root(str(root)) == (50, 80, 3, False, False)

@@ -102,6 +102,16 @@ def test_what_sleeps_stands_by_for_nobody(asleep: str, rests: bool, words: str) 
             [("fail", "disk of the host", "is mounted noexec: no engine runs there")],
         ),
         (
+            host(read_only=True),
+            [
+                (
+                    "fail",
+                    "disk of the host",
+                    "takes no changes: it serves on, and neither changes nor takes over",
+                )
+            ],
+        ),
+        (
             host(tmp_free=10**8),
             [("warn", "temporary files", "100 MB free; installations need more")],
         ),

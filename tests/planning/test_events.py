@@ -45,6 +45,11 @@ def test_without_events_nothing_is_told_and_a_hang_is_forgotten_after_a_day() ->
             "its disk is full: it takes 3 more files; toolkit prune, or make room there: df -h, df -i",
         ),
         (
+            {"read_only": True},
+            "its disk takes no changes: it serves on, and neither changes nor takes over; look there with dmesg, "
+            "and mount it for writing",
+        ),
+        (
             {"watched": False},
             "its watch does not run, so nothing ends a replica that hangs; toolkit doctor",
         ),

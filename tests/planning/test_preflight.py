@@ -114,6 +114,11 @@ def test_a_host_that_can_be_provisioned_has_no_faults(facts: HostFacts) -> None:
             "toolkit prune, or remove files there: df -i",
         ),
         (
+            host(read_only=True),
+            "its disk takes no changes",
+            "look there with dmesg, and mount it for writing",
+        ),
+        (
             host(noexec=True),
             "its disk for engines is mounted noexec: no program runs there",
             "mount it there with exec, or name a directory on another disk as toolkit_root",

@@ -74,6 +74,7 @@ def observe(root: str, label: str = "") -> Document:
         "disk_total": disk.total,
         "files_free": disk.files,
         "noexec": disk.noexec,
+        "read_only": disk.read_only,
         "tmp_free": disks.free_for_temporary(),
         "cpus": os.cpu_count() or 0,
         "accelerators": makers,

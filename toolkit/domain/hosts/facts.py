@@ -218,6 +218,7 @@ class HostFacts:
     disk_total: int = 0
     files_free: int | None = None
     noexec: bool = False
+    read_only: bool = False
     tmp_free: int | None = None
     os_id: str = ""
     os_version: str = ""

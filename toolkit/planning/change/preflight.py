@@ -19,6 +19,7 @@ LEAST_DISK = 10**9
 LEAST_FILES = 10_000
 LEAST_TMP = 50 * 10**6
 HOT = 90
+READ_ONLY = "look there with dmesg, and mount it for writing"
 _REBOOT = "reboot the host; should it stay lost, have the device replaced"
 
 
@@ -135,6 +136,8 @@ def _disk(facts: HostFacts) -> Iterator[Obstacle]:
             f"its disk takes only {facts.files_free:,} more files, an engine has tens of thousands",
             "toolkit prune, or remove files there: df -i",
         )
+    if facts.read_only:
+        yield Obstacle("its disk takes no changes", READ_ONLY)
     if facts.noexec:
         yield Obstacle(
             "its disk for engines is mounted noexec: no program runs there",

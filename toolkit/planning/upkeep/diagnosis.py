@@ -10,7 +10,7 @@ from toolkit.domain.hosts.facts import HostFacts, ProcessState
 from toolkit.domain.quantity import format_size
 from toolkit.planning.change.drift import router_restart
 from toolkit.planning.change.fence import unfenced_host, unfenced_replicas
-from toolkit.planning.change.preflight import clock_faults, device_faults
+from toolkit.planning.change.preflight import READ_ONLY, clock_faults, device_faults
 from toolkit.planning.release.engine_choice import describe_host
 
 
@@ -51,6 +51,7 @@ def diagnose_host(facts: HostFacts, provision_digest: str, now: float) -> tuple[
         _disk("disk of the host", facts.disk_free),
         *_files("disk of the host", facts.files_free),
         *_noexec(facts),
+        *_read_only(facts),
         *_tmp("temporary files", facts.tmp_free),
         _provisioned(facts, provision_digest),
         _libraries(facts),
@@ -149,6 +150,13 @@ def _noexec(facts: HostFacts) -> tuple[Finding, ...]:
     return (
         Finding(Level.FAIL, "disk of the host", "is mounted noexec: no engine runs there", hint),
     )
+
+
+def _read_only(facts: HostFacts) -> tuple[Finding, ...]:
+    if not facts.read_only:
+        return ()
+    words = "takes no changes: it serves on, and neither changes nor takes over"
+    return (Finding(Level.FAIL, "disk of the host", words, READ_ONLY),)
 
 
 def _tmp(subject: str, free: int | None) -> tuple[Finding, ...]:
