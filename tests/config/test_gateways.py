@@ -78,7 +78,7 @@ def test_the_file_says_which_hosts_are_gateways(
         (
             "all: {hosts: {a: {toolkit_gateway: gate}}}",
             ":1:36: toolkit_gateway of a must be true or false, not 'gate'",
-            "",
+            "correct toolkit_gateway in the inventory; see docs/fleet.md and docs/operations.md",
         ),
     ],
 )
