@@ -37,7 +37,7 @@ class Refusing:
             "tree-survey: no room in /var/lib/toolkit/snapshots",
             "toolkit prune, or make",
         ),
-        ("[Errno 28] No space left on device", "toolkit prune, or make"),
+        ("No space left on device", "toolkit prune, or make"),
         ("it said nothing for 60 s", "toolkit hosts"),
     ],
 )

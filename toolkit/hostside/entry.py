@@ -117,6 +117,9 @@ def carry_out(name: str, request: Document) -> int:
 
 def _words(error: Exception) -> str:
     """Return an error in words for a person; the name of its class helps only where nobody foresaw it."""
+    if isinstance(error, OSError) and error.strerror:
+        # Without the number, which stands in `str(error)` and says no more.
+        return ": ".join(str(each) for each in (error.strerror, error.filename) if each)
     words = str(error)
     foreseen = words and not isinstance(error, _UNFORESEEN)
     return words if foreseen else f"{type(error).__name__}: {words}"
