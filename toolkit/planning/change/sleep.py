@@ -10,7 +10,7 @@ from toolkit.errors import InputError, NothingSuitableError, RefusedError
 from toolkit.hostside import sleeping
 from toolkit.planning.change.doze import is_cold
 from toolkit.planning.change.room import find_room
-from toolkit.planning.routing.routes import Route, Routes
+from toolkit.planning.routing.routes import Route, Routes, target_name
 
 
 def require_awake(model: str, routes: Routes) -> None:
@@ -68,7 +68,7 @@ def idle_targets(model: str, facts: Mapping[str, HostFacts]) -> frozenset[str]:
     One that dozes is ended with its model, and is started again by a rollback alone.
     """
     return frozenset(
-        f"{label}.{slot.slot}".lstrip(".")
+        target_name(label, slot.slot)
         for label, each in facts.items()
         for slot in each.slots_of(model)
         if slot.release and not is_cold(slot)

@@ -38,6 +38,11 @@ def is_relay(text: str) -> bool:
     return bool(_RELAY.fullmatch(text))
 
 
+def target_name(label: str, slot: str) -> str:
+    """Return the name in routers of a slot of the host that routes call `label`; the only host has no label."""
+    return f"{label}.{slot}" if label else slot
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A slot's loopback port and its weight in the model's traffic (0: none, at most 256).
@@ -103,7 +108,7 @@ class Target:
     @property
     def name(self) -> str:
         """The target's name in the router: `blue`, or `gpu1.blue` in a fleet."""
-        return f"{self.host}.{self.slot}" if self.host else self.slot
+        return target_name(self.host, self.slot)
 
     @property
     def backup_weight(self) -> int:

@@ -17,7 +17,7 @@ from toolkit.planning.change.judged import model_of_order
 from toolkit.planning.routing.agreement import newest
 from toolkit.planning.routing.keys import made_anew
 from toolkit.planning.routing.rebuild import KEYS, rebuilt, require_slots, routes_are_lost
-from toolkit.planning.routing.routes import Routes
+from toolkit.planning.routing.routes import Routes, target_name
 from toolkit.workflows.change.guarding import keep_result
 from toolkit.workflows.change.recover import open_on
 from toolkit.workflows.fleet.look import each_at_once, lock_all, look
@@ -167,7 +167,7 @@ def _repair_slots(tools: Tools, facts: HostFacts, routes: Routes) -> None:
         model, _, slot = program.rpartition("-")
         label = tools.host.label
         route = routes.of(model)
-        if route and route.weight(f"{label}.{slot}".lstrip(".")):
+        if route and route.weight(target_name(label, slot)):
             raise HostError(
                 f"{tools.host.name}: {path} cannot be read, and the slot has traffic",
                 hint=f"toolkit stop {model} --host {tools.host.name}, then toolkit repair and "

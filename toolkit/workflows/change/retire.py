@@ -9,7 +9,7 @@ from toolkit.domain.hosts.facts import HostFacts
 from toolkit.errors import ToolkitError
 from toolkit.planning.change.rollout import RolloutPlan
 from toolkit.planning.routing.edits import without_standby
-from toolkit.planning.routing.routes import Routes
+from toolkit.planning.routing.routes import Routes, target_name
 from toolkit.workflows.tools import Tools
 
 
@@ -22,7 +22,7 @@ def retire(
     """
     labels = {name: tools.host.label for name, tools in batch.items()}
     retired = {
-        f"{label}.{step.slot}".lstrip(".")
+        target_name(label, step.slot)
         for name, label in labels.items()
         for step in plan.plans[name].steps
         if step.kind in (StepKind.STOP, StepKind.START, StepKind.DOZE)
