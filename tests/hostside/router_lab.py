@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -286,3 +286,21 @@ def lab(at: str = "", routes: Routes | None = None, **variables: Any) -> Iterato
             running.kill()
     finally:
         shutil.rmtree(root)
+
+
+@contextlib.contextmanager
+def labs(relays: Mapping[str, str], routes: Routes) -> Iterator[dict[str, Lab]]:
+    """Routers of several hosts with the same routes, by host; `relays` has the address of each one's relay."""
+    with contextlib.ExitStack() as stack:
+        yield {
+            name: stack.enter_context(
+                lab(
+                    name,
+                    routes,
+                    router_relay_bind=relays[name],
+                    router_peers=["127.0.0.9"],
+                    router_relays=list(relays.values()),
+                )
+            )
+            for name in relays
+        }

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.hostside.router_lab import Backend, Lab, free_port, lab, until
+from tests.hostside.router_lab import Backend, Lab, free_port, labs, until
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.routes import Routes, Target
 
@@ -48,18 +48,7 @@ def fleet() -> Iterator[Fleet]:
 
         targets = tuple(target(at, slot) for at in NAMES for slot in SLOTS)
         routes = with_model(Routes(), "tiny", targets, created=1)
-        routers = {
-            name: stack.enter_context(
-                lab(
-                    name,
-                    routes,
-                    router_relay_bind=relays[name],
-                    router_peers=["127.0.0.9"],
-                    router_relays=list(relays.values()),
-                )
-            )
-            for name in NAMES
-        }
+        routers = stack.enter_context(labs(relays, routes))
         for router in routers.values():
             router.up("tiny", *engines)
         yield Fleet(routers, engines)

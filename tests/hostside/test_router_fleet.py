@@ -22,7 +22,7 @@ from tests.hostside.router_lab import (
     Backend,
     Lab,
     free_port,
-    lab,
+    labs,
     router_socket,
     until,
 )
@@ -71,18 +71,7 @@ def pair() -> Iterator[Pair]:
             Target("blue", engines[name].port, 100, name, relays[name]) for name in addresses
         )
         routes = with_model(Routes(), "tiny", targets, created=1)
-        routers = {
-            name: stack.enter_context(
-                lab(
-                    name,
-                    routes,
-                    router_relay_bind=relays[name],
-                    router_peers=["127.0.0.9"],
-                    router_relays=list(relays.values()),
-                )
-            )
-            for name in addresses
-        }
+        routers = stack.enter_context(labs(relays, routes))
         made = Pair(routers, engines, routes)
         for router in routers.values():
             router.up("tiny", "a.blue", "b.blue")

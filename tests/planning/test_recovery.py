@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.planning.facts import PORTS, host, kinds, release, slot
+from toolkit.domain.deployment.plan import StepKind
 from toolkit.domain.deployment.release import Deployment, Outcome, Release, StepRecord
 from toolkit.domain.hosts.facts import HostFacts, ProcessState, RouterFacts, SlotFacts
 from toolkit.planning.change.recovery import plan_recovery, stop_steps
@@ -338,4 +339,5 @@ def test_a_standby_takes_over_again_after_an_undo(
     facts = replace(host(OLD, replace(NEW_AT_REST, share=share)), routes=routes)
     recovery = plan_recovery(found, R1, facts, may_complete=not refused, refused=refused)
     assert (recovery.completes, kinds(recovery.steps)) == (False, steps)
-    assert recovery.standby == ("green" if steps[-1:] == ["standby green"] else "")
+    again = [step.slot for step in recovery.steps if step.kind is StepKind.STANDBY]
+    assert again == (["green"] if steps[-1:] == ["standby green"] else [])

@@ -153,7 +153,12 @@ def having(model: str, facts: Mapping[str, HostFacts], routes: Routes) -> set[st
 
     A host that was installed anew, or whose replica did not come up there again, has its place alone.
     """
-    route = routes.of(model)
     # The only host of a fleet has no name in routes.
-    routed = {target.host for target in route.targets} if route else set()
+    routed = hosts_of(model, routes)
     return {name for name, each in facts.items() if each.slots_of(model) or {name, ""} & routed}
+
+
+def hosts_of(model: str, routes: Routes) -> set[str]:
+    """Return the hosts with a part of `model`, by the names in its routes."""
+    route = routes.of(model)
+    return {target.host for target in route.targets} if route else set()

@@ -19,6 +19,7 @@ LEAST_DISK = 10**9
 LEAST_FILES = 10_000
 LEAST_TMP = 50 * 10**6
 HOT = 90
+SERVES_ON = "takes no changes: it serves on, and neither changes nor takes over"
 READ_ONLY = "look there with dmesg, and mount it for writing"
 _REBOOT = "reboot the host; should it stay lost, have the device replaced"
 

@@ -24,8 +24,7 @@ from toolkit.planning.routing.routes import Routes
 class Recovery:
     """The steps that end an open deployment; `completes` says whether as live or as undone.
 
-    The host `keeps_place`, without traffic, where the routes led to it before although it had no replica. The replica
-    in `standby` was there before, has failed nothing and takes the traffic over as it did; empty where none does.
+    The host `keeps_place`, without traffic, where the routes led to it before although it had no replica.
     """
 
     completes: bool
@@ -34,7 +33,6 @@ class Recovery:
     slot: str
     previous_slot: str
     keeps_place: bool = False
-    standby: str = ""
 
 
 def plan_recovery(
@@ -131,7 +129,7 @@ def _with_standby(undone: Recovery, facts: HostFacts, deployment: Deployment) ->
     if not any(each.slot == deployment.slot and not each.standby for each in own):
         return undone
     step = Step(StepKind.STANDBY, "takes the traffic over as before", deployment.slot)
-    return replace(undone, steps=(*undone.steps, step), standby=deployment.slot)
+    return replace(undone, steps=(*undone.steps, step))
 
 
 def _adapted(deployment: Deployment, slot: SlotFacts | None, *, may_complete: bool) -> Recovery:

@@ -11,6 +11,7 @@ from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import HostError, InputError, RefusedError
 from toolkit.planning.change.deploy import Wanted, plan_deploy
+from toolkit.planning.change.placement import hosts_of
 from toolkit.planning.routing.routes import Routes
 
 # Below the ephemeral ports of Linux (from 32768), above the ports of replicas.
@@ -92,12 +93,6 @@ def require_together(model: str, routes: Routes, unreachable: Mapping[str, str])
             f"{model} runs on several hosts together, and not all of them answer: {words}",
             hint=f"the same command again, once they do; or toolkit stop {model}",
         )
-
-
-def hosts_of(model: str, routes: Routes) -> set[str]:
-    """Return the hosts with a part of `model`, by its routes."""
-    route = routes.of(model)
-    return {target.host for target in route.targets} if route else set()
 
 
 def require_open(model: str, hosts: Iterable[Host]) -> None:

@@ -10,7 +10,7 @@ from toolkit.domain.hosts.facts import HostFacts, ProcessState
 from toolkit.domain.quantity import format_size
 from toolkit.planning.change.drift import router_restart
 from toolkit.planning.change.fence import unfenced_host, unfenced_replicas
-from toolkit.planning.change.preflight import READ_ONLY, clock_faults, device_faults
+from toolkit.planning.change.preflight import READ_ONLY, SERVES_ON, clock_faults, device_faults
 from toolkit.planning.release.engine_choice import describe_host
 
 
@@ -155,8 +155,7 @@ def _noexec(facts: HostFacts) -> tuple[Finding, ...]:
 def _read_only(facts: HostFacts) -> tuple[Finding, ...]:
     if not facts.read_only:
         return ()
-    words = "takes no changes: it serves on, and neither changes nor takes over"
-    return (Finding(Level.FAIL, "disk of the host", words, READ_ONLY),)
+    return (Finding(Level.FAIL, "disk of the host", SERVES_ON, READ_ONLY),)
 
 
 def _tmp(subject: str, free: int | None) -> tuple[Finding, ...]:

@@ -8,7 +8,7 @@ from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.moment import moment_text
 from toolkit.domain.quantity import format_seconds, format_size
 from toolkit.domain.replicas.warmth import WORDS, WhenAsleep
-from toolkit.planning.change.preflight import READ_ONLY
+from toolkit.planning.change.preflight import READ_ONLY, SERVES_ON
 from toolkit.planning.change.sleep import lack_of_room
 from toolkit.planning.routing.routes import Route, Routes, Sleep
 
@@ -43,11 +43,7 @@ def events_of(routes: Routes, facts: Iterable[HostFacts]) -> tuple[str, ...]:
         for each in facts
         if (room := _full(each))
     ]
-    found += [
-        f"{each.name}: its disk takes no changes: it serves on, and neither changes nor takes over; {READ_ONLY}"
-        for each in facts
-        if each.read_only
-    ]
+    found += [f"{each.name}: its disk {SERVES_ON}; {READ_ONLY}" for each in facts if each.read_only]
     found += [
         _place_words(each, route.model)
         for each in facts

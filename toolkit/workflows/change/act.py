@@ -324,8 +324,8 @@ class Act:
             )
 
     def _standby(self, step: Step) -> None:
-        """Let a replica take the traffic over again after an undo; after its own shift it is a standby already."""
-        if step.slot == self._change.stays:
+        """Let a replica take the traffic over again after an undo; any other shift makes it a standby itself."""
+        if not self._change.standby:
             name = self._own.target(step.slot, 0).name
             self._route(lambda routes: with_standby(routes, self._change.model, {name}))
 

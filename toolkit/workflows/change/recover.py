@@ -297,7 +297,6 @@ def _end(
         timing,
         # A release that failed takes no traffic over.
         standby=recovery.completes,
-        stays=recovery.standby,
         proven=True,
         leaves=deployment.action == "stop",
         keeps_place=recovery.keeps_place,

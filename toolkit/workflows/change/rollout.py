@@ -26,13 +26,17 @@ from toolkit.errors import (
 from toolkit.planning.change.deploy import Wanted, plan_deploy
 from toolkit.planning.change.fence import fenced
 from toolkit.planning.change.judged import failed_rollouts
-from toolkit.planning.change.placement import choose_hosts, having, require_place_for_replicas
+from toolkit.planning.change.placement import (
+    choose_hosts,
+    having,
+    hosts_of,
+    require_place_for_replicas,
+)
 from toolkit.planning.change.preflight import require_sound
 from toolkit.planning.change.rollout import RolloutPlan, differs, numbered, plan_rollout
 from toolkit.planning.change.settings import with_settings
 from toolkit.planning.change.sleep import require_awake
 from toolkit.planning.change.span import (
-    hosts_of,
     place_span,
     placed_before,
     plan_hosts,
