@@ -14,6 +14,7 @@ from toolkit.planning.routing.listing import (
     render_models_json,
 )
 from toolkit.planning.routing.names import asked_by, owners
+from toolkit.planning.routing.relays import handing_on, relay_check
 from toolkit.planning.routing.routes import (
     ADAPTER_HOLD,
     PREFIX,
@@ -34,9 +35,6 @@ _SOMEWHERE = "<somewhere>"
 _HEAD = "# Written by the toolkit from routes.json; the router's base is haproxy.cfg.\n"
 
 
-# The path at which a relay tells the health of its targets, see the frontend `relay` of the role `router`. It is the
-# routers' own and leads to no engine.
-_RELAY_HEALTH = "/health"
 # A connection that is refused takes a server out of rotation at once, until its next check passes.
 _REFUSED = " observe layer4 error-limit 1 on-error mark-down"
 
@@ -158,7 +156,7 @@ def _head(route: Route, at: str) -> list[str]:
     return [
         f"\nbackend {backend_name(route.model)}\n",
         _BY_PREFIX if route.routing == PREFIX else "    balance leastconn\n" if at else "",
-        _handing_on(route.model) if at else "",
+        handing_on(route.model) if at else "",
         "    option allbackups\n",
         # HAProxy waits this long before it gives a refused request to the last server that is left.
         "    timeout connect 500ms\n",
@@ -240,7 +238,7 @@ def _drawing(route: Route, at: str) -> str:
 def _servers(model: str, target: Target, at: str) -> str:
     """Return the server of a target and its twin, which has no check of its own."""
     name, address = target.name, target.address(at)
-    check = _relay_check(target, at) if at else ""
+    check = relay_check(target, at) if at else ""
     if target.host in ("", at):
         check, lost = check + _REFUSED, ""
     else:
@@ -250,53 +248,6 @@ def _servers(model: str, target: Target, at: str) -> str:
         f"    server {TWIN}{name} {address} weight {target.backup_weight}{lost} backup"
         f" no-check track {backend_name(model)}/{name}\n"
     )
-
-
-def _handing_on(model: str) -> str:
-    """Name target and model to the router of the target's host, for requests and for checks alike.
-
-    That router answers 404 for a target that must get nothing new, and 425 for a request that it handed to no replica:
-    this router sends such a request to another host, and leaves that to the process that has its whole body, if any.
-    A target that no other host could stand in for gets nothing new until its host's next answer: a standby takes over.
-    A host that died answers nothing: checks and keep-alives cut its requests within two seconds.
-    """
-    return (
-        "    timeout check 500ms\n"
-        "    http-check disable-on-404\n"
-        "    retry-on conn-failure 425\n"
-        ".if defined(TOOLKIT_WITHOUT_REPLICA)\n"
-        "    http-response lua.without_replica if { status 425 } !{ stopping }\n"
-        ".endif\n"
-        # The answer below keeps the labels of the host that has named them.
-        "    http-response set-var-fmt(txn.served) %[res.hdr(x-toolkit-version)]|%[res.hdr(x-toolkit-release)]"
-        " if { status 425 }\n"
-        "    http-response return status 503 default-errorfiles"
-        " if { status 425 } !{ var(txn.again) -m bool }\n"
-        "    option srvtcpka\n"
-        "    srvtcpka-idle 1s\n"
-        "    srvtcpka-intvl 1s\n"
-        "    srvtcpka-cnt 2\n"
-        "    http-send-name-header X-Toolkit-Target\n"
-        f"    http-request set-header X-Toolkit-Model {model}\n"
-        f"    http-check send meth GET uri {_RELAY_HEALTH}"
-        f" hdr X-Toolkit-Target %[srv_name] hdr X-Toolkit-Model {model}\n"
-        # 299: the target was withdrawn, and the slot beside it takes its requests.
-        "    http-check expect status 200,299\n"
-    )
-
-
-def _relay_check(target: Target, at: str) -> str:
-    """Check the router of the target's host, not its engine.
-
-    A dead host must leave the rotation within two seconds, a busy engine must stay in it. Routers answer at once, from
-    their own checks with longer timeouts.
-    """
-    rest = "fastinter 200ms fall 2"
-    if target.host != at:
-        # A base that asks hosts in place of targets, see healths.lua, says how seldom HAProxy itself has to check.
-        return f' check inter "${{TOOLKIT_CHECKS_EACH-400ms}}" {rest}'
-    port = target.relay.rpartition(":")[2]
-    return f" check inter 400ms {rest} addr 127.0.0.1 port {port}"
 
 
 def render_map(routes: Routes, names: Owners) -> str:
