@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from toolkit.domain.deployment.plan import ENDS, Step, StepKind
-from toolkit.domain.deployment.release import Outcome, Release
+from toolkit.domain.deployment.release import Outcome
 from toolkit.domain.gates.verdict import GateResult, GuardPhase, Verdict
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.quantity import format_seconds, format_size
@@ -58,7 +57,7 @@ class Act:
         self._stopped: set[str] = set()
         self._kept: set[str] = set()
         self._started: set[str] = set()
-        self._init, self._engines, self._facts = facts.init, facts.engines, facts
+        self._facts = facts
         # A host whose watch does not run has no guard either.
         self._guarding = (
             Guarding(tools, change.guard, change.rollout, facts, change.hosts)
@@ -122,37 +121,11 @@ class Act:
             if (took := time.monotonic() - started) >= 1:
                 self._tools.say(f"  {step.kind} took {format_seconds(took)}")
 
-    def _fetch(self, step: Step) -> None:
-        assert self._change.version is not None, "only a deployment of a version fetches"
-        self._tools.supplies().fetch(self._change.version)
+    def _prepare(self, step: Step) -> None:
+        # Here and not above: a rollback to a standby has no such step, and must start at once.
+        from toolkit.workflows.change.preparing import Preparing
 
-    def _provision(self, step: Step) -> None:
-        self._play("provision", {"provision_digest": self._tools.provision_digest})
-
-    def _install_engine(self, step: Step) -> None:
-        # Here and not above, as in each step that a rollback does not have: it must start at once.
-        from toolkit.workflows.change.send import bring_engine
-
-        engine = self._release_of_plan().engine
-        play = partial(self._play, "engine")
-        bring_engine(self._tools, engine, there=engine in self._engines, play=play)
-
-    def _verify(self, step: Step) -> None:
-        for part in self._lacking():
-            self._tools.supplies().verify(part)
-
-    def _distribute(self, step: Step) -> None:
-        from toolkit.adapters.distribution.port import Tree
-        from toolkit.workflows.change.send import send
-
-        for part in self._lacking():
-            stored = self._tools.supplies().snapshot(part)
-            send(self._tools, Tree("snapshots", part.snapshot, stored.directory, stored.files))
-
-    def _lacking(self) -> list[Release]:
-        """Return the release of the plan once for each of its snapshots that the host lacks."""
-        parts = self._release_of_plan().parts
-        return [part for part in parts if part.snapshot not in self._facts.snapshots]
+        Preparing(self._tools, self._change, self._facts, self._play).perform(step)
 
     def _start(self, step: Step) -> None:
         from toolkit.workflows.change.fit_record import FitRecording
@@ -347,7 +320,7 @@ class Act:
 
     def _doze(self, step: Step) -> None:
         self._stopped.add(step.slot)
-        if not fell_asleep(self._tools, self._facts, step.slot, self._release_of_plan()):
+        if not fell_asleep(self._tools, self._facts, step.slot, self._change.planned):
             self._stop(step)
 
     def _wake(self, step: Step) -> None:
@@ -362,11 +335,11 @@ class Act:
         self._route(lambda routes: edit(routes, self._change.model, self._label))
 
     _do: Mapping[StepKind, Callable[[Act, Step], None]] = {
-        StepKind.FETCH: _fetch,
-        StepKind.VERIFY: _verify,
-        StepKind.PROVISION: _provision,
-        StepKind.INSTALL_ENGINE: _install_engine,
-        StepKind.DISTRIBUTE: _distribute,
+        StepKind.FETCH: _prepare,
+        StepKind.VERIFY: _prepare,
+        StepKind.PROVISION: _prepare,
+        StepKind.INSTALL_ENGINE: _prepare,
+        StepKind.DISTRIBUTE: _prepare,
         StepKind.START: _start,
         StepKind.GATE: _gate_and_keep,
         StepKind.ADAPT: _adapt,
@@ -382,15 +355,12 @@ class Act:
         StepKind.REMOVE: _remove,
     }
 
-    def _release_of_plan(self) -> Release:
-        return next(iter(self._change.releases.values()))
-
     def _route(self, edit: Edit) -> None:
         self._tools.routers.change(edit, {self._label})
 
     def _play(self, playbook: str, variables: Mapping[str, Any]) -> None:
         host = self._tools.host
-        common = {"toolkit_init": self._init}
+        common = {"toolkit_init": self._facts.init}
         self._tools.converge.run(playbook, host.host, {**common, **variables}, self._converging)
 
     def _converging(self, task: str) -> None:

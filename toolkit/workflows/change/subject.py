@@ -42,3 +42,8 @@ class HostChange:
     former: Release | None = None
     tried: tuple[Release, ...] = ()
     tries: bool = False
+
+    @property
+    def planned(self) -> Release:
+        """The release that the plan brings."""
+        return next(iter(self.releases.values()))
