@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import _thread
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
+from tests.pace import Pace
 from tests.planning.facts import release, slot
+from tests.workflows.world import AGES
 from toolkit.adapters.ansible.converge import Progress
 from toolkit.adapters.fakes.converge import FakeConverge
 from toolkit.adapters.fakes.host import FakeHost
+from toolkit.adapters.interruption import Interruption
 from toolkit.domain.clients.keys import HostKeys, KeyRing
 from toolkit.domain.hosts.facts import HostFacts, RouterFacts
 from toolkit.domain.hosts.fleet import Host
@@ -325,3 +329,32 @@ def test_a_door_to_the_network_is_not_opened_before_replicas_without_a_fence() -
     box.host = replace(box.host, accept_unfenced=True)
     (outcome,) = Fleet([box]).provision()
     assert outcome.result is Result.CONVERGED
+
+
+@dataclass
+class Slow(Fleet):
+    """Machines whose playbooks end with an interruption alone: amid a task they tell nothing."""
+
+    interruption: Interruption = field(default_factory=Interruption)
+    ended: list[str] = field(default_factory=list)
+
+    def run(
+        self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
+    ) -> tuple[str, ...]:
+        progress("Install the missing system packages")
+        if host.name == "b":
+            _thread.interrupt_main()
+        try:
+            self.interruption.sleep(AGES)
+        except HostError:
+            self.ended.append(host.name)
+            raise
+        return ()
+
+
+def test_ctrl_c_ends_the_playbooks_of_all_hosts_amid_their_tasks(pace: Pace) -> None:
+    fleet, started = Slow([machine("a"), machine("b")]), pace()
+    with pytest.raises(KeyboardInterrupt):
+        fleet.provision(interruption=fleet.interruption)
+    assert sorted(fleet.ended) == ["a", "b"]
+    assert pace() - started < 5

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import click
 
 from toolkit.adapters.patience import Patience
-from toolkit.errors import InterruptionError
 
 _SPAN = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(s|min|h)")
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
@@ -58,13 +56,3 @@ def patience_now(
 
     context = click.get_current_context(silent=True)
     return Patience(context.meta.get(_KEPT, 0.0) if context else 0.0, sleep, say)
-
-
-def until_set(stop: threading.Event) -> Callable[[float], None]:
-    """Return a function that sleeps, and raises InterruptionError once `stop` is set."""
-
-    def sleep(seconds: float) -> None:
-        if stop.wait(seconds):
-            raise InterruptionError("interrupted while it waited for another command")
-
-    return sleep

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -12,8 +11,9 @@ import click
 from toolkit.adapters.ansible.certificate import provisioned_settings
 from toolkit.adapters.ansible.playbooks import provision_digest
 from toolkit.cli.arguments.options import dry_run_option, site_options, yes_option
-from toolkit.cli.arguments.waiting import patience_now, until_set, wait_option
+from toolkit.cli.arguments.waiting import patience_now, wait_option
 from toolkit.cli.opening.context import (
+    connect,
     home_directory,
     lock_owner,
     open_converge,
@@ -68,22 +68,22 @@ def provision(
     """
 
     home_path, known = home_directory(home), open_fleet(fleet)
-    ports = {port.name: port for port in open_ports(known.hosts, home_path)}
+    clients = connect(known.hosts, home_path)
+    ports = {port.name: port for port in open_ports(known.hosts, home_path, clients)}
     targets = [
         ProvisionTarget(ports[host.name], provision_digest(host), provisioned_settings(host))
         for host in known.select(hosts)
     ]
-    stop = threading.Event()
     how = Provisioning(
-        converge=open_converge(home_path, check=check),
+        converge=open_converge(home_path, clients.stop, check=check),
         owner=lock_owner(),
         clock=time.time,
         say=note,
         fleet=tuple(ports.values()),
         check=check,
         force=force,
-        stop=stop,
-        patience=patience_now(note, until_set(stop)),
+        interruption=clients.stop,
+        patience=patience_now(note, clients.stop.sleep),
         deployed=lambda: open_history(home_path, needed=False).hosts(),
     )
     if check:

@@ -5,7 +5,6 @@ Hosts are independent: a failure on one host changes nothing for the others.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from typing import Any
 from toolkit.adapters.ansible.converge import Converge
 from toolkit.adapters.capacity import width
 from toolkit.adapters.hosts.port import HostPort
+from toolkit.adapters.interruption import Interruption
 from toolkit.adapters.patience import NO_PATIENCE, Patience
 from toolkit.domain.accelerator import driver_package
 from toolkit.domain.clients.keys import KeyRing
@@ -116,7 +116,8 @@ class Provisioning:
     """The way hosts are converged. `check` changes nothing; `force` converges hosts without need as well.
 
     `clock` returns seconds since the epoch. A new host gets the keys of all hosts of `fleet` before it may serve, and
-    waits for those that have had a deployment by the history, `deployed`, where no other can tell of keys.
+    waits for those that have had a deployment by the history, `deployed`, where no other can tell of keys. An
+    interruption of several hosts begins `interruption`, which must end the playbooks of `converge`.
     """
 
     converge: Converge
@@ -126,7 +127,7 @@ class Provisioning:
     fleet: Sequence[HostPort] = ()
     check: bool = False
     force: bool = False
-    stop: threading.Event = field(default_factory=threading.Event)
+    interruption: Interruption = field(default_factory=Interruption)
     patience: Patience = NO_PATIENCE
     deployed: Callable[[], Collection[str]] = frozenset
 
@@ -156,7 +157,7 @@ def provision(
         ]
         wanted = [each for each in wanted if each.target.name not in keyless]
     outcomes = at_once(
-        width(CONVERGING), wanted, lambda each: _Run(how, each).outcome(), how.stop.set
+        width(CONVERGING), wanted, lambda each: _Run(how, each).outcome(), how.interruption.begin
     )
     done = {each.name: each for each in outcomes}
     return tuple(done.get(each.target.name) or _not_touched(each) for each in intents)
@@ -230,10 +231,6 @@ def _not_touched(intent: Intent) -> Provisioned:
     )
 
 
-class _Interrupted(Exception):
-    """Ends a playbook whose command was interrupted."""
-
-
 class _Run:
     """Converges one host."""
 
@@ -275,8 +272,6 @@ class _Run:
         return self._how.converge.run("provision", host, variables, self._tell)
 
     def _tell(self, task: str) -> None:
-        if self._how.stop.is_set():
-            raise _Interrupted
         now = time.monotonic()
         if now - self._said >= _SAY_EVERY:
             self._said = now
