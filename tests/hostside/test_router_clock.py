@@ -7,6 +7,9 @@ import signal
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 from tests.hostside.keyed import ANN, TINY, bearer, ring
 from tests.hostside.router_lab import REPO, router_socket, until
@@ -17,6 +20,7 @@ from tests.pace import Pace
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
+import router
 import use_quotas
 
 # HAProxy takes a second and more for a step of the clock.
@@ -68,15 +72,40 @@ def test_a_request_counts_no_longer_after_a_pause_of_the_machine(site: Site) -> 
     assert (code, int(headers["Retry-After"]) <= 31) == (429, True)
 
 
-def test_a_clock_that_is_set_back_refuses_no_key_until_then(site: Site) -> None:
-    path, ahead = Path(site.lab.directory, "limits.lua"), site.lab.root / "sockets/ahead"
+def clock_ahead(site: Site, module: str) -> Path:
+    """Let a module of the router read a clock that is an hour ahead; return the file that says so, in milliseconds."""
+    path, ahead = Path(site.lab.directory, module), site.lab.root / "sockets/ahead"
     text = path.read_text()
     assert text.count("return txn.f:date(0, 'ms')") == 1
     read = f"for line in io.lines('{ahead}') do return txn.f:date(0, 'ms') + tonumber(line) end"
     path.write_text(text.replace("return txn.f:date(0, 'ms')", read))
     ahead.write_text("3600000\n")
     router_socket.reload(site.lab.directory)
+    return ahead
+
+
+def test_a_clock_that_is_set_back_refuses_no_key_until_then(site: Site) -> None:
+    ahead = clock_ahead(site, "limits.lua")
     site.lab.give(ring(per_minute=5))
     assert [site.lab.ask(PATH, TINY, **bearer(ANN))[0] for _ in range(6)] == [200] * 5 + [429]
     ahead.write_text("0\n")
     assert [site.lab.ask(PATH, TINY, **bearer(ANN))[0] for _ in range(6)] == [200] * 5 + [429]
+
+
+def test_a_clock_that_is_set_back_lets_no_request_wait_until_then(
+    site: Site, pace: Pace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither one that waits when it is set, nor one that comes after a hold which has ended."""
+    ahead = clock_ahead(site, "hold.lua")
+    of_host = {**vars(time), "time": lambda: time.time() + 3600}
+    monkeypatch.setattr(router, "time", SimpleNamespace(**of_host))
+    begin(site)
+    asked = Asked(site.lab, pace)
+    before = site.lab.connections()
+    asked.ask(1)
+    until(lambda: site.lab.connections() > before)
+    time.sleep(1)
+    exchange(site)
+    ahead.write_text("0\n")
+    asked.ask(2)
+    assert [(status, waited < 10) for _, status, waited, _ in asked.all()] == [(200, True)] * 2

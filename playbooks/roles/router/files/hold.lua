@@ -56,10 +56,12 @@ local function load(now)
   return count, bytes
 end
 
--- When a request that came at `arrived` may leave, of a hold that has ended.
-local function leaves(arrived, since, ended)
+-- The milliseconds until a request that came at `arrived` may leave, of a hold that has ended.
+local function leaves(arrived, since, ended, now)
   local pace = math.min(PACE, MOST / math.max(1, ended - since))
-  return ended + GRACE + math.max(0, arrived - since) * pace
+  local left = ended + GRACE + math.max(0, arrived - since) * pace - now
+  -- No replay is that long: the clock was set back since, and requests would wait until it has caught up.
+  return left <= GRACE + MOST and left or 0
 end
 
 -- Whether a replica of the request's model is up. The router's checks find its death half a second late, and a request that
@@ -106,7 +108,7 @@ local function decide(txn, model, arrived, now, waited)
     waits, since, ended = armed(txn, model, patience, since, ended, now)
     if not waits and not since then return nil end
   end
-  local left = waits and tonumber(patience) * 1000 - waited or leaves(arrived, since or 0, ended or 0) - now
+  local left = waits and tonumber(patience) * 1000 - waited or leaves(arrived, since or 0, ended or 0, now)
   if left <= 0 then return nil, waits and 'late' or nil end
   return math.min(left, POLL)
 end
@@ -165,7 +167,8 @@ local function asleep(txn)
   end
   -- Until it is due, its host may be waiting for a model that must make room and is busy.
   local state = due == 0 and 'was asked to wake' or 'is being started'
-  local left = due == 0 and seconds or due - txn.f:date()
+  -- Another machine's clock may have said when, or this one's before it was set back.
+  local left = due == 0 and seconds or math.min(seconds, due - txn.f:date())
   -- Requests of the policy `wait` wait for so long. Afterwards the start has failed, and the operator asked for no such sleep.
   local late = due > 0 and left < seconds - math.max(PATIENCE, 3 * seconds)
   local code = late and 'not_awake_in_time' or 'model_asleep'
