@@ -64,10 +64,7 @@ def drain(
     if as_json:
         print_json({"plan": done.as_json(), "changed": bool(done.models)})
         return
-    say(
-        f"{host} serves nothing; take it out of the fleet file, then: toolkit provision, "
-        f"toolkit hosts forget {host}"
-    )
+    say(f"{host} serves nothing; take it out of the fleet file, then: toolkit provision")
 
 
 @hosts.command()
