@@ -74,6 +74,15 @@ def test_the_charge_that_was_read_last_holds_in_whatever_order_rings_meet() -> N
     assert rings[1].merged(rings[0]).charge == CHARGE
 
 
+def test_prices_of_a_clock_that_was_ahead_make_way_for_later_ones() -> None:
+    known = KeyRing(charge=replace(CHARGE, told=86_400.0))
+    changed = with_charge(known, replace(CHARGE, told=9.0, models={}))
+    assert changed.charge is not None
+    for one, other in ((known, changed), (changed, known)):
+        assert one.merged(other).charge == changed.charge
+    assert changed.charge.models == {}
+
+
 def test_the_currency_of_quotas_stays_while_there_are_any() -> None:
     made = with_key(KeyRing(), "ann", "a" * 40, now=1.0, cost_per_month=5)
     ring = with_charge(made, CHARGE)

@@ -62,7 +62,10 @@ def with_key(
 
 
 def with_charge(ring: KeyRing, charge: Charge) -> KeyRing:
-    """Return the ring with the prices of `charge`; raises RefusedError where quotas are in another currency."""
+    """Return the ring with the prices of `charge`; raises RefusedError where quotas are in another currency.
+
+    Hosts take the charge that was told last. So it is told after the former one, whatever clock that had.
+    """
     former = ring.charge
     if former is None or former.models != charge.models or former.currency != charge.currency:
         limited = [key.name for key in ring.active if key.cost_per_month]
@@ -71,7 +74,8 @@ def with_charge(ring: KeyRing, charge: Charge) -> KeyRing:
                 f"quotas of cost are in {former.currency}, and these prices in {charge.currency}",
                 hint=f"toolkit keys revoke {limited[0]}",
             )
-        return replace(ring, charge=charge)
+        told = max(charge.told, former.told + 1) if former else charge.told
+        return replace(ring, charge=replace(charge, told=told))
     return ring
 
 
