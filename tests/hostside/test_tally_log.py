@@ -266,6 +266,23 @@ def test_times_of_streams_are_those_of_the_records(tmp_path: Path) -> None:
     assert part["watched"] == []
 
 
+def test_a_clock_that_was_set_back_hides_no_line_of_a_journal_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def entries(_: log_places.Journal, start: str) -> tuple[list[Any], bool]:
+        asked.append(start)
+        return [], False
+
+    monkeypatch.setattr(log_places.Journal, "_entries", entries)
+    journal = log_places.Journal(str(tmp_path))
+    place = journal.end()
+    journal.after({**place, "since": place["since"] + 3_600_000_000})
+    journal.after(place)
+    assert asked[1:] == ["--since=@0.000000", f"--since=@{place['since'] / 1e6:.6f}"]
+
+
 def test_the_journal_is_read_from_the_entry_that_was_counted_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -186,8 +186,10 @@ class Journal:
         """
         began = int(time.time() * 1e6)
         cursor, self.place = place["cursor"], place
+        # Without a cursor the unit had no line. A time to come is from before the clock was set back.
+        since = place["since"] if place["since"] <= began else 0
         # The line of the cursor too: it tells whether the journal still has it.
-        start = f"--cursor={cursor}" if cursor else f"--since=@{place['since'] / 1e6:.6f}"
+        start = f"--cursor={cursor}" if cursor else f"--since=@{since / 1e6:.6f}"
         entries, self.more = self._entries(start)
         if cursor and entries and entries[0]["__CURSOR"] == cursor:
             entries = entries[1:]
