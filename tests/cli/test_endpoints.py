@@ -49,6 +49,12 @@ def test_status_gives_the_address_over_tls(fleet: Fleet) -> None:
     assert {each["router"]["endpoint"] for each in hosts.values()} == {"https://10.0.0.1:8443/v1"}
 
 
+def test_status_makes_up_no_address_of_a_router_whose_configuration_is_gone(fleet: Fleet) -> None:
+    fleet.world.see("gpu1", router=RouterFacts(True, "", "2.6"))
+    assert "endpoint: not known  (gpu1, HAProxy 2.6)" in fleet.prompt("status").out
+    assert fleet("status").json()["hosts"]["gpu1"]["router"]["endpoint"] == ""
+
+
 def test_status_says_what_of_a_router_is_at_its_limit(fleet: Fleet) -> None:
     words = "6000 of 6400 connections are taken"
     fleet.world.see("gpu1", router=RouterFacts(True, "10.0.0.1:8443", "2.6", crowd=words))

@@ -145,7 +145,8 @@ def _show_router(facts: HostFacts, *, entered: bool) -> None:
     if router.running:
         alone = "; from there alone" if router.inward else ""
         if not (alone and entered):
-            say(f"endpoint: {router.endpoint}  ({facts.name}, HAProxy {router.version}{alone})")
+            where = router.endpoint or "not known"
+            say(f"endpoint: {where}  ({facts.name}, HAProxy {router.version}{alone})")
         if router.crowd:
             note(f"{facts.name}: its router is crowded: {router.crowd}")
     elif facts.slots and router.silent:

@@ -146,8 +146,8 @@ class RouterFacts:
 
     @property
     def endpoint(self) -> str:
-        """The URL that clients use."""
-        return endpoint_of(self.bind, self.address, tls=self.tls)
+        """The URL that clients use; empty where the router's configuration, which names it, cannot be read."""
+        return endpoint_of(self.bind, self.address, tls=self.tls) if self.bind else ""
 
     @property
     def inward(self) -> bool:
