@@ -364,6 +364,31 @@ def test_a_frozen_standby_is_refused_and_ended(running: Running, pace: Pace) -> 
     assert pace() - started < 4
     assert found["reason"] == "it hangs: it did not answer a request of one token within 1 s"
     assert running.process.wait(60) == -signal.SIGKILL
+    assert hang.recorded(running.request["root"], "tiny-blue")["why"] == found["reason"]
+
+
+def test_a_standby_that_works_on_without_an_answer_is_refused_and_ended(running: Running) -> None:
+    beside = http.client.HTTPConnection("127.0.0.1", running.port)
+    beside.request("POST", "/v1/completions", json.dumps({"model": "tiny", "work": 600}))
+    until(lambda: _runs(running.core))
+    why = "it did not answer a request of one token within 4 s"
+    assert replica.probe(running.request) == {"ok": False, "reason": why}
+    assert running.process.wait(60) == -signal.SIGKILL
+    assert hang.recorded(running.request["root"], "tiny-blue")["why"] == why
+    beside.close()
+
+
+def test_the_question_waits_for_the_long_prefill_of_a_client(running: Running) -> None:
+    started = time.monotonic()
+    answers = running.ask(work=8)
+    found = replica.watch({**running.request, "seconds": 0.5}, lambda _: None)
+    assert (found["ok"], found["reason"]) == (True, "")
+    assert time.monotonic() - started > 5
+    until(lambda: answers == [200])
+
+
+def _runs(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "R"
 
 
 def test_a_standby_that_answers_is_looked_at_no_further(

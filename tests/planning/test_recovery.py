@@ -190,7 +190,8 @@ CASES: dict[str, tuple[Deployment, HostFacts, bool, list[str]]] = {
         ROLLBACK, host(OLD_AT_REST, NEW), True, ["shift green", "drain blue", "standby blue"],
     ),
     "a rollback to a standby that has died since": (
-        ROLLBACK, host(OLD, slot("green", R2, well=False)), False, ["stop green"],
+        # its host starts it again
+        ROLLBACK, host(OLD, slot("green", R2, well=False)), False, [],
     ),
     # the first deployment
     "the first one, before its start": (FIRST, host(), False, ["remove blue"]),

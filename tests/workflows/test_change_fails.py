@@ -31,7 +31,10 @@ def test_a_frozen_standby_is_refused_and_what_serves_goes_on(world: World) -> No
         world.rollback()
     assert "tiny #1 (v1) stands by and is no good: it hangs" in caught.value.message
     assert caught.value.hint and "toolkit" in caught.value.hint
-    assert world.table()[-1] == ("green", "v2", "healthy", 100)
+    # Its host has ended the standby and starts it again.
+    assert world.table() == [("blue", "v1", "running", 0), ("green", "v2", "healthy", 100)]
+    route = world.routes(world.host.name).of("tiny")
+    assert route and {each.slot for each in route.targets if each.standby} == {"blue"}
 
 
 def test_a_rollback_from_a_release_that_hangs_leaves_no_healthy_standby(world: World) -> None:

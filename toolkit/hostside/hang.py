@@ -30,6 +30,7 @@ from typing import NamedTuple
 
 import completion
 import processes
+import router_view
 import signs
 from directory import Directory, make_own, read_text
 from documents import mapping
@@ -288,22 +289,34 @@ class Probe:
 
 
 def probe(root: str, program: str, port: int, hang: float, stall: float) -> str:
-    """Ask an idle replica for one token; return why it is no good, empty where it answers.
+    """Ask a replica for one token; return why it is no good, empty where it answers.
 
-    A replica that hangs is ended, so that its process supervisor starts it again. `hang` and `stall` are in seconds.
+    It is no good where it hangs, or where it works on without an answer while no request of a client is open: then it
+    is ended, so that its process supervisor starts it again. A long prefill of a client is waited for. `hang` and
+    `stall` are in seconds.
     """
-    watched, started = Watched(root, program, port, hang, stall), time.monotonic()
+    watched = Watched(root, program, port, hang, stall)
+    why, words, most = "", "it did not answer a request of one token within", 4 * watched.limit
+    until = time.monotonic() + most
     watched.ask()
     # One that answers is looked at no further: to read its figures takes longer than its answer.
-    while not watched.heard(_PAUSE):
-        if time.monotonic() - started > 4 * watched.limit:
-            return f"it did not answer a request of one token within {4 * watched.limit:.0f} s"
+    while not why and not watched.heard(_PAUSE):
         if watched.look(1, 0):
-            watched.restart()
-            return (
-                f"it hangs: it did not answer a request of one token within {watched.limit:.0f} s"
-            )
-    return ""
+            why = f"it hangs: {words} {watched.limit:.0f} s"
+        elif time.monotonic() > until:
+            # What a client has asked comes first, and its end is not yet the answer to the question.
+            until = time.monotonic() + most
+            why = "" if _is_used(root, program) else f"{words} {most:.0f} s"
+    if why:
+        record(root, program, why)
+        watched.restart()
+    return why
+
+
+def _is_used(root: str, program: str) -> bool:
+    """Whether requests of clients are open at a replica, or nobody knows."""
+    opened, _ = router_view.load(root, *router_view.target_of(root, program), unknown=1)
+    return bool(opened)
 
 
 def limits(root: str, model: str, hang: float, stall: float) -> tuple[float, float]:

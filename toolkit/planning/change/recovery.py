@@ -51,7 +51,7 @@ def plan_recovery(
     It is completed only where `may_complete` (no step failed), its release has the traffic and answers, and no guard
     has withdrawn or returned it; otherwise the `previous` release gets the traffic back and the new slot is emptied. A
     share of a canary is no traffic that completes anything: it goes back. A replica that was there before the
-    deployment stays unless its release was returned, even where its host has started it again since it died. It takes
+    deployment stays unless its release was returned, even where it has ended and its host starts it again. It takes
     the traffic over as before unless any host has `refused` the release. Requests wait for up to `hold` seconds while
     the previous release starts anew, which usually takes `starts` seconds.
     """
@@ -86,7 +86,7 @@ def plan_recovery(
     )
     undone = Recovery(False, *steps, keeps_place=previous is None and _had_place(deployment, facts))
     former = previous is not None and not _changed_host_alone(deployment, previous, old)
-    takes_over = former and new is not None and new.healthy and stays and not refused
+    takes_over = former and new is not None and not new.dozes and stays and not refused
     return _with_standby(undone, facts, deployment) if takes_over else undone
 
 
@@ -274,11 +274,11 @@ def _emptied(deployment: Deployment, new: SlotFacts | None) -> tuple[Step, ...]:
 
 
 def _was_there(deployment: Deployment, new: SlotFacts) -> bool:
-    """Whether the slot holds a replica from before the deployment, ready or dozing."""
+    """Whether the slot holds a replica from before the deployment. Its host may be about to start it again."""
     started_here = any(
         step.kind in BEGINS and step.detail == deployment.slot for step in deployment.steps
     )
-    return not started_here and (new.healthy or new.dozes) and new.release is not None
+    return not started_here and new.release is not None
 
 
 def _is_live(new: SlotFacts | None, number: int) -> bool:
