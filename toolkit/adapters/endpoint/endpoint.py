@@ -18,9 +18,11 @@ from toolkit.domain.excerpt import brief
 from toolkit.domain.outside import parse_mapping
 from toolkit.domain.secret import Secret
 from toolkit.errors import HostError, InputError
+from toolkit.hostside.in_time import End, end_in_time
 from toolkit.regular import read_regular
 
-# Seconds of silence; the router gives a replica 30 minutes, and a person at a terminal less.
+# Seconds without a whole answer, or without another line of a stream. The router gives a replica 30 minutes, and a
+# person at a terminal less.
 SILENCE = 600.0
 # Seconds until a router has taken a connection, with TLS; a host that is off takes none and says nothing.
 CONNECTING = 10.0
@@ -43,7 +45,8 @@ class Endpoint:
     """A router, or a closed API, at the URL that its clients are given; errors call it `name`.
 
     With a `certificate`, the path of the operator's own on this machine, it must show exactly that one. A key is sent
-    as a bearer token. After `silence` seconds without a word it counts as lost.
+    as a bearer token. After `silence` seconds without a whole answer, or without another line of a stream, it counts as
+    lost.
     """
 
     def __init__(
@@ -91,11 +94,12 @@ class Endpoint:
         try:
             with self._told():
                 self._connect(connection)
+                end = end_in_time(connection, self._silence)
                 connection.request(method, path, body, headers)
                 answer = connection.getresponse()
                 told = {name.lower(): value for name, value in answer.getheaders()}
                 streamed = told.get("content-type", "").startswith("text/event-stream")
-                texts = _events(answer) if streamed else iter([_whole(answer)])
+                texts = _events(answer, end) if streamed else iter([_whole(answer)])
             # The caller's own work on the answer may fail too, and that is no fault of the endpoint.
             with answer:
                 yield Opened(answer.status, told, self._each(texts))
@@ -164,15 +168,16 @@ def _whole(answer: http.client.HTTPResponse) -> str:
     return text.decode("utf-8", "replace")
 
 
-def _line(answer: http.client.HTTPResponse) -> bytes:
+def _line(answer: http.client.HTTPResponse, end: End) -> bytes:
+    end.again()
     with possible_chunks():
         return answer.readline(ANSWER + 1)
 
 
-def _events(answer: http.client.HTTPResponse) -> Iterator[str]:
+def _events(answer: http.client.HTTPResponse, end: End) -> Iterator[str]:
     """Yield the data of each event, as it comes (WHATWG HTML, server-sent events); comments are passed over."""
     size = 0
-    while line := _line(answer):
+    while line := _line(answer, end):
         size += len(line)
         if size > ANSWER:
             raise http.client.HTTPException(f"its answer is longer than {ANSWER:,} bytes")

@@ -23,6 +23,8 @@ from toolkit.errors import SourceError
 # The oldest C library for which all wheels of the engine exist; hosts need this or a newer one.
 PLATFORM = "x86_64-manylinux_2_31"
 _LOCKS = Path(__file__).parents[2] / "engines"
+# A set of two hundred packages takes a minute on a slow line. uv itself gives up a silent index, and never a slow one.
+_SECONDS = 900
 _SETTING = re.compile(r"^(?P<section>[^.]+)\.(?P<key>[a-z-]+)=(?P<value>.*)$")
 
 
@@ -101,14 +103,19 @@ def _compile(requirements: str, accelerator: Accelerator, python: str, options: 
     # fmt: on
     problems = []
     for extra, settings in _attempts(accelerator):
-        done = subprocess.run(
-            [*command, *extra],
-            input=requirements,
-            capture_output=True,
-            text=True,
-            env={**os.environ, **settings},
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [*command, *extra],
+                input=requirements,
+                capture_output=True,
+                text=True,
+                env={**os.environ, **settings},
+                check=False,
+                timeout=_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            problems.append(f"the package index gave no whole answer within {_SECONDS:g} s")
+            continue
         if done.returncode == 0:
             return done.stdout
         problems.append(done.stderr.strip())

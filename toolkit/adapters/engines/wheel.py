@@ -11,8 +11,9 @@ import zipfile
 import zlib
 from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 from urllib.parse import unquote, urlsplit
 
@@ -21,11 +22,14 @@ from toolkit.adapters.http_chunks import possible_chunks
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.bounds import READ_OF_WHEEL, WHEEL, WHEEL_CONTENTS
 from toolkit.errors import SourceError
+from toolkit.hostside.in_time import end_in_time
 
 # A wheel's table of contents is at its end; the largest ones take about this.
 _TAIL = 2**20
 _WINDOW = 2**19
+# Seconds of silence, and those for one answer, its redirects apart.
 _TIMEOUT = 30.0
+_ANSWER_SECONDS = 300.0
 # Errors of the reader of archives, for one that is damaged, made to mislead, or packed in an unknown way.
 _DAMAGED = (
     OSError,
@@ -141,7 +145,7 @@ class _RemoteFile(io.RawIOBase):
         """Return where the answer starts, its bytes (at most `most`), and the size of the whole file."""
         request = urllib.request.Request(self._url, headers={"Range": f"bytes={span}"})  # noqa: S310
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
+            with _opener().open(request, timeout=_TIMEOUT) as answer:
                 part = _PART.match(answer.headers.get("Content-Range", ""))
                 if answer.status != 206 or part is None:
                     raise OSError("its server does not give parts of files")
@@ -153,3 +157,41 @@ class _RemoteFile(io.RawIOBase):
                 return int(part[1]), data, int(part[3])
         except (URLError, HTTPException) as error:
             raise OSError(str(getattr(error, "reason", error))) from error
+
+
+class _Http(urllib.request.HTTPHandler):
+    def http_open(self, request: urllib.request.Request) -> Any:
+        return self.do_open(_http, request)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def https_open(self, request: urllib.request.Request) -> Any:
+        return self.do_open(_https, request)
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """The redirects of the library, which reads the body of each one whole."""
+
+    def http_error_302(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> Any:
+        fp.close()
+        return super().http_error_302(req, fp, code, msg, headers)
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Return what asks servers, by way of the proxies of the environment, for answers that end."""
+    return urllib.request.build_opener(_Http, _Https, _Redirects)
+
+
+def _http(host: str, **more: Any) -> HTTPConnection:
+    return _ending(HTTPConnection(host, **more))
+
+
+def _https(host: str, **more: Any) -> HTTPConnection:
+    return _ending(HTTPSConnection(host, **more))
+
+
+def _ending(connection: HTTPConnection) -> HTTPConnection:
+    end_in_time(connection, _ANSWER_SECONDS)
+    return connection

@@ -23,6 +23,7 @@ from toolkit.cli.changing.members import open_members
 from toolkit.cli.opening.context import home_directory, open_fleet, open_hosts
 from toolkit.cli.opening.trail import changing
 from toolkit.cli.terminal.output import note, print_json, say, table
+from toolkit.cli.terminal.silence import waiting_for
 from toolkit.cli.views.dry_run import DryRun
 from toolkit.cli.views.plan import go_ahead
 from toolkit.config.engine_locks import is_shipped, read_locks
@@ -131,16 +132,17 @@ def lock(
     if not re.fullmatch(r"3\.[0-9]{1,2}", python):
         raise InputError(f"{python!r} is not a version of Python", hint="write it like 3.12")
     directory = home_directory(home)
-    done = relock(
-        EngineSpec(ENGINES[0], version),
-        Accelerator(accelerator),
-        python,
-        locks=read_locks(directory),
-        home=directory,
-        resolve=with_extras(resolve, extras),
-        read_sources=read_sources,
-        force=force,
-    )
+    with waiting_for("the package index"):
+        done = relock(
+            EngineSpec(ENGINES[0], version),
+            Accelerator(accelerator),
+            python,
+            locks=read_locks(directory),
+            home=directory,
+            resolve=with_extras(resolve, extras),
+            read_sources=read_sources,
+            force=force,
+        )
     if as_json:
         print_json(done.as_json())
         return

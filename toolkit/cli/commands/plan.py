@@ -23,6 +23,7 @@ from toolkit.cli.opening.context import (
 )
 from toolkit.cli.opening.warm_hours import known_hours
 from toolkit.cli.terminal.output import print_json, say
+from toolkit.cli.terminal.silence import waiting_for
 from toolkit.errors import NothingSuitableError
 from toolkit.planning.change.batch_sizes import BatchSize
 
@@ -55,14 +56,15 @@ def plan(
 
     pins, hours = read_pins(registry_path, home_path), known_hours(schedule_path)
     version = pins.registry.version(model)
-    found = fit_version(
-        version,
-        FitSources(pins.lock, pins.engines, open_store(home_path), open_hub),
-        open_ports(hosts, home_path, clients),
-        open_history(home_path, needed=False),
-        Limits(serial=serial, keep=keep),
-        hours.schedule.alternates_of(version.model),
-    )
+    with waiting_for(f"the source of {version.title} and the hosts"):
+        found = fit_version(
+            version,
+            FitSources(pins.lock, pins.engines, open_store(home_path), open_hub),
+            open_ports(hosts, home_path, clients),
+            open_history(home_path, needed=False),
+            Limits(serial=serial, keep=keep),
+            hours.schedule.alternates_of(version.model),
+        )
     failure = None
     if not found.fits:
         failure = NothingSuitableError(f"{found.version.title} does not fit on this fleet")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import click
 
@@ -18,6 +18,7 @@ from toolkit.cli.opening.context import (
     read_registry,
 )
 from toolkit.cli.terminal.output import note, print_json
+from toolkit.cli.terminal.silence import waiting_for
 from toolkit.cli.views.objectives import document, show
 from toolkit.errors import InputError, ToolkitError
 from toolkit.workflows.fleet.objectives import measure, measure_by
@@ -70,7 +71,8 @@ def slo(
     now = time.time()
     prometheus = None if by_ledger else open_prometheus()
     names = _names(fleet)
-    found, source = measure_by(prometheus, promising, history, now, days, names)
+    with waiting_for(f"Prometheus at {prometheus.address}") if prometheus else nullcontext():
+        found, source = measure_by(prometheus, promising, history, now, days, names)
     collected = Collected()
     if found is None:
         if not no_hosts:

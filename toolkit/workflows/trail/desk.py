@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from toolkit.domain.quantity import format_seconds
 from toolkit.errors import InputError, RefusedError
 from toolkit.workflows.tools import Say
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 # All channels together, once a command has ended: people wait for their prompt.
 TELL_SECONDS = 10.0
+# Seconds after which they are told whom the command waits for.
+SILENT = 2.0
 # Pauses before the second and the third try of a notice.
 PAUSES = (0.5, 1.5)
 # Notices of former commands that one command tries on a channel.
@@ -248,13 +251,19 @@ class NoticeDesk:
                 target=self._serve, args=(channels[name], notices, done), daemon=True
             ).start()
         left = {id(each): each for notices in waiting.values() for each in notices}
-        found, until = list[tuple[Any, _Failure]](), time.monotonic() + self._seconds
+        now = time.monotonic()
+        found, until, told = list[tuple[Any, _Failure]](), now + self._seconds, now + SILENT
         why = f"it did not answer within {self._seconds:g} s"
         while left:
             try:
-                each, failure = done.get(timeout=max(0.0, until - time.monotonic()))
+                each, failure = done.get(timeout=max(0.0, min(until, told) - time.monotonic()))
             except queue.Empty:
-                break
+                if told >= until:
+                    break
+                names = ", ".join(dict.fromkeys(each.channel for each in left.values()))
+                self._say(f"telling {names}, {format_seconds(until - told)} more at most")
+                told = until
+                continue
             except KeyboardInterrupt:
                 why = "interrupted"
                 break
