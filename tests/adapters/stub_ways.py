@@ -165,6 +165,14 @@ def called(number, *numbers):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
+def flooded(size):
+    """Write so many bytes to the log, at full speed."""
+    block = b"x" * 1023 + b"\n"
+    for _ in range(int(size) >> 20):
+        os.write(1, block * 1024)
+    return "written"
+
+
 # What a replica may try; each raises OSError where the way is shut.
 WAYS = {
     "connect": connect,
@@ -185,6 +193,7 @@ WAYS = {
     "become": become,
     "leave": left_behind,
     "call": called,
+    "flood": flooded,
     "grow": lambda size: os.ftruncate(1, int(size)),
     "link": os.symlink,
     "hardlink": os.link,

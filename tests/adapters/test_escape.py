@@ -211,6 +211,19 @@ def test_a_replica_may_not_fill_the_host_with_processes(lab: HostLab) -> None:
     assert int(most) <= min(threads, numbers) * 15 // 100
 
 
+def test_a_replica_may_not_fill_the_hosts_disk_with_its_log(lab: HostLab) -> None:
+    log = f"{lab.host.host.root}/logs/tiny-blue.log"
+
+    def size() -> int:
+        return int(lab.run("stat", "--format=%s", log))
+
+    assert lab.ask("blue", f"flood {2**28 + 2**20}") == "written"
+    until(size, 60, lambda found: found < 2**20)
+    # What it writes next comes behind the end that stays, and not where its log had ended.
+    assert lab.ask("blue", f"flood {2**20}") == "written"
+    assert size() < 2 * 2**20
+
+
 def test_where_memory_runs_out_a_replica_ends_before_the_router(lab: HostLab) -> None:
     router = lab.run("pgrep", "-o", "-f", f"haproxy -W.*{lab.host.host.root}/router/").strip()
     said = {

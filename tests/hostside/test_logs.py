@@ -100,6 +100,28 @@ def test_the_rest_of_a_line_of_a_log_that_began_anew_is_told(
     assert found == ["it cra", "again"]
 
 
+def test_a_log_that_its_rotation_emptied_is_told_on(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.write_text("first\nsecond\n")
+    found: list[str] = []
+
+    def heard(event: dict[str, Any]) -> None:
+        found.append(event["line"])
+        if event["line"] == "last":
+            raise HungUpError
+
+    meanwhile(monkeypatch, lambda: os.truncate(log, 0), lambda: _append(log, "last\n"))
+    with pytest.raises(HungUpError):
+        logs.follow(request(log, 5, follow=True), heard)
+    assert found == ["first", "second", "last"]
+
+
+def _append(log: Path, text: str) -> None:
+    with log.open("a") as file:
+        file.write(text)
+
+
 def test_a_line_without_an_end_is_told_in_parts(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A replica writes what it likes, and root would keep all of it in memory until a line end comes."""
     monkeypatch.setattr(logs, "_TAIL_BYTES", 1000)

@@ -39,6 +39,14 @@ def test_all_of_a_new_log_counts(tmp_path: Path) -> None:
     assert said(log, place)[1] == ["new"]
 
 
+def test_all_of_a_log_that_was_emptied_counts(tmp_path: Path) -> None:
+    log = tmp_path / "tiny-blue.log"
+    log.write_text("former, and longer\n")
+    place, _ = said(log, "")
+    log.write_text("new\n")
+    assert said(log, place)[1] == ["new"]
+
+
 def test_a_long_log_is_read_at_its_end(tmp_path: Path) -> None:
     log = tmp_path / "tiny-blue.log"
     log.write_text("".join(f"line {number}\n" for number in range(100_000)))

@@ -63,6 +63,9 @@ def follow(request: Document, report: Report) -> Document:
                     if begun := _told(former, begun, report):
                         report({"line": begun})
                 begun = ""
+            elif _is_cut(log):
+                log.seek(0)
+                begun = ""
     finally:
         log.close()
 
@@ -87,6 +90,11 @@ def _begun_anew(file: str, log: TextIO) -> Optional[TextIO]:
         if os.lstat(file).st_ino != os.fstat(log.fileno()).st_ino:
             return _opened(file)
     return None
+
+
+def _is_cut(log: TextIO) -> bool:
+    """Whether a log has less than was read of it: its rotation empties it, and the watch cuts one that is too long."""
+    return os.fstat(log.fileno()).st_size < os.lseek(log.fileno(), 0, os.SEEK_CUR)
 
 
 def _opened(file: str) -> TextIO:

@@ -47,6 +47,8 @@ def _since(file: str, place: str) -> Document:
             inode, end = str(os.fstat(log.fileno()).st_ino), log.seek(0, os.SEEK_END)
             former, _, text = place.partition(":")
             start = int(text) if former == inode and text.isdecimal() else 0
+            # Its rotation empties it, and the watch cuts one that is too long.
+            start = start if start <= end else 0
             # Lines written meanwhile come after the place and are reported next time.
             begin = log.seek(max(start, end - _BYTES)) if place else end
             said = log.read(max(0, end - begin)).decode("utf-8", "replace").splitlines()

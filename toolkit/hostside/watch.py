@@ -22,6 +22,7 @@ import guards
 import hang as hang_of
 import hold_lease
 import host_metrics
+import log_ceiling
 import processes
 import reserve
 import reweigh
@@ -79,6 +80,7 @@ class Watch:
             self._metrics.look,
             self._quotas.look,
             reserve.Reserve(root).look,
+            log_ceiling.LogCeiling(root).look,
         )
 
     def look(self) -> list[str]:
