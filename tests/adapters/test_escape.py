@@ -224,6 +224,17 @@ def test_a_replica_may_not_fill_the_hosts_disk_with_its_log(lab: HostLab) -> Non
     assert size() < 2 * 2**20
 
 
+@pytest.mark.system
+def test_router_and_watch_compute_before_replicas(systemd_host: HostLab) -> None:
+    systemd_host.ready()
+    names = ("router", "watch", "tiny-blue")
+    router, watch, replica = (
+        int(systemd_host.run("systemctl", "show", "--value", "-p", "CPUWeight", f"toolkit-{name}"))
+        for name in names
+    )
+    assert min(router, watch) >= 5 * replica
+
+
 def test_where_memory_runs_out_a_replica_ends_before_the_router(lab: HostLab) -> None:
     router = lab.run("pgrep", "-o", "-f", f"haproxy -W.*{lab.host.host.root}/router/").strip()
     said = {
