@@ -8,8 +8,9 @@
 -- Nothing here waits in a service: HAProxy 2.6 aborts where a client of one leaves that sleeps.
 
 local EACH = 400       -- milliseconds from a question to the next
-local DOUBT = 800      -- milliseconds without an answer after which a host gets nothing new, where others have the model
+local DOUBT = 800      -- milliseconds without an answer after which a host gets nothing new
 local SILENCE = 1400   -- milliseconds without an answer after which a host is down
+local WAIT = 50        -- milliseconds from one look of a request that waits for a host in doubt to the next
 local LOOK = 200       -- milliseconds from one look for silent hosts to the next
 local AGAIN = 200      -- milliseconds until the question that follows a refusal
 local REFUSALS = 2     -- refusals in a row after which a host is down
@@ -28,10 +29,18 @@ local place = debug.getinfo(1, 'S').source:match('^@(.*/)') or ''
 local told = place .. 'withdrawn.map'
 -- MODEL/TARGET of another host -> VERSION|RELEASE, as that host last said: for answers that it cannot label any more.
 local elsewhere = place .. 'releases.map'
+-- Backends of which no other host has a replica with traffic, while their hosts are in doubt.
+local doubted = place .. 'doubted.map'
+local doubts = Map.new(doubted, Map._str)
 local relays = Map.new('relay.map', Map._str)
 local versions = Map.new('versions.map', Map._str)
 Map.new(elsewhere, Map._str)
 Map.new(told, Map._str)
+
+local function clock()
+  local now = core.now()
+  return now.sec * 1000 + now.usec // 1000
+end
 
 local function model_of(backend)
   return (backend:match('^model%.(.*)$'):gsub(':', '/'))
@@ -83,6 +92,12 @@ core.register_action('without_replica', { 'http-res' }, function(txn)
   if server and not server:get_addr():match('^127%.0%.0%.1:') then server:check_force_nolb() end
 end)
 
+-- A request for a model whose hosts are all in doubt waits until one of them answers, or until they are down.
+core.register_action('doubted', { 'http-req' }, function(txn)
+  local backend, began = txn:get_var('txn.backend'), clock()
+  while doubts:lookup(backend) and clock() - began < SILENCE do core.msleep(WAIT) end
+end)
+
 -- --- the question ----------------------------------------------------------------------------------
 
 -- The threads share no state: one of them asks.
@@ -90,15 +105,16 @@ if core.thread > 1 then return end
 
 local stopping = false
 
-local function clock()
-  local now = core.now()
-  return now.sec * 1000 + now.usec // 1000
-end
-
 local function set_withdrawn(name, target, withdrawn)
   if withdrawn then core.set_map(told, name, tostring(os.time())) end
   if target.withdrawn and not withdrawn then core.del_map(told, name) end
   target.withdrawn = withdrawn
+end
+
+local function end_doubt(host)
+  if not host.doubted then return end
+  host.doubted = false
+  for _, target in pairs(host.targets) do core.del_map(doubted, target.backend) end
 end
 
 -- Each answer sets all servers: a check of HAProxy's own may have missed one meanwhile.
@@ -113,22 +129,27 @@ local function follow(host, statuses)
     end
     set_withdrawn(name, target, status == WITHDRAWN)
   end
+  end_doubt(host)
 end
 
--- Whether other targets of the same model have traffic and are up.
-local function has_others(target)
+-- Whether targets of the same model on other hosts have traffic and are up.
+local function has_others(host, target)
   for _, server in pairs(target.proxy.servers) do
-    local seen = server ~= target.server and server:get_stats()
+    local seen = server:get_addr() ~= host.relay and server:get_stats()
     if seen and seen.act == 1 and seen.weight > 0 and seen.status:match('^UP') then return true end
   end
   return false
 end
 
 -- A host that is taken down loses the requests that only connect to it, without a word to their clients. A connection is
--- given up after 500 ms, so none is left by then, where no new one has begun.
+-- given up after 500 ms, so none is left by then, where no new one has begun: that goes to another host, or waits.
 local function doubt(host)
   for _, target in pairs(host.targets) do
-    if has_others(target) then target.server:check_force_nolb() end
+    if not has_others(host, target) then
+      core.set_map(doubted, target.backend, 'yes')
+      host.doubted = true
+    end
+    target.server:check_force_nolb()
   end
 end
 
@@ -147,6 +168,7 @@ local function take_down(host)
     target.server:check_force_down()
     set_withdrawn(name, target, false)
   end
+  end_doubt(host)
 end
 
 -- Returns the head of the next answer; nil where none comes. By so many bytes: a line is read whole, however long it is.
@@ -248,12 +270,13 @@ local function find_hosts()
       if address and address ~= '127.0.0.1' and not name:match(':') then
         local host = hosts[relay]
         if not host then
-          host = { address = address, port = tonumber(port), targets = {}, silent = 0, refused = 0, older = 0 }
+          host = { relay = relay, address = address, port = tonumber(port), targets = {}, silent = 0, refused = 0, older = 0 }
           hosts[relay], list[#list + 1] = host, host
         end
         local question = ONE:format(name, model_of(backend))
         local label = model_of(backend) .. '/' .. name
-        host.targets[backend .. '/' .. name] = { server = server, proxy = proxy, question = question, label = label }
+        host.targets[backend .. '/' .. name] =
+          { server = server, proxy = proxy, backend = backend, question = question, label = label }
       end
     end
   end
