@@ -133,6 +133,9 @@ def test_requests_of_clients_that_get_no_byte_are_a_hang_though_probes_are_answe
     [
         pytest.param(silent(6, carried=lambda at: at), USUAL, id="streams go on"),
         pytest.param(silent(2), USUAL, id="two long answers"),
+        pytest.param(
+            (look._replace(works=True) for look in silent(6)), USUAL, id="prefills of long prompts"
+        ),
         pytest.param(silent(6), (9000.0, 0.0), id="answers take long as ever"),
         pytest.param(silent(6), (None, 0.0), id="nobody knows how long answers take"),
     ],

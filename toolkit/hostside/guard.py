@@ -137,7 +137,8 @@ class Guard:
         elif self._judge.grows:
             # Each look then, so that a leak is stopped within seconds. An engine in need may tell its times late.
             sides = Side(new, self._replica.memory()), Side(old)
-        look = Look(time.monotonic(), *sides, tuple(self._pairs.take()), self._broken(new))
+        broken, pairs = self._broken(new), tuple(self._pairs.take())
+        look = Look(time.monotonic(), *sides, pairs, broken, self._hang.works)
         if why := self._judge.look(look):
             return self._conclude(FAILED, why)
         verdict, words = self._judge.verdict()

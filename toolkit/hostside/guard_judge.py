@@ -59,7 +59,7 @@ class Side(NamedTuple):
 class Look(NamedTuple):
     """All that is seen at a time `at`, in seconds since the host began.
 
-    `broken` says in words why the new replica is no more.
+    `broken` says in words why the new replica is no more; its processes were at work where it `works`.
     """
 
     at: float
@@ -67,6 +67,7 @@ class Look(NamedTuple):
     old: Side
     pairs: tuple[Pair, ...] = ()
     broken: str = ""
+    works: bool = False
 
 
 class Judge:
@@ -119,7 +120,7 @@ class Judge:
         passed = 0.0 if self._last is None else min(max(0.0, look.at - self._last), _AWAY)
         self.watched += passed
         self._last = look.at
-        self._listen(look.new.traffic, passed)
+        self._listen(look.new.traffic, passed, works=look.works)
         for name, side in (("new", look.new), ("old", look.old)):
             known = self._side[name]
             self._side[name] = Side(
@@ -216,9 +217,10 @@ class Judge:
         """Return the requests that came since the last look."""
         return max(0, seen.total + seen.open - self._opened.get(side, seen.open))
 
-    def _listen(self, new: Traffic, passed: float) -> None:
-        """Note for how long requests of clients have been open without a byte."""
-        waits = new.open >= SILENT_OPEN and not new.total and new.carried == self._carried
+    def _listen(self, new: Traffic, passed: float, *, works: bool) -> None:
+        """Note for how long requests of clients have been open without a byte, and without work as for long prompts."""
+        still = not works and not new.total and new.carried == self._carried
+        waits = new.open >= SILENT_OPEN and still
         self._silent, self._carried = self._silent + passed if waits else 0.0, new.carried
 
     def _weigh(self, memory: int | None) -> None:

@@ -131,7 +131,8 @@ class Watched:
     """A replica of this host under a judge.
 
     `hang` and `stall` are the judge's limits, unless the host has others for the model. After `idle` seconds without
-    an open request it is asked for a token; 0: never.
+    an open request it is asked for a token; 0: never. It `works` where its processes made an effort when that was last
+    measured.
     """
 
     def __init__(
@@ -144,6 +145,7 @@ class Watched:
         self._pid, self._carried = 0, -1
         self._marks: object = None
         self._run_times: tuple[dict[int, processes.ThreadTimes], float] = ({}, 0.0)
+        self.works = False
         # The process that was ready, when it last gave a sign, and how often its health had no answer since.
         self._ready, self._heard_at, self._missed = 0, 0.0, 0
         self._asked_at = -_ASK
@@ -267,7 +269,9 @@ class Watched:
             self._pid = processes.state(self.root, self.program)["pid"]
         times = processes.run_times(self._pid, self._signs["core"], alone=alone, family=family)
         self._run_times = times, now
-        return effort(before, times, now - then)
+        found = effort(before, times, now - then)
+        self.works = found > EFFORT
+        return found
 
 
 class Probe:
