@@ -20,6 +20,7 @@ sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
 import alternates
 import resting
+import warmth
 
 __all__ = ["lab", "pair", "slot"]
 
@@ -69,6 +70,54 @@ def test_two_models_share_a_device_by_sleeping_in_turn_and_a_busy_one_is_left_al
         watching.stop()
         other.stop()
         backend.stop()
+
+
+def test_a_replica_without_a_part_makes_room_too_and_runs_again_afterwards(
+    site: Site, slot: Slot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alternates, "QUIET", 0.6)
+    with contextlib.ExitStack() as stack:
+        slots, targets = [], []
+        for name, weight in (("blue", 100), ("green", 0)):
+            backend = Backend(name)
+            stack.callback(backend.stop)
+            slots.append(Slot(site.lab.root, backend, monkeypatch, "other", name))
+            stack.callback(slots[-1].stop)
+            targets.append(Target(name, backend.port, weight))
+        site.lab.apply(with_model(site.lab.routes, "other", tuple(targets), created=1))
+        site.lab.up("other", "blue", "green")
+        sleep = Sleep("a1", "wake", 9, alternates=(Alternate("other", 8, 0),))
+        site.lab.apply(with_sleep(site.lab.routes, "tiny", sleep, 0))
+        watching = Watching(site.lab.root)
+        stack.callback(watching.stop)
+        wait_for_rest(site)
+        assert ask(site)[0] == 503
+        until(lambda: slot.runs)
+        assert [each.runs for each in slots] == [False, False]
+        until(lambda: "tiny is awake" in watching.said)
+        assert site.lab.ask(PATH, {"model": "other"})[0] == 503
+        until(lambda: all(each.runs for each in slots))
+        assert not slot.runs
+
+
+def test_a_replica_that_a_command_starts_beside_a_sleeping_model_runs_on(
+    site: Site, slot: Slot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starting = Slot(site.lab.root, site.green, monkeypatch, "tiny", "green")
+    held = {"held": True}
+    monkeypatch.setattr(warmth.deployment_lock, "read", lambda _: held)
+    site.lab.apply(with_sleep(site.lab.routes, "tiny", Sleep("a1", "wake", 9), 0))
+    watching = Watching(site.lab.root)
+    try:
+        wait_for_rest(site)
+        watching.look_on()
+        assert starting.runs
+        # Without its command it is as any other one without a part.
+        held["held"] = False
+        until(lambda: not starting.runs)
+    finally:
+        watching.stop()
+        starting.stop()
 
 
 def test_the_hosts_of_a_fleet_make_place_each_for_its_own_device(

@@ -31,19 +31,24 @@ class Slot:
     """A slot whose start is the role's own for hosts without systemd, in short, with a process supervisor's loop."""
 
     def __init__(
-        self, root: Path, backend: Backend, monkeypatch: pytest.MonkeyPatch, model: str = "tiny"
+        self,
+        root: Path,
+        backend: Backend,
+        monkeypatch: pytest.MonkeyPatch,
+        model: str = "tiny",
+        name: str = "blue",
     ) -> None:
         self.root, self.backend, self.starts = root, backend, 0
-        self.place = place = root / f"slots/{model}-blue"
+        self.place = place = root / f"slots/{model}-{name}"
         place.mkdir(parents=True)
-        mark = root / f"watch/asleep/{model}-blue"
+        mark = root / f"watch/asleep/{model}-{name}"
         # The engine: what ends by SIGTERM, while the stand-in behind the router is up.
         (place / "run").write_text(
             f"#!/bin/sh\nif [ -e {mark} ]; then exec sleep infinity; fi\nexec sleep 600\n"
         )
         (place / "run").chmod(0o755)
         (place / "manifest.json").write_text(
-            json.dumps({"model": model, "slot": "blue", "port": backend.port, "release": {}})
+            json.dumps({"model": model, "slot": name, "port": backend.port, "release": {}})
         )
         self.ended, self.child = threading.Event(), self._start()
         # The shell reads its script a moment later: a test may write another one, or look whether the engine runs.
@@ -51,7 +56,7 @@ class Slot:
         before = warmth.processes.state
 
         def state(root: str, program: str) -> dict[str, Any]:
-            if root != str(self.root) or program != f"{model}-blue":
+            if root != str(self.root) or program != f"{model}-{name}":
                 return before(root, program)
             pid = self.child.pid if self.child.poll() is None else 0
             return {"state": "running" if pid else "failed", "pid": pid, "started_at": None}

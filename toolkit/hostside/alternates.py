@@ -17,6 +17,7 @@ from collections.abc import Callable
 import completion
 import deployment_lock
 import guard_order
+import resting
 import reweigh
 import router_view
 import routes_file
@@ -74,10 +75,10 @@ class Alternates:
         return changed
 
     def _is_at_rest(self, routes: Document, route: Document) -> bool:
-        return all(
-            self._rests(self.root, f"{route['model']}-{each['slot']}")
-            for each in sleeping.own(routes, route)
-        )
+        programs = [f"{route['model']}-{each['slot']}" for each in sleeping.own(routes, route)]
+        idle = [f"{route['model']}-{each['slot']}" for each in sleeping.idle(routes, route)]
+        programs += [each for each in idle if resting.can_rest(self.root, each)]
+        return all(self._rests(self.root, each) for each in programs)
 
     def _has_nothing_to_do(self, route: Document) -> bool:
         """Whether the model has had no request for a while, and no command or guard is about it."""

@@ -56,6 +56,20 @@ def own(routes: Document, route: Document) -> list[Document]:
     ]
 
 
+def idle(routes: Document, route: Document) -> list[Document]:
+    """Return the targets of a sleeping route on this host without any part in it: empty, or refused by a guard.
+
+    A host that puts a model to sleep by itself gives them none, because it does not know the slots of other hosts.
+    """
+    at = routes.get("at", "")
+    parts = ("weight", "standby", "asleep", "share", "withdrawn", "former")
+    return [
+        each
+        for each in route["targets"]
+        if each.get("host", "") in ("", at) and not any(each.get(part) for part in parts)
+    ]
+
+
 def elsewhere(routes: Document, route: Document) -> list[Document]:
     """Return the targets of a route that are asleep and on other hosts."""
     at = routes.get("at", "")

@@ -24,6 +24,7 @@ import time
 
 import alternates
 import completion
+import deployment_lock
 import doze
 import hang
 import processes
@@ -103,10 +104,15 @@ class Warmth:
                     done += self._follow_to_sleep(routes, route, seen)
             else:
                 done += self._follow_to_sleep(routes, route, seen)
-                for each in sleeping.own(routes, route):
+                idle = [] if self._is_changed() else sleeping.idle(routes, route)
+                for each in (*sleeping.own(routes, route), *idle):
                     done += self._rest(model, each)
         self._clear(routes, marked)
         return done
+
+    def _is_changed(self) -> bool:
+        """Whether a command may be starting a replica that has no part yet."""
+        return bool(deployment_lock.read(self.root)["held"])
 
     def _keeps(self, routes: Document, route: Document) -> tuple[bool, list[str]]:
         """Return whether something keeps a wake from its beginning here, and once why, in words.
