@@ -16,7 +16,7 @@ import pytest
 from tests.hostside.keyed import BOB, TINY, bearer, ring
 from tests.hostside.router_lab import Lab, free_port, lab, router_socket, until
 from tests.hostside.router_site import PATH, Site, site_of
-from tests.hostside.test_router_crowd import descendants
+from tests.hostside.test_router_crowd import descendants, resident
 from toolkit.domain.clients.keys import KeyRing
 from toolkit.planning.routing.keys import with_key
 
@@ -65,6 +65,15 @@ def test_a_former_worker_reads_no_more_large_bodies_at_once_than_a_worker_may() 
         kept = left_behind(stack, router_medium_bodies=4, router_large_bodies=4)
         assert statuses(kept[:6], 20_000) == [200] * 4 + [429] * 2
         assert statuses(kept[6:], 1_100_000) == [200] * 4 + [429] * 2
+
+
+def test_a_stream_whose_request_had_a_large_body_takes_little_memory() -> None:
+    count = 20
+    with site_of() as made, contextlib.ExitStack() as stack:
+        made.lab.give(ring())
+        before = resident(made.lab)
+        assert statuses([client(stack, made.lab) for _ in range(count)], 20_000) == [200] * count
+        assert resident(made.lab) - before < count * 1_000_000
 
 
 @pytest.mark.parametrize("http", ["--http1.1", "--http2-prior-knowledge"])

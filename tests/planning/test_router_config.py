@@ -123,7 +123,7 @@ def test_files_of_a_host_among_several() -> None:
         ".endif\n"
         "    http-response set-var-fmt(txn.served)"
         " %[res.hdr(x-toolkit-version)]|%[res.hdr(x-toolkit-release)] if { status 425 }\n"
-        "    http-response return status 503 default-errorfiles if { status 425 } !{ var(txn.again) -m bool }\n"
+        "    http-response return status 503 default-errorfiles if { status 425 }\n"
         "    option srvtcpka\n"
         "    srvtcpka-idle 1s\n"
         "    srvtcpka-intvl 1s\n"

@@ -13,7 +13,7 @@ def handing_on(model: str) -> str:
     """Name target and model to the router of the target's host, for requests and for checks alike.
 
     That router answers 404 for a target that must get nothing new, and 425 for a request that it handed to no replica:
-    this router sends such a request to another host, and leaves that to the process that has its whole body, if any.
+    this router sends such a request to another host if it still has all of it, which is one that fits into a buffer.
     A target that no other host could stand in for gets nothing new until its host's next answer: a standby takes over.
     A host that died answers nothing: checks and keep-alives cut its requests within two seconds.
     """
@@ -27,8 +27,7 @@ def handing_on(model: str) -> str:
         # The answer below keeps the labels of the host that has named them.
         "    http-response set-var-fmt(txn.served) %[res.hdr(x-toolkit-version)]|%[res.hdr(x-toolkit-release)]"
         " if { status 425 }\n"
-        "    http-response return status 503 default-errorfiles"
-        " if { status 425 } !{ var(txn.again) -m bool }\n"
+        "    http-response return status 503 default-errorfiles if { status 425 }\n"
         "    option srvtcpka\n"
         "    srvtcpka-idle 1s\n"
         "    srvtcpka-intvl 1s\n"
