@@ -25,7 +25,7 @@ from toolkit.adapters.history.database import Address, read_address
 from toolkit.adapters.history.history import History
 
 # A table at the end of each run shows what its files cost.
-pytest_plugins = ["tests.processor_time"]
+pytest_plugins = ["tests.processor_time", "tests.compiling"]
 
 # pytest gives its workers a width, which would fold the tables of commands.
 os.environ.pop("COLUMNS", None)
