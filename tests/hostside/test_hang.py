@@ -30,6 +30,7 @@ import completion
 import hang
 import processes
 import replica
+import signs
 
 
 def looks(seconds: int, **changes: Any) -> list[hang.Look]:
@@ -282,6 +283,33 @@ def test_the_waits_of_threads_do_not_add_up(
         9: {"1": (100.0, 100.0)},
     }
     assert hang.effort(before, now, 2.0) == pytest.approx(found, abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("ran", "found"),
+    [
+        pytest.param({7: 1.9, 8: 0.0}, 0.1, id="one loops until the other goes on"),
+        pytest.param({7: 1.9, 8: 0.01}, 0.95, id="one waits for the other, which has little processor"),
+        pytest.param({7: 0.0, 8: 0.0}, 0.1, id="both stand still"),
+    ],
+)  # fmt: skip
+def test_ranks_that_wait_for_one_that_stands_still_make_no_effort(
+    ran: dict[int, float], found: float
+) -> None:
+    # Its other threads wake up all the same.
+    before = {pid: {str(pid): (10.0, 20.0), "99": (1.0, 1.0)} for pid in (7, 8, 9)}
+    now = {pid: {str(pid): (10 + more, 20.0), "99": (1.0, 1.2)} for pid, more in ran.items()}
+    now[9] = {"9": (10.0, 20.0), "99": (1.0, 1.2)}
+    assert hang.effort(before, now, 2.0, [[7, 8]]) == pytest.approx(found)
+
+
+def test_ranks_are_told_by_the_names_of_their_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {
+        1: "VLLM::EngineCore", 2: "VLLM::Worker_PP0_TP0", 3: "VLLM::Worker_PP0_TP1",
+        4: "VLLM::Worker_PP1_TP0_EP2", 5: "VLLM::Worker_PP1_TP1_EP3", 6: "VLLM::Worker",
+    }  # fmt: skip
+    monkeypatch.setattr(processes, "command_line", lambda pid: [names[pid]])
+    assert processes.ranks(names, signs.VLLM["ranks"]) == [[2, 3], [4, 5]]
 
 
 def test_moments_for_which_a_process_wakes_up_are_no_effort(

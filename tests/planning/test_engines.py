@@ -157,6 +157,7 @@ class TestVllm:
                 "vllm:kv_cache_usage_perc",
             ),
             "core": "VLLM::",
+            "ranks": r"_(TP|DCP|EP)\d+",
             "preemptions": "vllm:num_preemptions",
             "times": {
                 "first": "vllm:time_to_first_token_seconds",

@@ -6,7 +6,8 @@ see: the router's open requests, what passes to clients, and the time that the e
 - Nothing is asked: a replica without open requests does not hang.
 - Progress: the engine's counters (tokens of prompts and answers, the use of its cache) or the bytes to clients moved.
 - Effort: its processes ran, or waited for a processor that was taken. A long prefill and a compilation show no
-  progress, but effort; they have the longer limit `stall`.
+  progress, but effort; they have the longer limit `stall`. Processes that take each step together loop while one of
+  them stands still, which is no effort.
 - Probe: a request of one token was answered, so the open requests wait for something else, such as a slow upload.
 
 A replica hangs where none of these shows for `hang` seconds. One that is idle may be asked for a token now and then, so
@@ -25,7 +26,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 import completion
@@ -108,15 +109,23 @@ def effort(
     before: Mapping[int, processes.ThreadTimes],
     now: Mapping[int, processes.ThreadTimes],
     seconds: float,
+    ranks: Iterable[Collection[int]] = (),
 ) -> float:
     """Return the effort of the busiest process, by pid, within `seconds`.
 
     All of its threads together ran for so large a part of the time, or one of them ran or stood in line. The waits of
     several do not add up: a worker of vLLM that only listens has a dozen threads that wake up a hundred times a second,
     and on a busy machine each of these stands in line for a tenth of the time.
+
+    Processes of one group of `ranks` compute nothing while the main thread of one stands still: the others wait for it,
+    by looping.
     """
+    still = {pid for pid in now if before.get(pid, {}).get(str(pid)) == now[pid].get(str(pid), ())}
+    waiting = {pid for group in ranks if not still.isdisjoint(group) for pid in group}
     most = 0.0
     for pid, threads in now.items():
+        if pid in waiting:
+            continue
         former = before.get(pid, {})
         gained = [
             (ran - former[each][0], waited - former[each][1])
@@ -269,7 +278,8 @@ class Watched:
             self._pid = processes.state(self.root, self.program)["pid"]
         times = processes.run_times(self._pid, self._signs["core"], alone=alone, family=family)
         self._run_times = times, now
-        found = effort(before, times, now - then)
+        together = processes.ranks(times, self._signs["ranks"])
+        found = effort(before, times, now - then, together)
         self.works = found > EFFORT
         return found
 

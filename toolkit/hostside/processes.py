@@ -143,6 +143,16 @@ def run_times(
     return {each: _thread_times(each) for each in (found if found and not alone else [pid, *found])}
 
 
+def ranks(pids: Iterable[int], differ: str) -> list[list[int]]:
+    """Return the groups of those processes whose command lines differ in the pattern `differ` alone."""
+    found: dict[str, list[int]] = {}
+    for pid in pids:
+        name, count = re.subn(differ, "", " ".join(command_line(pid)))
+        if count:
+            found.setdefault(name, []).append(pid)
+    return list(found.values())
+
+
 def command_line(pid: int) -> list[str]:
     """Return the words of a process's command line; none where the process is gone."""
     try:

@@ -24,6 +24,7 @@ VLLM = {
     "server": "serve",
     "progress": ["vllm:prompt_tokens", "vllm:generation_tokens", "vllm:kv_cache_usage_perc"],
     "core": "VLLM::",
+    "ranks": r"_(TP|DCP|EP)\d+",
     "preemptions": "vllm:num_preemptions",
     "times": {
         "first": "vllm:time_to_first_token_seconds",

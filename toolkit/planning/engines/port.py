@@ -52,7 +52,8 @@ class Signs:
     describes the cache. `memory` are words of the log lines that say what memory was taken. `server` is a word of the
     serving process's command line, `ending` the end of that line.
     `progress` are metrics that move while the engine computes for anybody, `core` is a part of the command line of the
-    processes that compute. `probe` is the smallest request that these must take part in: `path` and `body`.
+    processes that compute. Those of them whose names differ in the pattern `ranks` alone take each step together.
+    `probe` is the smallest request that these must take part in: `path` and `body`.
     `preemptions` is the counter of requests that lost their place in the cache. `times` are histograms of seconds:
     until the `first` token, and `between` tokens. `flow` are gauges of requests (`running`, `waiting`), counters of
     tokens (`prompt`, `generated`), and the part of the cache in use (`cache_use`). After a log line with one of the
@@ -69,6 +70,7 @@ class Signs:
     ending: tuple[str, ...]
     progress: tuple[str, ...]
     core: str
+    ranks: str
     probe: Mapping[str, Any]
     preemptions: str
     times: Mapping[str, str]

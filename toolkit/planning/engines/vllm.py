@@ -244,6 +244,7 @@ class Vllm:
             ending=_ending(release, port),
             progress=(metrics.prompt, metrics.generated, metrics.cache_use),
             core="VLLM::",
+            ranks=r"_(TP|DCP|EP)\d+",
             preemptions=metrics.preemptions,
             times={"first": metrics.until_first, "between": metrics.between},
             flow={
