@@ -257,7 +257,7 @@ def test_a_host_of_an_older_toolkit_is_asked_for_each_target(hosts: Hosts, pace:
 def test_without_questions_the_checks_of_haproxy_find_a_dead_host(hosts: Hosts) -> None:
     a = hosts.routers["a"]
     program = Path(a.directory, "healths.lua")
-    actions = (("healths", "http-req"), ("without_replica", "http-res"))
+    actions = (("healths", "http-req"), ("doubted", "http-req"), ("without_replica", "http-res"))
     lines = [f"core.register_action('{name}', {{'{on}'}}, function() end)" for name, on in actions]
     program.write_text("\n".join(lines))
     router_socket.reload(a.directory)
@@ -276,7 +276,7 @@ def test_a_base_that_asks_for_no_hosts_checks_each_target_as_often_as_before(hos
     former = [
         each
         for each in lines
-        if not any(word in each for word in (ASKING, "healths.lua", "setenv"))
+        if not any(word in each for word in (ASKING, "healths.lua", "lua.doubted", "setenv"))
     ]
     assert len(lines) - len(former) > 3
     base.write_text("".join(former))
