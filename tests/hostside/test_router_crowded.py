@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import socket
 from collections.abc import Iterator
 
 import pytest
 
 from tests.hostside.door_lab import connected
-from tests.hostside.keyed import ring
+from tests.hostside.keyed import ANN, ring
 from tests.hostside.router_lab import Lab, lab, until
 from tests.hostside.test_router_flood import asking, sent
 
@@ -76,3 +78,30 @@ def test_requests_without_a_line_in_the_log_are_told(running: Lab) -> None:
     for number in range(1, 12):
         sent(running, asking("/v1/models", 10), f"127.0.5.{number}")
     assert "the log leaves out requests without a valid key" in crowd(running)
+
+
+def test_lines_that_the_log_did_not_take_are_told(running: Lab) -> None:
+    running.kill()
+    running.log.unlink()
+    os.mkfifo(running.log)
+    # A pipe that nobody reads, as of a supervisord that is frozen. It takes 64 KiB.
+    pipe = os.open(running.log, os.O_RDWR)
+    try:
+        running.start()
+        count = 1000
+        answers = sent(running, asking("/v1/models", count, f"Authorization: Bearer {ANN}"))
+        assert answers.count(b"HTTP/1.1 200") == count
+        assert re.fullmatch(r"\d+ lines of the log were lost, which .* lack", crowd(running))
+        os.set_blocking(pipe, False)
+        held = b"".join(iter(lambda: _part(pipe), b""))
+        lost = int(crowd(running).partition(" ")[0])
+        assert held.count(b'"path":"/v1/models"') + lost == count
+    finally:
+        os.close(pipe)
+
+
+def _part(pipe: int) -> bytes:
+    try:
+        return os.read(pipe, 65536)
+    except BlockingIOError:
+        return b""

@@ -41,6 +41,8 @@ def words(directory: str, pid: int) -> str:
     lines = router_socket.table(directory, pid, "strangers", "http_req_rate")
     if sum(lines.values()) >= limits["lines"]:
         said.append("the log leaves out requests without a valid key")
+    if lost := router_socket.lost_lines(directory, pid):
+        said.append(f"{lost} lines of the log were lost, which `requests` and `slo` lack")
     return "; ".join(said)
 
 

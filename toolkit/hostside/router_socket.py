@@ -133,6 +133,13 @@ def frontend(directory: str, pid: int, name: str) -> dict[str, int]:
         return {key: int(value) for key, value in found.items() if value and value.isdecimal()}
 
 
+def lost_lines(directory: str, pid: int) -> int:
+    """Return how many lines of its log a worker has lost since its start: whoever takes them did not keep up."""
+    text = _ask_worker(directory, pid, "show info") or ""
+    found = re.search(r"^DroppedLogs: (\d+)", text, re.MULTILINE)
+    return int(found.group(1)) if found else 0
+
+
 def table(directory: str, pid: int, name: str, field: str, least: int = 0) -> dict[str, int]:
     """Return {key: value} of the entries of a worker's table whose `field` is `least` or more.
 
