@@ -67,8 +67,8 @@ def _runs_with(tree: list[int], snapshot: str, shown: Document) -> bool:
     A process that hides its command line behind a title passes.
     """
     wanted = shown["ending"]
-    lines = {each: processes.command_line(each) for each in tree}
-    serving = {each: line for each, line in lines.items() if shown["server"] in line}
+    lines = ((each, processes.command_line(each)) for each in tree)
+    serving = {each: line for each, line in lines if shown["server"] in line}
     return not serving or any(
         _serves(each, line, snapshot) and line[-len(wanted) :] == wanted
         for each, line in serving.items()

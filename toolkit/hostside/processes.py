@@ -16,6 +16,10 @@ from wire import Document
 # A systemd that replaces itself answers again within a second, or in a few on a busy host.
 ANSWER_SECONDS = 10.0
 _LONGEST_SECONDS = 60
+# Bytes of a command line that are read. A replica may have thousands of processes with lines of millions.
+LINE_BYTES = 2**15
+# Seconds for which the memory of processes is counted exactly: that takes long where one has many mappings.
+EXACT_SECONDS = 5.0
 # Thread -> the seconds for which it ran, and for which it stood in line for a processor.
 ThreadTimes = Dict[str, Tuple[float, float]]
 
@@ -115,8 +119,13 @@ def children() -> dict[int, list[int]]:
 
 
 def resident(pid: int, family: Family | None = None) -> int:
-    """Return the bytes of memory that the process and its descendants use (PSS)."""
-    return sum(_memory(each) for each in tree(pid, family))
+    """Return the bytes of memory that the process and its descendants use (PSS).
+
+    Where that takes more than five seconds, each process that is left counts with all of its pages that are no file's.
+    """
+    until = time.monotonic() + EXACT_SECONDS
+    found = tree(pid, family)
+    return sum(_memory(each) if time.monotonic() < until else _own_memory(each) for each in found)
 
 
 def tree(pid: int, family: Family | None = None) -> list[int]:
@@ -154,10 +163,10 @@ def ranks(pids: Iterable[int], differ: str) -> list[list[int]]:
 
 
 def command_line(pid: int) -> list[str]:
-    """Return the words of a process's command line; none where the process is gone."""
+    """Return the words of a process's command line, of a long one the first; none where the process is gone."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return file.read().decode(errors="replace").rstrip("\0").split("\0")
+            return file.read(LINE_BYTES).decode(errors="replace").rstrip("\0").split("\0")
     except OSError:
         return []
 
@@ -197,6 +206,15 @@ def _memory(pid: int) -> int:
     except OSError:
         pass
     return 0
+
+
+def _own_memory(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/statm") as file:
+            _, present, shared = map(int, file.read().split()[:3])
+    except (OSError, ValueError):
+        return 0
+    return (present - shared) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _beside(root: str, program: str) -> int:

@@ -25,7 +25,7 @@ def left_behind(command: list[str]) -> list[str]:
     for name in filter(str.isdecimal, os.listdir("/proc")):
         with contextlib.suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:
             # A router that has reloaded has more words behind these.
-            if file.read().startswith(words):
+            if file.read(len(words)) == words:
                 found.append(name)
     return found
 
