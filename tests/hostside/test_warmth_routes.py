@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
 import hold_lease
 import routes_file
+import seals
 import sleeping
 import takeover
 import warmth
@@ -211,3 +213,43 @@ def test_a_clock_that_is_set_while_a_model_wakes_neither_ends_nor_prolongs_that(
     (words,) = watch._wake(routes, route, {})
     assert words == "tiny is not up long after its time; it counts as awake"
     assert len(edits) == 1
+
+
+def test_requests_wait_for_the_standby_of_a_replica_whose_start_refuses_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, routes = warmth.Warmth(str(tmp_path)), asleep(SERVING, STANDBY, due=1030)
+    monkeypatch.setattr(watch, "_started", lambda _: True)
+    monkeypatch.setattr(watch, "_answers", lambda *_: True)
+    monkeypatch.setattr(watch, "_is_refused", lambda program: program == "tiny-blue")
+    (route,) = routes["routes"]
+    assert watch._get_up(routes, route, {}) == ([], [])
+    assert watch._get_up(routes, route, {"green": True}) == (["green"], ["blue"])
+
+
+def test_nobody_waits_for_a_replica_whose_start_refuses_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = seals.summary_of({"model.safetensors": ["a" * 64]})
+    file = tmp_path / "snapshots" / name / "model.safetensors"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"flipped")
+    slot = tmp_path / "slots/tiny-blue"
+    slot.mkdir(parents=True)
+    (slot / "manifest.json").write_text(json.dumps({"release": {"snapshot": name}}))
+    routes, edits = asleep(SERVING, due=1030), list[sleeping.Edit]()
+    watch, (route,) = warmth.Warmth(str(tmp_path)), routes["routes"]
+    monkeypatch.setattr(watch, "_edit_routes", edits.append)
+    monkeypatch.setattr(watch, "_started", lambda _: True)
+    # Until its start has hashed the file, nothing is known.
+    assert (watch._wake(routes, route, {}), edits) == ([], [])
+    seen = file.stat()
+    for digest, words in (
+        ("a" * 64, []),
+        ("b" * 64, ["tiny: blue does not start: its files are not those that were pinned"]),
+    ):
+        seals.write(str(tmp_path), f"snapshots-{name}", {file.name: [*seals.state(seen), digest]})
+        assert watch._wake(routes, route, {}) == words
+    (edit,) = edits
+    (after,) = Routes.from_json(routes_file.edited(routes, edit)).routes
+    assert (after.sleep, [each.weight for each in after.targets]) == (None, [100])

@@ -11,14 +11,17 @@ from tests.planning.rendered import render_files
 from tests.workflows.asleep import fall_asleep, get_up
 from tests.workflows.world import GB, TIMING, Killed, World, _Interruption, release
 from toolkit.cli.views.slot import state_words
+from toolkit.domain.hosts.facts import ProcessState
 from toolkit.domain.replicas.warmth import WhenAsleep
-from toolkit.errors import InputError, NothingSuitableError, RefusedError, ToolkitError
+from toolkit.errors import HostError, InputError, NothingSuitableError, RefusedError, ToolkitError
 from toolkit.planning.change.drift import drift_of
 from toolkit.planning.routing.edits import with_wake
 from toolkit.planning.routing.routes import Routes
 from toolkit.planning.upkeep.diagnosis import Level, diagnose_host
 from toolkit.planning.upkeep.events import events_of
 from toolkit.workflows.change.sleep import Slept, put_to_sleep
+
+FAILED = ProcessState.FAILED
 
 
 def words(world: World) -> list[str]:
@@ -89,6 +92,19 @@ def test_a_clock_that_is_set_forward_ends_no_wait_for_a_model_that_wakes(
     monkeypatch.setattr(_Interruption, "sleep", lambda _, seconds: [each() for each in wakes])
     assert get_up(world).plan.changes
     assert set(words(world)) == {"serving"}
+
+
+def test_a_model_that_counts_as_awake_and_is_down_is_a_failed_wake(world: World) -> None:
+    world.deploy(release(1))
+    fall_asleep(world)
+    for each in world.hosts.values():
+        # Its start refuses its files, so the watch gives it back its place.
+        ended = tuple(replace(slot, healthy=False, process=FAILED) for slot in each.facts.slots)
+        each.facts = replace(each.facts, slots=ended)
+    name = world.host.name
+    with pytest.raises(HostError, match=f"{name}: blue is not up: its process is failed") as caught:
+        get_up(world)
+    assert caught.value.hint == "toolkit status; toolkit logs tiny"
 
 
 def test_what_requests_get_changes_in_a_model_that_sleeps(world: World) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from directory import read_text
 from documents import mapping
+from snapshots import tree_name
 from wire import Document
 
 NAME = "manifest.json"
@@ -74,6 +75,15 @@ def release(root: str, program: str) -> Document:
     """Return the release of a slot; empty where there is none."""
     found = read(root, program).get("release")
     return found if isinstance(found, dict) else {}
+
+
+def snapshots(root: str, program: str) -> list[str]:
+    """Return the snapshots that the release of a slot takes: its own, and those of its adapters.
+
+    Raises ValueError, KeyError, TypeError or AttributeError where the manifest is damaged.
+    """
+    found = release(root, program)
+    return [tree_name(str(each["snapshot"])) for each in (found, *found.get("adapters", []))]
 
 
 def leads(root: str, program: str) -> bool:

@@ -16,16 +16,13 @@ import compiled
 import slot_manifest
 import start_turn
 import tree_check
-from snapshots import tree_name
 
 
 def main(arguments: list[str]) -> int:
     """Check the snapshots of the slot `arguments[1]` (MODEL-SLOT) below the root `arguments[0]`."""
     root, program = arguments
-    release = slot_manifest.release(root, program)
     try:
-        parts = [release, *release.get("adapters", [])]
-        names = [tree_name(str(each["snapshot"])) for each in parts]
+        names = slot_manifest.snapshots(root, program)
     except (ValueError, KeyError, TypeError, AttributeError):
         # `toolkit repair` is for a damaged manifest. The replica needs none.
         return 0

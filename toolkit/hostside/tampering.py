@@ -94,14 +94,25 @@ def changed_snapshots(root: str) -> list[str]:
     """
     found = []
     for name in sorted(_listing(os.path.join(root, "snapshots"))):
-        known = seals.read(root, f"snapshots-{name}")
-        top, short = os.path.join(root, "snapshots", name), f"snapshots/{name[:12]}"
-        others = [file for file, each in sorted(known.items()) if _state(top, file)[:3] != each[:3]]
+        others, wrong = _against_seal(root, name)
+        short = f"snapshots/{name[:12]}"
         found += [f"{short}/{file} is not as it was when it was hashed last" for file in others]
-        named = known and not others and len(name) == _NAME_OF_DIGEST
-        if named and seals.summary_of(known) != name:
+        if wrong:
             found.append(f"{short} was changed: its files are not those that were pinned")
     return found
+
+
+def is_refused(root: str, snapshot: str) -> bool:
+    """Whether a snapshot was not the pinned one when it was hashed last, and is as it was then: no start takes it."""
+    return _against_seal(root, snapshot)[1]
+
+
+def _against_seal(root: str, name: str) -> tuple[list[str], bool]:
+    """Return the files of a snapshot that are not as its seal has them; without any, whether that one is wrong."""
+    known, top = seals.read(root, f"snapshots-{name}"), os.path.join(root, "snapshots", name)
+    others = [file for file, each in sorted(known.items()) if _state(top, file)[:3] != each[:3]]
+    named = bool(known) and not others and len(name) == _NAME_OF_DIGEST
+    return others, named and seals.summary_of(known) != name
 
 
 def _state(top: str, file: str) -> list[int]:

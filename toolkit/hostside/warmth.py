@@ -36,7 +36,9 @@ import router_view
 import routes_file
 import signs
 import sleeping
+import slot_manifest
 import takeover
+import tampering
 import wake_hold
 import wake_room
 from directory import Directory, make_own, read_text
@@ -52,6 +54,7 @@ LATE_TIMES, LATE = 4, 600.0
 # A router that has just started takes a replica for up until checks of it have failed for two seconds, and tells other
 # hosts so. So the replica of another host counts as up after so many looks in a row.
 LOOKS = 8
+_REFUSED = "its files are not those that were pinned"
 # Seconds between two looks at a replica that rests.
 EACH = 5.0
 
@@ -230,11 +233,9 @@ class Warmth:
             due = int(time.time()) + sleep["starts"]
             self._edit_routes(sleeping.waking(model, due))
             done.append(f"{model} wakes: a start usually takes {sleep['starts']} s")
-        gained = []
-        for each in sleeping.own(routes, route):
-            program, name = f"{model}-{each['slot']}", routes_file.name_of(each)
-            if self._started(program) and up.get(name) and self._answers(program, each["port"]):
-                gained.append(name)
+        gained, refused = self._get_up(routes, route, up)
+        done += [f"{model}: {each} does not start: {_REFUSED}" for each in refused]
+        gained += refused
         gained += _up_elsewhere(routes, route, up)
         asleep = [routes_file.name_of(each) for each in route["targets"] if each.get("asleep")]
         # Not by when it is due: a wake may be kept from its beginning here, and a clock may be set meanwhile.
@@ -251,8 +252,24 @@ class Warmth:
             elif len(gained) == len(asleep):
                 self._down.pop(sleep["id"], None)
                 self._begun.pop(sleep["id"], None)
-                done.append(f"{model} is awake")
+                done += [] if refused else [f"{model} is awake"]
         return done
+
+    def _get_up(
+        self, routes: Document, route: Document, up: dict[str, bool]
+    ) -> tuple[list[str], list[str]]:
+        """Start this host's replicas of a model; return the targets that are up, and those that will never be."""
+        gained, refused, own = [], [], sleeping.own(routes, route)
+        for each in own:
+            program, name = f"{route['model']}-{each['slot']}", routes_file.name_of(each)
+            if not self._started(program):
+                continue
+            if up.get(name) and self._answers(program, each["port"]):
+                gained.append(name)
+            elif self._is_refused(program):
+                refused.append(name)
+        # Requests wait until the standby can take them.
+        return gained, refused if len(gained) + len(refused) == len(own) else []
 
     def _edit_routes(self, edit: sleeping.Edit) -> None:
         reweigh.reweigh(self.root, lambda present: routes_file.edited(present, edit))
@@ -280,6 +297,13 @@ class Warmth:
 
     def _answers(self, program: str, port: int) -> bool:
         return completion.healthy(port, signs.of_slot(self.root, program)["health"])
+
+    def _is_refused(self, program: str) -> bool:
+        """Whether the start of a slot refuses its files until somebody repairs them: nobody should wait for it."""
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+            names = slot_manifest.snapshots(self.root, program)
+            return any(tampering.is_refused(self.root, each) for each in names)
+        return False
 
     def _started(self, program: str) -> bool:
         """Take the mark of a slot away, so that its process supervisor starts the replica; whether it is on its way.

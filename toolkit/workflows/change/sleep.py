@@ -208,6 +208,11 @@ def wake(members: Sequence[Tools], model: str, timing: Timing, begin: Confirm) -
         _await(there, model, timing.ready, "is not up", lambda slot: not slot.asleep)
     except HostError as error:
         raise _in_the_way(model, look([each.host for each in there]), error) from error
+    if down := _down(model, look([each.host for each in there])):
+        raise HostError(
+            f"{model} counts as awake, and {'; '.join(down)}",
+            hint=f"toolkit status; toolkit logs {model}",
+        )
     return Slept(plan, time.monotonic() - began)
 
 
@@ -312,6 +317,16 @@ def _in_the_way(model: str, seen: FleetFacts, error: HostError) -> HostError:
         f" request for 10 seconds",
         hint=" or ".join(f"toolkit sleep {each}" for each in names),
     )
+
+
+def _down(model: str, seen: FleetFacts) -> list[str]:
+    """Return in words which replicas of a model are down although it is awake: the watch waits for none in vain."""
+    return [
+        f"{name}: {slot.slot} is not up: its process is {slot.process}"
+        for name, each in agreed(seen.by_label)[1].items()
+        for slot in each.slots_of(model)
+        if slot.release and not slot.healthy and not slot.dozes and not slot.rests
+    ]
 
 
 def _await(
