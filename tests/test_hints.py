@@ -14,7 +14,6 @@ NAMES = {name for name, each in vars(errors).items() if isinstance(each, type)}
 WITHOUT = {
     "adapters/ansible/silence.py": "it ends a question whose answer nobody waits for any more",
     "adapters/interruption.py": "the person has interrupted",
-    "cli/arguments/waiting.py": "the person has interrupted",
     "workflows/change/rendezvous.py": "a consequence: its cause has the hint",
     "adapters/distribution/delivery.py": "a consequence: its cause has the hint",
     "adapters/engines/wheel.py": "what reads it goes on and says what it left unchecked",
