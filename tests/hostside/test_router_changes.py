@@ -152,7 +152,7 @@ def test_files_that_the_router_refuses_leave_all_as_it_was(site: Site) -> None:
 def test_a_reload_that_fails_leaves_all_as_it_was(site: Site, monkeypatch: Any) -> None:
     before = site.files()
     # what only the real start can tell, as would be an address that somebody else has taken
-    monkeypatch.setattr(router_check, "check", lambda *_: None)
+    monkeypatch.setattr(router_check, "check", lambda *_, **__: None)
     files = {**render_files(site.lab.routes), "backends.cfg": "backend x\n    nonsense here\n"}
     with pytest.raises(router.RouterError, match="the router refused its new files"):
         router.apply(str(site.lab.root), {"files": files})
@@ -208,6 +208,38 @@ def test_a_worker_that_does_not_follow_a_map_is_named(monkeypatch: pytest.Monkey
     monkeypatch.setattr(router_socket, "_ask_worker", lambda *given: told.get(given[2], ""))
     with pytest.raises(router.RouterError, match="it holds something else afterwards"):
         router_socket.set_map("", 1, "relay.map", {"a": "b"})
+
+
+def test_a_router_without_its_configuration_is_not_reloaded(site: Site) -> None:
+    base = Path(site.lab.directory, "haproxy.cfg")
+    text = base.read_text()
+    base.unlink()
+    Path(site.lab.directory, "backends.cfg").unlink()
+    before = router_socket.processes(site.lab.directory)
+    with pytest.raises(router.RouterError, match="configuration is gone") as caught:
+        site.lab.apply(site.lab.routes)
+    assert getattr(caught.value, "hint", "") == "toolkit provision --force"
+    assert router_socket.processes(site.lab.directory) == before
+    assert site.slot() == "blue"
+    base.write_text(text)
+    assert site.lab.apply(site.lab.routes)["reloaded"] is True
+
+
+def test_workers_whose_master_refused_a_reload_are_told_changes(site: Site) -> None:
+    """Its master has no worker of its own then, and those from before have all traffic."""
+    base = Path(site.lab.directory, "haproxy.cfg")
+    text = base.read_text()
+    base.write_text(text + "nonsense\n")
+    with pytest.raises(router.RouterError, match="refused its new files"):
+        router_socket.reload(site.lab.directory)
+    seen = site.lab.observe()
+    assert (seen["running"], seen["workers"]) == (True, 1)
+    done = site.lab.apply(with_weights(site.lab.routes, "tiny", {"blue": 0, "green": 100}))
+    assert (done["running"], done["reloaded"]) == (True, False)
+    assert site.slot() == "green"
+    base.write_text(text)
+    router_socket.reload(site.lab.directory)
+    assert site.slot() == "green"
 
 
 def test_a_dead_replica_is_seen(site: Site, pace: Pace) -> None:

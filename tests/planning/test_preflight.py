@@ -198,6 +198,7 @@ def test_a_hot_device_is_worth_a_remark_and_no_more() -> None:
         (host(converged="other"), "its roles or settings changed"),
         (host(router=RouterFacts()), "its router does not run"),
         (host(router=RouterFacts(silent=True)), "its router does not answer"),
+        (host(router=RouterFacts(running=True)), "its router's configuration is gone"),
     ],
 )
 def test_a_host_is_provisioned_for_a_reason(facts: HostFacts, reason: str) -> None:

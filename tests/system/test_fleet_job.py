@@ -147,6 +147,26 @@ def test_a_bad_version_stops_at_its_first_host(site: StubSite) -> None:
     assert site.serving() == {name: ["v1"] for name in HOSTS}
 
 
+def test_a_router_whose_directory_was_removed_serves_on_and_comes_back(site: StubSite) -> None:
+    load = site.load("gamma")
+    site.lab["gamma"].run("rm", "-rf", "/var/lib/toolkit/router")
+    done = site.lab.toolkit("repair", "--yes", check=False)
+    assert (done.returncode, "the router's configuration is gone" in done.stderr) == (7, True), done
+    assert "toolkit provision" in done.stderr
+    load.wait_for(lambda report: len(report.answers) > 20, 60)
+    # Its supervisor starts it anew: systemd has shown it the former directory alone.
+    assert load.stop().bad == ()
+    said = site.lab.toolkit("provision", "--yes").stdout
+    assert "gamma  converged" in said
+    site.lab.toolkit("repair", "--yes")
+    load = site.load("gamma")
+    site.lab.toolkit("deploy", "tiny@v2", "--yes", "--bake", "1")
+    load.wait_for(lambda report: "v2" in report.versions, 60)
+    site.lab.toolkit("rollback", "tiny", "--yes")
+    assert load.stop().bad == ()
+    assert site.serving() == {name: ["v1"] for name in HOSTS}
+
+
 def test_a_host_without_power_is_named_and_catches_up(site: StubSite, pace: Pace) -> None:
     load = site.load("alpha")
     load.wait_for(lambda report: len(report.answers) > 20, 60)

@@ -69,8 +69,8 @@ def apply(root: str, request: Document) -> Document:
             # A run that was killed between files and reload leaves such a worker.
             loaded is not None and routes_file.outdated(loaded, routes)
         )
-        if reload and router_files.read(os.path.join(directory, "haproxy.cfg")):
-            router_check.check(root, files)
+        if reload:
+            router_check.check(root, files, runs=loaded is not None)
         if loaded is not None:
             _wait_up(directory, loaded, routes, request.get("wait_up", 5.0))
         # Write the files before the commands are sent. Killed in between, the workers still use the former targets,

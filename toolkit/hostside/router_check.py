@@ -9,18 +9,53 @@ from typing import Any
 
 import router_files
 import router_releases
+import router_socket
 from directory import Directory, require_own
 from router_socket import RouterError
 
 _FOR_THE_GROUP = 0o750
 
 
-def check(root: str, files: dict[str, str]) -> None:
+class Blind(RouterError):
+    """The router that runs would not find its files at a reload."""
+
+    hint = "toolkit provision --force"
+
+
+def check(root: str, files: dict[str, str], *, runs: bool) -> None:
     """Have the router's user run `haproxy -c` on the new files in a directory of their own.
 
-    Raises RouterError with its words. Root runs nothing here: a configuration can load programs.
+    Where a router `runs`, a reload must find its files too. One that is provisioned later has no base yet, and nothing
+    is checked. Raises RouterError with its words. Root runs nothing here: a configuration can load programs.
     """
     directory = os.path.join(root, "router")
+    has_base = bool(router_files.read(os.path.join(directory, "haproxy.cfg")))
+    if runs:
+        _require_sight(directory, has_base)
+    if has_base:
+        _check(root, directory, files)
+
+
+def _require_sight(directory: str, has_base: bool) -> None:
+    """Raise Blind where the files that every router reads are gone, or the running one cannot see them.
+
+    systemd mounts the directory into the router's own view. Where it was removed since, a new one never shows there.
+    """
+    if not has_base:
+        raise Blind("the router's configuration is gone, and a reload would find none")
+    seen = f"/proc/{router_socket.processes(directory)['master']}/root{directory}"
+    try:
+        hidden = not os.path.samefile(seen, directory)
+    except OSError:
+        # It starts or ends at this moment, or the caller may not look there.
+        return
+    if hidden:
+        raise Blind(
+            "the router's directory was removed while it ran; only its restart brings it back"
+        )
+
+
+def _check(root: str, directory: str, files: dict[str, str]) -> None:
     # Below the root, where no other user can exchange the directory for another. The caller holds the router's lock.
     require_own(root)
     staged = os.path.join(root, ".router-next")

@@ -43,7 +43,7 @@ class RouterDown(RouterError):
 def processes(directory: str) -> Document:
     """Return {"version": str, "master": pid, "reloads": int, "failed": int, "current": [pid], "old": [pid]}.
 
-    Raises RouterDown where no router runs.
+    After a reload that failed, the workers from before are the current ones. Raises RouterDown where no router runs.
     """
     text = _ask(directory, "show proc")
     with _understood():
@@ -52,7 +52,7 @@ def processes(directory: str) -> Document:
 
 def _processes(text: str) -> Document:
     found: Document = {"version": "", "master": 0, "reloads": 0, "failed": 0}
-    found.update(current=[], old=[])
+    workers: dict[int, list[int]] = {}
     for line in text.splitlines():
         fields = line.split()
         if len(fields) < 4 or not fields[0].isdecimal():
@@ -63,7 +63,10 @@ def _processes(text: str) -> Document:
             failed = re.search(r"failed: (\d+)", line)
             found["failed"] = int(failed.group(1)) if failed else 0
         elif fields[1] == "worker":
-            found["old" if int(fields[2]) else "current"].append(int(fields[0]))
+            workers.setdefault(int(fields[2]), []).append(int(fields[0]))
+    newest = min(workers, default=0) if found["failed"] else 0
+    found["current"] = workers.pop(newest, [])
+    found["old"] = [pid for pids in workers.values() for pid in pids]
     return found
 
 

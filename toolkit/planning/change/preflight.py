@@ -76,7 +76,9 @@ def reason_to_provision(facts: HostFacts, digest: str) -> str:
         return "it was never provisioned"
     if facts.converged != digest:
         return "its roles or settings changed"
-    return f"its router {facts.router.fault}" if facts.router.fault else ""
+    if facts.router.fault:
+        return f"its router {facts.router.fault}"
+    return "" if facts.router.bind else "its router's configuration is gone"
 
 
 def driver_branch(driver: str) -> int:

@@ -9,6 +9,7 @@ short_description: Reload HAProxy through its master socket
 description:
   - Asks HAProxy's master process for a reload and waits until the new worker runs. The former worker's streams go on.
   - Does nothing where no router runs, because a router reads the files at its start.
+  - Ends a router whose directory was removed while it ran, because no reload finds a new one. Its supervisor starts it.
 options:
   socket:
     description: Path of the master socket.
@@ -34,7 +35,9 @@ running:
   type: bool
 """
 
+import os
 import re
+import signal
 import socket
 import time
 
@@ -83,6 +86,22 @@ def counts(path, until):
         time.sleep(0.02)
 
 
+def is_blind(pid, directory):
+    """Whether the router has another directory in its own view than the one where its files are.
+
+    systemd mounts that directory there when the router starts, and one that takes its place later never shows.
+    """
+    try:
+        with open("/proc/%d/cmdline" % pid, "rb") as file:
+            words = file.read().split(b"\0")
+        base = os.path.join(directory, "haproxy.cfg").encode()
+        return base in words and not os.path.samefile(
+            "/proc/%d/root%s" % (pid, directory), directory
+        )
+    except OSError:
+        return False
+
+
 def main():
     """Run the module."""
     module = AnsibleModule(
@@ -102,6 +121,9 @@ def main():
     if module.check_mode:
         module.exit_json(changed=True, running=True)
     asked = -LOST
+    if is_blind(before[0], os.path.join(os.path.dirname(os.path.dirname(path)), "router")):
+        os.kill(before[0], signal.SIGTERM)
+        asked = until
     while time.monotonic() < until:
         # Another reload, which the master has just begun, drops this one without a word.
         if asked + LOST < time.monotonic():
