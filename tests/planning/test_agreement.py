@@ -31,7 +31,8 @@ def test_of_routers_that_differ_the_one_told_last_is_right() -> None:
     }  # fmt: skip
     assert fleet_routes(facts) == new
     assert behind(facts, new) == ("h1",)
-    assert with_routes(facts, new)["h1"].slots[0].weight == 0
+    (seen,) = with_routes(facts, new)["h1"].slots
+    assert (seen.weight, seen.idle) == (0, True)
 
 
 def _counted(serial: int, own: int, weight: int) -> Routes:

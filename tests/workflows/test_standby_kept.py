@@ -7,6 +7,7 @@ import pytest
 from tests.workflows.asleep import fall_asleep, get_up
 from tests.workflows.guarding import guarded
 from tests.workflows.world import Killed, World, release
+from toolkit.cli.views.slot import state_words
 from toolkit.errors import HostError, ReleaseFailedError, ToolkitError
 
 
@@ -106,4 +107,6 @@ def test_a_standby_that_failed_under_traffic_takes_nothing_over_and_sleeps(world
         world.deploy(release(2))
     world.go_on()
     assert standbys(world) == set()
+    words = {state_words(slot) for each in world.hosts.values() for slot in each.observe().slots}
+    assert words == {"serving", "idle"}
     sleeps_whole_and_wakes(world, set())

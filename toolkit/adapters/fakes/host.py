@@ -43,6 +43,7 @@ class FakeHost(Replicas, Stocked, Recorded, Guarded):
                 slot,
                 weight=self._weight(slot),
                 share=self._share(slot),
+                idle=self._idle(slot),
                 can_rest=True,
                 **self._asleep(slot),
             )

@@ -11,7 +11,7 @@ from typing import Any
 
 from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.adapters.fakes.slots import Slots, mended
-from toolkit.adapters.hosts.facts import asleep_of, own_routes, share_of
+from toolkit.adapters.hosts.facts import asleep_of, is_idle, own_routes, share_of
 from toolkit.adapters.hosts.held import busy, lock_lost, withdrawn
 from toolkit.domain.clients.keys import HostKeys, KeyRing
 from toolkit.domain.hosts.facts import ProcessState, SlotFacts
@@ -137,6 +137,9 @@ class Routed(Slots):
 
     def _share(self, slot: SlotFacts) -> int:
         return share_of(own_routes(json.loads(self.loaded), self.host), self.label, slot)
+
+    def _idle(self, slot: SlotFacts) -> bool:
+        return is_idle(own_routes(json.loads(self.loaded), self.host), self.label, slot)
 
     def _asleep(self, slot: SlotFacts) -> dict[str, Any]:
         # A replica falls asleep at once.

@@ -141,6 +141,20 @@ def asleep_of(routes: Mapping[str, Any], label: str, slot: SlotFacts) -> tuple[s
     return "", False
 
 
+def is_idle(routes: Mapping[str, Any], label: str, slot: SlotFacts) -> bool:
+    """Return whether the model of `slot` on the host `label` has a route without any part for it."""
+    parts = ("weight", "share", "standby", "asleep")
+    for route in routes.get("routes", ()):
+        if route["model"] == slot.model:
+            own = [
+                target
+                for target in route["targets"]
+                if target.get("host", "") == label and target["slot"] == slot.slot
+            ]
+            return not any(target.get(part) for target in own for part in parts)
+    return False
+
+
 def owner_from_json(data: Mapping[str, Any]) -> LockOwner:
     """Return the holder of a host's lock, from its lock file; what is odd there counts as unknown."""
     actor, command = (str(data.get(key, "unknown"))[:TEXT] for key in ("actor", "command"))
@@ -202,10 +216,11 @@ def _slot(data: Mapping[str, Any]) -> SlotFacts:
         process=ProcessState(data["process"]),
         hung_at=data["hung"].get("at"),
         hung=data["hung"].get("why", ""),
-        # From the routes, see `share_of` and `asleep_of`.
+        # From the routes, see `share_of`, `asleep_of` and `is_idle`.
         share=0,
         asleep="",
         serves_awake=False,
+        idle=False,
     )
 
 

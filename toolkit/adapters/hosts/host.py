@@ -12,6 +12,7 @@ from toolkit.adapters.hosts.client import Report
 from toolkit.adapters.hosts.facts import (
     asleep_of,
     facts_from_json,
+    is_idle,
     own_routes,
     share_of,
     understood,
@@ -49,7 +50,8 @@ class RealHost(Stocked, Recorded):
     def _as_routed(self, routes: Mapping[str, Any], slot: SlotFacts) -> SlotFacts:
         share = share_of(routes, self.label, slot)
         asleep, serves = asleep_of(routes, self.label, slot)
-        return replace(slot, share=share, asleep=asleep, serves_awake=serves)
+        idle = is_idle(routes, self.label, slot)
+        return replace(slot, share=share, asleep=asleep, serves_awake=serves, idle=idle)
 
     def hold_wakes(self, *, on: bool) -> None:
         self._ask("hold-wakes", holder=self._holder(), on=on)

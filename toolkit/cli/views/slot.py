@@ -7,7 +7,7 @@ from toolkit.domain.hosts.facts import SlotFacts
 
 
 def state_words(slot: SlotFacts) -> str:
-    """Return serving, standby, starting, asleep or dozing, or what its process is, and whether it has drifted."""
+    """Return serving, standby, idle, starting, asleep or dozing, or what its process is, and whether it has drifted."""
     if slot.asleep:
         # Its requests end first.
         return slot.asleep if slot.rests or slot.asleep == "waking" else "draining"
@@ -20,7 +20,8 @@ def state_words(slot: SlotFacts) -> str:
         return "starting"
     if slot.share:
         return "canary"
-    return f"{'serving' if slot.weight else 'standby'}{', drifted' if slot.drift else ''}"
+    part = "serving" if slot.weight else "idle" if slot.idle else "standby"
+    return f"{part}{', drifted' if slot.drift else ''}"
 
 
 def traffic_words(slot: SlotFacts) -> str:

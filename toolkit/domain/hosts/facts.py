@@ -74,7 +74,8 @@ class SlotFacts:
     runs.
     `asleep` is `asleep` or `waking` where its model sleeps or wakes; it `serves_awake` where it has the traffic again
     then, and the replica `rests` once its engine has ended for sleep. A slot `can_rest` whose start knows of sleep. A
-    replica `dozes` whose weights wait in the host's memory for a rollback; it is not `healthy` until it wakes.
+    replica is `idle` that has no part in its model's route: it takes nothing over, as one that a guard has refused. One
+    `dozes` whose weights wait in the host's memory for a rollback; it is not `healthy` until it wakes.
     `hung_at` is when a replica in the slot last hung and was restarted, in seconds since the epoch; `hung` says how
     that showed.
     """
@@ -101,6 +102,7 @@ class SlotFacts:
     rests: bool = False
     can_rest: bool = False
     dozes: bool = False
+    idle: bool = False
 
     @property
     def serving(self) -> bool:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.hosts.facts import HostFacts, SlotFacts
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.routes import Route, Routes, Target, is_relay
 
@@ -80,17 +80,22 @@ def _awake(route: Route, other: Route) -> Route:
 
 
 def _with_routes(label: str, facts: HostFacts, routes: Routes) -> HostFacts:
-    given = {
-        (route.model, target.slot): (target.weight, target.share, _asleep(route, target))
-        for route in routes.routes
-        for target in route.on(label)
-    }
-    slots = tuple(
-        replace(slot, weight=weight, share=share, asleep=asleep)
-        for slot in facts.slots
-        for weight, share, asleep in [given.get((slot.model, slot.slot), (0, 0, ""))]
-    )
+    slots = tuple(_as_routed(slot, routes.of(slot.model), label) for slot in facts.slots)
     return replace(facts, slots=slots, routes=routes.as_json(label))
+
+
+def _as_routed(slot: SlotFacts, route: Route | None, label: str) -> SlotFacts:
+    if route is None:
+        return replace(slot, weight=0, share=0, asleep="", idle=False)
+    found = (each for each in route.on(label) if each.slot == slot.slot)
+    own = next(found, Target(slot.slot, slot.port))
+    return replace(
+        slot,
+        weight=own.weight,
+        share=own.share,
+        asleep=_asleep(route, own),
+        idle=not (own.weight or own.share or own.standby or own.asleep),
+    )
 
 
 def _asleep(route: Route, target: Target) -> str:

@@ -267,7 +267,8 @@ def _replicas(facts: HostFacts) -> tuple[Finding, ...]:
             words = "wakes" if slot.asleep == "waking" else resting
             findings.append(Finding(Level.OK, name, words))
         elif slot.healthy:
-            words = "serves" if slot.weight else "stands by"
+            rest = "runs without a part in the traffic" if slot.idle else "stands by"
+            words = "serves" if slot.weight else rest
             findings.append(Finding(Level.OK, name, words))
         elif slot.dozes or slot.rests:
             words = "dozes until a rollback wakes it"
