@@ -203,7 +203,9 @@ def test_shares_are_bounds_of_a_draw_one_after_the_other() -> None:
 
 def test_what_the_role_starts_with_is_no_routes() -> None:
     # These are not the routes': the keys start with an open door, and nothing is used up, withdrawn or known.
-    others = dict.fromkeys(("quotas.map", "versions.map", "withdrawn.map", "releases.map", "doubted.map"), "")
+    others = dict.fromkeys(
+        ("quotas.map", "versions.map", "withdrawn.map", "releases.map", "doubted.map"), ""
+    )
     others["keys.map"] = "door open\n"
     assert {path.name: path.read_text() for path in EMPTY.iterdir()} == {
         **render_files(Routes()),
