@@ -59,6 +59,7 @@ MALFORMED = {
     "a chunk by its path": (chunked("zz\r\nabc\r\n0\r\n\r\n", "/m/tiny" + PATH), 400),
     "a chunk of all memory": (chunked("ffffffffffffffff\r\nabc\r\n0\r\n\r\n"), 400),
     "a chunk without an end": (chunked("3\r\nabcXX0\r\n\r\n"), 400),
+    "a body of a GET by HTTP/1.0": (request("GET /v1/models HTTP/1.0", "Content-Length: 1", body="x"), 413),
     "half a head": (b"GET /v1/models HTTP/1.1\r\nHost: x\r\n", 408),
     "a letter": (b"G", 408),
 }  # fmt: skip

@@ -118,7 +118,7 @@ def pause_before_retry(error: Exception, attempt: int, base: float) -> float | N
 
 
 def retry_after(response: httpx2.Response) -> int | None:
-    """Return the seconds after which the server accepts requests again, None where it does not say."""
+    """Return the seconds after which the server accepts requests again, 1 at least, None where it does not say."""
     try:
         limits = parse_ratelimit_headers(response.headers)
     except ValueError:
@@ -131,4 +131,4 @@ def retry_after(response: httpx2.Response) -> int | None:
         if not re.fullmatch(r"[0-9]{1,9}", said):
             return None
         seconds = int(said)
-    return seconds if 0 <= seconds <= WAIT_SECONDS else None
+    return max(1, seconds) if 0 <= seconds <= WAIT_SECONDS else None
