@@ -120,6 +120,10 @@ def test_the_firewall_lets_in_whom_it_should_and_touches_no_rules_but_its_own(
     assert _opens(good, 22)
     assert _opens(good, 8080)
     assert not _opens(good, 9999, 1)
+    # Nobody who reaches an open port fills the table of connections.
+    before = _tracked(good)
+    assert all(_opens(good, port) for port in (22, 8080) for _ in range(100))
+    assert _tracked(good) < before + 50
     # Loaded once more, as at a boot, and taken away where it is no longer wanted.
     good.run("systemctl", "restart", "toolkit-firewall.service")
     assert not _opens(good, 9999, 1)
@@ -191,6 +195,11 @@ def _opens(machine: Machine, port: int, seconds: float = 30) -> bool:
             return True
     except TimeoutError:
         return False
+
+
+def _tracked(machine: Machine) -> int:
+    """Return how many connections the kernel of a machine follows."""
+    return int(machine.run("cat", "/proc/sys/net/netfilter/nf_conntrack_count"))
 
 
 def _json(lab: FleetLab, *words: str) -> Any:
