@@ -15,6 +15,7 @@ from toolkit.config.registry import fields as fields
 from toolkit.config.registry import guard as guard
 from toolkit.config.registry import objectives as objectives
 from toolkit.config.registry import schema as schema
+from toolkit.config.registry.entry_parts import CheckSpec
 from toolkit.config.registry.inheritance import REQUIRED
 from toolkit.config.registry.reading import MAX_BYTES
 from toolkit.planning.engines import vllm_permissions as permissions
@@ -38,6 +39,7 @@ _TYPES = {
     fields.OptionalText: "text",
     guard.Percent: "percent",
     guard.StepShare: "percent",
+    guard.Part: "percent",
     guard.Period: "duration",
     guard.Ratio: "number",
     guard.BesideFile: "file",
@@ -58,7 +60,7 @@ _PARTS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`source`", schema.SourceSpec),
     ("`engine`", schema.EngineSpecFile),
     ("`resources`", schema.ResourcesSpec),
-    ("`checks`", schema.CheckSpec),
+    ("`checks`", CheckSpec),
     ("`permission`", schema.PermissionSpec),
     ("`lora`", schema.LoraSpec),
     ("`adapters.NAME`", schema.AdapterSpec),

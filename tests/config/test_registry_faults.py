@@ -83,6 +83,11 @@ FAULTS = [
     ("timeout: 60s", "timeout: soon", "16:56", "'soon' is not a duration", "write it like 60s or 2min"),
     ("timeout: 60s", "timeout: .inf", "16:56", "'.inf' is not a duration", "write it like 60s or 2min"),
     ("prompt: hello, ", "", "16:14", "entry 1 of 'checks' has no 'prompt'", 'add `prompt:` with a value such as "What is the capital of France?"'),
+    # checks that cannot fail, cannot be passed, or prove nothing more
+    ("contains: world", 'contains: ""', "16:14", "every answer contains ''", "write a text that the answer must contain, or remove `contains`"),
+    ("contains: world", 'contains: " "', "16:14", "every answer contains ' '", "write a text that the answer must contain, or remove `contains`"),
+    ("contains: world", f"max_tokens: 1, contains: {'w' * 257}", "16:14", "an answer of at most 1 tokens never has 257 characters", "raise `max_tokens`, or write less of the answer"),
+    ("[{prompt: hello, contains: world, timeout: 60s}]", "[{prompt: a}, {prompt: b}, {prompt: a}]", "16:13", "the check 'a' is there twice, and proves nothing more", "remove one"),
     # names
     ("  tiny:", "  Tiny:", "7:3", "'Tiny' is not a name", NAME_HINT),
     ("  tiny:", "  ../tiny:", "7:3", "'../tiny' is not a name", NAME_HINT),

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from toolkit.config.golden.possible import is_possible
-from toolkit.config.golden.schema import TOKEN
-from toolkit.domain.gates.golden import Expectation, Fit, Fits
+from toolkit.domain.gates.golden import TOKEN, Expectation, Fit, Fits
 
 # Of the types of a JSON Schema, the names of their bounds.
 _BOUNDS = {

@@ -14,8 +14,6 @@ from toolkit.config.registry.fields import Duration, Text, refuse, short
 from toolkit.config.registry.part import Spec
 from toolkit.domain.gates.golden import Expectation, Range, ToolCall
 
-# Characters of one token; no vocabulary in use has a longer one.
-TOKEN = 256
 _IMAGE = re.compile(r"data:image/[a-z0-9.+-]{1,40};base64,[A-Za-z0-9+/=]+\Z")
 _OF_TEXT = ("exact", "contains", "lacks", "regex", "choice", "json_schema", "length", "tokens")
 _OF_KIND = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from toolkit.config.registry.fields import (
     AcceleratorName,
@@ -28,6 +28,7 @@ from toolkit.config.registry.guard import AdapterGuardField
 from toolkit.config.registry.part import Spec
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engines.engine import ENGINES
+from toolkit.domain.gates.golden import TOKEN
 from toolkit.domain.gates.guard import Guard
 from toolkit.domain.quantity import parse_size
 from toolkit.domain.registry.model import (
@@ -152,10 +153,33 @@ class CheckSpec(Spec):
                 f"an answer of kind {self.kind} has no text to contain {short(self.contains)}",
                 "remove `contains`, or write a golden prompt",
             )
+        if "contains" in self.model_fields_set and not self.contains.strip():
+            raise refuse(
+                f"every answer contains {short(self.contains)}",
+                "write a text that the answer must contain, or remove `contains`",
+            )
+        if len(self.contains) > self.max_tokens * TOKEN:
+            raise refuse(
+                f"an answer of at most {self.max_tokens} tokens never has {len(self.contains)} characters",
+                "raise `max_tokens`, or write less of the answer",
+            )
         return self
 
     def in_domain(self, model: str, directory: str) -> Check:
         return Check(self.prompt, self.contains, self.max_tokens, self.timeout, self.kind or "")
+
+
+def _each_once(checks: list[CheckSpec]) -> list[CheckSpec]:
+    for place, check in enumerate(checks):
+        if check in checks[:place]:
+            raise refuse(
+                f"the check {short(check.prompt)} is there twice, and proves nothing more",
+                "remove one",
+            )
+    return checks
+
+
+Checks = Annotated[list[CheckSpec], Field(max_length=64), AfterValidator(_each_once)]
 
 
 class PermissionSpec(Spec):
@@ -228,7 +252,7 @@ class AdapterSpec(Spec):
         description="The base model that the adapter's own files name, where that is not the model's repository.",
         examples=["unsloth/Qwen2.5-7B-Instruct"],
     )
-    checks: Annotated[list[CheckSpec], Field(max_length=64)] = Field(
+    checks: Checks = Field(
         default_factory=list,
         description="What the adapter must answer before its name gets traffic.",
     )

@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -51,6 +58,15 @@ def _check_share(value: Any) -> float:
     return share
 
 
+def _check_part(value: Any) -> float:
+    share = _check_percent(value)
+    if share == 1:
+        raise refuse(
+            "no version is beyond a limit of 100 %, so it holds for all", "write less, such as 2%"
+        )
+    return share
+
+
 def _check_period(value: Any) -> float:
     found = _PERIOD.match(value) if isinstance(value, str) else None
     if found is None:
@@ -71,10 +87,22 @@ def _check_file(text: str) -> str:
     return text
 
 
+def _each_once(tasks: list[str]) -> list[str]:
+    for place, task in enumerate(tasks):
+        if task in tasks[:place]:
+            raise refuse(f"the task {short(task)} is there twice", "name it once")
+    return tasks
+
+
 Percent = Annotated[
     Any,
     BeforeValidator(_check_percent),
     WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,3}(\.[0-9]{1,6})?\s*%$"}),
+]
+Part = Annotated[
+    Any,
+    BeforeValidator(_check_part),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,2}(\.[0-9]{1,6})?\s*%$"}),
 ]
 StepShare = Annotated[
     Any,
@@ -121,7 +149,7 @@ class ToleranceSpec(Spec):
         description="The ratio of its times to those of the serving version.",
         examples=[1.25],
     )
-    errors: Percent = Field(
+    errors: Part = Field(
         default=_TOLERANCE.errors,
         description="The share of failed requests that it may have more than the serving version.",
         examples=["2%"],
@@ -191,14 +219,16 @@ class ShapeSpec(Spec):
 class BenchmarksSpec(Spec):
     """Tasks of `lm-eval`, which runs in an environment of its own; scores are compared with the serving version's."""
 
-    tasks: Annotated[list[BesideFile], Field(min_length=1, max_length=64)] = Field(
+    tasks: Annotated[
+        list[BesideFile], Field(min_length=1, max_length=64), AfterValidator(_each_once)
+    ] = Field(
         description="Local task files, relative to the registry.",
         examples=[["benchmarks/arithmetic.yaml"]],
     )
     limit: Annotated[int, Field(ge=1, le=100_000)] = Field(
         _BENCHMARKS.limit, description="Questions of each task.", examples=[100]
     )
-    lose_at_most: Percent = Field(
+    lose_at_most: Part = Field(
         _BENCHMARKS.lose_at_most, description="How far a score may fall.", examples=["2%"]
     )
     timeout: Period = Field(

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from toolkit.config.registry.entry_parts import (
     EXAMPLE_COMMIT,
     AdapterSpec,
-    CheckSpec,
+    Checks,
     EngineSpecFile,
     KindOf,
     LoraSpec,
@@ -86,7 +86,7 @@ class Entry(Spec):
         "repository's. Answers have the model's own name. A change of them starts the replica anew.",
         examples=[["Qwen/Qwen2.5-7B-Instruct"]],
     )
-    checks: Annotated[list[CheckSpec], Field(max_length=64)] | None = Field(
+    checks: Checks | None = Field(
         None, description="Answers that a replica must give before it takes traffic."
     )
     guard: GuardField | None = Field(

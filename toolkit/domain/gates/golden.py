@@ -8,6 +8,9 @@ from typing import Any
 
 from toolkit.domain.gates.kind import Kind
 
+# Characters of one token; no vocabulary in use has a longer one.
+TOKEN = 256
+
 
 @dataclass(frozen=True, slots=True)
 class Range:
