@@ -254,9 +254,12 @@ RealConverge(place / "playbooks", place / "run").run(
 
 
 def test_a_playbook_ends_with_the_command_that_was_killed(lab: Lab) -> None:
+    temporary = lab.place / "temporary"
+    temporary.mkdir()
     with subprocess.Popen(
         [sys.executable, "-c", KILLED, str(lab.place)],
         cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(temporary)},
         stdout=subprocess.PIPE,
         text=True,
     ) as command:
@@ -268,6 +271,8 @@ def test_a_playbook_ends_with_the_command_that_was_killed(lab: Lab) -> None:
         until(lambda: not processes_about(lab.scratch), 60)
     assert command.returncode == -signal.SIGKILL
     until(lambda: list(lab.scratch.iterdir()) == [], 60)
+    # Nor does the module, which unpacked itself, leave anything on this host.
+    assert list(temporary.iterdir()) == []
 
 
 class Watch:

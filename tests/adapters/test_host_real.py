@@ -59,6 +59,15 @@ def test_drain_gives_up_at_its_deadline(lab: HostLab, program: str) -> None:
     assert (waited.ok, waited.left) == (False, 1)
 
 
+def test_what_runs_on_has_no_directory_of_the_playbook_that_started_it(lab: HostLab) -> None:
+    """Where there is no systemd, supervisord comes from a playbook, whose temporary files go with it."""
+    pattern = f"^[^ ]*python3 [^ ]*supervisord -c {lab.host.host.root}/"
+    script = 'for each in $(pgrep -f "$1"); do tr "\\0" "\\n" </proc/$each/environ; done'
+    found = lab.run("sh", "-c", script, "sh", pattern)
+    assert ("PATH=" in found) == (lab.host.observe().init == "supervisord")
+    assert "TMPDIR=" not in found
+
+
 def test_a_replica_gets_starter_and_recorder_and_cannot_change_them(
     lab: HostLab, program: str
 ) -> None:

@@ -82,8 +82,9 @@ def ansible_settings(private: Path) -> dict[str, str]:
     An empty configuration stands before those of the operator and of the machine: a question for a password, which they
     may ask for, would wait at a terminal that nobody sees.
     """
-    configuration = private / "ansible.cfg"
+    configuration, temporary = private / "ansible.cfg", private / "tmp"
     configuration.touch()
+    temporary.mkdir(exist_ok=True)
     return {
         "ANSIBLE_CONFIG": str(configuration),
         "ANSIBLE_PIPELINING": "1",
@@ -91,7 +92,9 @@ def ansible_settings(private: Path) -> dict[str, str]:
         "ANSIBLE_LOCALHOST_WARNING": "0",
         "ANSIBLE_INVENTORY_UNPARSED_WARNING": "0",
         "ANSIBLE_RETRY_FILES_ENABLED": "0",
-        "ANSIBLE_LOCAL_TEMP": str(private / "tmp"),
+        "ANSIBLE_LOCAL_TEMP": str(temporary),
+        # Modules unpack themselves there on a host that is this machine. One that is killed leaves it behind.
+        "TMPDIR": str(temporary),
         "ANSIBLE_HOME": str(private / "home"),
         "ANSIBLE_NOCOLOR": "1",
     }
