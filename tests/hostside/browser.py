@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.programs import own_temporary
+
 _OPTIONS = (
     "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking"
     " disable-component-update disable-sync remote-debugging-pipe"
@@ -117,20 +119,22 @@ def browser(place: Path) -> Iterator[Page]:
     command = ["/usr/bin/chromium", *(f"--{each}" for each in _OPTIONS.split())]
     # The browser reads descriptor 3 and writes descriptor 4. Neither end may be one of them before the other is moved.
     script = f'exec 5<&{theirs_in} 6>&{theirs_out} 3<&5 4>&6; exec "$@"'
-    process = subprocess.Popen(
-        ["/bin/bash", "-c", script, "-", *command, f"--user-data-dir={place}/driven"],
-        pass_fds=(theirs_in, theirs_out),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        process_group=0,
-    )
-    os.close(theirs_in)
-    os.close(theirs_out)
-    try:
-        yield Page(into, out)
-    finally:
-        os.close(into)
-        os.close(out)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, 9)
-        process.wait(10)
+    with own_temporary() as temporary:
+        process = subprocess.Popen(
+            ["/bin/bash", "-c", script, "-", *command, f"--user-data-dir={place}/driven"],
+            env={**os.environ, **temporary},
+            pass_fds=(theirs_in, theirs_out),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            process_group=0,
+        )
+        os.close(theirs_in)
+        os.close(theirs_out)
+        try:
+            yield Page(into, out)
+        finally:
+            os.close(into)
+            os.close(out)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, 9)
+            process.wait(10)

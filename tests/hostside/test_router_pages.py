@@ -6,6 +6,7 @@ import functools
 import http.client
 import http.server
 import json
+import os
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from tests.hostside.browser import browser
 from tests.hostside.keyed import BOB, ring
 from tests.hostside.page_lab import APP, CHAT, blue, closed, described, item_of, opened, router
 from tests.hostside.router_lab import ROLE, Backend, Lab, until
+from tests.programs import own_temporary
 
 __all__ = ["blue", "closed", "opened"]
 
@@ -122,7 +124,12 @@ def browse(place: Path, url: str) -> str:
         f"--user-data-dir={place}/profile",
         url,
     ]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    with own_temporary() as temporary:
+        environment = {**os.environ, **temporary}
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=60, check=True
+        )
+    return done.stdout
 
 
 def test_the_page_lists_the_models_in_a_browser(closed: Lab, tmp_path: Path) -> None:

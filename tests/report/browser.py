@@ -8,13 +8,14 @@ import os
 import socket
 import struct
 import subprocess
-import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from tests.programs import own_temporary
 
 CHROMIUM = "/usr/bin/chromium"
 _OPTIONS = (
@@ -137,11 +138,15 @@ class Tab:
 @contextmanager
 def browser() -> Iterator[Tab]:
     """Start a browser with an empty page."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+    with own_temporary() as temporary:
+        profile = f"{temporary['TMPDIR']}/profile"
         command = [CHROMIUM, *(f"--{each}" for each in _OPTIONS.split()), "--remote-debugging-port=0",
                    "--remote-allow-origins=*", f"--user-data-dir={profile}", "about:blank"]  # fmt: skip
         with subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command,
+            env={**os.environ, **temporary},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         ) as process:
             try:
                 tab = Tab(_address(Path(profile), process))

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from demo.lab import Lab, free_port
+from tests.programs import own_temporary
 from tests.system.beside import Command, beside
 from tests.system.models import VECTORS
 from tests.system.waiting import until
@@ -86,7 +87,10 @@ def _by_hand(engine: Path, repository: Path) -> Iterator[tuple[int, Command]]:
         "OMP_NUM_THREADS": "1",
         "HF_HUB_OFFLINE": "1",
     }
-    with beside(command, {**os.environ, **more}, repository) as by_itself:
+    with (
+        own_temporary() as temporary,
+        beside(command, {**os.environ, **more, **temporary}, repository) as by_itself,
+    ):
         try:
             yield port, by_itself
         finally:

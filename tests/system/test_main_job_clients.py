@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,21 @@ from tests.clients.inside import nothing_inside_gets_outside
 from tests.clients.report import change_under_load, doors, fill
 from tests.clients.running import Door, install
 from tests.clients.table import insert, render
+from tests.programs import own_temporary
 from tests.system.main_job import REPOSITORY, WHO
 from tests.system.served import Served
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 CLIENTS_PAGE = REPOSITORY / "docs" / "clients.md"
+
+
+@pytest.fixture(autouse=True)
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Browsers and other clients leave temporary files behind."""
+    with own_temporary() as made:
+        for name, value in made.items():
+            monkeypatch.setenv(name, value)
+        yield
 
 
 def test_twelve_clients_of_others_do_what_the_table_says(served: Served, tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ def test_on_cuda_no_kernel_is_compiled_and_no_version_anew(served: Served) -> No
         env={
             "PATH": "/usr/bin:/bin",
             "HOME": str(served.lab.directory),
+            "TMPDIR": str(served.lab.directory),
             "OPTIONS": shlex.join(words),
             **environment,
         },

@@ -6,11 +6,8 @@ import http.client
 import json
 import os
 import re
-import shutil
-import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -21,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.hostside.router_lab import free_port
+from tests.programs import kill_group, own_temporary
 from tests.system import waiting
 from tests.system.models import VECTORS
 
@@ -151,10 +149,10 @@ def started(
         given += ["--middleware", middleware]
     starter = (engine / "bin/python", "-m", "toolkit_starter", "1,1")
     log = scratch / ("recorded.log" if recorded else "plain.log")
-    # An engine that is killed leaves its sockets; their paths must be short.
-    sockets = tempfile.mkdtemp()
-    environment["VLLM_RPC_BASE_PATH"] = sockets
-    with log.open("wb") as output:
+    with ExitStack() as stack:
+        # An engine that is killed leaves its sockets.
+        environment |= stack.enter_context(own_temporary())
+        output = stack.enter_context(log.open("wb"))
         process = subprocess.Popen(
             [*starter, engine / "bin/vllm", "serve", ".", *given],
             cwd=model,
@@ -163,16 +161,10 @@ def started(
             stderr=output,
             start_new_session=True,
         )
-    made = Engine(process, port, use)
-    try:
+        stack.callback(kill_group, process)
         until(lambda: process.poll() is not None or _healthy(port), 300)
         assert process.poll() is None, log.read_text()[-3000:]
-        yield made
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        shutil.rmtree(sockets)
+        yield Engine(process, port, use)
 
 
 def _healthy(port: int) -> bool:
