@@ -114,6 +114,8 @@ def test_every_way_out_of_a_replica_is_shut(lab: HostLab) -> None:
         f"grow {2**41}",
         "terminal",
         *SYSTEM,
+        # As a client of this host, past the limits of others; and past the router, where nobody asks for a key.
+        *(f"connect {address} {port}" for address, port in _doors_of_others(lab)),
         # Another replica that starts again, or the router, is away for a moment: whoever listens in its place gets what
         # clients send to it.
         *(
@@ -142,10 +144,8 @@ def test_every_way_out_of_a_replica_is_shut(lab: HostLab) -> None:
     assert [lab.ask("blue", f"accept {each} 0") for each in ("127.0.0.1", "::1")] == [
         "connected"
     ] * 2
-    assert (
-        lab.ask("blue", "connect 127.0.0.1 " + lab.host.host.router_bind.partition(":")[2])
-        == "connected"
-    )
+    own = lab.ports["blue"]
+    assert lab.ask("blue", f"connect 127.0.0.1 {own}") == "connected"
 
 
 def test_what_others_leave_open_to_every_user_is_out_of_reach(lab: HostLab) -> None:
@@ -311,6 +311,14 @@ def _of_others(lab: HostLab) -> list[int]:
     free = [port for port in ports if port not in taken]
     assert len(free) > 50
     return [free[0], free[-1]]
+
+
+def _doors_of_others(lab: HostLab) -> list[tuple[str, int]]:
+    """Return where the router and another replica of the host listen."""
+    host = lab.host.host
+    binds = (host.router_bind, host.router_metrics_bind)
+    ports = [lab.ports["green"], *(int(each.rpartition(":")[2]) for each in binds if each)]
+    return [(address, port) for address in ("127.0.0.1", "::1") for port in ports]
 
 
 def _outside(lab: HostLab, words: str, user: str = "0") -> str:

@@ -52,7 +52,8 @@ def test_a_replica_reaches_nothing_but_its_own_loopback(lab: HostLab, program: s
                 "send fd00:77::1 53": "refused",
                 "send 127.0.0.53 53": "refused",
                 "open /run/dbus/system_bus_socket": "refused",
-                "connect 127.0.0.1 8080": "connected",
+                "connect 127.0.0.1 8080": "refused",
+                "connect 127.0.0.1 22": "connected",
                 "connect ::1 22": "connected",
             })  # fmt: skip
     finally:

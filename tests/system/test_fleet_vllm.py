@@ -98,7 +98,7 @@ def test_what_runs_beside_it_in_its_sandbox_reaches_nobody(site: VllmSite, alpha
         through = dict.fromkeys(ways, "through")
         until(outside, 60, lambda seen: seen[0] == through and b"\x06prompt\x07outside" in seen[1])
 
-        loopback = ["connect/127.0.0.1/8080", "connect/::1/22"]
+        loopback = ["connect/127.0.0.1/22", "connect/::1/22"]
         words = [*ways, *loopback, "look-up/prompt.inside.test"]
         inside = reached_inside(alpha, site.unit("blue"), f"{site.root}/caches/tiny-blue", words)
         assert inside["cgroup"] == _cgroup(alpha, _main_process(alpha, site.unit("blue")))
