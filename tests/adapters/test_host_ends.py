@@ -74,6 +74,29 @@ def test_a_replica_ends_with_what_started_it(
     )
 
 
+def test_a_process_of_another_user_with_the_number_of_a_former_start_holds_up_no_start(
+    real_host: HostLab,
+) -> None:
+    real_host.empty()
+    port, root = real_host.ports["blue"], real_host.host.host.root
+    program = real_host.start("blue")
+    assert real_host.host.wait_ready(program, port, 120, silent).ok
+    control = ("supervisorctl", "-s", f"unix://{root}/supervisor/supervisor.sock")
+    real_host.run(*control, "stop", program)
+    start = Path(root, "slots", program, "start")
+    # Whoever begins many processes gets the number sooner or later, and gives itself the words of the script.
+    words = [str(start), "600"]
+    with subprocess.Popen(words, executable="/usr/bin/sleep", user=65534) as process:
+        try:
+            start.with_name("start.pid").write_text(f"{process.pid}\n")
+            (slot,) = real_host.host.observe().slots
+            assert slot.process is not ProcessState.RUNNING
+            real_host.run(*control, "start", program)
+            assert real_host.host.wait_ready(program, port, 60, silent).ok
+        finally:
+            process.kill()
+
+
 @pytest.mark.parametrize("killed", [False, True], ids=["stopped", "killed first"])
 @pytest.mark.parametrize("fences", [None, ("user", "rights", "network")], ids=["all", "no files"])
 def test_a_process_that_a_replica_has_put_aside_ends_with_it(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +59,20 @@ def test_a_replica_that_outlives_its_supervisord_runs(
     assert (found["state"], found["pid"]) == ("running", serving)
     assert found["started_at"] is not None
     assert processes.state(str(tmp_path), "tiny-green")["state"] == "absent"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="a process of another user")
+def test_a_process_of_another_user_is_no_start_script(
+    tmp_path: Path, serving: int, gone: None
+) -> None:
+    start = tmp_path / "slots/tiny-blue/start"
+    words = [str(start), "600"]
+    with subprocess.Popen(words, executable="/usr/bin/sleep", user=65534) as process:
+        try:
+            start.with_name("start.pid").write_text(f"{process.pid}\n")
+            assert processes.state(str(tmp_path), "tiny-blue")["state"] == "absent"
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("gone", ["frozen"], indirect=True)

@@ -221,7 +221,18 @@ def _beside(root: str, program: str) -> int:
     """Return the pid of the start script that has the replica of a slot; 0 where none runs."""
     start = os.path.join(root, "slots", program, "start")
     text = (read_text(f"{start}.pid") or "").strip()
-    return int(text) if text.isdecimal() and start in command_line(int(text)) else 0
+    if not text.isdecimal() or start not in command_line(int(text)):
+        return 0
+    # A replica can get the number of a script that has ended, and give itself its words.
+    return int(text) if _owner(int(text)) in (0, os.geteuid()) else 0
+
+
+def _owner(pid: int) -> int:
+    """Return the user of a process; -1 where it has ended."""
+    try:
+        return os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        return -1
 
 
 def _unit(root: str, program: str) -> str:
