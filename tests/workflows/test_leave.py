@@ -210,6 +210,21 @@ def test_status_names_a_host_that_was_taken_out_until_it_is_forgotten(
     assert fewer.serving() == {"gpu1": "v2", "gpu2": "v2"}
 
 
+def test_a_change_is_not_whole_while_a_host_that_left_gets_requests(
+    fleet: World, tmp_path: Path
+) -> None:
+    fleet.deploy(release(1))
+    fewer = resized(fleet, tmp_path / "fewer", [1, 2])
+    for _ in range(2):
+        # The second time nothing is left to be changed in the fleet.
+        with pytest.raises(HostError, match="gpu3: left the fleet file, and still gets") as caught:
+            fewer.deploy(release(2))
+        assert "toolkit hosts forget gpu3" in str(caught.value.hint)
+        assert fewer.serving() == {"gpu1": "v2", "gpu2": "v2"}
+    forget_host(fewer.command(), "gpu3", lambda _: True)
+    fewer.deploy(release(2))
+
+
 def test_a_host_that_was_drained_first_needs_no_word(fleet: World, tmp_path: Path) -> None:
     fleet.deploy(release(1))
     drain_host(fleet.command(), "gpu3", lambda _: True, TIMING)

@@ -19,6 +19,13 @@ def strangers(routes: Routes, fleet: Collection[str]) -> dict[str, tuple[str, ..
     return {host: tuple(models) for host, models in found.items()}
 
 
+def left_serving(model: str, routes: Routes, fleet: Collection[str]) -> tuple[str, ...]:
+    """Return the hosts that are none of `fleet` and whose replicas of the model have traffic by `routes`."""
+    route = routes.of(model)
+    having = [each.host for each in route.targets if each.host and each.weight] if route else []
+    return tuple(host for host in dict.fromkeys(having) if host not in fleet)
+
+
 def left_behind(
     deployments: Iterable[Deployment], fleet: Collection[str]
 ) -> dict[str, tuple[str, ...]]:

@@ -43,6 +43,7 @@ from toolkit.planning.change.span import (
     require_together,
 )
 from toolkit.planning.routing.agreement import agreed, behind, fleet_routes
+from toolkit.planning.routing.members import left_serving
 from toolkit.planning.routing.rebuild import require_readable
 from toolkit.workflows.change.act import PLAYED
 from toolkit.workflows.change.bake import await_bakes, failed_before, require_judged
@@ -83,9 +84,12 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
     )
     opened = left_open(members, seen, _ending(order, seen))
     order, shown = _first_plan(members, order, seen, opened)
+    left = (
+        () if order.named else left_serving(order.model, fleet_routes(seen.by_label), seen.labels)
+    )
     late = _behind(seen) if shown.empty and not opened else ()
     if shown.empty and not opened and not late:
-        return _finished(RolledOut(shown, False, {}, time.monotonic() - started), {})
+        return _finished(RolledOut(shown, False, {}, time.monotonic() - started), {}, left)
     if shown.kinds & PLAYED:
         first.converge.prepare()
     notes = (*shown.notes, *map(_unfinished, opened), *map(_untold, late))
@@ -107,7 +111,7 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
     from toolkit.workflows.use.collect import collect_in_passing
 
     collect_in_passing([each.host for each in there], first.history)
-    return _finished(done, behind_now)
+    return _finished(done, behind_now, left)
 
 
 def preview(members: Sequence[Tools], order: Order) -> RolloutPlan:
@@ -351,20 +355,29 @@ def _require_named(order: Order, seen: FleetFacts, candidates: Sequence[str]) ->
             )
 
 
-def _finished(done: RolledOut, behind_now: Mapping[str, str]) -> RolledOut:
+def _finished(done: RolledOut, behind_now: Mapping[str, str], left: Sequence[str]) -> RolledOut:
     """Return `done`; raises HostError where hosts were unreachable or routers are behind; the others are as ordered.
 
-    Raises the `joined` errors of hosts that were unable to go back.
+    So it does where hosts have `left` the fleet file and still get requests: they serve what they served. Raises the
+    `joined` errors of hosts that were unable to go back.
     """
     unreachable, unable = done.plan.unreachable, done.plan.unable
-    if not unreachable and not unable and not behind_now:
+    if not unreachable and not unable and not behind_now and not left:
         return done
-    rows = [*unreachable_rows(unreachable), *missed(behind_now)]
+    gone = [f"{name}: left the fleet file, and still gets requests" for name in left]
+    rows = [*unreachable_rows(unreachable), *missed(behind_now), *gone]
     rows += [f"{name}: {state.words}" for name, state in done.states.items()]
     if unable:
         # The hint may be that of the hosts, which says how to mend them.
         more = "\n  ".join([*rows, f"{_again(done.plan)} brings them back, once they can"])
         raise joined(unable, hint="toolkit status", more=more)
+    if not unreachable and not behind_now:
+        raise HostError(
+            "routers lead to hosts that are not in the fleet file, with what these serve:\n  "
+            + "\n  ".join(rows),
+            hint=f"the fleet is as ordered; toolkit hosts forget {left[0]}, or put it back into the fleet file and "
+            "repeat the command",
+        )
     words = "not all hosts could be reached" if unreachable else "not all routers follow"
     again = f"{_again(done.plan)}, once they answer" if unreachable else TELL
     raise HostError(
