@@ -193,6 +193,10 @@ CASES: dict[str, tuple[Deployment, HostFacts, bool, list[str]]] = {
         # its host starts it again
         ROLLBACK, host(OLD, slot("green", R2, well=False)), False, [],
     ),
+    "a change that was ending the standby": (
+        deployment("stop green", number=3), host(OLD, slot("green", R2, well=False)), False,
+        ["stop green"],
+    ),
     # the first deployment
     "the first one, before its start": (FIRST, host(), False, ["remove blue"]),
     "the first one, while it started": (

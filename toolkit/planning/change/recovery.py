@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from toolkit.domain.deployment.plan import BEGINS, Step, StepKind
+from toolkit.domain.deployment.plan import BEGINS, ENDS, Step, StepKind
 from toolkit.domain.deployment.release import Deployment, Outcome, Release
 from toolkit.domain.hosts.facts import HostFacts, SlotFacts
 from toolkit.domain.registry.release_parts import DEFAULT_HOLD
@@ -86,7 +86,7 @@ def plan_recovery(
     )
     undone = Recovery(False, *steps, keeps_place=previous is None and _had_place(deployment, facts))
     former = previous is not None and not _changed_host_alone(deployment, previous, old)
-    takes_over = former and new is not None and not new.dozes and stays and not refused
+    takes_over = former and new is not None and not made_way(new) and stays and not refused
     return _with_standby(undone, facts, deployment) if takes_over else undone
 
 
@@ -274,11 +274,14 @@ def _emptied(deployment: Deployment, new: SlotFacts | None) -> tuple[Step, ...]:
 
 
 def _was_there(deployment: Deployment, new: SlotFacts) -> bool:
-    """Whether the slot holds a replica from before the deployment. Its host may be about to start it again."""
-    started_here = any(
-        step.kind in BEGINS and step.detail == deployment.slot for step in deployment.steps
-    )
-    return not started_here and new.release is not None
+    """Whether the slot holds a replica from before the deployment.
+
+    Its host may be about to start it again; one that the deployment has begun to end is there while it answers.
+    """
+    touched = {step.kind for step in deployment.steps if step.detail == deployment.slot}
+    if new.release is None or not touched.isdisjoint(BEGINS):
+        return False
+    return new.healthy or new.dozes or touched.isdisjoint(ENDS)
 
 
 def _is_live(new: SlotFacts | None, number: int) -> bool:
