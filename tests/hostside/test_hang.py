@@ -395,6 +395,17 @@ def test_a_frozen_standby_is_refused_and_ended(running: Running, pace: Pace) -> 
     assert hang.recorded(running.request["root"], "tiny-blue")["why"] == found["reason"]
 
 
+def test_a_standby_that_dies_while_it_is_asked_does_not_hang(running: Running) -> None:
+    os.kill(running.core, signal.SIGSTOP)
+    dying = threading.Timer(0.5, running.process.kill)
+    dying.start()
+    found = replica.probe({**running.request, "hang": 60.0})
+    assert found == {"ok": False, "reason": "its process ended"}
+    # One that does not run is not waited for.
+    assert replica.probe({**running.request, "hang": 60.0}) == found
+    assert hang.recorded(running.request["root"], "tiny-blue") == {}
+
+
 def test_a_standby_that_works_on_without_an_answer_is_refused_and_ended(running: Running) -> None:
     beside = http.client.HTTPConnection("127.0.0.1", running.port)
     beside.request("POST", "/v1/completions", json.dumps({"model": "tiny", "work": 600}))

@@ -311,10 +311,14 @@ def probe(root: str, program: str, port: int, hang: float, stall: float) -> str:
     """
     watched = Watched(root, program, port, hang, stall)
     why, words, most = "", "it did not answer a request of one token within", 4 * watched.limit
-    until = time.monotonic() + most
+    pid, until = -1, time.monotonic() + most
     watched.ask()
     # One that answers is looked at no further: to read its figures takes longer than its answer.
     while not why and not watched.heard(_PAUSE):
+        pid = processes.state(root, program)["pid"] if pid < 0 else pid
+        if not processes.started(pid):
+            # The one that its process supervisor starts now was asked nothing.
+            return "its process ended"
         if watched.look(1, 0):
             why = f"it hangs: {words} {watched.limit:.0f} s"
         elif time.monotonic() > until:
