@@ -326,7 +326,7 @@ def probe(root: str, program: str, port: int, hang: float, stall: float) -> str:
             until = time.monotonic() + most
             why = "" if _is_used(root, program) else f"{words} {most:.0f} s"
     if why:
-        record(root, program, why)
+        record(root, program, why.replace("it hangs: ", ""))
         watched.restart()
     return why
 
