@@ -141,15 +141,25 @@ local function has_others(host, target)
   return false
 end
 
+-- Whether requests of a model may connect anywhere: a model that sleeps has no weights.
+local function has_traffic(proxy)
+  for _, server in pairs(proxy.servers) do
+    if server:get_stats().weight > 0 then return true end
+  end
+  return false
+end
+
 -- A host that is taken down loses the requests that only connect to it, without a word to their clients. A connection is
 -- given up after 500 ms, so none is left by then, where no new one has begun: that goes to another host, or waits.
 local function doubt(host)
   for _, target in pairs(host.targets) do
-    if not has_others(host, target) then
-      core.set_map(doubted, target.backend, 'yes')
-      host.doubted = true
+    if has_traffic(target.proxy) then
+      if not has_others(host, target) then
+        core.set_map(doubted, target.backend, 'yes')
+        host.doubted = true
+      end
+      target.server:check_force_nolb()
     end
-    target.server:check_force_nolb()
   end
 end
 
