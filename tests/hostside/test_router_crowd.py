@@ -108,8 +108,8 @@ def test_a_crowd_without_a_key_costs_little_memory_and_no_answer(addresses: int)
         assert amid < max(enough, 2 * p99(running.port) + NOISE)
 
 
-def test_answers_that_nobody_reads_cost_little_memory() -> None:
-    connections, asked = 300, 100
+def unread_streams(asked: int) -> bytes:
+    """Return so many requests of one connection of HTTP/2 that takes nothing of their answers."""
     window = struct.pack(">HI", 4, 0)  # of HTTP/2: nothing of an answer may be sent
     fields = ((":method", "GET"), (":scheme", "http"), (":authority", "x"), (":path", "/v1/models"))
     packed = b"".join(
@@ -118,6 +118,12 @@ def test_answers_that_nobody_reads_cost_little_memory() -> None:
     )
     sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, window)
     sent += b"".join(frame(1, 5, 1 + 2 * number, packed) for number in range(asked))
+    return sent
+
+
+def test_answers_that_nobody_reads_cost_little_memory() -> None:
+    connections = 300
+    sent = unread_streams(100)
     with lab() as running, contextlib.ExitStack() as crowd:
         running.give(ring())
         before = resident(running)
@@ -127,3 +133,43 @@ def test_answers_that_nobody_reads_cost_little_memory() -> None:
         time.sleep(1)
         # A buffer of 16 KiB for each answer, and something for its stream.
         assert resident(running) - before < connections * 6 * 24_000 + 20_000_000
+
+
+def test_strangers_have_together_few_requests_whose_answers_nobody_reads() -> None:
+    most, connections = 100, 60
+    with lab(router_connections_of_strangers=most) as running, contextlib.ExitStack() as crowd:
+        running.give(ring())
+        for number in range(1, connections + 1):
+            crowd.enter_context(held(running, f"127.0.6.{number}", unread_streams(6)))
+        until(lambda: running.connections() <= most // 6)
+        # Who has a key is let in by any address.
+        assert running.ask("/v1/models", **bearer(ANN))[0] == 200
+
+
+def test_pages_that_nobody_reads_cost_the_kernel_little() -> None:
+    """The kernel keeps up to 4 MB for each connection by itself, and all of its memory for TCP is soon taken."""
+    count = 20
+    with lab() as running, contextlib.ExitStack() as crowd:
+        running.give(ring())
+        pages = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 100
+        for _ in range(count):
+            held_back = socket.socket()
+            held_back.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
+            held_back.settimeout(60)
+            crowd.enter_context(held_back)
+            held_back.connect(("127.0.0.1", running.port))
+            held_back.sendall(pages)
+        former: list[int] = []
+        # The router goes on sending until the kernel takes no more.
+        while len(former) < count or former != unsent(running.port):
+            former = unsent(running.port)
+            time.sleep(0.5)
+        assert max(former) < 200_000
+
+
+def unsent(port: int) -> list[int]:
+    """Return the bytes that the kernel holds for the clients of a port which take none."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    mine = [row for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "01"]
+    held = sorted(int(row[4].partition(":")[0], 16) for row in mine)
+    return [each for each in held if each]
