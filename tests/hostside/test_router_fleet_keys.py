@@ -60,3 +60,19 @@ def test_a_host_that_counts_alone_admits_its_share(pair: Pair) -> None:
     found = {admitted(pair, ["a"], key, 14) for key in keys}
     # host a counts some of the keys itself, and of the others it has 11 // 2 or the rest
     assert found in ({11, 5}, {11, 6})
+
+
+def test_a_host_that_counts_alone_goes_on_from_what_was_admitted_before(pair: Pair) -> None:
+    ring = KeyRing()
+    keys = [f"tk-{n}-" + "k" * 40 for n in range(6)]
+    for number, key in enumerate(keys):
+        ring = with_key(ring, f"user{number}", key, now=1.0, per_minute=10)
+    for router in pair.routers.values():
+        patient(router)
+        router.give(ring)
+    assert [admitted(pair, ["a"], key, 11) for key in keys] == [10] * 6
+    for pid in workers_of(pair.routers["b"]):
+        os.kill(pid, signal.SIGKILL)
+    pair.routers["b"].process.kill()
+    until(lambda: not pair.routers["a"].observe()["servers"]["tiny"]["b.blue"]["up"])
+    assert [admitted(pair, ["a"], key, 3) for key in keys] == [0] * 6

@@ -5,7 +5,8 @@
 -- counted until it is 60 seconds old.
 --
 -- Hosts count together: the relays' addresses, sorted, are the same list everywhere, and a key's name selects the host that
--- counts its requests. Where that host does not answer, each host admits its share of the limit by itself.
+-- counts its requests. Where that host does not answer, each host admits its share of the limit by itself, less what that host has
+-- admitted of its requests: so each host notes those too.
 --
 -- Each admission is a line in one of three files, one for each minute of three. So counts outlive a reload and a restart, and
 -- the threads and workers of a router count together: each reads what the others wrote. A thread first writes its line and
@@ -162,6 +163,16 @@ local function decide(name, limit, now)
   return math.min(WINDOW, (window.at[at] or now) + GRAIN + WINDOW - now)
 end
 
+-- Note a request that another host has admitted.
+local function note(name, now)
+  local file = followed(now)
+  if file.write and file.size < MAX_FILE then
+    file.write:write(('%s %s %d\n'):format(own, name, now))
+  else
+    add(window_of(name, now), now)
+  end
+end
+
 local function split(relays)
   local found = {}
   for relay in relays:gmatch('[^,]+') do found[#found + 1] = relay end
@@ -228,6 +239,8 @@ local function admit(txn, place, own_relay, relays)
       limit = math.max(1, (limit + rank) // #known)
     end
     wait = decide(name, limit, clock(txn))
+  elseif not wait then
+    note(name, clock(txn))
   end
   if wait then txn:set_var('txn.wait', math.max(1, math.ceil(wait / 1000))) end
 end
