@@ -119,7 +119,8 @@ _NEAR = 0.92
 _OF_ROUTER = (
     *("bind", "body", "buffer", "cert", "client_", "connections", "cors", "exporters", "head_timeout"),
     *("held_", "idle_timeout", "key", "large_", "lines_", "longest_", "max_", "medium_", "metrics", "paths"),
-    *("peers", "port", "requests_", "relay", "require", "small_", "ssl", "threads", "tls", "unread_", "unsent", "upload_"),
+    *("peers", "port", "requests_", "relay", "require", "small_", "ssl", "threads", "tls", "unread_", "unsent"),
+    "upload_",
 )  # fmt: skip
 _OWN = ("toolkit_", "nvidia_driver", *(f"router_{each}" for each in _OF_ROUTER))
 
