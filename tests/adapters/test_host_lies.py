@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -102,8 +102,34 @@ ODD = [
     {"router": None},
     {"lock": {}},
     {"used_ports": [None]},
-    {"routes": []},
 ]
+TARGET = {"slot": "blue", "port": 8100, "weight": 100, "host": "gpu1", "relay": "10.0.0.1:8081"}
+ROUTE = {"model": "tiny", "created": 1, "targets": [TARGET]}
+# What a host that was taken over could have its fleet write into the files of all routers.
+ODD_ROUTES = [
+    [],
+    {"routes": "x"},
+    {"routes": [{**ROUTE, "targets": "x"}]},
+    {"routes": [{**ROUTE, "targets": [None]}]},
+    {"routes": [{**ROUTE, "model": "tiny\nserver x 1.2.3.4:80"}]},
+    {"routes": [{**ROUTE, "routing": ["x"]}]},
+    {"routes": [{**ROUTE, "created": "1"}]},
+    {"routes": [{**ROUTE, "hold": 10**9}]},
+    {"routes": [{**ROUTE, "waiting": {"a": "x"}}]},
+    *({"routes": [{**ROUTE, "targets": [{**TARGET, name: odd}]}]} for name, odd in (
+        ("slot", "blue x"), ("port", 0), ("weight", 1000), ("host", "gpu1\n"), ("relay", "10.0.0.1:80 weight 256"),
+        ("waiting", [[]]), ("context", "9"), ("kind", "chat\nx"), ("aliases", ["a b"]),
+    )),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("routes", ODD_ROUTES, ids=range(len(ODD_ROUTES)))
+def test_odd_routes_of_a_host_count_as_damaged_there(routes: Any) -> None:
+    good = {"serial": 1, "routes": [ROUTE]}
+    assert facts_from_json("gpu1", {**complete(FACTS), "routes": good}).routes == good
+    found = facts_from_json("gpu1", {**complete(FACTS), "routes": routes})
+    assert found.routes == {}
+    assert "router/routes.json" in found.damaged
 
 
 @pytest.mark.parametrize("changed", ODD, ids=range(len(ODD)))
@@ -303,3 +329,58 @@ def test_an_odd_answer_about_the_lock_is_an_error_of_that_host(
         host.lock(LockOwner("a", "b", 1)),
     ):
         pass
+
+
+EVIL = "gpu1\nendpoint: http://elsewhere\x1b[2J\u200f\u2028"
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of each text in a value."""
+    if isinstance(value, str):
+        yield path
+    for key, each in value.items() if isinstance(value, dict) else ():
+        yield from leaves(each, (*path, key))
+    for place, each in enumerate(value) if isinstance(value, list) else ():
+        yield from leaves(each, (*path, place))
+
+
+def with_text(value: Any, path: tuple[Any, ...], text: str) -> Any:
+    if not path:
+        return text
+    copied = list(value) if isinstance(value, list) else dict(value)
+    copied[path[0]] = with_text(copied[path[0]], path[1:], text)
+    return copied
+
+
+def test_no_text_of_a_hosts_facts_has_a_second_line() -> None:
+    """A host that was taken over could else write lines of its own into `status`, and hide others."""
+    facts = complete(FACTS)
+    facts |= {"damaged": ["x"], "changed": ["y"], "unlogged": "z"}
+    for path in leaves({**facts, "slots": [{**facts["slots"][0], "release": None}]}):
+        with suppress(HostError):
+            found = facts_from_json("gpu1", with_text(facts, path, EVIL))
+            rest = replace(found, slots=tuple(replace(each, release=None) for each in found.slots))
+            assert all(text.isprintable() for text in texts_in(asdict(rest))), path
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Yield each text of facts."""
+    if isinstance(value, str):
+        yield value
+    for each in value.values() if isinstance(value, dict) else ():
+        yield from texts_in(each)
+    for each in value if isinstance(value, (list, tuple)) else ():
+        yield from texts_in(each)
+
+
+@pytest.mark.parametrize(
+    "name", ["model", "version", "source", "revision", "snapshot", "engine", "accelerator"]
+)
+def test_a_release_whose_name_has_a_second_line_counts_as_damaged(name: str) -> None:
+    facts = complete(FACTS)
+    (slot,) = facts["slots"]
+    assert facts_from_json("gpu1", facts).slots
+    odd = {**slot, "release": {**slot["release"], name: EVIL}}
+    found = facts_from_json("gpu1", {**facts, "slots": [odd]})
+    assert found.slots == ()
+    assert found.damaged == ("slots/tiny-blue/manifest.json",)

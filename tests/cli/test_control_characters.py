@@ -69,8 +69,17 @@ def test_a_hint_that_quotes_a_word_without_an_end_is_as_short_as_a_message(
 def test_a_name_cannot_be_written_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
     """`weights<202e>nosj.bin` would look like `weightsnib.json`."""
     terminal = a_terminal(monkeypatch)
-    note("left out weights\u202enosj.bin and \u2066x\u2069")
-    assert terminal.getvalue() == "left out weights\\u202enosj.bin and \\u2066x\\u2069\n"
+    note("left out weights\u202enosj.bin and \u2066x\u2069, \u200f5 of \u200e3 \u061c4")
+    assert terminal.getvalue() == (
+        "left out weights\\u202enosj.bin and \\u2066x\\u2069, \\u200f5 of \\u200e3 \\u061c4\n"
+    )
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85", "\x0b"])
+def test_no_text_ends_a_line_in_another_way(monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    terminal = a_terminal(monkeypatch)
+    note(f"a{end}error: b")
+    assert terminal.getvalue().splitlines() == [f"a{ascii(end)[1:-1]}error: b"]
 
 
 def test_lines_tabs_and_colours_stay(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,12 @@ def brief(text: str, most: int = 400) -> str:
 
 def plain(name: str) -> str:
     """Return a name from outside for a line of its own: with escapes for what is no printable character, and brief."""
-    return brief("".join(each if each.isprintable() else ascii(each)[1:-1] for each in name))
+    return brief(escaped(name))
+
+
+def escaped(text: str) -> str:
+    """Return the text with escapes for what is no printable character, such as the end of a line."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def readable(text: str) -> str:

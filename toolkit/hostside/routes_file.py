@@ -22,7 +22,7 @@ STANDBY_WEIGHT = 100
 # Beside a standby a canary gets next to nothing; without one it is all that is left.
 CANARY_WEIGHT = 1
 _WEIGHT = re.compile(r" weight \d+")
-# The bounds of names in routes; the ops machine has the same ones, see `_is_whole`.
+# The bounds of names in routes; the ops machine has the same ones, see `is_whole`.
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 _KIND = re.compile(r"[a-z/]{0,64}")
 _SLOT = re.compile(r"[a-z][a-z0-9-]{0,31}")
@@ -41,7 +41,7 @@ def parsed(text: str) -> Routes:
         found: Routes = _loaded(text or "{}")
     except (ValueError, RecursionError):
         return {}
-    return found if _is_whole(found) else {}
+    return found if is_whole(found) else {}
 
 
 def is_sound(text: str | None, backends: str | None, *, in_use: bool = False) -> bool:
@@ -52,7 +52,7 @@ def is_sound(text: str | None, backends: str | None, *, in_use: bool = False) ->
     if not text:
         return not in_use and f"\nbackend {PREFIX}" not in (backends or "")
     try:
-        return _is_whole(_loaded(text))
+        return is_whole(_loaded(text))
     except (ValueError, RecursionError):
         return False
 
@@ -80,8 +80,8 @@ def _loaded(text: str) -> Any:
     return found
 
 
-def _is_whole(found: object) -> bool:
-    """Whether the ops machine can read these routes: it checks the same, see `toolkit/planning/routing/routes.py`."""
+def is_whole(found: object) -> bool:
+    """Whether these are routes whose every value fits the router's files. The ops machine asks it of hosts' answers."""
     return (
         isinstance(found, dict)
         and isinstance(found.get("at", ""), str)

@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any, TypeVar
 
+from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.bounds import FACT, TEXT
 from toolkit.domain.deployment.release import OpenDeployment, Release
+from toolkit.domain.excerpt import escaped
 from toolkit.domain.gates.verdict import Figure, GateResult, GuardPhase
 from toolkit.domain.hosts.facts import (
     RECORD,
@@ -25,6 +27,7 @@ from toolkit.domain.outside import checked, plainly, require_short, whole
 from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import HostError
 from toolkit.hostside.guard_names import order_path
+from toolkit.hostside.routes_file import is_whole
 from toolkit.hostside.sleeping import SERVING
 
 T = TypeVar("T")
@@ -37,7 +40,20 @@ _MOST_WORDS = 300
 def facts_from_json(name: str, data: Mapping[str, Any]) -> HostFacts:
     """Return the facts in the result of the command `observe`; raises HostError where they are none."""
     with understood(name):
-        return checked(_facts(name, data), FACT)
+        return checked(_facts(name, _in_lines(data)), FACT)
+
+
+# What has texts of several lines, such as the prompts of a release, or is checked by its form.
+_OF_LINES = ("release", "routes", "settings")
+
+
+def _in_lines(value: Any) -> Any:
+    """Return the value with escapes for what no line has: commands show these texts within lines of their own."""
+    if isinstance(value, str):
+        return value if value.isprintable() else escaped(value)
+    if isinstance(value, dict):
+        return {key: each if key in _OF_LINES else _in_lines(each) for key, each in value.items()}
+    return [_in_lines(each) for each in value] if isinstance(value, list) else value
 
 
 @contextmanager
@@ -157,7 +173,8 @@ def is_idle(routes: Mapping[str, Any], label: str, slot: SlotFacts) -> bool:
 
 def owner_from_json(data: Mapping[str, Any]) -> LockOwner:
     """Return the holder of a host's lock, from its lock file; what is odd there counts as unknown."""
-    actor, command = (str(data.get(key, "unknown"))[:TEXT] for key in ("actor", "command"))
+    said = (str(data.get(key, "unknown"))[:TEXT] for key in ("actor", "command"))
+    actor, command = map(escaped, said)
     pid, since = data.get("pid", 0), data.get("since", 0.0)
     try:
         return LockOwner(actor, command, whole(pid, "pid"), min(max(0.0, float(since)), _LATEST))
@@ -177,13 +194,18 @@ def _slots(data: Sequence[Mapping[str, Any]]) -> tuple[tuple[SlotFacts, ...], li
 
 
 def _routes(data: Mapping[str, Any], unread: list[str]) -> Mapping[str, Any]:
-    """Return routes with texts of a bounded length; those that have another one are added to `unread`."""
+    """Return routes, which routers of other hosts may get too; those that are none are added to `unread`.
+
+    The program of a host that was taken over need not have checked them.
+    """
     try:
         require_short(data, "routes", FACT)
-        return data
+        if is_whole(data):
+            return data
     except ValueError:
-        unread.append("router/routes.json")
-        return {}
+        pass
+    unread.append("router/routes.json")
+    return {}
 
 
 def _opened(
@@ -212,7 +234,7 @@ def _slot(data: Mapping[str, Any]) -> SlotFacts:
     return _made(
         SlotFacts,
         data,
-        release=checked(Release.from_json(data["release"]), FACT) if data["release"] else None,
+        release=_release(data["release"]) if data["release"] else None,
         process=ProcessState(data["process"]),
         hung_at=data["hung"].get("at"),
         hung=data["hung"].get("why", ""),
@@ -222,6 +244,16 @@ def _slot(data: Mapping[str, Any]) -> SlotFacts:
         serves_awake=False,
         idle=False,
     )
+
+
+def _release(data: Mapping[str, Any]) -> Release:
+    """Return a release whose names can be shown within a line, and written into a file; raises ValueError."""
+    found = checked(Release.from_json(data), FACT)
+    names = (found.model, found.version, found.source, found.revision, found.snapshot, found.engine)
+    if not all(each.isprintable() for each in (*names, *found.aliases, *found.env)):
+        raise ValueError("a name is none")
+    Accelerator(found.accelerator)
+    return found
 
 
 def _guard(data: Mapping[str, Any]) -> GuardFacts:

@@ -14,12 +14,13 @@ from toolkit.cli.terminal.table import folded_line, has_colours, table_lines, te
 from toolkit.errors import InputError, ToolkitError
 
 # A colour of the toolkit's own, which stays, or a character by which a text orders a terminal about, such as to conceal
-# all that follows, or turns its direction.
+# all that follows, turns its direction, or ends a line for some readers.
 _CONTROL = re.compile(
-    r"(\x1b\[(?:[01]|3[1-7]|9[0-7])m)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+    r"(\x1b\[(?:[01]|3[1-7]|9[0-7])m)|"
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
 # Characters that JSON may have as they are, and that order a terminal about, or end a line for some readers.
-_UNSAFE_IN_JSON = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_UNSAFE_IN_JSON = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def require_one_form(*, csv: bool, json: bool) -> None:
