@@ -62,6 +62,10 @@ TOOL_PARSERS = """
 REASONING_PARSERS = """
 {reasoning_parsers}
 """
+
+FLASHINFER = """
+{flashinfer}
+"""
 '''
 GONE = """
 GONE = {{
@@ -91,6 +95,7 @@ def _words() -> Words:
         _variables(Path(vllm.__file__).with_name("envs.py")),
         frozenset(_tool_parsers()),
         frozenset(_reasoning_parsers()),
+        frozenset(_of_flashinfer(Path(vllm.__file__).parent)),
     )
 
 
@@ -114,6 +119,7 @@ def module_text(version: str, now: Words, before: Words) -> str:
         variables=_by_kind(variables),
         tool_parsers=_wrapped(now.tool_parsers - before.tool_parsers),
         reasoning_parsers=_wrapped(now.reasoning_parsers - before.reasoning_parsers),
+        flashinfer=_wrapped(now.flashinfer - before.flashinfer),
     )
     gone = {
         "flags": before.flags.keys() - now.flags.keys(),
@@ -121,6 +127,7 @@ def module_text(version: str, now: Words, before: Words) -> str:
         "variables": before.variables.keys() - now.variables.keys(),
         "tool parsers": before.tool_parsers - now.tool_parsers,
         "reasoning parsers": before.reasoning_parsers - now.reasoning_parsers,
+        "flashinfer": before.flashinfer - now.flashinfer,
     }
     return head if is_whole else head + GONE.format(gone=_by_kind(gone))
 
@@ -159,6 +166,46 @@ def _reasoning_parsers() -> Iterable[str]:
     from vllm.reasoning import ReasoningParserManager
 
     return ReasoningParserManager.list_registered()
+
+
+def _of_flashinfer(package: Path) -> Iterator[str]:
+    """Yield the architectures whose model on CUDA imports FlashInfer, and asks nothing before: no `if`, no `try`."""
+    models = package / "model_executor" / "models"
+    for node in ast.parse((models / "registry.py").read_text()).body:
+        named = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+        for key, place in (
+            zip(named.keys, named.values, strict=True) if isinstance(named, ast.Dict) else ()
+        ):
+            with contextlib.suppress(ValueError, TypeError):
+                architecture, (module, name) = ast.literal_eval(key), ast.literal_eval(place)
+                base = package.parent if module.startswith("vllm.") else models
+                if _imports_flashinfer(_tree(base.joinpath(*module.split(".")), name)):
+                    yield architecture
+
+
+def _tree(place: Path, name: str) -> ast.AST:
+    """Return the module that defines the class `name` on CUDA: a package imports another one on each platform."""
+    if not place.is_dir():
+        path = place.with_suffix(".py")
+        return ast.parse(path.read_text()) if path.exists() else ast.Module([], [])
+    for node in ast.walk(ast.parse((place / "__init__.py").read_text())):
+        if isinstance(node, ast.ImportFrom) and name in {each.name for each in node.names}:
+            parts = (node.module or "").split(".")
+            if node.level and not {"amd", "cpu", "xpu", "vl_stub"} & {*parts}:
+                return _tree(place.joinpath(*parts), name)
+    return ast.Module([], [])
+
+
+def _imports_flashinfer(tree: ast.AST) -> bool:
+    for node in ast.iter_child_nodes(tree):
+        named = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            named = [node.module or ""]
+        if any(each.split(".")[0] == "flashinfer" for each in named):
+            return True
+        if not isinstance(node, ast.If | ast.Try) and _imports_flashinfer(node):
+            return True
+    return False
 
 
 def _flags() -> Iterator[str]:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.planning.facts import GB, version
+from tests.planning.facts import GB, gpu, host, version
 from toolkit.config.engine_locks import SHIPPED, read_lock
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.engines.requirements import parse_requirements
+from toolkit.domain.files.capabilities import ModelFacts
+from toolkit.domain.files.snapshot import FileDigest, Snapshot
+from toolkit.errors import NothingSuitableError
 from toolkit.planning.engines import engine_named
+from toolkit.planning.release.build import build_release
 
 CUDA, CPU = Accelerator.CUDA, Accelerator.CPU
 VLLM = engine_named("vllm")
@@ -127,3 +132,36 @@ def test_sums_over_several_devices_are_vllms_own_unless_the_registry_says_so() -
     assert name not in VLLM.environment(version(resources=pair), CPU, GB)
     wanted = version(resources=pair, env={name: "1"})
     assert VLLM.environment(wanted, CUDA, GB)[name] == "1"
+
+
+MINIMAX = ("MiniMaxM3SparseForConditionalGeneration",)
+
+
+@pytest.mark.parametrize("engine", ["0.31.0", "0.32.0", "0.33.1"])
+def test_a_model_that_takes_its_kernels_from_flashinfer_needs_it_on_cuda(engine: str) -> None:
+    """vLLM 0.32, models/minimax_m3/nvidia/model.py: its norms import FlashInfer and ask nothing before."""
+    needs = "flashinfer-python"
+    assert VLLM.lacking(engine, CUDA, {"torch"}, ModelFacts(MINIMAX)) == needs
+    assert VLLM.lacking(engine, CUDA, {"torch", needs}, ModelFacts(MINIMAX)) == ""
+    assert VLLM.lacking(engine, CPU, {"torch"}, ModelFacts(MINIMAX)) == ""
+    for other in ((), ("MiniMaxM2ForCausalLM",), ("Qwen3ForCausalLM",), ("MiniMaxM3",)):
+        assert VLLM.lacking(engine, CUDA, {"torch"}, ModelFacts(other)) == ""
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.lock")), ids=lambda path: path.stem)
+def test_such_a_model_is_refused_with_the_shipped_locks_for_cuda_and_no_others(path: Path) -> None:
+    lock = read_lock(path)
+    assert {"torch", "numpy"} <= lock.names
+    wanted, there = version(), host(devices=(gpu(0, 80 * GB, 80 * GB),))
+    files = (FileDigest("model.safetensors", 10, "a" * 64),)
+    model = Snapshot("acme/m3", "1" * 40, files, ModelFacts(MINIMAX, template=True))
+    if lock.accelerator is CPU:
+        assert build_release(wanted, model, lock, there, 1).engine == lock.id
+        return
+    with pytest.raises(
+        NothingSuitableError, match=f"{MINIMAX[0]}.* with flashinfer-python"
+    ) as error:
+        build_release(wanted, model, lock, there, 1)
+    assert "docs/operations.md#engines" in error.value.hint
+    full = replace(lock, names=lock.names | {"flashinfer-python"})
+    assert build_release(wanted, model, full, there, 1).engine == lock.id

@@ -59,6 +59,7 @@ def read_lock(path: Path) -> EngineLock:
         path=str(path),
         packages=len(packages),
         sound=any(each.name in _DECODERS for each in packages),
+        names=frozenset(each.name for each in packages),
     )
 
 

@@ -21,7 +21,7 @@ VERSION_PATTERN = (
 class EngineLock:
     """One lock file. `python` is the interpreter's `3.11`; `digest` the sha256 hex of the text.
 
-    `sound` says whether the packages decode sound.
+    `sound` says whether the packages decode sound; `names` are those of all packages.
     """
 
     name: str
@@ -32,6 +32,7 @@ class EngineLock:
     path: str
     packages: int
     sound: bool = True
+    names: frozenset[str] = frozenset()
 
     @property
     def id(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -269,6 +269,11 @@ class Engine(Protocol):
         self, accelerator: Accelerator, packages: Mapping[str, str]
     ) -> tuple[str, ...]:
         """Return, in words, the `packages` of a lock (versions by name) that do not fit together."""
+
+    def lacking(
+        self, version: str, accelerator: Accelerator, names: Collection[str], facts: ModelFacts
+    ) -> str:
+        """Return a package that a model needs and a lock with packages of these `names` lacks; empty for none."""
 
     def context_flag(self, version: str) -> str:
         """Return the serving option that bounds a request's length, as the registry writes it."""

@@ -76,6 +76,7 @@ class Vllm:
     decisive_line = staticmethod(vllm_log.decisive_line)
     missing_names = staticmethod(vllm_check.missing_names)
     unfit_packages = staticmethod(vllm_kernels.unfit_packages)
+    lacking = staticmethod(vllm_kernels.lacking)
     keeps_cache = staticmethod(vllm_encoders.keeps_cache)
     read_options = staticmethod(vllm_options.read_options)
     step_defaults = staticmethod(vllm_options.step_defaults)

@@ -9,10 +9,12 @@ index for the FlashInfer that vLLM 0.32 pins. In locks with FlashInfer the switc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.files.capabilities import ModelFacts
 from toolkit.planning.engines.vllm_names import Flags, Variables
+from toolkit.planning.engines.vllm_table import table_of
 
 # Requirements beside vLLM. Its packages accept any version of the compiler and get the newest one, while torch pins the
 # headers. CUDA's own package, which torch pins too, brings compiler and headers of one version. Up to 12.6, cuda-python
@@ -69,6 +71,18 @@ def unfit_packages(accelerator: Accelerator, packages: Mapping[str, str]) -> tup
         *_driver(accelerator, packages),
         *_torch(accelerator, packages),
     )
+
+
+def lacking(
+    version: str, accelerator: Accelerator, names: Collection[str], facts: ModelFacts
+) -> str:
+    """Return FlashInfer's package where the model takes kernels from it on CUDA, whatever is set, and a lock lacks it.
+
+    Such a model imports it without asking whether it is there, so the engine ends with its first request at the latest.
+    """
+    if accelerator is not Accelerator.CUDA or _FLASHINFER in names:
+        return ""
+    return _FLASHINFER if {*facts.architectures} & table_of(version).flashinfer else ""
 
 
 def _compilers(packages: Mapping[str, str]) -> Iterator[str]:

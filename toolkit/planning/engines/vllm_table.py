@@ -53,10 +53,11 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Words of one version as its table has them: names of parsers, and more of the others.
+    """Words of one version as its table has them: names of parsers and architectures, and more of the others.
 
     A flag has a line, such as `api-server-count (asc): integer`: its name, its short spellings, its kind and what
     bounds it. So has a key of a flag's JSON, such as `eplb-config.window_size`. A variable has its kind.
+    `flashinfer` has the architectures that compute with FlashInfer on CUDA, whatever is set.
     """
 
     flags: Mapping[str, str]
@@ -64,6 +65,7 @@ class Words:
     variables: Mapping[str, str]
     tool_parsers: frozenset[str]
     reasoning_parsers: frozenset[str]
+    flashinfer: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class Table:
     spellings: Mapping[str, str]
     tool_parsers: frozenset[str] = frozenset()
     reasoning_parsers: frozenset[str] = frozenset()
+    flashinfer: frozenset[str] = frozenset()
 
 
 def table_of(version: str) -> Table:
@@ -95,7 +98,7 @@ def is_mark(version: str, flag: str) -> bool:
     return option is not None and option.kind == "mark"
 
 
-NO_WORDS = Words({}, {}, {}, frozenset(), frozenset())
+NO_WORDS = Words({}, {}, {}, frozenset(), frozenset(), frozenset())
 
 
 def words_of(row: tuple[int, int]) -> Words:
@@ -121,6 +124,7 @@ def _changed(before: Words, table: ModuleType) -> Words:
         before.reasoning_parsers.difference(gone.get("reasoning parsers", ())).union(
             table.REASONING_PARSERS.split()
         ),
+        before.flashinfer.difference(gone.get("flashinfer", ())).union(table.FLASHINFER.split()),
     )
 
 
@@ -166,6 +170,7 @@ def _table(row: tuple[int, int]) -> Table:
         spellings,
         words.tool_parsers,
         words.reasoning_parsers,
+        words.flashinfer,
     )
 
 

@@ -314,3 +314,7 @@ granite granite_thinking_parser holo2 hunyuan_a13b hy_v3 hy_v4 inkling k2_horizo
 minimax_m2 minimax_m2_append_think minimax_m3 mistral muse_glimmer nemotron_v3 olmo3 openai_gptoss poolside_v1
 qwen3 seed_oss step3 step3p5
 """
+
+FLASHINFER = """
+MiniMaxM3SparseForCausalLM MiniMaxM3SparseForConditionalGeneration
+"""

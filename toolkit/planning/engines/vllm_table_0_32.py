@@ -45,6 +45,10 @@ REASONING_PARSERS = """
 hf minicpmv plamo3
 """
 
+FLASHINFER = """
+
+"""
+
 GONE = {
     "keys": """
 compilation-config.pass_config.enable_sp compilation-config.pass_config.fuse_gemm_comms

@@ -43,6 +43,10 @@ REASONING_PARSERS = """
 beam muse musespark1x step5
 """
 
+FLASHINFER = """
+
+"""
+
 GONE = {
     "keys": "attention-config.indexer_kv_dtype speculative-config.kv_cache_dtype",
     "variables": """

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from toolkit.domain.deployment.release import Release, ReleaseAdapter, Span
 from toolkit.domain.engines.engine import EngineLock
-from toolkit.domain.files.capabilities import Capabilities
+from toolkit.domain.files.capabilities import Capabilities, ModelFacts
 from toolkit.domain.files.snapshot import Snapshot
 from toolkit.domain.gates.kind import Kind
 from toolkit.domain.hosts.facts import HostFacts
@@ -53,8 +53,8 @@ def build_release(
 ) -> Release:
     """Return the release that runs `version` with the engine of `lock`.
 
-    Raises NothingSuitableError where the version transcribes and the engine has no packages that decode sound, and
-    where no client could ask the version.
+    Raises NothingSuitableError where the version transcribes and the engine has no packages that decode sound, where
+    its model needs another package that the engine lacks, and where no client could ask the version.
     """
     engine, able = engine_named(version.engine.name), capabilities(version, snapshot.facts)
     kind = kind_of(version, snapshot.facts)
@@ -62,6 +62,8 @@ def build_release(
         raise NothingSuitableError(f"{version.title} {UNASKED.format(what)}", hint=ASKED)
     if kind is Kind.TRANSCRIPTION:
         _require_sound(version.title, lock)
+    if snapshot.facts:
+        _require_packages(version, lock, snapshot.facts)
     version = with_defaults(version, snapshot.facts)
     return Release(
         model=version.model,
@@ -95,6 +97,16 @@ def _require_sound(title: str, lock: EngineLock) -> None:
         hint=f"toolkit engine lock {lock.version} --accelerator {lock.accelerator} --python {lock.python} "
         "--extra audio",
     )
+
+
+def _require_packages(version: Version, lock: EngineLock, files: ModelFacts) -> None:
+    engine = engine_named(version.engine.name)
+    if package := engine.lacking(lock.version, lock.accelerator, lock.names, files):
+        raise NothingSuitableError(
+            f"{version.title} is a model of {', '.join(files.architectures)}, which {lock.name} {lock.version} runs on "
+            f"{lock.accelerator} with {package} alone, and the lock of its packages leaves that out",
+            hint="serve another model, or make a lock of your own with it, see docs/operations.md#engines",
+        )
 
 
 def checks_of(
