@@ -92,6 +92,24 @@ CLASH = "{} 13.5.37 compiles nothing with the headers of nvidia-cuda-runtime 13.
         ({"nvidia-nccl-cu12": "2.27.5", "nvidia-cudnn-cu13": "9.20.0.48"}, ()),
         ({"nvidia-cutlass-dsl-libs-cu12": "4.8.0", "nvidia-cutlass-dsl-libs-cu13": "4.8.0"}, ()),
         ({"torch": "2.13.0+cu130"}, ()),
+        # libraries and builds of another CUDA than the one that torch loads
+        ({**FITTING, "torch": "2.13.0+cu130", "vllm": "0.32.0+cu130.a", "nvidia-nccl-cu13": "2.29.7"}, ()),
+        (
+            {**FITTING, "torch": "2.13.0+cu126"},
+            ("torch 2.13.0+cu126 is for CUDA 12, and nvidia-cuda-runtime 13.0.96 for CUDA 13",),
+        ),
+        (
+            {"nvidia-cuda-runtime-cu12": "12.8.90", "torchaudio": "2.11.0+cu130", "torch": "2.13.0+cu128"},
+            ("torchaudio 2.11.0+cu130 is for CUDA 13, and nvidia-cuda-runtime-cu12 12.8.90 for CUDA 12",),
+        ),
+        (
+            {**FITTING, "nvidia-cudnn-cu12": "9.20.0.48", "nvidia-nccl-cu12": "2.27.5", "nvidia-nccl-cu13": "2.29.7"},
+            (
+                "nvidia-nccl-cu12 2.27.5 has the same files as nvidia-nccl-cu13 2.29.7",
+                "nvidia-cudnn-cu12 9.20.0.48 is for CUDA 12, and nvidia-cuda-runtime 13.0.96 for CUDA 13",
+            ),
+        ),
+        ({**FITTING, "nvidia-cutlass-dsl-libs-cu12": "4.8.0", "x": "1.0+cuda", "y": "2+cu"}, ()),
         ({"torch": "2.13.0+cpu"}, ("torch 2.13.0+cpu cannot compute on CUDA",)),
         ({"torch": "2.13.0"}, ()),
     ],

@@ -9,6 +9,7 @@ index for the FlashInfer that vLLM 0.32 pins. In locks with FlashInfer the switc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 
 from toolkit.domain.accelerator import Accelerator
@@ -28,6 +29,7 @@ _COMPILERS = ("nvidia-cuda-nvcc", "nvidia-cuda-crt", "nvidia-nvvm", "nvidia-cuda
 _SUFFIXES = ("", "-cu12", "-cu13")
 # Of NVIDIA's packages for several versions of CUDA, the only ones without a file in common.
 _SIDE_BY_SIDE = ("nvidia-cutlass-dsl-libs",)
+_BUILT_FOR = re.compile(r"\+cu([0-9]{2})[0-9]")
 _BINDINGS = ("cuda-python", "cuda-bindings")
 _HUMMING = "humming-kernels"
 _FLASHINFER = "flashinfer-python"
@@ -64,6 +66,7 @@ def unfit_packages(accelerator: Accelerator, packages: Mapping[str, str]) -> tup
     return (
         *_compilers(packages),
         *_same_files(packages),
+        *_of_another_cuda(packages),
         *_bindings(packages),
         *_humming(packages),
         *_flashinfer(packages),
@@ -112,6 +115,23 @@ def _same_files(packages: Mapping[str, str]) -> Iterator[str]:
         other = stem + newer
         if stem != name and other in packages and stem not in _SIDE_BY_SIDE:
             yield f"{name} {packages[name]} has the same files as {other} {packages[other]}"
+
+
+def _of_another_cuda(packages: Mapping[str, str]) -> Iterator[str]:
+    """A library looks for the others of its own major version of CUDA, and a build for the libraries that torch loads.
+
+    An index with builds for several versions names theirs behind the version, such as `2.13.0+cu126`.
+    """
+    headers = next((_HEADERS + each for each in _SUFFIXES if _HEADERS + each in packages), "")
+    major = packages.get(headers, "").split(".")[0]
+    for name, version in packages.items() if major.isdecimal() else ():
+        stem, cu, suffix = name.rpartition("-cu")
+        beside = f"{stem}-cu{major}" in packages or stem in (*_SIDE_BY_SIDE, *_COMPILERS, _HEADERS)
+        own = suffix if cu and not beside else ""
+        if built := _BUILT_FOR.search(version):
+            own = built[1]
+        if own.isdecimal() and own != major:
+            yield f"{name} {version} is for CUDA {own}, and {headers} {packages[headers]} for CUDA {major}"
 
 
 def _bindings(packages: Mapping[str, str]) -> Iterator[str]:
