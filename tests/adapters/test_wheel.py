@@ -134,6 +134,22 @@ def test_a_server_that_never_ends_is_left(head: bytes, monkeypatch: pytest.Monke
         read_wheel(url, PATTERNS)
 
 
+@pytest.mark.parametrize(
+    "place",
+    ["http://[nowhere/", "http://127.0.0.1:99999999/", f"http://{'a' * 300}.example/", "http://a\x1bb/", "file:///etc"],
+)  # fmt: skip
+def test_a_redirect_to_no_address_is_an_error_of_the_tree(place: str) -> None:
+    head = f"HTTP/1.1 302 Found\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n"
+    with answering(head.encode()) as url, pytest.raises(SourceError, match="cannot be read"):
+        read_wheel(url, PATTERNS)
+
+
+def test_an_index_that_names_no_address_is_an_error_of_the_tree() -> None:
+    for url in ("http://[nowhere/x.whl", f"http://{'a' * 300}.example/x.whl"):
+        with pytest.raises(SourceError, match="cannot be read"):
+            read_wheel(url, PATTERNS)
+
+
 @contextmanager
 def answering(head: bytes, piece: bytes = b"") -> Iterator[str]:
     """Serve every request with `head`, then with `piece` until the client leaves."""

@@ -68,7 +68,8 @@ def read_wheel(place: str, patterns: Collection[str]) -> Mapping[str, str]:
     try:
         with _open(place) as file:
             return read_archive(file, place, patterns)
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        # ValueError is of an address that is none, which an index may name or lead to.
         raise SourceError(f"{place} cannot be read: {error}") from error
 
 
