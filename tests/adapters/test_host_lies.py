@@ -384,3 +384,16 @@ def test_a_release_whose_name_has_a_second_line_counts_as_damaged(name: str) -> 
     found = facts_from_json("gpu1", {**facts, "slots": [odd]})
     assert found.slots == ()
     assert found.damaged == ("slots/tiny-blue/manifest.json",)
+
+
+def test_no_word_of_a_guard_or_of_a_perimeter_has_a_second_line() -> None:
+    """They are quoted within lines of `watch`, `upgrade` and `perimeter check`."""
+    verdict = {"gate": EVIL, "verdict": "failed", "reason": EVIL, "figures": []}
+    found = RealHost(Liar(verdict)).guard_follow("m", print)
+    assert found.gate.isprintable() and found.reason.isprintable()
+    assert all(each.isprintable() for each in RealHost(Liar({"lost": [EVIL]})).repair_guards())
+    # Any process of a host chooses its own name.
+    listener = {"protocol": "tcp", "address": "0.0.0.0", "port": 1, "user": EVIL, "program": EVIL}
+    answer = {"listeners": [listener], "firewall": True, "replicas": []}
+    (seen,) = RealHost(Liar(answer)).perimeter().listeners
+    assert seen.program.isprintable() and seen.user.isprintable()

@@ -40,20 +40,20 @@ _MOST_WORDS = 300
 def facts_from_json(name: str, data: Mapping[str, Any]) -> HostFacts:
     """Return the facts in the result of the command `observe`; raises HostError where they are none."""
     with understood(name):
-        return checked(_facts(name, _in_lines(data)), FACT)
+        return checked(_facts(name, in_lines(data)), FACT)
 
 
 # What has texts of several lines, such as the prompts of a release, or is checked by its form.
 _OF_LINES = ("release", "routes", "settings")
 
 
-def _in_lines(value: Any) -> Any:
+def in_lines(value: Any) -> Any:
     """Return the value with escapes for what no line has: commands show these texts within lines of their own."""
     if isinstance(value, str):
         return value if value.isprintable() else escaped(value)
     if isinstance(value, dict):
-        return {key: each if key in _OF_LINES else _in_lines(each) for key, each in value.items()}
-    return [_in_lines(each) for each in value] if isinstance(value, list) else value
+        return {key: each if key in _OF_LINES else in_lines(each) for key, each in value.items()}
+    return [in_lines(each) for each in value] if isinstance(value, list) else value
 
 
 @contextmanager

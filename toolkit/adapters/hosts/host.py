@@ -12,6 +12,7 @@ from toolkit.adapters.hosts.client import Report
 from toolkit.adapters.hosts.facts import (
     asleep_of,
     facts_from_json,
+    in_lines,
     is_idle,
     own_routes,
     share_of,
@@ -59,7 +60,7 @@ class RealHost(Stocked, Recorded):
     def perimeter(self) -> Perimeter:
         answer = self._ask("perimeter")
         with understood(self.name):
-            return checked(perimeter_of(answer))
+            return checked(perimeter_of(in_lines(answer)))
 
     def apply_routes(
         self, files: Mapping[str, str], edits: Mapping[str, Any] = MappingProxyType({})
@@ -175,7 +176,7 @@ class RealHost(Stocked, Recorded):
     def guard_follow(self, model: str, report: Report) -> GateResult:
         answer = self._ask("guard-follow", report, model=model)
         with understood(self.name):
-            return checked(GateResult.from_json(answer))
+            return checked(GateResult.from_json(in_lines(answer)))
 
     def guard_wish(self, model: str, wish: str, actor: str) -> bool:
         answer = self._ask("guard-wish", model=model, wish=wish, actor=actor)
@@ -188,7 +189,7 @@ class RealHost(Stocked, Recorded):
     def repair_guards(self) -> tuple[str, ...]:
         answer = self._ask("repair-guards")
         with understood(self.name):
-            return tuple(str(each) for each in answer["lost"])
+            return tuple(str(each) for each in in_lines(answer["lost"]))
 
     def drain(self, model: str, slot: str, port: int, timeout: float, report: Report) -> Waited:
         name = f"{self.label}.{slot}" if self.label else slot
