@@ -71,6 +71,7 @@ core.register_task(function()
   while true do
     core.msleep(EACH)
     local bytes = held()
-    if bytes > MEMORY then cut(bytes - MEMORY) end
+    -- A failure must not end the looks.
+    if bytes > MEMORY then pcall(cut, bytes - MEMORY) end
   end
 end)
