@@ -24,7 +24,7 @@ from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.routes import Routes, Target
 
 PIECE = b"data: " + b"x" * 50_000 + b"\n\n"
-PIECES, PAUSE = 160, 0.05  # 8 MB in 8 seconds
+PIECES, PAUSE = 100, 0.1  # 5 MB in 10 seconds
 CROWD = 60
 BODY = b'{"model":"tiny"}'.ljust(9_000)
 

@@ -56,13 +56,15 @@ local function unread()
   return found
 end
 
+-- All at once: where this process has much to do, an answer to a command takes its time.
 local function cut(excess)
-  local found = unread()
+  local found, commands = unread(), {}
   for i, each in ipairs(found) do
-    if excess <= 0 and i > (#found + 7) // 8 then return end
-    tell('shutdown session ' .. each.stream)
+    if excess <= 0 and i > (#found + 7) // 8 then break end
+    commands[i] = 'shutdown session ' .. each.stream
     excess = excess - each.bytes
   end
+  if #commands > 0 then tell(table.concat(commands, ';')) end
 end
 
 core.register_action('ask', { 'http-req' }, ask, 1)
