@@ -358,3 +358,22 @@ def test_ctrl_c_ends_the_playbooks_of_all_hosts_amid_their_tasks(pace: Pace) -> 
         fleet.provision(interruption=fleet.interruption)
     assert sorted(fleet.ended) == ["a", "b"]
     assert pace() - started < 5
+
+
+@dataclass
+class Silent(Fleet):
+    """Machines whose locks are gone before their playbooks end, as after a sleep of the ops machine."""
+
+    def run(
+        self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
+    ) -> tuple[str, ...]:
+        changed = super().run(playbook, host, variables, progress)
+        next(each for each in self.machines if each.host.name == host.name).owner = BOB
+        return changed
+
+
+def test_a_host_whose_lock_was_lost_amid_its_playbook_is_no_success() -> None:
+    (outcome,) = Silent([machine("a")]).provision()
+    assert outcome.result == Result.FAILED
+    assert outcome.fault is not None
+    assert "the deployment lock was lost" in outcome.fault.message

@@ -260,7 +260,10 @@ class _Run:
             # Observe again: the command that held the lock until now may have converged the host.
             if not _reason(target.host.observe(), target, self._how):
                 return None
-            return self._play()
+            changed = self._play()
+            # Without the lock, another command may have changed the host beside the playbook.
+            target.host.require_lock()
+            return changed
 
     def _play(self) -> tuple[str, ...]:
         target = self._intent.target
