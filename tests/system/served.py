@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 from demo.lab import Lab, end_supervisor, free_port
 from demo.load import Load
+from tests.adapters.accounts import accounts_of
 from tests.json_documents import require_valid
 from tests.system.models import CACHE, VARIANTS, made_models
 
@@ -24,6 +25,9 @@ TWO_ENGINES = sys.version_info[:2] == (3, 11)
 FORMER = "0.31.0"
 # Here it lies while `prune` removes what stands in its place.
 _ASIDE = ROOT / "aside"
+# What stays in ROOT: engines, and the program that installs them.
+_KEPT = ("engines", "bin", "seals", _ASIDE.name)
+_USER = "toolkit-test"
 
 
 @dataclass(frozen=True)
@@ -76,30 +80,13 @@ class Served:
 @contextmanager
 def lab_with_engine(directory: Path) -> Iterator[Lab]:
     """A lab with the engine installed and nothing else; what it starts ends with it."""
-    end_supervisor(ROOT)
-    for name in (
-        "slots",
-        "snapshots",
-        "router",
-        "supervisor",
-        "logs",
-        "cache",
-        "converged",
-        "deployment.json",
-        "deployments",
-        # of the files in `router`
-        "seals/router.json",
-    ):
-        path = ROOT / name
-        path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
-    lab = _installed(directory)
-    shutil.copytree(made_models(installed_engine()), lab.upstream)
-    (lab.upstream / "home").mkdir(parents=True)
-    try:
-        yield lab
-    finally:
-        lab.toolkit("stop", lab.model, "--yes", check=False)
-        end_supervisor(ROOT)
+    with _installed(directory) as lab:
+        shutil.copytree(made_models(installed_engine()), lab.upstream)
+        (lab.upstream / "home").mkdir(parents=True)
+        try:
+            yield lab
+        finally:
+            lab.toolkit("stop", lab.model, "--yes", check=False)
 
 
 def installed_engine(version: str = "0.32.0") -> Path:
@@ -110,10 +97,34 @@ def installed_engine(version: str = "0.32.0") -> Path:
     return found[0].parent
 
 
-def _installed(directory: Path) -> Lab:
-    """A lab in `directory` whose host has the engine, installed now where no earlier run has left it."""
+@contextmanager
+def _installed(directory: Path) -> Iterator[Lab]:
+    """A lab in `directory` whose host has the engine, installed now where no earlier run has left it.
+
+    At the end its processes, its users and all files of the host but engines are gone.
+    """
+    with accounts_of(_USER) as user:
+        _empty()
+        try:
+            yield _lab_of(directory, user)
+        finally:
+            _empty()
+
+
+def _empty() -> None:
+    """End what runs in ROOT, and remove all there but engines and what belongs to them."""
+    end_supervisor(ROOT)
+    others = [each for each in ROOT.glob("*") if each.name not in _KEPT]
+    others += [each for each in ROOT.glob("seals/*") if not each.name.startswith("engines-")]
+    for each in others:
+        each.unlink() if not each.is_dir() else shutil.rmtree(each, ignore_errors=True)
+
+
+def _lab_of(directory: Path, user: str) -> Lab:
     lab = Lab(directory, ROOT, free_port(18800), "tiny")
     lab.write_fleet()
+    with (directory / "fleet.yaml").open("a") as fleet:
+        fleet.write(f"      toolkit_user: {user}\n")
     home = directory / "home"
     home.mkdir(parents=True)
     (CACHE / "wheelhouse").mkdir(parents=True, exist_ok=True)
@@ -183,6 +194,6 @@ def lab_with_versions(lab: Lab) -> Iterator[Served]:
 
 
 if __name__ == "__main__":
-    with TemporaryDirectory() as scratch:
-        install_former(_installed(Path(scratch)))
+    with TemporaryDirectory() as scratch, _installed(Path(scratch)) as lab:
+        install_former(lab)
         made_models(installed_engine())
