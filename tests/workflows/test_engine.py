@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.workflows.world import FakeSupplies, World
+from toolkit.adapters.hosts.held import lock_lost
 from toolkit.config.engine_locks import SHIPPED, read_locks
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.hosts.facts import Device, HostFacts
@@ -35,6 +36,7 @@ from toolkit.workflows.change.engine_lock import (
     with_extras,
 )
 
+LOST = lock_lost().message
 SHIPPED_LOCK = SHIPPED / "vllm-0.32.0-cpu-py311.lock"
 TEXT = SHIPPED_LOCK.read_text()
 
@@ -277,6 +279,21 @@ def test_an_engine_that_is_removed_while_it_is_asked_for_libraries_comes_whole(
         "gpu2": set(),
         "gpu3": set(),
     }
+
+
+def test_an_engine_whose_host_lost_its_lock_meanwhile_is_no_success(fleet: World) -> None:
+    """Another command may have changed it beside the playbook, and its seal would vouch for that."""
+    fleet.see(python="3.11", engines=())
+    host = fleet.hosts["gpu2"]
+
+    def before(event: str) -> None:
+        if event.startswith("engine"):
+            host.owner = LockOwner("bob@ops", "toolkit prune", 4712)
+
+    host.before = before
+    failures = install(fleet).failures
+    assert {name: each.message for name, each in failures.items()} == {"gpu2": LOST}
+    assert host.sealed == set()
 
 
 def test_damaged_packages_are_named_where_an_installation_fails(
