@@ -256,7 +256,8 @@ def test_options_are_read_as_vllm_reads_them(
         (Accelerator.CUDA, 80 * GIB, "NVIDIA H100", {}, (8192, 1024, 16384)),
         (Accelerator.CUDA, 80 * GIB, "NVIDIA A100-SXM4-80GB", {}, (2048, 256, 4096)),
         (Accelerator.CUDA, 180 * GIB, "NVIDIA B200", {}, (16384, 1024, 32768)),
-        (Accelerator.CPU, 24 * GIB, "", {}, (2048, 128, 4096)),
+        (Accelerator.CPU, 24 * GIB, "", {}, (2048, 128, 2048)),
+        (Accelerator.CPU, 24 * GIB, "", {"pipeline_parallel": 2}, (4096, 256, 8192)),
         (
             Accelerator.CUDA,
             24 * GIB,

@@ -33,8 +33,8 @@ def step_limits(
 ) -> StepLimits:
     """Return the largest step that the engine plans for; `device` is a device's memory in bytes, `name` its name.
 
-    vLLM, config/vllm.py, max_in_flight_tokens: two steps overlap (asynchronous scheduling), and one more for each
-    stage of a pipeline.
+    vLLM, config/vllm.py, max_in_flight_tokens: on a device two steps overlap (asynchronous scheduling), on the CPU none
+    does (platforms/cpu.py, check_and_update_config). There is one more for each further stage of a pipeline.
     """
     engine = engine_named(options.engine)
     batch, sequences = engine.step_defaults(options, accelerator, device, name)
@@ -43,4 +43,5 @@ def step_limits(
     batch = options.batch or min(batch, sequences * context)
     if not options.sequences:
         sequences = min(sequences, batch)
-    return StepLimits(batch, sequences, batch * (options.pipeline_parallel + 1))
+    steps = options.pipeline_parallel + (1 if accelerator.traits.has_devices else 0)
+    return StepLimits(batch, sequences, batch * steps)
