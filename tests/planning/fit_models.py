@@ -16,6 +16,11 @@ QWEN25_7B: Config = {
     "max_window_layers": 28, "sliding_window": 131072, "use_sliding_window": False,
     "tie_word_embeddings": False, "torch_dtype": "bfloat16",
 }  # fmt: skip
+# A model that also sees, in the form that its first files have: one level, and the name of its own family.
+QWEN25_VL_7B: Config = {
+    **QWEN25_7B, "model_type": "qwen2_5_vl", "max_position_embeddings": 128000, "sliding_window": 32768,
+    "vision_config": {"depth": 32},
+}  # fmt: skip
 QWEN25_7B_AWQ: Config = {
     **QWEN25_7B,
     "torch_dtype": "float16",

@@ -37,8 +37,9 @@ _DEFAULTS: Mapping[str, Config] = {
 }
 # Every n-th layer attends to the whole context, the others to a window.
 _PATTERNS = {"gemma3_text": 6, "gemma2": 2, "gpt_oss": 2, "cohere2": 4}
-# These families use their window only if `use_sliding_window` is true.
-_OPTIONAL_WINDOW = ("qwen2", "qwen3", "qwen2_moe", "qwen3_moe")
+# All of these families use their window only if `use_sliding_window` is true, whatever they see or hear beside text; so
+# does each other one that has this key.
+_OPTIONAL_WINDOW = ("qwen2", "qwen3")
 _LAYER_TYPES = {
     "full_attention": Attention.FULL,
     "sliding_attention": Attention.SLIDING,
@@ -50,12 +51,19 @@ _OTHER_STATE = {
     "index_topk": "a sparse attention index",
     "linear_attn_config": "linear attention",
     "full_attention_interval": "linear attention",
+    "layer_group_size": "linear attention",
+    "full_attn_idxs": "convolutions",
+    "conv_L_cache": "convolutions",
     "attn_layer_period": "state-space layers",
     "hybrid_override_pattern": "state-space layers",
+    "layers_block_type": "state-space layers",
     "ssm_cfg": "state-space layers",
     "mamba_d_state": "state-space layers",
     "state_size": "state-space layers",
     "global_head_dim": "heads of different sizes",
+    "hybrid_layer_pattern": "heads of different sizes",
+    "swa_num_key_value_heads": "heads of different sizes",
+    "attention_other_setting": "heads of different sizes",
     "block_configs": "layers of different shapes",
     "num_kv_shared_layers": "layers that share their cache",
 }
@@ -173,7 +181,7 @@ def _layers(text: Config, family: str) -> tuple[Layer, ...]:
     pattern = _optional(text, "sliding_window_pattern") or _PATTERNS.get(family, 0)
     if pattern:
         return tuple(sliding if (index + 1) % pattern else Layer() for index in range(count))
-    if family in _OPTIONAL_WINDOW:
+    if "use_sliding_window" in text or family.startswith(_OPTIONAL_WINDOW):
         first = _optional(text, "max_window_layers") if text.get("use_sliding_window") else count
         return tuple(sliding if index >= first else Layer() for index in range(count))
     if chunk:
