@@ -101,7 +101,7 @@ OPT_LIKE_MHA: Config = {
     "torch_dtype": "float16",
 }  # fmt: skip
 
-_BYTES = {"BF16": 2, "F16": 2, "F32": 4, "I32": 4, "F8_E4M3": 1}
+_BYTES = {"BF16": 2, "F16": 2, "F32": 4, "I32": 4, "F8_E4M3": 1, "U8": 1}
 
 
 def tensor(name: str, *shape: int, dtype: str = "BF16") -> Tensor:
@@ -150,4 +150,16 @@ def awq(config: Config) -> tuple[Tensor, ...]:
         found.append(tensor(f"{name}.qweight", into, out // 8, dtype="I32"))
         found.append(tensor(f"{name}.qzeros", into // 128, out // 8, dtype="I32"))
         found.append(tensor(f"{name}.scales", into // 128, out, dtype="F16"))
+    return tuple(found)
+
+
+def packed_experts(config: Config) -> tuple[Tensor, ...]:
+    """Return the experts of a gpt-oss: 4 bits packed into bytes, and a scale of 8 bits for each 32 of them."""
+    hidden, wide = config["hidden_size"], config["intermediate_size"]
+    found = []
+    for layer in range(config["num_hidden_layers"]):
+        for name, out, into in (("gate_up_proj", 2 * wide, hidden), ("down_proj", hidden, wide)):
+            at, count = f"model.layers.{layer}.mlp.experts.{name}", config["num_local_experts"]
+            found.append(tensor(f"{at}_blocks", count, out, into // 32, 16, dtype="U8"))
+            found.append(tensor(f"{at}_scales", count, out, into // 32, dtype="U8"))
     return tuple(found)

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from tests.planning import fit_models as models
-from tests.planning.fit_models import awq, dense, tensor
+from tests.planning.fit_models import awq, dense, packed_experts, tensor
+from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.files.tensors import Tensor, header_length, parse_header
+from toolkit.planning.engines import engine_named
 from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.fit.architecture import read_architecture
 from toolkit.planning.fit.weights import held_weights, loaded_weights
@@ -71,6 +73,32 @@ def test_quantised_weights_are_what_the_files_hold() -> None:
     packed = matrices // 2 + matrices // 128 * 2 + matrices // 128 // 2
     rest = 2 * (2 * 152064 * 3584 + 28 * (2 * 3584 + 3584 + 2 * 512) + 3584)
     assert sum(each.size for each in tensors) == packed + rest == 5_570_747_392
+
+
+# Sides as vLLM 0.32 gives them: mxfp4_round_up_hidden_size_and_intermediate_size(backend, 2880, 2880 // devices) for
+# Triton's kernels (capability 9 and 10) and Marlin's, of layers/fused_moe/oracle/mxfp4.py.
+@pytest.mark.parametrize(
+    ("accelerator", "name", "devices", "hidden", "wide"),
+    [
+        (Accelerator.CUDA, "NVIDIA H100 80GB HBM3", 1, 2880, 2880),
+        (Accelerator.CUDA, "NVIDIA GH200 480GB", 1, 2880, 2880),
+        (Accelerator.CUDA, "NVIDIA B200", 4, 2880, 768),
+        (Accelerator.CUDA, "NVIDIA L4", 1, 3072, 2944),
+        (Accelerator.CUDA, "NVIDIA A100-SXM4-80GB", 1, 3072, 2944),
+        (Accelerator.CUDA, "NVIDIA RTX PRO 6000 Blackwell Server Edition", 1, 3072, 2944),
+        (Accelerator.CUDA, "NVIDIA L40S", 4, 3072, 768),
+        (Accelerator.CPU, "", 1, 2880, 2880),
+    ],
+)  # fmt: skip
+def test_packed_experts_are_filled_up_as_the_device_multiplies_them(
+    accelerator: Accelerator, name: str, devices: int, hidden: int, wide: int
+) -> None:
+    filled = engine_named("vllm").experts_filled(accelerator, name)
+    options = EngineOptions(tensor_parallel=devices)
+    arch = read_architecture(models.GPT_OSS_20B)
+    experts = packed_experts(models.GPT_OSS_20B)
+    expected = 24 * 32 * 3 * hidden * wide * 17 // 32
+    assert loaded_weights(experts, arch, options, filled) == (expected,)
 
 
 def test_scales_of_quantised_weights_keep_their_type() -> None:

@@ -244,6 +244,12 @@ class Engine(Protocol):
     def block_size(self, accelerator: Accelerator, *, latent: bool) -> int:
         """Return the tokens of one block of the cache where nothing is said."""
 
+    def experts_filled(self, accelerator: Accelerator, name: str) -> tuple[int, int]:
+        """Return the multiples to which packed experts of 4 bits are filled up on a device with this `name`.
+
+        The first is that of the model's hidden size, the second that of an expert's width on one device.
+        """
+
     def exactly(self, tokens: int) -> Mapping[str, Any]:
         """Return the fields of a request that make its answer exactly `tokens` tokens long, and say its usage."""
 

@@ -82,6 +82,7 @@ class Vllm:
     step_defaults = staticmethod(vllm_options.step_defaults)
     outside = staticmethod(vllm_options.outside)
     block_size = staticmethod(vllm_options.block_size)
+    experts_filled = staticmethod(vllm_options.experts_filled)
 
     def arguments(
         self,

@@ -25,6 +25,8 @@ _FLOAT = 4
 _SMALLEST = 0.0001
 _BLOCK = 16
 _BLOCK_CPU = 128
+# Devices of compute capability 9 and 10 by the names that their driver gives.
+_TRITON_EXPERTS = re.compile(r"\b(?:H20|H100|H200|H800|GH200|B100|B200|B300|GB200|GB300)\b")
 _COUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kKmMgGtT]?)")
 _FACTORS = {
     "": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12,
@@ -108,6 +110,18 @@ def share_of_device(
 def block_size(accelerator: Accelerator, *, latent: bool) -> int:
     """Return the tokens of one block of the cache where nothing is said."""
     return _BLOCK if accelerator.traits.has_devices or latent else _BLOCK_CPU
+
+
+def experts_filled(accelerator: Accelerator, name: str) -> tuple[int, int]:
+    """Return the multiples to which packed experts of 4 bits are filled up on a device with this `name`.
+
+    layers/fused_moe/oracle/mxfp4.py, _get_priority_backends_for_gpt_oss and
+    mxfp4_round_up_hidden_size_and_intermediate_size: Triton's kernels multiply them on compute capability 9 and 10,
+    Marlin's on every other one. The CPU fills up blocks of 32, which are full.
+    """
+    if not accelerator.traits.has_devices:
+        return 32, 32
+    return (1, 64) if _TRITON_EXPERTS.search(name) else (256, 128)
 
 
 def _said(args: Sequence[str]) -> dict[str, str]:

@@ -76,9 +76,9 @@ def _predict(
     has_devices = place.accelerator.traits.has_devices
     load = held_weights if has_devices else loaded_weights
     reserved = adapter_memory(files.tensors, files.config, arch, options)
-    weights = tuple(
-        own + more for own, more in zip(load(files.tensors, arch, options), reserved, strict=True)
-    )
+    filled = engine_named(options.engine).experts_filled(place.accelerator, place.name)
+    own = load(files.tensors, arch, options, filled)
+    weights = tuple(map(sum, zip(own, reserved, strict=True)))
     reserve = _reserve(arch, options, limits, place)
     budget = _budget(options, place, max(weights))
     found = Prediction(

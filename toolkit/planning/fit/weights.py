@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from math import prod
 
 from toolkit.domain.engines.fit import Architecture
 from toolkit.domain.files.tensors import Tensor
@@ -25,20 +26,30 @@ _WHOLE = re.compile(
 _KEY_VALUE = re.compile(r"\.(?:k_proj|v_proj)\.")
 _QKV = re.compile(r"\.(?:q_proj|k_proj|v_proj)\.")
 _GATE_UP = re.compile(r"\.(?:gate_proj|up_proj|w1|w3)\.")
+_PACKED_EXPERTS = re.compile(r"\.experts\..*(?:_blocks|_scales)$")
 _EXPERT = re.compile(r"\.experts\.\d+\.")
 _MIB = 2**20
 _EMBEDDING = re.compile(r"(?:^|\.)(?:embed_tokens|wte|word_embeddings)\.")
 
 
 def loaded_weights(
-    tensors: Sequence[Tensor], arch: Architecture, options: EngineOptions
+    tensors: Sequence[Tensor],
+    arch: Architecture,
+    options: EngineOptions,
+    filled: tuple[int, int] = (1, 1),
 ) -> tuple[int, ...]:
-    """Return the bytes on one device of each stage of the pipeline, the first stage first."""
-    return tuple(sum(sizes.values()) for sizes in _parameters(tensors, arch, options))
+    """Return the bytes on one device of each stage of the pipeline, the first stage first.
+
+    Packed experts of 4 bits are filled up to the multiples `filled` of the hidden size and of an expert's width.
+    """
+    return tuple(sum(sizes.values()) for sizes in _parameters(tensors, arch, options, filled))
 
 
 def held_weights(
-    tensors: Sequence[Tensor], arch: Architecture, options: EngineOptions
+    tensors: Sequence[Tensor],
+    arch: Architecture,
+    options: EngineOptions,
+    filled: tuple[int, int] = (1, 1),
 ) -> tuple[int, ...]:
     """Return the bytes that PyTorch's allocator holds for the weights on a GPU of each stage, the first stage first.
 
@@ -47,12 +58,16 @@ def held_weights(
     """
     rotary = arch.positions * arch.head_dim * _WIDTHS["bfloat16"]
     return tuple(
-        sum(map(_held, sizes.values())) + rotary for sizes in _parameters(tensors, arch, options)
+        sum(map(_held, sizes.values())) + rotary
+        for sizes in _parameters(tensors, arch, options, filled)
     )
 
 
 def _parameters(
-    tensors: Sequence[Tensor], arch: Architecture, options: EngineOptions
+    tensors: Sequence[Tensor],
+    arch: Architecture,
+    options: EngineOptions,
+    filled: tuple[int, int],
 ) -> list[dict[str, int]]:
     """Return the bytes of the engine's parameters by name, for one device of each stage."""
     ranges = stages(len(arch.layers), options.pipeline_parallel)
@@ -61,6 +76,8 @@ def _parameters(
         if not _is_loaded(tensor, arch):
             continue
         size = _share(tensor, _loaded_size(tensor, arch, options), arch, options.tensor_parallel)
+        if arch.quantization == "mxfp4" and _PACKED_EXPERTS.search(tensor.name):
+            size = _filled(size, arch, options.tensor_parallel, filled)
         name = _parameter(tensor.name)
         for stage in _stages_of(tensor, arch, ranges):
             loaded[stage][name] = loaded[stage].get(name, 0) + size
@@ -123,6 +140,13 @@ def _share(tensor: Tensor, size: int, arch: Architecture, parallel: int) -> int:
     if _KEY_VALUE.search(tensor.name):
         return -(-size // min(parallel, arch.kv_heads))
     return -(-size // parallel)
+
+
+def _filled(size: int, arch: Architecture, parallel: int, multiples: tuple[int, int]) -> int:
+    """Return the bytes of a device's packed experts of `size` once each side of their matrices is a multiple."""
+    sides = arch.hidden, -(-arch.expert_width // parallel)
+    full = (-(-side // each) * each for side, each in zip(sides, multiples, strict=True))
+    return size * prod(full) // prod(sides)
 
 
 def _stages_of(tensor: Tensor, arch: Architecture, ranges: Sequence[range]) -> tuple[int, ...]:
