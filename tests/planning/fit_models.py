@@ -75,6 +75,13 @@ DEEPSEEK_V2_LITE: Config = {
     "vocab_size": 102400, "max_position_embeddings": 163840, "tie_word_embeddings": False,
     "torch_dtype": "bfloat16",
 }  # fmt: skip
+# Latent attention in its file, which vLLM keeps as keys and values of all heads.
+MINICPM3_4B: Config = {
+    "model_type": "minicpm3", "hidden_size": 2560, "intermediate_size": 6400, "num_attention_heads": 40,
+    "num_hidden_layers": 62, "num_key_value_heads": 40, "kv_lora_rank": 256, "q_lora_rank": 768,
+    "qk_nope_head_dim": 64, "qk_rope_head_dim": 32, "vocab_size": 73448, "max_position_embeddings": 32768,
+    "torch_dtype": "bfloat16",
+}  # fmt: skip
 # Its file leaves heads, context and the pattern of windows to the configuration class.
 GEMMA3_4B: Config = {
     "model_type": "gemma3", "torch_dtype": "bfloat16", "vision_config": {"num_hidden_layers": 27},

@@ -36,6 +36,8 @@ TOKENS: list[tuple[str, Config, dict[str, Any], int]] = [
     ("Mixtral-8x7B, experts add nothing", models.MIXTRAL_8X7B, {}, 131_072),
     ("DeepSeek-V3, one vector of 576", models.DEEPSEEK_V3, {}, 61 * 576 * 2),
     ("DeepSeek-V2-Lite", models.DEEPSEEK_V2_LITE, {}, 31_104),
+    # vLLM 0.32 asks for 29.06 GiB for 32,768 tokens (check_enough_kv_cache_memory).
+    ("MiniCPM3-4B, keys and values of all heads", models.MINICPM3_4B, {}, 62 * 2 * 40 * (64 + 32) * 2),
     ("Gemma-3-4B, heads by default", models.GEMMA3_4B, {}, 34 * 2 * 4 * 256 * 2),
     ("Gemma-2-9B", models.GEMMA2_9B, {}, 42 * 2 * 8 * 256 * 2),
     ("gpt-oss-20B", models.GPT_OSS_20B, {}, 24 * 2 * 8 * 64 * 2),
@@ -123,6 +125,7 @@ def test_the_longest_request_that_is_served_without_an_option_for_it(
         ({**models.QWEN3_32B, "layer_types": ["linear_attention"] * 64}, "layers of the type linear_attention"),
         ({**models.QWEN3_32B, "full_attention_interval": 4}, "linear attention"),
         ({"model_type": "mamba", "state_size": 16}, "state-space layers"),
+        ({**models.DEEPSEEK_V3, "zero_expert_num": 256}, "two attentions in a layer"),
         ({**models.LLAMA31_8B, "full_attn_idxs": [2, 5]}, "convolutions"),
         ({**models.LLAMA31_8B, "conv_L_cache": 3}, "convolutions"),
         ({**models.LLAMA31_8B, "layer_group_size": 8}, "linear attention"),

@@ -40,6 +40,27 @@ _PATTERNS = {"gemma3_text": 6, "gemma2": 2, "gpt_oss": 2, "cohere2": 4}
 # All of these families use their window only if `use_sliding_window` is true, whatever they see or hear beside text; so
 # does each other one that has this key.
 _OPTIONAL_WINDOW = ("qwen2", "qwen3")
+# vLLM, transformers_utils/model_arch_config_convertor.py, is_deepseek_mla: these keep the latent vector, and other
+# families with the same keys keep what is computed from it.
+_LATENT = frozenset(
+    [
+        "axk1",
+        "deepseek_v2",
+        "deepseek_v3",
+        "deepseek_v32",
+        "dots3_note",
+        "glm5_next",
+        "glm5_next_text",
+        "glm_moe_dsa",
+        "glm4_moe_lite",
+        "kimi_k2",
+        "kimi_linear",
+        "longcat_flash",
+        "pangu_ultra_moe",
+        "bailing_hybrid",
+        "hy_v4",
+    ]
+)
 _LAYER_TYPES = {
     "full_attention": Attention.FULL,
     "sliding_attention": Attention.SLIDING,
@@ -65,6 +86,7 @@ _OTHER_STATE = {
     "swa_num_key_value_heads": "heads of different sizes",
     "attention_other_setting": "heads of different sizes",
     "block_configs": "layers of different shapes",
+    "zero_expert_num": "two attentions in a layer",
     "num_kv_shared_layers": "layers that share their cache",
 }
 _TEXT_PARTS = ("text_config", "llm_config", "language_config", "thinker_config")
@@ -96,7 +118,10 @@ def read_architecture(config: Config) -> Architecture:
     heads = _number(text, ("num_attention_heads", "n_head"))
     hidden = _number(text, ("hidden_size", "n_embd", "d_model"))
     experts = _optional(text, "num_experts_per_tok", "num_experts_per_token")
-    head_dim = _optional(text, "head_dim") or hidden // heads
+    latent = _latent(text)
+    keys = _optional(text, "qk_nope_head_dim") + _optional(text, "qk_rope_head_dim")
+    is_spread = bool(latent) and family not in _LATENT
+    head_dim = (keys if is_spread else _optional(text, "head_dim")) or hidden // heads
     if not head_dim:
         raise NotUnderstoodError(f"it has {heads} heads in a width of {hidden}")
     quantization = _quantization(text, config)
@@ -105,7 +130,7 @@ def read_architecture(config: Config) -> Architecture:
     return Architecture(
         layers=_layers(text, family),
         heads=heads,
-        kv_heads=_number(text, _KV_HEADS, heads),
+        kv_heads=heads if is_spread else _number(text, _KV_HEADS, heads),
         head_dim=head_dim,
         hidden=hidden,
         intermediate=wide or _optional(text, "n_inner") or 4 * hidden,
@@ -113,7 +138,7 @@ def read_architecture(config: Config) -> Architecture:
         context=context,
         positions=_positions(text, context),
         dtype=_dtype(text, config),
-        latent=_latent(text),
+        latent=0 if is_spread else latent,
         experts=experts,
         expert_width=(_optional(text, "moe_intermediate_size") or wide) if experts else 0,
         tied=bool(text.get("tie_word_embeddings", config.get("tie_word_embeddings", False))),
