@@ -108,6 +108,12 @@ OPT_LIKE_MHA: Config = {
     "torch_dtype": "float16",
 }  # fmt: skip
 
+# One head for keys and values, which its file says by `multi_query` alone.
+STARCODER: Config = {
+    "model_type": "gpt_bigcode", "n_embd": 6144, "n_head": 48, "n_layer": 40, "n_inner": 24576,
+    "n_positions": 8192, "vocab_size": 49152, "multi_query": True, "torch_dtype": "bfloat16",
+}  # fmt: skip
+
 _BYTES = {"BF16": 2, "F16": 2, "F32": 4, "I32": 4, "F8_E4M3": 1, "U8": 1}
 
 

@@ -38,6 +38,11 @@ TOKENS: list[tuple[str, Config, dict[str, Any], int]] = [
     ("DeepSeek-V2-Lite", models.DEEPSEEK_V2_LITE, {}, 31_104),
     # vLLM 0.32 asks for 29.06 GiB for 32,768 tokens (check_enough_kv_cache_memory).
     ("MiniCPM3-4B, keys and values of all heads", models.MINICPM3_4B, {}, 62 * 2 * 40 * (64 + 32) * 2),
+    # Attention.get_kv_cache_spec of vLLM 0.32 for such files: 20,480 bytes a token, one head for any `num_kv_heads`.
+    ("StarCoder, one head of keys", models.STARCODER, {}, 40 * 2 * 128 * 2),
+    ("Falcon-7B's key beside it", {**models.STARCODER, "num_kv_heads": 48}, {}, 40 * 2 * 128 * 2),
+    ("Falcon-40B ignores it", {**models.STARCODER, "num_kv_heads": 8, "new_decoder_architecture": True}, {},
+     40 * 2 * 8 * 128 * 2),
     ("Gemma-3-4B, heads by default", models.GEMMA3_4B, {}, 34 * 2 * 4 * 256 * 2),
     ("Gemma-2-9B", models.GEMMA2_9B, {}, 42 * 2 * 8 * 256 * 2),
     ("gpt-oss-20B", models.GPT_OSS_20B, {}, 24 * 2 * 8 * 64 * 2),

@@ -130,7 +130,7 @@ def read_architecture(config: Config) -> Architecture:
     return Architecture(
         layers=_layers(text, family),
         heads=heads,
-        kv_heads=heads if is_spread else _number(text, _KV_HEADS, heads),
+        kv_heads=heads if is_spread else _kv_heads(text, heads),
         head_dim=head_dim,
         hidden=hidden,
         intermediate=wide or _optional(text, "n_inner") or 4 * hidden,
@@ -145,6 +145,16 @@ def read_architecture(config: Config) -> Architecture:
         quantization=str(quantization.get("quant_method", "")),
         cache_dtype=_cache_dtype(quantization),
     )
+
+
+def _kv_heads(text: Config, heads: int) -> int:
+    """Return the heads of keys and values: one where `multi_query` says so, but in Falcon's new architecture.
+
+    vLLM, transformers_utils/model_arch_config_convertor.py, get_total_num_kv_heads.
+    """
+    if text.get("multi_query") and not text.get("new_decoder_architecture"):
+        return 1
+    return _number(text, _KV_HEADS, heads)
 
 
 def _text_part(config: Config) -> dict[str, Any]:
