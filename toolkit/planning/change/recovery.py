@@ -276,12 +276,13 @@ def _emptied(deployment: Deployment, new: SlotFacts | None) -> tuple[Step, ...]:
 def _was_there(deployment: Deployment, new: SlotFacts) -> bool:
     """Whether the slot holds a replica from before the deployment.
 
-    Its host may be about to start it again; one that the deployment has begun to end is there while it answers.
+    Its host may be about to start it again; one that the deployment has begun to end, or to give other adapters, is
+    there while it answers.
     """
     touched = {step.kind for step in deployment.steps if step.detail == deployment.slot}
     if new.release is None or not touched.isdisjoint(BEGINS):
         return False
-    return new.healthy or new.dozes or touched.isdisjoint(ENDS)
+    return new.healthy or new.dozes or touched.isdisjoint((*ENDS, StepKind.ADAPT))
 
 
 def _is_live(new: SlotFacts | None, number: int) -> bool:
