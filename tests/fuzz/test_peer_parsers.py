@@ -22,6 +22,8 @@ HEALTHS = (
     b"200 model.tiny/b.blue 404 model.tiny/b.green 200 x/y ",
     b"HTTP/1.1 200 OK\r\nContent-Length: 22\r\n\r\n299 model.tiny/b.blue ",
     b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\ncache-control: no-cache\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 72\r\n\r\n"
+    b"200 model.tiny/b.blue ;model.tiny/b.blue=v1|3#5e;model.tiny/b.green=v1|2",
 )
 LIMITS = (
     b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
@@ -52,10 +54,14 @@ def heard(directory: Path, reader: str, answers: Sequence[bytes]) -> list[Heard]
 
 
 def test_good_answers_are_read(tmp_path: Path) -> None:
-    blue, withdrawn, gone = (each.said.split() for each in heard(tmp_path, "healths", HEALTHS))
+    blue, withdrawn, gone, woken = (
+        each.said.split() for each in heard(tmp_path, "healths", HEALTHS)
+    )
     assert sorted(blue) == ["nolb", "up"]
     assert sorted(withdrawn) == ["model.tiny/b.blue", "nolb", "up", "withdrawn"]
     assert gone == []
+    noted = ["tiny/b.blue", "tiny/b.blue/woken", "tiny/b.green"]
+    assert [each for each in woken if "/b." in each] == noted
     assert [each.said for each in heard(tmp_path, "limits", LIMITS)] == ["nil", "12"]
 
 

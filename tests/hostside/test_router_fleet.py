@@ -379,3 +379,23 @@ def test_requests_with_the_same_beginning_go_to_the_same_replica(pair: Pair) -> 
     assert {each.most_common(1)[0][0] for each in found} == {"a.blue", "b.blue"}
     # what has no beginning is served as well
     assert slots([{}] * 6).keys() <= {"a.blue", "b.blue"}
+
+
+def test_a_host_tells_the_others_which_sleep_has_ended_there(pair: Pair) -> None:
+    here, other = pair.routers["a"], pair.routers["b"]
+    watch = other.root / "watch"
+    watch.mkdir()
+    for known in ('{"tiny": "a1"}', '{"tiny": "b2"}'):
+        (watch / "woken.json").write_text(known)
+        name_releases(pair) if known.endswith('"a1"}') else router_releases.tell(str(other.root))
+        ended = {"tiny/b.blue": json.loads(known)["tiny"]}
+        until(lambda ended=ended: router_releases.woken_elsewhere(str(here.root)) == ended)
+    assert router_releases.woken_elsewhere(str(other.root)) == {}
+    # What such a note is not, nobody is told, and labels stay right.
+    (watch / "woken.json").write_text('{"tiny": "c3 #x"}')
+    router_releases.tell(str(other.root))
+    found = router_socket.read_map(other.directory, current(other), "versions.map") or {}
+    assert not [key for key in found if key.endswith("/woken")]
+    pair.apply(with_weights(pair.routes, "tiny", {"a.blue": 0}))
+    headers = here.ask(PATH, {"model": "tiny"})[2]
+    assert (headers["X-Toolkit-Version"], headers["X-Toolkit-Release"]) == ("of-b", "3")

@@ -146,7 +146,7 @@ def test_a_router_that_has_just_started_wakes_nothing_on_other_hosts(tmp_path: P
 
     def woken(up: set[str]) -> bool:
         checks = {each.name: each.name in up for each in ON_TWO}
-        looking._note_down(routes, route, checks)
+        looking._note_down(routes, route, checks, {})
         return looking._is_woken(route, False, looking._steady(routes, route, checks))
 
     assert not woken(set())
@@ -163,12 +163,47 @@ def test_a_host_whose_requests_still_end_wakes_the_model_nowhere(tmp_path: Path)
 
     def woken(*up: str) -> bool:
         checks = {each.name: each.name in up for each in ON_TWO}
-        looking._note_down(routes, route, checks)
+        looking._note_down(routes, route, checks, {})
         return looking._is_woken(route, False, looking._steady(routes, route, checks))
 
     assert not any(woken("b.blue") for _ in range(5 * warmth.LOOKS))
     assert not woken()
     assert any(woken("b.blue") for _ in range(warmth.LOOKS))
+
+
+@pytest.mark.parametrize(
+    ("told", "wakes"),
+    [
+        pytest.param({"tiny/b.blue": "5e"}, True, id="this sleep has ended there"),
+        pytest.param({"tiny/b.blue": "5d"}, False, id="a former one has"),
+        pytest.param({"other/b.blue": "5e"}, False, id="of another model"),
+        pytest.param({"tiny/a.blue": "5e"}, False, id="of this host itself"),
+    ],
+)
+def test_a_host_that_wakes_the_model_before_it_was_down_wakes_it_everywhere(
+    tmp_path: Path, told: dict[str, str], wakes: bool
+) -> None:
+    looking, routes = warmth.Warmth(str(tmp_path)), asleep(*ON_TWO, at="a")
+    (route,) = sleeping.sleepers(routes)
+
+    def woken(told: dict[str, str], *up: str) -> bool:
+        checks = {each.name: each.name in up for each in ON_TWO}
+        checks["b.green"] = True
+        looking._note_down(routes, route, checks, told)
+        return looking._is_woken(route, False, looking._steady(routes, route, checks))
+
+    assert not any(woken({}, "b.blue") for _ in range(5 * warmth.LOOKS))
+    assert woken(told, "b.blue") is wakes
+
+
+def test_what_a_host_has_said_of_a_replica_that_is_down_wakes_nothing(tmp_path: Path) -> None:
+    looking, routes = warmth.Warmth(str(tmp_path)), asleep(*ON_TWO, at="a")
+    (route,) = sleeping.sleepers(routes)
+    checks = dict.fromkeys((each.name for each in ON_TWO), False)
+    for _ in range(2 * warmth.LOOKS):
+        looking._note_down(routes, route, checks, {"tiny/b.blue": "5e"})
+        seen = looking._steady(routes, route, checks)
+        assert not looking._is_woken(route, False, seen)
 
 
 def test_a_model_that_sleeps_in_part_sleeps_wholly_once_other_hosts_have_put_it_to_sleep() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import count
 
@@ -237,3 +238,65 @@ def test_a_model_that_sleeps_on_some_hosts_alone_is_put_to_sleep_on_all(fleet: W
     )
     assert fall_asleep(fleet).plan.changes
     assert set(words(fleet)) == {"asleep"}
+
+
+def wake_at_one_alone(fleet: World, due: int) -> None:
+    """Let a host wake the model of which the others see nothing: its replica was not down yet."""
+    before = fleet.routes(fleet.host.name)
+    route = before.of("tiny")
+    assert route and route.sleep
+    targets = tuple(
+        replace(each, weight=100, asleep="")
+        if each.asleep and each.host == fleet.host.label
+        else each
+        for each in route.targets
+    )
+    partly = replace(route, targets=targets, hold=0, sleep=replace(route.sleep, due=due))
+    routes = Routes((partly,), before.serial + 2).as_json(fleet.host.label)
+    fleet.host.loaded = fleet.host.files["routes.json"] = json.dumps(routes)
+
+
+def test_a_wake_tells_the_hosts_that_sleep_on_while_another_has_the_model_awake(
+    fleet: World,
+) -> None:
+    fleet.deploy(release(1))
+    awake = fleet.routes(fleet.host.name).of("tiny")
+    fall_asleep(fleet)
+    wake_at_one_alone(fleet, due=1)
+    assert words(fleet) == ["serving", "asleep", "asleep"]
+    assert get_up(fleet).plan.changes
+    assert set(words(fleet)) == {"serving"}
+    assert {fleet.routes(name).of("tiny") for name in fleet.hosts} == {awake}
+
+
+def test_a_wake_tells_nobody_where_all_hosts_wake_already(
+    fleet: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.deploy(release(1))
+    fall_asleep(fleet)
+    wakes = [each._wake for each in fleet.hosts.values()]
+    for each in fleet.hosts.values():
+        monkeypatch.setattr(each, "_wake", lambda: None)
+        waking = with_wake(fleet.routes(each.name), "tiny", 2000)
+        each.apply_routes(render_files(waking, each.label))
+    serials = []
+
+    def wait(_: _Interruption, seconds: float) -> None:
+        serials.extend(fleet.routes(name).serial for name in fleet.hosts)
+        for act in wakes:
+            act()
+
+    before = {fleet.routes(name).serial for name in fleet.hosts}
+    monkeypatch.setattr(_Interruption, "sleep", wait)
+    assert get_up(fleet).plan.changes
+    assert set(serials) == before
+
+
+def test_a_model_that_one_host_alone_has_awake_falls_asleep_on_all(fleet: World) -> None:
+    fleet.deploy(release(1))
+    fall_asleep(fleet)
+    wake_at_one_alone(fleet, due=1)
+    assert fall_asleep(fleet).plan.changes
+    assert set(words(fleet)) == {"asleep"}
+    assert get_up(fleet).plan.changes
+    assert set(words(fleet)) == {"serving"}

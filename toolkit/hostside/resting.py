@@ -1,6 +1,7 @@
-"""The mark of a sleeping slot: whether its engine has ended for it, and whether the slot's start looks for it.
+"""What a host notes of sleeps: the mark of a slot whose engine has ended for one, and the sleeps that have ended here.
 
 <root>/watch/asleep/PROGRAM    see `warmth.py`
+<root>/watch/woken.json        see `warmth.py`
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ import os
 import doze
 import processes
 from directory import read_text
+from documents import mapping
+from wire import Document
 
 PLACE = doze.ASLEEP
+WOKEN = "woken.json"
 
 
 def rests(root: str, program: str) -> bool:
@@ -22,6 +26,11 @@ def rests(root: str, program: str) -> bool:
     pid = processes.state(root, program)["pid"]
     # A start takes a moment to find the mark. It is not the engine, which would seem to be up again.
     return not pid or processes.waits(pid) or engine not in ("", processes.identity(pid))
+
+
+def woken(root: str) -> Document:
+    """Return {MODEL: the name of its last sleep that has ended on this host}."""
+    return mapping(read_text(os.path.join(root, "watch", WOKEN)))
 
 
 def can_rest(root: str, program: str) -> bool:

@@ -1,6 +1,6 @@
-"""The release in each slot of this host, for the router's log and the headers of its answers.
+"""What the router tells of each slot of this host: its release, in logs and answers, and to other hosts its last wake.
 
-The slots' manifests are the truth. `versions.map` and the maps of the running workers follow them.
+The slots' manifests and the watch's notes are the truth. `versions.map` and the maps of running workers follow them.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ import os
 import re
 
 import hang
+import resting
 import router_files
 import router_socket
 import slot_manifest
 
 MAP = "versions.map"
+# TARGET/MODEL and this -> the name of the sleep, see healths.lua.
+WOKEN = "/woken"
 
 
 def follow(root: str) -> None:
@@ -37,6 +40,21 @@ def tell(root: str) -> None:
         _tell(os.path.join(root, "router"), _entries(root))
 
 
+def woken_elsewhere(root: str) -> dict[str, str]:
+    """Return {MODEL/TARGET: the name of the model's last sleep that has ended on the host of the target}.
+
+    That is what the other hosts say to the newest worker; nothing without a router.
+    """
+    directory = os.path.join(root, "router")
+    try:
+        pid = router_socket.processes(directory)["current"][-1:]
+        name = os.path.join(directory, "releases.map")
+        told = router_socket.read_map(directory, pid[0], name) if pid else None
+    except router_socket.RouterError:
+        return {}
+    return {key[: -len(WOKEN)]: value for key, value in (told or {}).items() if key.endswith(WOKEN)}
+
+
 def _tell(directory: str, entries: dict[str, str]) -> None:
     try:
         processes = router_socket.processes(directory)
@@ -53,8 +71,9 @@ def _entries(root: str) -> dict[str, str]:
 
     An adapter is a model there. In a fleet the slot alone is a key too, which bases of a former toolkit look up.
     {TARGET/MODEL/hung: the time of the last hang there, in whole seconds}: what was asked before then was lost with it.
+    {TARGET/MODEL/woken: the name of the model's last sleep that has ended here}.
     """
-    entries = {}
+    entries, woken = {}, resting.woken(root)
     at = router_files.routes(os.path.join(root, "router")).get("at", "")
     for program, manifest in slot_manifest.each(root):
         try:
@@ -67,6 +86,9 @@ def _entries(root: str) -> dict[str, str]:
                     entries[f"{model}/{name}"] = f"{version}|{int(release['number'])}"
                     if hung:
                         entries[f"{name}/{model}/hung"] = str(hung)
+                # It goes into a map and to other hosts: a name as `Sleep` has it.
+                if re.fullmatch("[0-9a-f]{1,32}", ended := str(woken.get(manifest["model"], ""))):
+                    entries[f"{name}/{manifest['model']}{WOKEN}"] = ended
         except (ValueError, KeyError, TypeError):
             continue  # another process empties this slot
     return entries

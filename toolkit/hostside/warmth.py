@@ -31,6 +31,7 @@ import processes
 import resting
 import reweigh
 import router_files
+import router_releases
 import router_socket
 import router_view
 import routes_file
@@ -41,12 +42,10 @@ import takeover
 import tampering
 import wake_hold
 import wake_room
-from directory import Directory, make_own, read_text
-from documents import mapping
+from directory import Directory, make_own
 from router_socket import RouterError
 from wire import Document
 
-WOKEN = "woken.json"
 # Seconds for the running requests of a model that falls asleep, and for the end of its engine.
 DRAIN, LEAVE = 900.0, 60.0
 # A model that takes so many times as long as usual, and so many seconds at least, counts as awake and down.
@@ -69,7 +68,7 @@ class Warmth:
         # By program: when its engine was last asked to end, and when it was last seen at rest.
         self._told: dict[str, float] = {}
         self._rested: dict[str, float] = {}
-        # The targets of other hosts that were seen down in a sleep: up again, they have woken.
+        # The targets of other hosts that are known to be down in a sleep, or to have ended it: up, they have woken.
         self._down: dict[str, set[str]] = {}
         self._alternates = alternates.Alternates(root, resting.rests)
         # In how many looks in a row no target with a weight was up, by sleep.
@@ -89,12 +88,13 @@ class Warmth:
             return []
         done: list[str] = []
         wanted, up = (wished(self._directory), takeover.seen_up(self.root)) if found else ({}, {})
+        told = router_releases.woken_elsewhere(self.root) if found and routes.get("at") else {}
         for route in found:
             model, sleep = route["model"], route["sleep"]
             done += self._end_dozing(model)
             checks = up.get(model, {})
             seen = self._steady(routes, route, checks)
-            self._note_down(routes, route, checks)
+            self._note_down(routes, route, checks, told)
             if sleep["due"] or self._is_woken(route, model in wanted, seen):
                 ready, words = self._alternates.ready(routes, route)
                 done += words
@@ -159,21 +159,32 @@ class Warmth:
             found[name] = self._seen[key] >= (1 if own else LOOKS)
         return found
 
-    def _note_down(self, routes: Document, route: Document, checks: dict[str, bool]) -> None:
-        """Note which targets of other hosts were down in this sleep.
+    def _note_down(
+        self,
+        routes: Document,
+        route: Document,
+        checks: dict[str, bool],
+        told: dict[str, str],
+    ) -> None:
+        """Note which targets of other hosts were down in this sleep, or have ended it, as their hosts have `told`.
 
-        One that is up since before the sleep has requests that end. One of this host that drains may fail a check and
-        be up again, which is no wake.
+        One that is up since before the sleep has requests that end, or its host has woken it before it was down: only
+        that host knows which. One of this host that drains may fail a check and be up again, which is no wake.
         """
-        down = self._down.setdefault(route["sleep"]["id"], set())
+        model, name_of_sleep = route["model"], route["sleep"]["id"]
+        down = self._down.setdefault(name_of_sleep, set())
         others = set(map(routes_file.name_of, sleeping.elsewhere(routes, route)))
-        down |= {name for name in others if not checks.get(name)}
+        down |= {
+            name
+            for name in others
+            if not checks.get(name) or told.get(f"{model}/{name}") == name_of_sleep
+        }
 
     def _is_woken(self, route: Document, wished: bool, up: dict[str, bool]) -> bool:
         sleep = route["sleep"]
-        if (wished and sleep["policy"] != "refuse") or _woken(self.root).get(
-            route["model"]
-        ) == sleep["id"]:
+        if wished and sleep["policy"] != "refuse":
+            return True
+        if resting.woken(self.root).get(route["model"]) == sleep["id"]:
             return True
         # A replica that is up again is of a host whose clients wanted it: none gets up by itself.
         return any(up.get(name) for name in self._down.get(sleep["id"], ()))
@@ -225,10 +236,15 @@ class Warmth:
     def _wake(self, routes: Document, route: Document, up: dict[str, bool]) -> list[str]:
         """Start the replicas of a model, and give its targets what they had as they get up."""
         model, sleep, done = route["model"], route["sleep"], []
-        if _woken(self.root).get(model) != sleep["id"]:
-            text = json.dumps({**_woken(self.root), model: sleep["id"]}) + "\n"
+        known = resting.woken(self.root)
+        if known.get(model) != sleep["id"]:
+            text = json.dumps({**known, model: sleep["id"]}) + "\n"
             with Directory(make_own(self.root, "watch")) as opened:
-                opened.write(WOKEN, text)
+                opened.write(resting.WOKEN, text)
+        if routes.get("at"):
+            # At each look until the model is awake everywhere: a router may answer late, or have been started anew.
+            with router_files.alone(self._directory):
+                router_releases.follow(self.root)
         if not sleep["due"]:
             due = int(time.time()) + sleep["starts"]
             self._edit_routes(sleeping.waking(model, due))
@@ -362,10 +378,6 @@ def _ask_to_end(pid: int) -> None:
     if pid:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
-
-
-def _woken(root: str) -> Document:
-    return mapping(read_text(os.path.join(root, "watch", WOKEN)))
 
 
 def wished(directory: str) -> set[str]:

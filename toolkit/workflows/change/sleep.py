@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -197,7 +197,8 @@ def wake(members: Sequence[Tools], model: str, timing: Timing, begin: Confirm) -
         again = look([each.host for each in there])
         first.routers.observed(again.by_label)
         route = agreed(again.by_label)[0].of(model)
-        if route and route.sleep and not route.sleep.due:
+        # A host that a client has made wake it says so in its routes alone, and the others may sleep on.
+        if route and route.sleep and _sleeps_on(model, again.by_label.values()):
             due = int(first.clock()) + route.sleep.starts
             first.routers.change(lambda routes: with_wake(routes, model, due), ())
             if behind := missed(first.routers.catch_up()):
@@ -295,6 +296,12 @@ def _wake_plan(model: str, seen: FleetFacts) -> SleepPlan:
     return SleepPlan(
         "wake", model, having, policy, sleep.starts, True, seen.unreachable, sleep.alternates
     )
+
+
+def _sleeps_on(model: str, facts: Iterable[HostFacts]) -> bool:
+    """Whether a host's own routes leave the model asleep: nobody has told it of a wake, and it has begun none."""
+    routes = (Routes.from_json(each.routes).of(model) for each in facts)
+    return any(each.sleep and not each.sleep.due for each in routes if each)
 
 
 def _in_the_way(model: str, seen: FleetFacts, error: HostError) -> HostError:

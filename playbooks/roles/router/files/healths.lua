@@ -20,6 +20,7 @@ local LEAST_HEAD = 16  -- bytes of the head of an answer
 local MOST_HEAD = 2048
 local MOST_BYTES = 65536 -- of its body
 local MOST_RELEASE = 200 -- bytes of a version and the number of its release
+local MOST_SLEEP = 32    -- of the name of a sleep
 
 local WITHDRAWN = 299
 local NOTHING_NEW = 404
@@ -28,6 +29,7 @@ local place = debug.getinfo(1, 'S').source:match('^@(.*/)') or ''
 -- BACKEND/SERVER of a target that its host calls withdrawn -> when it last did, in seconds since the epoch: for the watch.
 local told = place .. 'withdrawn.map'
 -- MODEL/TARGET of another host -> VERSION|RELEASE, as that host last said: for answers that it cannot label any more.
+-- MODEL/TARGET/woken -> the model's last sleep that has ended on that host: for the watch.
 local elsewhere = place .. 'releases.map'
 -- Backends of which no other host has a replica with traffic, while their hosts are in doubt.
 local doubted = place .. 'doubted.map'
@@ -72,14 +74,16 @@ local function status_of(txn, each)
 end
 
 -- Sets txn.healths to `STATUS BACKEND/SERVER ` for each slot of this host, and then, without a space, to
--- `;BACKEND/SERVER=VERSION|RELEASE` for each with a release. A router of an older toolkit reads the first part alone.
+-- `;BACKEND/SERVER=VERSION|RELEASE` for each with a release, and then `#SLEEP` where a sleep of its model has ended here. A
+-- router of an older toolkit reads what it knows.
 core.register_action('healths', { 'http-req' }, function(txn)
   own = own or find_own()
   local words, releases = {}, {}
   for i, each in ipairs(own) do
     local release = versions:lookup(each.label)
     words[i] = status_of(txn, each) .. ' ' .. each.name .. ' '
-    releases[i] = release and ';' .. each.name .. '=' .. release or ''
+    local woken = release and versions:lookup(each.key .. '/woken')
+    releases[i] = release and ';' .. each.name .. '=' .. release .. (woken and '#' .. woken or '') or ''
   end
   txn:set_var('txn.healths', table.concat(words) .. table.concat(releases))
 end)
@@ -164,11 +168,15 @@ local function doubt(host)
 end
 
 local function learn_releases(host, text)
-  for name, release in text:gmatch(';([^;= ]+)=([%w%._-]+|%d+)') do
+  for name, release, woken in text:gmatch(';([^;= ]+)=([%w%._-]+|%d+)#?(%x*)') do
     local target = #release < MOST_RELEASE and host.targets[name]
     if target and target.release ~= release then
       target.release = release
       core.set_map(elsewhere, target.label, release)
+    end
+    if target and woken ~= '' and #woken <= MOST_SLEEP and target.woken ~= woken then
+      target.woken = woken
+      core.set_map(elsewhere, target.label .. '/woken', woken)
     end
   end
 end
