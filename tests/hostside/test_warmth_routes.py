@@ -196,6 +196,22 @@ def test_a_host_that_wakes_the_model_before_it_was_down_wakes_it_everywhere(
     assert woken(told, "b.blue") is wakes
 
 
+def test_a_look_at_a_former_sleep_ends_no_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, edits = warmth.Warmth(str(tmp_path)), list[sleeping.Edit]()
+    monkeypatch.setattr(watch, "_edit_routes", edits.append)
+    monkeypatch.setattr(watch, "_started", lambda _: True)
+    monkeypatch.setattr(watch, "_answers", lambda *_: True)
+    former, new = asleep(SERVING), asleep(SERVING, sleep=replace(SLEEP, id="6f"))
+    watch._wake(former, former["routes"][0], {"blue": True})
+    assert len(edits) == 2
+    for edit in edits:
+        # A command has put the model to sleep again since the look.
+        assert routes_file.edited(new, edit) is new
+        assert routes_file.edited(former, edit) != former
+
+
 def test_what_a_host_has_said_of_a_replica_that_is_down_wakes_nothing(tmp_path: Path) -> None:
     looking, routes = warmth.Warmth(str(tmp_path)), asleep(*ON_TWO, at="a")
     (route,) = sleeping.sleepers(routes)

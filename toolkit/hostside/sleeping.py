@@ -145,6 +145,17 @@ def awake(model: str, names: Collection[str]) -> Edit:
     return _of_sleeper(model, lambda route: _awake(route, names))
 
 
+def in_sleep(route: Document, edit: Edit) -> Edit:
+    """Return the edit for as long as the model of `route` sleeps as it says; a command may have begun another sleep."""
+    model, name = route["model"], route["sleep"]["id"]
+
+    def same(present: Document) -> Document:
+        is_it = present["model"] == model and (present.get("sleep") or {}).get("id") == name
+        return edit(present) if is_it else present
+
+    return same
+
+
 def lost(model: str) -> Edit:
     """Return the edit by which a model that sleeps in part sleeps wholly: other hosts have put it to sleep again."""
 

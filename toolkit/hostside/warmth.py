@@ -247,7 +247,7 @@ class Warmth:
                 router_releases.follow(self.root)
         if not sleep["due"]:
             due = int(time.time()) + sleep["starts"]
-            self._edit_routes(sleeping.waking(model, due))
+            self._edit_routes(sleeping.in_sleep(route, sleeping.waking(model, due)))
             done.append(f"{model} wakes: a start usually takes {sleep['starts']} s")
         gained, refused = self._get_up(routes, route, up)
         done += [f"{model}: {each} does not start: {_REFUSED}" for each in refused]
@@ -262,7 +262,7 @@ class Warmth:
         if late:
             gained = asleep
         if gained:
-            self._edit_routes(sleeping.awake(model, gained))
+            self._edit_routes(sleeping.in_sleep(route, sleeping.awake(model, gained)))
             if late:
                 done.append(f"{model} is not up long after its time; it counts as awake")
             elif len(gained) == len(asleep):
@@ -294,7 +294,7 @@ class Warmth:
         """Send requests to the hosts on which a model is up, while another one has this host's device."""
         model, down = route["model"], self._down.get(route["sleep"]["id"], set())
         if gained := [each for each in _up_elsewhere(routes, route, up) if each in down]:
-            self._edit_routes(sleeping.awake(model, gained))
+            self._edit_routes(sleeping.in_sleep(route, sleeping.awake(model, gained)))
 
     def _follow_to_sleep(self, routes: Document, route: Document, up: dict[str, bool]) -> list[str]:
         """Let requests wait again once the hosts that had the model awake have put it to sleep."""
@@ -308,7 +308,7 @@ class Warmth:
         if self._lost[name] < LOOKS:
             return []
         self._lost.pop(name)
-        self._edit_routes(sleeping.lost(model))
+        self._edit_routes(sleeping.in_sleep(route, sleeping.lost(model)))
         return [f"{model} sleeps on all hosts again"]
 
     def _answers(self, program: str, port: int) -> bool:
