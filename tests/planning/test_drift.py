@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.planning.facts import host, kinds, release, slot, wanted
-from toolkit.domain.deployment.release import Deployment, Outcome
+from toolkit.domain.deployment.release import Deployment, Outcome, StepRecord
 from toolkit.domain.hosts.facts import RouterFacts
 from toolkit.planning.change.deploy import plan_deploy
 from toolkit.planning.change.drift import drift_of
@@ -94,6 +94,7 @@ def test_a_repair_that_fails_gives_the_traffic_back() -> None:
         outcome=Outcome.RUNNING,
         reason="",
         started_at=0.0,
+        steps=(StepRecord(0, "start", "green", Outcome.DONE, 0.0, 1.0),),
     )
     facts = host(replace(DRIFTED, weight=0), slot("green", release(1), weight=100, well=False))
     recovery = plan_recovery(opened, release(1), facts, may_complete=False)

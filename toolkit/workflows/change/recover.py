@@ -169,8 +169,11 @@ def _end_foreign(
     tools.say(f"{kept.action} {kept.model} by {kept.actor} was cut short")
     deployment = record_foreign(tools, kept)
     there = next((each for each in facts.slots_of(kept.model) if each.slot == kept.slot), None)
-    if kept.starts and there and there.release and there.release.number == deployment.release:
-        begun = (StepKind.START, *((StepKind.SHIFT,) if there.serving else ()))
+    if kept.starts and there and there.release:
+        # A replica that was there is stopped first, and nobody tells whether that has begun.
+        begun: tuple[StepKind, ...] = (StepKind.STOP,)
+        if there.release.number == deployment.release:
+            begun = (StepKind.START, *((StepKind.SHIFT,) if there.serving else ()))
         steps = (StepRecord(0, each, kept.slot, Outcome.RUNNING, kept.started_at) for each in begun)
         deployment = replace(deployment, steps=tuple(steps))
     reason = f"cut short, and ended by {tools.owner.actor}"
