@@ -68,11 +68,12 @@ def provision(
     """
 
     home_path, known = home_directory(home), open_fleet(fleet)
-    clients = connect(known.hosts, home_path)
+    chosen = known.select(hosts)
+    clients = connect(chosen, home_path)
     ports = {port.name: port for port in open_ports(known.hosts, home_path, clients)}
     targets = [
         ProvisionTarget(ports[host.name], provision_digest(host), provisioned_settings(host))
-        for host in known.select(hosts)
+        for host in chosen
     ]
     how = Provisioning(
         converge=open_converge(home_path, clients.stop, check=check),
