@@ -213,9 +213,7 @@ WALK = Walk(
         "toolkit hosts": Says((r"gpu-1 ", r"gpu-2 ", r"gpu-3 ")),
         "toolkit plan qwen-7b": Says((r"(?i)^yes",)),
         "toolkit deploy qwen-7b": Says((r"qwen-7b #1 \(2\.5\) is live",)),
-        "toolkit hosts drain gpu-4": Says(
-            (r"gpu-4 serves nothing; .*, then: toolkit provision$",)
-        ),
+        "toolkit hosts drain gpu-4": Says((r"gpu-4 serves nothing; .*, then: toolkit provision$",)),
         "toolkit keys list": Says((r"ann", r"batch", r"600", r"16")),
         "curl -s https://models.example:8443/v1/models …": Says((r'"id": ?"qwen-7b"',)),
     },
