@@ -102,9 +102,7 @@ def test_a_host_that_dies_costs_no_request_that_it_had_not_begun(pair: Pair, pac
     clients = Clients(pair.routers["a"].port, short=4, streams=0)
     until(lambda: clients.results["short"] > 40)
     # its router's workers vanish as with its power
-    for pid in workers_of(pair.routers["b"]):
-        os.kill(pid, signal.SIGKILL)
-    pair.routers["b"].process.kill()
+    kill(pair.routers["b"])
     died = pace()
     until(lambda: not pair.routers["a"].observe()["servers"]["tiny"]["b.blue"]["up"])
     assert pace() - died < 2
@@ -355,6 +353,14 @@ def current(router: Lab) -> int:
 def workers_of(router: Lab) -> list[int]:
     found = router_socket.processes(router.directory)
     return [*found["current"], *found["old"]]
+
+
+def kill(router: Lab) -> None:
+    """Kill a router: its workers first, of which a former one may end at this moment."""
+    for pid in workers_of(router):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    router.process.kill()
 
 
 def test_requests_with_the_same_beginning_go_to_the_same_replica(pair: Pair) -> None:

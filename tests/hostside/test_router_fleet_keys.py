@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 
 from tests.hostside.router_lab import patient, until
-from tests.hostside.test_router_fleet import PATH, Pair, pair, workers_of
+from tests.hostside.test_router_fleet import PATH, Pair, kill, pair
 from toolkit.domain.clients.keys import KeyRing
 from toolkit.planning.routing.keys import with_key
 
@@ -53,9 +51,7 @@ def test_a_host_that_counts_alone_admits_its_share(pair: Pair) -> None:
         ring = with_key(ring, f"user{number}", key, now=1.0, per_minute=11)
     for router in pair.routers.values():
         router.give(ring)
-    for pid in workers_of(pair.routers["b"]):
-        os.kill(pid, signal.SIGKILL)
-    pair.routers["b"].process.kill()
+    kill(pair.routers["b"])
     until(lambda: not pair.routers["a"].observe()["servers"]["tiny"]["b.blue"]["up"])
     found = {admitted(pair, ["a"], key, 14) for key in keys}
     # host a counts some of the keys itself, and of the others it has 11 // 2 or the rest
@@ -71,8 +67,6 @@ def test_a_host_that_counts_alone_goes_on_from_what_was_admitted_before(pair: Pa
         patient(router)
         router.give(ring)
     assert [admitted(pair, ["a"], key, 11) for key in keys] == [10] * 6
-    for pid in workers_of(pair.routers["b"]):
-        os.kill(pid, signal.SIGKILL)
-    pair.routers["b"].process.kill()
+    kill(pair.routers["b"])
     until(lambda: not pair.routers["a"].observe()["servers"]["tiny"]["b.blue"]["up"])
     assert [admitted(pair, ["a"], key, 3) for key in keys] == [0] * 6
