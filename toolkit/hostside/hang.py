@@ -310,7 +310,8 @@ def probe(root: str, program: str, port: int, hang: float, stall: float) -> str:
     `stall` are in seconds.
     """
     watched = Watched(root, program, port, hang, stall)
-    why, words, most = "", "it did not answer a request of one token within", 4 * watched.limit
+    hangs, why, most = "", "", 4 * watched.limit
+    words = "it did not answer a request of one token within"
     pid, until = -1, time.monotonic() + most
     watched.ask()
     # One that answers is looked at no further: to read its figures takes longer than its answer.
@@ -320,15 +321,15 @@ def probe(root: str, program: str, port: int, hang: float, stall: float) -> str:
             # The one that its process supervisor starts now was asked nothing.
             return "its process ended"
         if watched.look(1, 0):
-            why = f"it hangs: {words} {watched.limit:.0f} s"
+            hangs, why = "it hangs: ", f"{words} {watched.limit:.0f} s"
         elif time.monotonic() > until:
             # What a client has asked comes first, and its end is not yet the answer to the question.
             until = time.monotonic() + most
             why = "" if _is_used(root, program) else f"{words} {most:.0f} s"
     if why:
-        record(root, program, why.replace("it hangs: ", ""))
+        record(root, program, why)
         watched.restart()
-    return why
+    return hangs + why
 
 
 def _is_used(root: str, program: str) -> bool:
