@@ -35,6 +35,15 @@ def test_of_routers_that_differ_the_one_told_last_is_right() -> None:
     assert (seen.weight, seen.idle) == (0, True)
 
 
+def test_a_host_that_missed_a_sleep_has_the_part_that_its_fleet_knows() -> None:
+    serving = Target("blue", 8100, 100, "h1", "10.0.0.1:8090")
+    awake = with_model(Routes(), "tiny", (serving,), created=1)
+    asleep = with_sleep(awake, "tiny", Sleep("a1", "wait", 9), 60)
+    facts = {"h1": replace(host(slot("blue", release(1), weight=100)), routes=awake.as_json("h1"))}
+    (seen,) = with_routes(facts, asleep)["h1"].slots
+    assert (seen.weight, seen.asleep, seen.serves_awake, seen.idle) == (0, "asleep", True, False)
+
+
 def _counted(serial: int, own: int, weight: int) -> Routes:
     target = Target("blue", 8100, weight, "h1", "10.0.0.1:8090")
     return replace(with_model(Routes(), "tiny", (target,), created=1), serial=serial, own=own)

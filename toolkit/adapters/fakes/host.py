@@ -38,17 +38,7 @@ class FakeHost(Replicas, Stocked, Recorded, Guarded):
 
     def observe(self) -> HostFacts:
         self.interruption.check()
-        slots = tuple(
-            replace(
-                slot,
-                weight=self._weight(slot),
-                share=self._share(slot),
-                idle=self._idle(slot),
-                can_rest=True,
-                **self._asleep(slot),
-            )
-            for slot in self.facts.slots
-        )
+        slots = tuple(replace(self._routed(slot), can_rest=True) for slot in self.facts.slots)
         used = sum(slot.memory for slot in slots)
         return replace(
             self.facts,

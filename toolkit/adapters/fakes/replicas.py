@@ -138,13 +138,14 @@ class Replicas(Routed):
     def sample(self) -> HostSample:
         self.interruption.check()
         self.sampled += 1
-        routed = [each for each in self.facts.slots if self._weight(each) or self._share(each)]
+        parts = map(self._routed, self.facts.slots)
+        found = [each for each in parts if each.weight or each.share]
         return HostSample(
             self.facts.observed_at,
             float(self.sampled),
             "boot",
             self.facts.router.running,
-            tuple(TargetCount(1, each.model, each.slot, 0, 0, 0, 0) for each in routed),
+            tuple(TargetCount(1, each.model, each.slot, 0, 0, 0, 0) for each in found),
             tuple(
                 ReplicaCount(each.model, each.slot, "1" if each.healthy else "", each.healthy, 0.0)
                 for each in self.facts.slots

@@ -11,10 +11,11 @@ from typing import Any
 
 from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.adapters.fakes.slots import Slots, mended
-from toolkit.adapters.hosts.facts import asleep_of, is_idle, own_routes, share_of
+from toolkit.adapters.hosts.facts import own_routes
 from toolkit.adapters.hosts.held import busy, lock_lost, withdrawn
 from toolkit.domain.clients.keys import HostKeys, KeyRing
 from toolkit.domain.hosts.facts import ProcessState, SlotFacts
+from toolkit.domain.hosts.routed import routed
 from toolkit.domain.replicas.probe import LockOwner
 from toolkit.hostside.routes_file import (
     edited,
@@ -89,7 +90,7 @@ class Routed(Slots):
         self.loaded = files["routes.json"]
         self._wake()
         for slot in self.facts.slots:
-            if self._weight(slot) and self._behaves(slot) is Behaviour.DIES_UNDER_TRAFFIC:
+            if self._routed(slot).weight and self._behaves(slot) is Behaviour.DIES_UNDER_TRAFFIC:
                 self._set(replace(slot, process=ProcessState.FAILED, healthy=False, memory=0))
 
     def _require_kept(self, routes: dict[str, Any]) -> None:
@@ -126,29 +127,13 @@ class Routed(Slots):
         self.wished.add(model)
         self._wake()
 
-    def _weight(self, slot: SlotFacts) -> int:
-        # As a running router does, whatever becomes of its files.
-        for route in own_routes(json.loads(self.loaded), self.host).get("routes", ()):
-            for target in route["targets"]:
-                here = target.get("host", "") == self.label
-                if here and (route["model"], target["slot"]) == (slot.model, slot.slot):
-                    return int(target["weight"])
-        return 0
-
-    def _share(self, slot: SlotFacts) -> int:
-        return share_of(own_routes(json.loads(self.loaded), self.host), self.label, slot)
-
-    def _idle(self, slot: SlotFacts) -> bool:
-        return is_idle(own_routes(json.loads(self.loaded), self.host), self.label, slot)
-
-    def _asleep(self, slot: SlotFacts) -> dict[str, Any]:
+    def _routed(self, slot: SlotFacts) -> SlotFacts:
+        """Return the slot with its part in the running router, whatever becomes of its files."""
+        seen = routed(slot, own_routes(json.loads(self.loaded), self.host), self.label)
+        if not seen.asleep:
+            return seen
         # A replica falls asleep at once.
-        routes = own_routes(json.loads(self.loaded), self.host)
-        word, serves = asleep_of(routes, self.label, slot)
-        if not word:
-            return {}
-        told = {"asleep": word, "serves_awake": serves, "rests": word == "asleep"}
-        return {**told, "healthy": False, "memory": 0}
+        return replace(seen, rests=seen.asleep == "asleep", healthy=False, memory=0)
 
     def _wake(self) -> None:
         """Do what the watches of the hosts do of a model that wakes, at once."""

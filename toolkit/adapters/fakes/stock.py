@@ -47,7 +47,7 @@ class Stocked(Routed):
     def keep_compiled(self, program: str) -> KeptCompiled:
         self.before("keep compiled")
         slot = self._slot(program)
-        if slot.release is None or self._weight(slot):
+        if slot.release is None or self._routed(slot).weight:
             return KeptCompiled("", why="it has taken requests of clients")
         kind = f"{hash_of(slot.release.engine)}.{hash_of(self.machine)}"
         name = f"{kind}.{digest_of_files([COMPILED])}"

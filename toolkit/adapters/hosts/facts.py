@@ -28,7 +28,6 @@ from toolkit.domain.replicas.probe import LockOwner
 from toolkit.errors import HostError
 from toolkit.hostside.guard_names import order_path
 from toolkit.hostside.routes_file import is_whole
-from toolkit.hostside.sleeping import SERVING
 
 T = TypeVar("T")
 # The end of the year 9999, the last that a calendar here knows.
@@ -135,42 +134,6 @@ def own_routes(routes: Mapping[str, Any], host: Host) -> dict[str, Any]:
     return {**routes, "routes": found, "serial": int(routes.get("serial", 0)) + 1}
 
 
-def share_of(routes: Mapping[str, Any], label: str, slot: SlotFacts) -> int:
-    """Return the share of a canary in `slot` of the host `label`, in parts of ten thousand; 0 for none."""
-    for route in routes.get("routes", ()):
-        for target in route["targets"] if route["model"] == slot.model else ():
-            if target.get("host", "") == label and target["slot"] == slot.slot:
-                return int(target.get("share", 0))
-    return 0
-
-
-def asleep_of(routes: Mapping[str, Any], label: str, slot: SlotFacts) -> tuple[str, bool]:
-    """Return `asleep` or `waking` where the model of `slot` on the host `label` sleeps or wakes, else nothing.
-
-    Beside it stands whether the slot has the traffic once the model is awake.
-    """
-    for route in routes.get("routes", ()):
-        for target in route["targets"] if route["model"] == slot.model else ():
-            if target.get("host", "") == label and target["slot"] == slot.slot:
-                due, part = (route.get("sleep") or {}).get("due", 0), target.get("asleep")
-                return ("waking" if due else "asleep") if part else "", part == SERVING
-    return "", False
-
-
-def is_idle(routes: Mapping[str, Any], label: str, slot: SlotFacts) -> bool:
-    """Return whether the model of `slot` on the host `label` has a route without any part for it."""
-    parts = ("weight", "share", "standby", "asleep")
-    for route in routes.get("routes", ()):
-        if route["model"] == slot.model:
-            own = [
-                target
-                for target in route["targets"]
-                if target.get("host", "") == label and target["slot"] == slot.slot
-            ]
-            return not any(target.get(part) for target in own for part in parts)
-    return False
-
-
 def owner_from_json(data: Mapping[str, Any]) -> LockOwner:
     """Return the holder of a host's lock, from its lock file; what is odd there counts as unknown."""
     said = (str(data.get(key, "unknown"))[:TEXT] for key in ("actor", "command"))
@@ -238,7 +201,7 @@ def _slot(data: Mapping[str, Any]) -> SlotFacts:
         process=ProcessState(data["process"]),
         hung_at=data["hung"].get("at"),
         hung=data["hung"].get("why", ""),
-        # From the routes, see `share_of`, `asleep_of` and `is_idle`.
+        # From the routes, see `toolkit.domain.hosts.routed`.
         share=0,
         asleep="",
         serves_awake=False,

@@ -10,12 +10,9 @@ from typing import TYPE_CHECKING, Any
 from toolkit.adapters.hosts.answers import pair_of, perimeter_of
 from toolkit.adapters.hosts.client import Report
 from toolkit.adapters.hosts.facts import (
-    asleep_of,
     facts_from_json,
     in_lines,
-    is_idle,
     own_routes,
-    share_of,
     understood,
 )
 from toolkit.adapters.hosts.held import withdrawn
@@ -24,6 +21,7 @@ from toolkit.adapters.hosts.stock import Stocked
 from toolkit.domain.bounds import LINE
 from toolkit.domain.gates.verdict import GateResult, GuardPhase
 from toolkit.domain.hosts.facts import HostFacts, SlotFacts
+from toolkit.domain.hosts.routed import routed
 from toolkit.domain.outside import checked, text_of, whole
 from toolkit.domain.replicas.probe import Completion, Waited
 
@@ -49,10 +47,8 @@ class RealHost(Stocked, Recorded):
             return replace(facts, routes=routes, slots=tuple(slots), router=router)
 
     def _as_routed(self, routes: Mapping[str, Any], slot: SlotFacts) -> SlotFacts:
-        share = share_of(routes, self.label, slot)
-        asleep, serves = asleep_of(routes, self.label, slot)
-        idle = is_idle(routes, self.label, slot)
-        return replace(slot, share=share, asleep=asleep, serves_awake=serves, idle=idle)
+        # The weight is that of the running router, which may have missed a change of its files.
+        return replace(routed(slot, routes, self.label), weight=slot.weight)
 
     def hold_wakes(self, *, on: bool) -> None:
         self._ask("hold-wakes", holder=self._holder(), on=on)

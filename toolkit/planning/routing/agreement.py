@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from toolkit.domain.hosts.facts import HostFacts, SlotFacts
+from toolkit.domain.hosts.facts import HostFacts
+from toolkit.domain.hosts.routed import routed
 from toolkit.planning.routing.edits import with_model
 from toolkit.planning.routing.routes import Route, Routes, Target, is_relay
 
@@ -80,28 +81,10 @@ def _awake(route: Route, other: Route) -> Route:
 
 
 def _with_routes(label: str, facts: HostFacts, routes: Routes) -> HostFacts:
-    slots = tuple(_as_routed(slot, routes.of(slot.model), label) for slot in facts.slots)
-    return replace(facts, slots=slots, routes=routes.as_json(label))
-
-
-def _as_routed(slot: SlotFacts, route: Route | None, label: str) -> SlotFacts:
-    if route is None:
-        return replace(slot, weight=0, share=0, asleep="", idle=False)
-    found = (each for each in route.on(label) if each.slot == slot.slot)
-    own = next(found, Target(slot.slot, slot.port))
+    told = routes.as_json(label)
     return replace(
-        slot,
-        weight=own.weight,
-        share=own.share,
-        asleep=_asleep(route, own),
-        idle=not (own.weight or own.share or own.standby or own.asleep),
+        facts, slots=tuple(routed(each, told, label) for each in facts.slots), routes=told
     )
-
-
-def _asleep(route: Route, target: Target) -> str:
-    if not (target.asleep and route.sleep):
-        return ""
-    return "waking" if route.sleep.due else "asleep"
 
 
 def settled(found: Mapping[str, Routes], told: Routes | None = None) -> Routes:
