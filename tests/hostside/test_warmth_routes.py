@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from toolkit.planning.routing.routes import Alternate, Route, Routes, Sleep, Tar
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
 import hold_lease
+import reweigh
 import routes_file
 import seals
 import sleeping
@@ -37,6 +39,16 @@ ON_TWO = tuple(
 )
 
 SLEEP = Sleep("5e", "wait", 30, since=7)
+
+Edit = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@pytest.fixture
+def edits(monkeypatch: pytest.MonkeyPatch) -> list[Edit]:
+    """The edits of routes that a watch makes, in place of their effect."""
+    made: list[Edit] = []
+    monkeypatch.setattr(reweigh, "reweigh", lambda _, edit: made.append(edit))
+    return made
 
 
 def asleep(*targets: Target, at: str = "", due: int = 0, sleep: Sleep = SLEEP) -> dict[str, Any]:
@@ -197,10 +209,9 @@ def test_a_host_that_wakes_the_model_before_it_was_down_wakes_it_everywhere(
 
 
 def test_a_look_at_a_former_sleep_ends_no_new_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edits: list[Edit]
 ) -> None:
-    watch, edits = warmth.Warmth(str(tmp_path)), list[sleeping.Edit]()
-    monkeypatch.setattr(watch, "_edit_routes", edits.append)
+    watch = warmth.Warmth(str(tmp_path))
     monkeypatch.setattr(watch, "_started", lambda _: True)
     monkeypatch.setattr(watch, "_answers", lambda *_: True)
     former, new = asleep(SERVING), asleep(SERVING, sleep=replace(SLEEP, id="6f"))
@@ -208,8 +219,8 @@ def test_a_look_at_a_former_sleep_ends_no_new_one(
     assert len(edits) == 2
     for edit in edits:
         # A command has put the model to sleep again since the look.
-        assert routes_file.edited(new, edit) is new
-        assert routes_file.edited(former, edit) != former
+        assert edit(new) is new
+        assert edit(former) != former
 
 
 def test_what_a_host_has_said_of_a_replica_that_is_down_wakes_nothing(tmp_path: Path) -> None:
@@ -246,12 +257,11 @@ def test_both_sides_let_requests_wait_as_long(policy: str, starts: int) -> None:
 
 @pytest.mark.parametrize("step", [-86400.0, 86400.0])
 def test_a_clock_that_is_set_while_a_model_wakes_neither_ends_nor_prolongs_that(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: float
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edits: list[Edit], step: float
 ) -> None:
     routes = asleep(SERVING, due=1030)
     (route,) = routes["routes"]
-    watch, edits, clock = warmth.Warmth(str(tmp_path)), list[sleeping.Edit](), [1000.0, 50.0]
-    monkeypatch.setattr(watch, "_edit_routes", edits.append)
+    watch, clock = warmth.Warmth(str(tmp_path)), [1000.0, 50.0]
     monkeypatch.setattr(watch, "_started", lambda _: False)
     shown = SimpleNamespace(time=lambda: clock[0], monotonic=lambda: clock[1])
     monkeypatch.setattr(warmth, "time", shown)
@@ -279,7 +289,7 @@ def test_requests_wait_for_the_standby_of_a_replica_whose_start_refuses_its_file
 
 
 def test_nobody_waits_for_a_replica_whose_start_refuses_its_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edits: list[Edit]
 ) -> None:
     name = seals.summary_of({"model.safetensors": ["a" * 64]})
     file = tmp_path / "snapshots" / name / "model.safetensors"
@@ -288,9 +298,8 @@ def test_nobody_waits_for_a_replica_whose_start_refuses_its_files(
     slot = tmp_path / "slots/tiny-blue"
     slot.mkdir(parents=True)
     (slot / "manifest.json").write_text(json.dumps({"release": {"snapshot": name}}))
-    routes, edits = asleep(SERVING, due=1030), list[sleeping.Edit]()
+    routes = asleep(SERVING, due=1030)
     watch, (route,) = warmth.Warmth(str(tmp_path)), routes["routes"]
-    monkeypatch.setattr(watch, "_edit_routes", edits.append)
     monkeypatch.setattr(watch, "_started", lambda _: True)
     # Until its start has hashed the file, nothing is known.
     assert (watch._wake(routes, route, {}), edits) == ([], [])
@@ -302,5 +311,5 @@ def test_nobody_waits_for_a_replica_whose_start_refuses_its_files(
         seals.write(str(tmp_path), f"snapshots-{name}", {file.name: [*seals.state(seen), digest]})
         assert watch._wake(routes, route, {}) == words
     (edit,) = edits
-    (after,) = Routes.from_json(routes_file.edited(routes, edit)).routes
+    (after,) = Routes.from_json(edit(routes)).routes
     assert (after.sleep, [each.weight for each in after.targets]) == (None, [100])

@@ -247,7 +247,7 @@ class Warmth:
                 router_releases.follow(self.root)
         if not sleep["due"]:
             due = int(time.time()) + sleep["starts"]
-            self._edit_routes(sleeping.in_sleep(route, sleeping.waking(model, due)))
+            self._edit_routes(route, sleeping.waking(model, due))
             done.append(f"{model} wakes: a start usually takes {sleep['starts']} s")
         gained, refused = self._get_up(routes, route, up)
         done += [f"{model}: {each} does not start: {_REFUSED}" for each in refused]
@@ -262,7 +262,7 @@ class Warmth:
         if late:
             gained = asleep
         if gained:
-            self._edit_routes(sleeping.in_sleep(route, sleeping.awake(model, gained)))
+            self._edit_routes(route, sleeping.awake(model, gained))
             if late:
                 done.append(f"{model} is not up long after its time; it counts as awake")
             elif len(gained) == len(asleep):
@@ -287,14 +287,16 @@ class Warmth:
         # Requests wait until the standby can take them.
         return gained, refused if len(gained) + len(refused) == len(own) else []
 
-    def _edit_routes(self, edit: sleeping.Edit) -> None:
-        reweigh.reweigh(self.root, lambda present: routes_file.edited(present, edit))
+    def _edit_routes(self, route: Document, edit: sleeping.Edit) -> None:
+        """Edit the routes, unless a command has begun another sleep of the model since `route` was read."""
+        in_sleep = sleeping.in_sleep(route, edit)
+        reweigh.reweigh(self.root, lambda present: routes_file.edited(present, in_sleep))
 
     def _use_elsewhere(self, routes: Document, route: Document, up: dict[str, bool]) -> None:
         """Send requests to the hosts on which a model is up, while another one has this host's device."""
         model, down = route["model"], self._down.get(route["sleep"]["id"], set())
         if gained := [each for each in _up_elsewhere(routes, route, up) if each in down]:
-            self._edit_routes(sleeping.in_sleep(route, sleeping.awake(model, gained)))
+            self._edit_routes(route, sleeping.awake(model, gained))
 
     def _follow_to_sleep(self, routes: Document, route: Document, up: dict[str, bool]) -> list[str]:
         """Let requests wait again once the hosts that had the model awake have put it to sleep."""
@@ -308,7 +310,7 @@ class Warmth:
         if self._lost[name] < LOOKS:
             return []
         self._lost.pop(name)
-        self._edit_routes(sleeping.in_sleep(route, sleeping.lost(model)))
+        self._edit_routes(route, sleeping.lost(model))
         return [f"{model} sleeps on all hosts again"]
 
     def _answers(self, program: str, port: int) -> bool:
