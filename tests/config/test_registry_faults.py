@@ -87,7 +87,7 @@ FAULTS = [
     ("contains: world", 'contains: ""', "16:14", "every answer contains ''", "write a text that the answer must contain, or remove `contains`"),
     ("contains: world", 'contains: " "', "16:14", "every answer contains ' '", "write a text that the answer must contain, or remove `contains`"),
     ("contains: world", f"max_tokens: 1, contains: {'w' * 257}", "16:14", "an answer of at most 1 tokens never has 257 characters", "raise `max_tokens`, or write less of the answer"),
-    ("[{prompt: hello, contains: world, timeout: 60s}]", "[{prompt: a}, {prompt: b}, {prompt: a}]", "16:13", "the check 'a' is there twice, and proves nothing more", "remove one"),
+    ("[{prompt: hello, contains: world, timeout: 60s}]", "[{prompt: a}, {prompt: b}, {prompt: a}]", "16:13", "the check 'a' is there twice", "remove one: it proves nothing more"),
     # names
     ("  tiny:", "  Tiny:", "7:3", "'Tiny' is not a name", NAME_HINT),
     ("  tiny:", "  ../tiny:", "7:3", "'../tiny' is not a name", NAME_HINT),

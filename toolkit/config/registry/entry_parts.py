@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from toolkit.config.registry.fields import (
     AcceleratorName,
@@ -20,6 +20,7 @@ from toolkit.config.registry.fields import (
     Revision,
     Size,
     Text,
+    each_once,
     normal_flag,
     refuse,
     short,
@@ -169,17 +170,13 @@ class CheckSpec(Spec):
         return Check(self.prompt, self.contains, self.max_tokens, self.timeout, self.kind or "")
 
 
-def _each_once(checks: list[CheckSpec]) -> list[CheckSpec]:
-    for place, check in enumerate(checks):
-        if check in checks[:place]:
-            raise refuse(
-                f"the check {short(check.prompt)} is there twice, and proves nothing more",
-                "remove one",
-            )
-    return checks
-
-
-Checks = Annotated[list[CheckSpec], Field(max_length=64), AfterValidator(_each_once)]
+Checks = Annotated[
+    list[CheckSpec],
+    Field(max_length=64),
+    each_once(
+        lambda check: f"the check {short(check.prompt)}", "remove one: it proves nothing more"
+    ),
+]
 
 
 class PermissionSpec(Spec):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema
@@ -65,6 +66,18 @@ def _matching(pattern: str, message: str, hint: str) -> AfterValidator:
         if not compiled.match(text):
             raise refuse(message.format(text=short(text)), hint)
         return text
+
+    return AfterValidator(check)
+
+
+def each_once(name: Callable[[Any], str], hint: str) -> AfterValidator:
+    """Return the validator that refuses a list with the same entry twice; `name` tells which one it is."""
+
+    def check(entries: list[Any]) -> list[Any]:
+        for place, entry in enumerate(entries):
+            if entry in entries[:place]:
+                raise refuse(f"{name(entry)} is there twice", hint)
+        return entries
 
     return AfterValidator(check)
 

@@ -6,7 +6,6 @@ import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     Field,
     GetJsonSchemaHandler,
@@ -16,7 +15,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from toolkit.config.registry.fields import Text, refuse, short
+from toolkit.config.registry.fields import Text, each_once, refuse, short
 from toolkit.config.registry.part import Spec
 from toolkit.domain.deployment.plan import WHOLE
 from toolkit.domain.gates.guard import (
@@ -85,13 +84,6 @@ def _check_file(text: str) -> str:
             f"{short(text)} is no file beside the registry", "write it like golden/chat.yaml"
         )
     return text
-
-
-def _each_once(tasks: list[str]) -> list[str]:
-    for place, task in enumerate(tasks):
-        if task in tasks[:place]:
-            raise refuse(f"the task {short(task)} is there twice", "name it once")
-    return tasks
 
 
 Percent = Annotated[
@@ -220,7 +212,9 @@ class BenchmarksSpec(Spec):
     """Tasks of `lm-eval`, which runs in an environment of its own; scores are compared with the serving version's."""
 
     tasks: Annotated[
-        list[BesideFile], Field(min_length=1, max_length=64), AfterValidator(_each_once)
+        list[BesideFile],
+        Field(min_length=1, max_length=64),
+        each_once(lambda task: f"the task {short(task)}", "name it once"),
     ] = Field(
         description="Local task files, relative to the registry.",
         examples=[["benchmarks/arithmetic.yaml"]],
