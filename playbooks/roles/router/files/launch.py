@@ -41,8 +41,12 @@ def main(path: str, user: str, command: list[str]) -> None:
     listener.listen(128)
     os.dup2(listener.detach(), FIRST)
     os.set_inheritable(FIRST, True)
-    # A core holds prompts and keys.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # A core holds prompts and keys. With a limit of 0 the kernel still hands one to a program that core_pattern names,
+    # with 1 it does not. Root of a container may be unable to raise a limit that is 0.
+    try:
+        resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+    except (OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     words = [f"--reuid={user}", f"--regid={user}", "--init-groups", "--reset-env"]
     words += ["--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--"]
     former = left_behind(command)
