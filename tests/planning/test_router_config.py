@@ -204,7 +204,15 @@ def test_shares_are_bounds_of_a_draw_one_after_the_other() -> None:
 def test_what_the_role_starts_with_is_no_routes() -> None:
     # These are not the routes': the keys start with an open door, and nothing is used up, withdrawn or known.
     others = dict.fromkeys(
-        ("quotas.map", "versions.map", "withdrawn.map", "releases.map", "doubted.map"), ""
+        (
+            "quotas.map",
+            "versions.map",
+            "withdrawn.map",
+            "releases.map",
+            "doubted.map",
+            "uploads.map",
+        ),
+        "",
     )
     others["keys.map"] = "door open\n"
     assert {path.name: path.read_text() for path in EMPTY.iterdir()} == {

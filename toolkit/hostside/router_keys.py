@@ -64,6 +64,7 @@ def apply(root: str, given: Document) -> Document:
         for name, text in ((COPY, _text(ring)), (MAP, _map_text(ring)), (FILE, _text(ring))):
             _write(directory, name, text)
         _tell(directory, _entries(ring))
+        _end_uploads(directory, _entries(ring))
     return ring
 
 
@@ -302,3 +303,16 @@ def _tell(directory: str, entries: dict[str, str]) -> None:
                     "the router knows no keys yet: it was set up by an older toolkit and has to be provisioned again"
                 )
         told |= new
+
+
+def _end_uploads(directory: str, entries: dict[str, str]) -> None:
+    """End the requests of keys that are valid no more whose bodies pass through, see uploads.lua."""
+    name = os.path.join(directory, "uploads.map")
+    for pid in _workers(directory):
+        noted = router_socket.read_map(directory, pid, name) or {}
+        revoked = {stream for stream, digest in noted.items() if digest not in entries}
+        if revoked:
+            found = router_socket.uploading(directory, pid)
+            ended = [f"shutdown session {found[each]}" for each in revoked & found.keys()]
+            # One that has just ended by itself is unknown.
+            router_socket.tell(directory, pid, ended)

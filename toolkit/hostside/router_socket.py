@@ -180,6 +180,13 @@ def _understood() -> Iterator[None]:
         raise RouterError(f"the router answers as no HAProxy does: {words}") from None
 
 
+def uploading(directory: str, pid: int) -> dict[str, str]:
+    """Return {id: address} of a worker's streams whose requests are not whole yet."""
+    text = _ask_worker(directory, pid, "show sess all") or ""
+    form = r"^(0x[0-9a-f]+): \[.*\] id=(\d+) (?:.*\n )*? txn=.* req\.st=MSG_DATA "
+    return {each: address for address, each in re.findall(form, text, re.MULTILINE)}
+
+
 def tell(directory: str, pid: int, commands: list[str]) -> list[str]:
     """Send the commands to the worker `pid` in their order; return its complaints.
 

@@ -162,7 +162,7 @@ def list_keys(fleet: str | None, home: str | None, as_json: bool) -> None:
 @click.argument("name")
 @site_options()
 def revoke(name: str, fleet: str | None, home: str | None, as_json: bool) -> None:
-    """Refuse every request with this key from now on; answers that run go on to their end."""
+    """Refuse every request with this key from now on, half-sent ones too; running answers go on."""
     changed = _change(
         fleet, home, lambda ring: without_key(ring, name, now=time.time()), f"revoked {name}"
     )
