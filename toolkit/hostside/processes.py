@@ -81,6 +81,11 @@ def started(pid: int) -> str:
     return "" if not fields or fields[0] in "ZX" else f"{boot()} {pid} {fields[19]}"
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether somebody has stopped a process by a signal (SIGSTOP), and no debugger holds it."""
+    return _fields(pid)[:1] == ["T"]
+
+
 def _fields(pid: int) -> list[str]:
     """Return the fields of /proc/PID/stat from the third on, the state; none where the process has ended."""
     try:

@@ -1,7 +1,7 @@
 """The watch of a host: it guards new releases under traffic, ends replicas that hang, makes a standby that has taken
 over the one that serves, lets no request wait for a command that is gone, puts replicas to sleep and wakes them,
-carries the records of use into the ledger of the host, counts how requests end, and writes the host's figures for
-Prometheus.
+carries the records of use into the ledger of the host, counts how requests end, writes the host's figures for
+Prometheus, and lets a router that was stopped go on.
 
 It runs as a unit of its own, see the role `watch`. Nothing depends on it: without it the router still gives the traffic
 to a standby, and a command still notices a hang.
@@ -10,8 +10,10 @@ to a standby, and a command still notices a hang.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 
@@ -30,6 +32,7 @@ import router_files
 import router_releases
 import router_view
 import slot_manifest
+import stopped
 import takeover
 import tally_log
 import use_carry
@@ -44,6 +47,9 @@ TICK = 0.5
 LOOKS = 3
 # Seconds from one try to start a supervisord that was killed to the next.
 _AGAIN = 10.0
+# Seconds after which a look that does not end ends the watch, which then starts anew. systemd would do so a little
+# later, and supervisord never.
+LONGEST_LOOK = 55.0
 # One look of so many compares the routes with the withdrawals of other hosts.
 LOOKS_TO_FOLLOW = 4
 
@@ -134,8 +140,13 @@ def main(arguments: list[str]) -> int:
     leave_reserve()
     watch = Watch(arguments[0], float(arguments[1]), float(arguments[2]))
     rung = bell.Bell(watch.root)
+    threading.Thread(
+        target=stopped.Stopped(watch.root).keep_looking, args=(_say,), daemon=True
+    ).start()
     supervisor, tried = os.getppid(), -_AGAIN
     while True:
+        # Its log has the place at which it stood still.
+        faulthandler.dump_traceback_later(LONGEST_LOOK, exit=True)
         if os.getppid() != supervisor and time.monotonic() - tried >= _AGAIN:
             # A supervisord that was killed; systemd cannot be. The one that starts now has a watch of its own.
             import supervisord
