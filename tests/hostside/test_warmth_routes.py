@@ -208,6 +208,25 @@ def test_a_host_that_wakes_the_model_before_it_was_down_wakes_it_everywhere(
     assert woken(told, "b.blue") is wakes
 
 
+def test_what_was_seen_in_a_former_sleep_is_forgotten(tmp_path: Path) -> None:
+    (tmp_path / "router").mkdir()
+    looking, sleeps = warmth.Warmth(str(tmp_path)), {}
+    for name in ("5d", "5e"):
+        routes = asleep(*ON_TWO, at="a", sleep=replace(SLEEP, id=name))
+        (tmp_path / "router" / "routes.json").write_text(json.dumps(routes))
+        # Of a router that does not run, the looks see nothing.
+        looking.look()
+        (route,) = sleeping.sleepers(routes)
+        seen = [looking._steady(routes, route, {"b.blue": True}) for _ in range(warmth.LOOKS)]
+        sleeps[name] = [each["b.blue"] for each in seen]
+    # In each, a router of another host that has just started is believed after a while only.
+    assert sleeps["5d"] == sleeps["5e"] == [False] * (warmth.LOOKS - 1) + [True]
+    (tmp_path / "router" / "routes.json").write_text(json.dumps(Routes().as_json("a")))
+    looking.look()
+    kept = looking._down, looking._lost, looking._seen, looking._kept, looking._begun
+    assert kept == ({}, {}, {}, {}, {})
+
+
 def test_a_look_at_a_former_sleep_ends_no_new_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edits: list[Edit]
 ) -> None:

@@ -68,14 +68,14 @@ class Warmth:
         # By program: when its engine was last asked to end, and when it was last seen at rest.
         self._told: dict[str, float] = {}
         self._rested: dict[str, float] = {}
-        # The targets of other hosts that are known to be down in a sleep, or to have ended it: up, they have woken.
-        self._down: dict[str, set[str]] = {}
         self._alternates = alternates.Alternates(root, resting.rests)
-        # In how many looks in a row no target with a weight was up, by sleep.
+        # All of these by sleep, and gone with it. The targets of other hosts that are known to be down in it, or to
+        # have ended it: up, they have woken.
+        self._down: dict[str, set[str]] = {}
+        # In how many looks in a row no target with a weight was up, and each target was.
         self._lost: dict[str, int] = {}
-        # In how many looks in a row the target of another host was up, by model and name.
-        self._seen: dict[tuple[str, str], int] = {}
-        # By sleep: why it cannot end here now, and when that was found; and when the wake began here.
+        self._seen: dict[str, dict[str, int]] = {}
+        # Why it cannot end here now, and when that was found; and when the wake began here.
         self._kept: dict[str, tuple[str, float]] = {}
         self._begun: dict[str, float] = {}
 
@@ -84,6 +84,7 @@ class Warmth:
         routes = router_files.routes(self._directory)
         marked = doze.marked(self.root, resting.PLACE)
         found = sleeping.sleepers(routes)
+        self._forget_all_but({route["sleep"]["id"] for route in found})
         if not found and not marked:
             return []
         done: list[str] = []
@@ -112,6 +113,11 @@ class Warmth:
                     done += self._rest(model, each)
         self._clear(routes, marked)
         return done
+
+    def _forget_all_but(self, sleeps: set[str]) -> None:
+        for kept in (self._down, self._lost, self._seen, self._kept, self._begun):
+            for name in kept.keys() - sleeps:
+                kept.pop(name)
 
     def _is_changed(self) -> bool:
         """Whether a command may be starting a replica that has no part yet."""
@@ -151,12 +157,12 @@ class Warmth:
 
     def _steady(self, routes: Document, route: Document, up: dict[str, bool]) -> dict[str, bool]:
         """Return the targets that are up; a target of another host counts only after a while."""
-        found = {}
+        found, seen = {}, self._seen.setdefault(route["sleep"]["id"], {})
         for each in route["targets"]:
-            name, key = routes_file.name_of(each), (route["model"], routes_file.name_of(each))
-            self._seen[key] = self._seen.get(key, 0) + 1 if up.get(name) else 0
+            name = routes_file.name_of(each)
+            seen[name] = seen.get(name, 0) + 1 if up.get(name) else 0
             own = each.get("host", "") in ("", routes.get("at", ""))
-            found[name] = self._seen[key] >= (1 if own else LOOKS)
+            found[name] = seen[name] >= (1 if own else LOOKS)
         return found
 
     def _note_down(
@@ -266,8 +272,6 @@ class Warmth:
             if late:
                 done.append(f"{model} is not up long after its time; it counts as awake")
             elif len(gained) == len(asleep):
-                self._down.pop(sleep["id"], None)
-                self._begun.pop(sleep["id"], None)
                 done += [] if refused else [f"{model} is awake"]
         return done
 
