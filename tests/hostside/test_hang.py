@@ -335,6 +335,19 @@ def test_a_long_prefill_is_waited_for(running: Running) -> None:
     assert (done["drained"], answers) == (True, [200])
 
 
+def test_a_server_that_stands_still_is_not_waited_for_while_its_engine_computes(
+    running: Running, pace: Pace
+) -> None:
+    running.ask(600)
+    until(lambda: _runs(running.core))
+    os.kill(running.process.pid, signal.SIGSTOP)
+    started = pace()
+    done = replica.drain({**running.request, "hang": 2.0, "timeout": 900}, lambda _: None)
+    assert pace() - started < 10
+    assert done["reason"].startswith("it hangs: 1 request is open, and it did nothing for ")
+    assert _runs(running.core)
+
+
 class Heard(hang.Probe):
     """A probe that has its answer before the next look, however slow the machine is."""
 

@@ -7,7 +7,8 @@ see: the router's open requests, what passes to clients, and the time that the e
 - Progress: the engine's counters (tokens of prompts and answers, the use of its cache) or the bytes to clients moved.
 - Effort: its processes ran, or waited for a processor that was taken. A long prefill and a compilation show no
   progress, but effort; they have the longer limit `stall`. Processes that take each step together loop while one of
-  them stands still, which is no effort.
+  them stands still, which is no effort. Nor is what the others compute while the server answers not even its health:
+  nobody gets anything of it.
 - Probe: a request of one token was answered, so the open requests wait for something else, such as a slow upload.
 
 A replica hangs where none of these shows for `hang` seconds. One that is idle may be asked for a token now and then, so
@@ -215,13 +216,11 @@ class Watched:
         return True
 
     def _look(
-        self,
-        now: float,
-        requests: int,
-        carried: int,
-        family: processes.Family | None,
+        self, now: float, requests: int, carried: int, family: processes.Family | None
     ) -> str:
         figures = completion.figures(self.port, self._signs) if carried == self._carried else {}
+        health = self._signs["health"]
+        deaf = figures is None and not completion.healthy(self.port, health, 1.0)
         self._carried = carried
         if figures is not None:
             self._marks = (carried, tuple(sorted(figures.items())))
@@ -229,7 +228,7 @@ class Watched:
             now,
             requests,
             None if figures is None else self._marks,
-            self._effort(now, family, alone=figures is None),
+            self._effort(now, family, alone=figures is None, deaf=deaf),
             int(sum((figures or {}).get(name, 0) for name in self._signs["load"])),
             self._probe.state if self._probe else "",
         )
@@ -266,18 +265,23 @@ class Watched:
         self._probe = None
         end(self.root, self.program)
 
-    def _effort(self, now: float, family: processes.Family | None, *, alone: bool) -> float:
+    def _effort(
+        self, now: float, family: processes.Family | None, *, alone: bool, deaf: bool = False
+    ) -> float:
         """Return the effort of the busiest process since the last measurement; 0 where that is too short ago to tell.
 
-        With `alone` the server does not answer, so it counts too.
+        With `alone` the server tells no figures, so it counts too; where it is `deaf`, it counts alone.
         """
         before, then = self._run_times
         if before and now - then < min(_MEASURED, self._judge.hang / 8):
             return 0.0
         if not self._pid or not os.path.exists(f"/proc/{self._pid}"):
             self._pid = processes.state(self.root, self.program)["pid"]
-        times = processes.run_times(self._pid, self._signs["core"], alone=alone, family=family)
+        core = self._signs["core"]
+        times = processes.run_times(self._pid, core, alone=alone, family=family)
         self._run_times = times, now
+        if deaf:
+            times = {each: times[each] for each in times if not processes.computes(each, core)}
         together = processes.ranks(times, self._signs["ranks"])
         found = effort(before, times, now - then, together)
         self.works = found > EFFORT

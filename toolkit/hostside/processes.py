@@ -149,12 +149,19 @@ def run_times(
 ) -> dict[int, ThreadTimes]:
     """Return the times of the threads of each computing process below `pid`.
 
-    They have `core` in their command line; without such a process, all descendants count. With `alone` the process
-    `pid` counts too, as it does where it has no descendant. `family` is as for `tree`.
+    They have `core` in their command line; without such a process, all descendants count. With `alone` all of the tree
+    counts, as `pid` does where it has no descendant. `family` is as for `tree`.
     """
-    below = tree(pid, family)[1:]
-    found = [each for each in below if core and core in " ".join(command_line(each))] or below
-    return {each: _thread_times(each) for each in (found if found and not alone else [pid, *found])}
+    found = tree(pid, family)
+    below = found[1:]
+    if not alone and below:
+        found = [each for each in below if computes(each, core)] or below
+    return {each: _thread_times(each) for each in found}
+
+
+def computes(pid: int, core: str) -> bool:
+    """Whether a process has the name `core` of those that compute in its command line."""
+    return bool(core) and core in " ".join(command_line(pid))
 
 
 def ranks(pids: Iterable[int], differ: str) -> list[list[int]]:
