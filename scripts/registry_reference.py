@@ -118,8 +118,8 @@ full, without its short spellings and beginnings; `enable-x: false` replaces `no
 written after a dot: `speculative-config.method: ngram`.
 
 A name is free, needs a permission, or is reserved. A name needs the version's permission if it loads code, weights or
-files that nothing pins, opens ports or endpoints, lets clients choose what is loaded, or has not been judged by this
-toolkit. The plan and `toolkit registry show` say what was permitted.
+files that nothing pins, opens ports or endpoints, lets clients choose what is loaded, writes their prompts into a log,
+or has not been judged by this toolkit. The plan and `toolkit registry show` say what was permitted.
 
 `enable-sleep-mode: true` also lets a former release [doze](upgrades.md#dozing) after a swap, so that a rollback takes
 seconds. It is for CUDA alone: elsewhere the version is refused, since its engine would not start.
@@ -331,16 +331,18 @@ def _options() -> str:
             "",
             "### Values and keys without a permission",
             "",
-            "Other values of these flags, and other keys of their JSON, need one. In every JSON, so does a key that "
+            "Other values of these, and other keys of a flag's JSON, need one. In every JSON, so does a key that "
             f"names code or files: {_listed(permissions.SUSPECT_KEYS)}, or one that ends in "
             f"{_listed(permissions.SUSPECT_ENDS)}. `chat-template` is free as a template in one line and needs one as "
             "a path.",
             "",
-            "| flag | values or keys |",
+            "| name | values or keys |",
             "|---|---|",
             *(
                 f"| `{name}` | {_listed(words)} |"
-                for name, words in sorted(permissions.VALUES.items())
+                for name, words in sorted(
+                    {**permissions.VALUES, **permissions.VARIABLE_VALUES}.items()
+                )
             ),
             *(
                 f"| `{name}` | {_listed(words.split())} |"

@@ -136,7 +136,7 @@ FAULTS = [
     ("VLLM_LOGGING_LEVEL: WARNING", "LD_PRELOAD: /x.so", "15:11", "environment variable LD_PRELOAD is reserved", "it changes which libraries are loaded"),
     ("VLLM_LOGGING_LEVEL: WARNING", "lower: x", "15:11", "'lower' is no name of an environment variable", "write it in capitals: VLLM_LOGGING_LEVEL"),
     ("WARNING", "1", "15:31", "VLLM_LOGGING_LEVEL: expected text, not the number 1", 'write it in quotes: "1"'),
-    ("WARNING", "hf_abcdefghijklmnopqrstuvwx", "15:31", "this value looks like an access token", "secrets do not belong in the registry; revoke the token if the file was shared"),
+    ("VLLM_LOGGING_LEVEL: WARNING", "VLLM_LOGGING_PREFIX: hf_abcdefghijklmnopqrstuvwx", "15:32", "this value looks like an access token", "secrets do not belong in the registry; revoke the token if the file was shared"),
     # policy
     ("[tiny]", "[tny]", "5:27", "no model 'tny' in this registry", "did you mean tiny?"),
     ("[cc-by-nc-4.0]", "[apache-2.0]", "4:14", "'apache-2.0' is denied here and allowed or approved above", "keep one of the two"),

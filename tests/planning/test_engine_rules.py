@@ -92,6 +92,7 @@ def test_every_name_in_the_lists_is_one_of_some_version() -> None:
     listed = [
         vllm_allowed.FLAGS, vllm_allowed.VARIABLES, vllm_allowed.RANGES, RESERVED_FLAGS, ENGINE_ENV,
         vllm_permissions.FLAGS, vllm_permissions.VARIABLES, vllm_permissions.VALUES, vllm_permissions.KEYS,
+        vllm_permissions.VARIABLE_VALUES,
     ]  # fmt: skip
     passed_on = {
         name for name in vllm_allowed.RANGES if name.startswith("override-generation-config.")
@@ -163,6 +164,9 @@ VALUES: list[tuple[str, Any, str | None]] = [
     ("load-format", "safetensors", None),
     ("load-format", "pt", f"serving option 'load-format' needs a permission: 'pt' is none of auto, safetensors, fastsafetensors, mistral; {vllm_permissions.VALUE_REASON}"),
     ("distributed-executor-backend", "my.module.Executor", f"serving option 'distributed-executor-backend' needs a permission: 'my.module.Executor' is none of mp, uni; {vllm_permissions.VALUE_REASON}"),
+    ("log-level", "WARNING", None),
+    ("log-level", "DEBUG", "serving option 'log-level' needs a permission: 'DEBUG' is none of CRITICAL, ERROR, WARNING, INFO; with others prompts and answers go into the log"),
+    ("log-level", "NOTSET", "serving option 'log-level' needs a permission: 'NOTSET' is none of CRITICAL, ERROR, WARNING, INFO; with others prompts and answers go into the log"),
     ("generation-config", "/tmp", f"serving option 'generation-config' needs a permission: '/tmp' is none of auto, vllm; {vllm_permissions.VALUE_REASON}"),
     ("hf-overrides", '{"rope_scaling": {"factor": 2}}', None),
     ("hf-overrides", '{"text_config": {"auto_map": {}}}', f"serving option 'hf-overrides' needs a permission: key 'auto_map': {CODE}"),
@@ -246,9 +250,13 @@ def test_a_flag_and_its_value(name: str, value: Any, message: str | None) -> Non
         assert flag_fault(V, name, value, {name.partition(".")[0].replace("_", "-")}) is None
 
 
+LEVELS = "CRITICAL, ERROR, WARNING, INFO; with others prompts and answers go into the log"
 # variable, value -> the message; None where it is free
 VARIABLES = [
-    ("VLLM_LOGGING_LEVEL", "DEBUG", None),
+    ("VLLM_LOGGING_LEVEL", "WARNING", None),
+    ("VLLM_LOGGING_LEVEL", "info", None),
+    ("VLLM_LOGGING_LEVEL", "debug", f"environment variable VLLM_LOGGING_LEVEL needs a permission: 'debug' is none of {LEVELS}"),
+    ("VLLM_LOGGING_LEVEL", "10", f"environment variable VLLM_LOGGING_LEVEL needs a permission: '10' is none of {LEVELS}"),
     ("VLLM_CPU_KVCACHE_SPACE", "4", None),
     ("VLLM_CPU_KVCACHE_SPACE", "0.5", "VLLM_CPU_KVCACHE_SPACE: expected a whole number in quotes, not '0.5'"),
     ("VLLM_CPU_KVCACHE_SPACE", "٤", "VLLM_CPU_KVCACHE_SPACE: expected a whole number in quotes, not '٤'"),
@@ -281,6 +289,8 @@ PERMISSIONS = [
     ("load-format", None),
     ("hf-overrides", None),
     ("VLLM_PLUGINS", None),
+    ("VLLM_LOGGING_LEVEL", None),
+    ("log-level", None),
     ("BASH_ENV", None),
     ("watermark-config", None),
     ("max-num-seqs", "'max-num-seqs' needs no permission"),

@@ -107,16 +107,22 @@ VARIABLES = {
     "GLOO_SOCKET_IFNAME": _PORTS,
     "NCCL_SOCKET_IFNAME": _PORTS,
 }
-# flag -> its harmless values. Any other value loads code, pickles or unpinned weights, and needs a permission.
+# From DEBUG on the engine writes requests and answers as they are.
+_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO")
+# flag -> its harmless values. Any other value needs a permission, for `VALUE_REASONS` or else `VALUE_REASON`.
 VALUES = {
     "config-format": ("auto", "hf", "mistral"),
     "distributed-executor-backend": ("mp", "uni"),
     "generation-config": ("auto", "vllm"),
     "kv-offloading-backend": ("native",),
     "load-format": ("auto", "safetensors", "fastsafetensors", "mistral"),
+    "log-level": _LEVELS,
     "model-impl": ("auto", "vllm", "transformers"),
 }
+# The same of variables, in capitals or small letters.
+VARIABLE_VALUES = {"VLLM_LOGGING_LEVEL": _LEVELS}
 VALUE_REASON = "other values load code, files or weights that nothing pins"
+VALUE_REASONS = {"log-level": f"with others {_LOG}", "VLLM_LOGGING_LEVEL": f"with others {_LOG}"}
 # flag -> the keys of its JSON that need no permission.
 KEYS = {
     "attention-config": "backend backend_per_kind flash_attn_version flash_attn_max_num_splits_for_cuda_graph "

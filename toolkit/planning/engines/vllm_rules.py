@@ -59,10 +59,12 @@ def variable_fault(
         fault = vllm_values.variable_fault(option, value)
         if fault:
             return fault
-    if name in permitted or name in _free_variables():
+    if name in permitted:
         return None
     reason = vllm_permissions.VARIABLES.get(name, vllm_permissions.UNJUDGED)
-    return _needs_permission(f"environment variable {name}", name, reason)
+    if name in _free_variables():
+        reason = vllm_values.variable_reason(name, value)
+    return _needs_permission(f"environment variable {name}", name, reason) if reason else None
 
 
 def permission_fault(version: str, name: str) -> OptionFault | None:
@@ -74,7 +76,7 @@ def permission_fault(version: str, name: str) -> OptionFault | None:
     if name.isupper():
         if name.startswith(_OWN) and name not in table.variables:
             return _unknown(table, f"variable {name}", name, table.variables)
-        needless = name in _free_variables()
+        needless = name in _free_variables() and name not in vllm_permissions.VARIABLE_VALUES
     else:
         if name not in table.flags:
             return _unknown_flag(table, name, name)

@@ -141,8 +141,7 @@ def permission_reason(option: Option, path: str, value: Any) -> str:
         return permissions.FLAGS.get(name, permissions.UNJUDGED)
     said = str(value).lower() if option.kind == "name of" else str(value)
     if name in permissions.VALUES and said not in permissions.VALUES[name]:
-        free = ", ".join(permissions.VALUES[name])
-        return f"{_shown(value)} is none of {free}; {permissions.VALUE_REASON}"
+        return _none_of(name, permissions.VALUES[name], value)
     if name == "chat-template" and not ("{{" in str(value) or "{%" in str(value)):
         return permissions.TEMPLATE_REASON
     if option.kind == "json":
@@ -150,6 +149,17 @@ def permission_reason(option: Option, path: str, value: Any) -> str:
     if str(value) in permissions.SUSPECT_WORDS:
         return f"{_shown(value)}: {permissions.KEY_REASON}"
     return ""
+
+
+def variable_reason(name: str, value: str) -> str:
+    """Return why this value of a variable needs a permission; empty where it needs none."""
+    free = permissions.VARIABLE_VALUES.get(name, ())
+    return _none_of(name, free, value) if free and value.upper() not in free else ""
+
+
+def _none_of(name: str, free: tuple[str, ...], value: Any) -> str:
+    reason = permissions.VALUE_REASONS.get(name, permissions.VALUE_REASON)
+    return f"{_shown(value)} is none of {', '.join(free)}; {reason}"
 
 
 def may_need_permission(option: Option) -> bool:
