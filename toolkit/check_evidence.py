@@ -18,6 +18,8 @@ from typing import Any, Dict, List, Optional, Tuple
 FORMAT = "toolkit evidence 1"
 LOG_FORMAT = "toolkit audit 1"
 # The exceptions that a value of another form, or one that is nested too deeply, leads to.
+# A file about fifty hosts, with a model of 800 files on each, has 6 MiB.
+MOST_BYTES = 64 * 2**20
 FORMS = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 
 
@@ -320,12 +322,20 @@ def read_head(text: str, sequence: int) -> Tuple[int, str]:
     number, _, digest = text.partition(":")
     if number.isdecimal() and len(digest) == 64:
         return int(number), digest
-    with open(text, encoding="utf-8") as file:
-        heads = json.load(file)["heads"]
+    heads = json.loads(read_file(text).decode("utf-8"))["heads"]
     for each in heads:
         if each["sequence"] == sequence:
             return sequence, each["digest"]
     raise ValueError("%s has no head with the number %d" % (text, sequence))
+
+
+def read_file(path: str) -> bytes:
+    """Return what a file has; raises NotEvidence where that is more than any evidence, such as what never ends."""
+    with open(path, "rb") as file:
+        data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise NotEvidence("it is larger than %d MiB" % (MOST_BYTES // 2**20))
+    return data
 
 
 def main(words: List[str]) -> int:
@@ -335,8 +345,7 @@ def main(words: List[str]) -> int:
     parser.add_argument("--head", help="SEQUENCE:DIGEST, or a host's file of heads")
     given = parser.parse_args(words)
     try:
-        with open(given.evidence, "rb") as file:
-            data = file.read()
+        data = read_file(given.evidence)
         head = None
         if given.head:
             head = read_head(given.head, parse(data)["lines"][-1]["sequence"])

@@ -266,6 +266,16 @@ def test_lists_that_are_nested_too_deeply_are_no_evidence_and_no_heads(tmp_path:
     assert checked(tmp_path / "evidence.json", "--head", deep).code == 2
 
 
+def test_a_file_without_an_end_is_no_evidence_and_no_heads(tmp_path: Path) -> None:
+    endless = Path("/dev/zero")
+    found = checked(endless)
+    assert (found.code, found.err) == (2, "/dev/zero: it is larger than 64 MiB\n")
+    line = {"digest": "", "previous": "", "record": {}, "sequence": 1}
+    document = {"content": {}, "format": "toolkit evidence 1", "lines": [line]}
+    (tmp_path / "evidence.json").write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
+    assert checked(tmp_path / "evidence.json", "--head", endless).code == 2
+
+
 def test_lines_that_are_moved_or_taken_out_are_found(fleet: Fleet) -> None:
     proved(fleet)
     document = json.loads(place_of(fleet).read_text())
