@@ -17,9 +17,9 @@ from typing import Any, Dict, List, Optional, Tuple
 
 FORMAT = "toolkit evidence 1"
 LOG_FORMAT = "toolkit audit 1"
-# The exceptions that a value of another form, or one that is nested too deeply, leads to.
 # A file about fifty hosts, with a model of 800 files on each, has 6 MiB.
 MOST_BYTES = 64 * 2**20
+# The exceptions that a value of another form, or one that is nested too deeply, leads to.
 FORMS = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 
 
