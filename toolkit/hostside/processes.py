@@ -16,8 +16,9 @@ from wire import Document
 # A systemd that replaces itself answers again within a second, or in a few on a busy host.
 ANSWER_SECONDS = 10.0
 _LONGEST_SECONDS = 60
-# Bytes of a command line that are read. A replica may have thousands of processes with lines of millions.
-LINE_BYTES = 2**15
+# Bytes of a command line that are read. A replica may have thousands of processes with lines of millions, and those of
+# another user may be as long as they like.
+_LINE_BYTES = 2**15
 # Seconds for which the memory of processes is counted exactly: that takes long where one has many mappings.
 EXACT_SECONDS = 5.0
 # Thread -> the seconds for which it ran, and for which it stood in line for a processor.
@@ -178,7 +179,7 @@ def command_line(pid: int) -> list[str]:
     """Return the words of a process's command line, of a long one the first; none where the process is gone."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return file.read(LINE_BYTES).decode(errors="replace").rstrip("\0").split("\0")
+            return file.read(_LINE_BYTES).decode(errors="replace").rstrip("\0").split("\0")
     except OSError:
         return []
 

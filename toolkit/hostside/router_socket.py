@@ -16,6 +16,7 @@ from collections.abc import Iterator
 
 import bounds
 from directory import Directory, NotSafe, connectable
+from processes import command_line
 from wire import Document, Servers
 
 TIMEOUT = 5.0
@@ -28,8 +29,6 @@ _BEGUN_SECONDS = 5.0
 # The names of backends that take no requests begin with this: each tells whether one target may get new ones.
 INDICATOR = "up."
 _MOST_BYTES = 64 * 2**20
-# Bytes of a process's command line that are read: one of another user may be as long as it likes.
-_LINE_BYTES = 2**15
 
 
 class RouterError(Exception):
@@ -371,9 +370,8 @@ def _is_cut_off(directory: str) -> bool:
 
 def _is_router(pid: str, directory: str) -> bool:
     """Whether a process has the router's command line; one of another user may have any that it likes."""
-    with open(f"/proc/{pid}/cmdline", "rb") as file:
-        words = file.read(_LINE_BYTES).split(b"\0")
-    if b"-S" not in words or os.path.join(directory, "haproxy.cfg").encode() not in words:
+    words = command_line(int(pid))
+    if "-S" not in words or os.path.join(directory, "haproxy.cfg") not in words:
         return False
     seen = os.stat(f"/proc/{pid}")
     return seen.st_uid == 0 or seen.st_gid == os.stat(directory).st_gid
