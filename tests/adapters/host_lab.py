@@ -25,7 +25,7 @@ from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.hosts.client import host_client, silent
 from toolkit.adapters.hosts.host import RealHost
 from toolkit.adapters.hosts.port import HostPort
-from toolkit.adapters.hosts.ssh import hang_up
+from toolkit.adapters.hosts.ssh import master_options
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.deployment.release import Release
 from toolkit.domain.hosts.facts import ProcessState, SlotFacts
@@ -312,7 +312,8 @@ def bare_lab(number: int = 11) -> Iterator[HostLab]:
                     interruption,
                 )
             finally:
-                hang_up(target, scratch)
+                end = ["ssh", *master_options(target, scratch), "-O", "exit", target.address]
+                subprocess.run(end, capture_output=True, timeout=60)
     finally:
         shutil.rmtree(scratch)
 

@@ -148,11 +148,6 @@ def tunnel(host: Host, scratch: Path, port: int) -> Iterator[int]:
         _run(["ssh", *options, "-O", "cancel", *words], b"")
 
 
-def hang_up(host: Host, scratch: Path) -> None:
-    """End the shared connection to `host`, if there is one."""
-    _run(["ssh", *master_options(host, scratch), "-O", "exit", host.address], b"")
-
-
 def _refused(host: Host, done: subprocess.CompletedProcess[bytes]) -> HostError:
     return host_error(host, done.stderr.decode(errors="replace"), done.returncode)
 

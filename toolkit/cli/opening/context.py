@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from toolkit.domain.registry.model import Registry
     from toolkit.domain.replicas.probe import LockOwner
 
-T = TypeVar("T")
 PROMETHEUS, PROMETHEUS_CREDENTIALS = "TOOLKIT_PROMETHEUS", "TOOLKIT_PROMETHEUS_CREDENTIALS"
 
 
@@ -142,7 +141,7 @@ def open_history(home: Path, *, needed: bool = True, whole: bool = False) -> His
     """Return the history that TOOLKIT_HISTORY names, else the one under `home`; it is closed with the command.
 
     A command that is under way goes on where the file of the history fails, and says so. A command without a `needed`
-    history begins without one as well. What shows sums over a `whole` history fails where a part of it is damaged.
+    history begins without one as well. A command that sums over a `whole` history fails where a part of it is damaged.
     """
     from toolkit.adapters.history.database import read_address
     from toolkit.adapters.history.history import History

@@ -162,16 +162,6 @@ def dumbbells(pairs: Sequence[ValuePair], words: str) -> Html:
     return _chart(row * len(pairs) + 2, words, parts)
 
 
-def meter(part: float, words: str) -> Html:
-    """Return a bar that is filled up to `part`, from 0 to 1."""
-    part = min(max(part, 0.0), 1.0)
-    inner = (_rect(0, 0, "100%", 8, class_="empty", rx=4),
-             _rect(0, 0, f"{100 * part:.1f}%", 8, class_="c0", rx=4))  # fmt: skip
-    return tag(
-        "svg", tag("title", words), inner, class_="chart", height=8, role="img", aria_label=words
-    )
-
-
 def ticks(span: TimeAxis) -> list[tuple[float, str]]:
     """Return some times of a span that are easily read, with their labels."""
     days = (span.end - span.start) / 86_400

@@ -13,7 +13,7 @@ from toolkit.cli.views.objectives import (
     share_words,
     spent_words,
 )
-from toolkit.cli.views.report.charts import legend, short, stacked
+from toolkit.cli.views.report.charts import legend, stacked
 from toolkit.cli.views.report.html import Html, tag
 from toolkit.cli.views.report.parts import (
     Column,
@@ -219,8 +219,3 @@ def _row(each: Sum, everything: Sum, name: str = "") -> tuple[object, ...]:
         f"{each.failed:,}",
         percent(each.tokens_in + each.tokens_out, whole),
     )
-
-
-def tokens(value: int) -> str:
-    """Return a number of tokens for a tile."""
-    return short(value)
