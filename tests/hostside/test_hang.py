@@ -30,7 +30,6 @@ import completion
 import hang
 import processes
 import replica
-import signs
 
 
 def looks(seconds: int, **changes: Any) -> list[hang.Look]:
@@ -262,56 +261,6 @@ def test_a_hung_replica_is_not_drained_for_long_and_ends(running: Running, pace:
     assert record["why"] == done["reason"].removeprefix("it hangs: ")
 
 
-@pytest.mark.parametrize(
-    ("threads", "found"),
-    [
-        pytest.param([], 0.0, id="it has just been found"),
-        pytest.param([(0.002, 0.18)] * 12, 0.09, id="a dozen threads that listen, each in line"),
-        pytest.param([(0.1, 1.9)], 1.0, id="one that computes on a processor that is taken"),
-        pytest.param([(0.6, 0.0)] * 3, 0.9, id="three that compute in turn"),
-        pytest.param([(1.0, 0.6), (0.0, 1.5)], 0.8, id="the busier one of two"),
-    ],
-)
-def test_the_waits_of_threads_do_not_add_up(
-    threads: list[tuple[float, float]], found: float
-) -> None:
-    before = {7: {str(each): (10.0, 20.0) for each in range(len(threads))}, 8: {"9": (5.0, 5.0)}}
-    now = {
-        7: {str(each): (10 + ran, 20 + late) for each, (ran, late) in enumerate(threads)},
-        8: {"9": (5.0, 5.0)},
-        # one that has begun meanwhile
-        9: {"1": (100.0, 100.0)},
-    }
-    assert hang.effort(before, now, 2.0) == pytest.approx(found, abs=0.002)
-
-
-@pytest.mark.parametrize(
-    ("ran", "found"),
-    [
-        pytest.param({7: 1.9, 8: 0.0}, 0.1, id="one loops until the other goes on"),
-        pytest.param({7: 1.9, 8: 0.01}, 0.95, id="one waits for the other, which has little processor"),
-        pytest.param({7: 0.0, 8: 0.0}, 0.1, id="both stand still"),
-    ],
-)  # fmt: skip
-def test_ranks_that_wait_for_one_that_stands_still_make_no_effort(
-    ran: dict[int, float], found: float
-) -> None:
-    # Its other threads wake up all the same.
-    before = {pid: {str(pid): (10.0, 20.0), "99": (1.0, 1.0)} for pid in (7, 8, 9)}
-    now = {pid: {str(pid): (10 + more, 20.0), "99": (1.0, 1.2)} for pid, more in ran.items()}
-    now[9] = {"9": (10.0, 20.0), "99": (1.0, 1.2)}
-    assert hang.effort(before, now, 2.0, [[7, 8]]) == pytest.approx(found)
-
-
-def test_ranks_are_told_by_the_names_of_their_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = {
-        1: "VLLM::EngineCore", 2: "VLLM::Worker_PP0_TP0", 3: "VLLM::Worker_PP0_TP1",
-        4: "VLLM::Worker_PP1_TP0_EP2", 5: "VLLM::Worker_PP1_TP1_EP3", 6: "VLLM::Worker",
-    }  # fmt: skip
-    monkeypatch.setattr(processes, "command_line", lambda pid: [names[pid]])
-    assert processes.ranks(names, signs.VLLM["ranks"]) == [[2, 3], [4, 5]]
-
-
 def test_moments_for_which_a_process_wakes_up_are_no_effort(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -395,60 +344,3 @@ def test_a_bake_with_traffic_ends_at_the_hang(running: Running, pace: Pace) -> N
     found = replica.watch({**running.request, "seconds": 60.0}, lambda _: None)
     assert pace() - started < 4
     assert found["reason"].startswith("it hangs: 2 requests are open, and it did nothing for ")
-
-
-def test_a_frozen_standby_is_refused_and_ended(running: Running, pace: Pace) -> None:
-    assert replica.probe({**running.request, "hang": 60.0}) == {"ok": True, "reason": ""}
-    os.kill(running.core, signal.SIGSTOP)
-    started = pace()
-    found = replica.probe(running.request)
-    assert pace() - started < 4
-    assert found["reason"] == "it hangs: it did not answer a request of one token within 1 s"
-    assert running.process.wait(60) == -signal.SIGKILL
-    why = "it did not answer a request of one token within 1 s"
-    assert hang.recorded(running.request["root"], "tiny-blue")["why"] == why
-
-
-def test_a_standby_that_dies_while_it_is_asked_does_not_hang(running: Running) -> None:
-    os.kill(running.core, signal.SIGSTOP)
-    dying = threading.Timer(0.5, running.process.kill)
-    dying.start()
-    found = replica.probe({**running.request, "hang": 60.0})
-    assert found == {"ok": False, "reason": "its process ended"}
-    # One that does not run is not waited for.
-    assert replica.probe({**running.request, "hang": 60.0}) == found
-    assert hang.recorded(running.request["root"], "tiny-blue") == {}
-
-
-def test_a_standby_that_works_on_without_an_answer_is_refused_and_ended(running: Running) -> None:
-    beside = http.client.HTTPConnection("127.0.0.1", running.port)
-    beside.request("POST", "/v1/completions", json.dumps({"model": "tiny", "work": 600}))
-    until(lambda: _runs(running.core))
-    why = "it did not answer a request of one token within 4 s"
-    assert replica.probe(running.request) == {"ok": False, "reason": why}
-    assert running.process.wait(60) == -signal.SIGKILL
-    assert hang.recorded(running.request["root"], "tiny-blue")["why"] == why
-    beside.close()
-
-
-def test_the_question_waits_for_the_long_prefill_of_a_client(running: Running) -> None:
-    started = time.monotonic()
-    answers = running.ask(work=8)
-    found = replica.watch({**running.request, "seconds": 0.5}, lambda _: None)
-    assert (found["ok"], found["reason"]) == (True, "")
-    assert time.monotonic() - started > 5
-    until(lambda: answers == [200])
-
-
-def _runs(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "R"
-
-
-def test_a_standby_that_answers_is_looked_at_no_further(
-    running: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def look(*_: object) -> str:
-        raise AssertionError("its figures were read")
-
-    monkeypatch.setattr(hang.Watched, "look", look)
-    assert replica.probe({**running.request, "hang": 60.0}) == {"ok": True, "reason": ""}
