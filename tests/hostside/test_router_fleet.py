@@ -12,70 +12,37 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from tests.hostside.router_lab import (
     REPO,
-    Backend,
     Lab,
-    free_port,
-    labs,
     router_socket,
     until,
+)
+from tests.hostside.router_pair import (
+    PATH,
+    Pair,
+    current,
+    kill,
+    name_releases,
+    pair,
+    workers_of,
 )
 from tests.hostside.router_site import Clients
 from tests.pace import Pace
 from toolkit.domain.clients.keys import KeyRing
 from toolkit.planning.routing.edits import with_model, with_weights
 from toolkit.planning.routing.keys import with_key
-from toolkit.planning.routing.routes import Routes, Target
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
 
 import hang
 import router_releases
 
-PATH = "/v1/completions"
-
-
-@dataclass
-class Pair:
-    """Hosts `a` and `b`, each with a router and an engine in slot blue."""
-
-    routers: dict[str, Lab]
-    engines: dict[str, Backend]
-    routes: Routes
-
-    def apply(self, routes: Routes) -> None:
-        self.routes = routes
-        for router in self.routers.values():
-            router.apply(routes)
-
-    def answers(self, at: str, count: int = 20) -> Counter[str]:
-        asked = (self.routers[at].ask(PATH, {"model": "tiny"}) for _ in range(count))
-        return Counter(headers["X-Toolkit-Slot"] for status, _, headers in asked if status == 200)
-
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    addresses = {"a": "127.0.0.2", "b": "127.0.0.3"}
-    relays = {name: f"{address}:{free_port()}" for name, address in addresses.items()}
-    with contextlib.ExitStack() as stack:
-        engines = {name: Backend(name) for name in addresses}
-        for engine in engines.values():
-            stack.callback(engine.stop)
-        targets = tuple(
-            Target("blue", engines[name].port, 100, name, relays[name]) for name in addresses
-        )
-        routes = with_model(Routes(), "tiny", targets, created=1)
-        routers = stack.enter_context(labs(relays, routes))
-        made = Pair(routers, engines, routes)
-        for router in routers.values():
-            router.up("tiny", "a.blue", "b.blue")
-        yield made
+__all__ = ["pair"]
 
 
 def test_every_router_leads_to_the_replicas_of_all_hosts(pair: Pair) -> None:
@@ -321,17 +288,6 @@ def _stream(
             yield answer
 
 
-def name_releases(pair: Pair) -> None:
-    """Give each host's slot blue a release of its own."""
-    for name, router in pair.routers.items():
-        directory = router.root / "slots" / "tiny-blue"
-        directory.mkdir(parents=True)
-        release = {"version": f"of-{name}", "number": 3}
-        manifest = {"model": "tiny", "slot": "blue", "release": release}
-        (directory / "manifest.json").write_text(json.dumps(manifest))
-    pair.apply(with_weights(pair.routes, "tiny", {"a.blue": 99}))
-
-
 def test_strangers_cannot_use_the_relay(pair: Pair) -> None:
     relay = pair.routes.routes[0].targets[0].relay
     host, _, port = relay.partition(":")
@@ -344,23 +300,6 @@ def test_strangers_cannot_use_the_relay(pair: Pair) -> None:
             stranger.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
             answer = stranger.recv(100)
         assert answer == b""
-
-
-def current(router: Lab) -> int:
-    return int(router_socket.processes(router.directory)["current"][-1])
-
-
-def workers_of(router: Lab) -> list[int]:
-    found = router_socket.processes(router.directory)
-    return [*found["current"], *found["old"]]
-
-
-def kill(router: Lab) -> None:
-    """Kill a router: its workers first, of which a former one may end at this moment."""
-    for pid in workers_of(router):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    router.process.kill()
 
 
 def test_requests_with_the_same_beginning_go_to_the_same_replica(pair: Pair) -> None:

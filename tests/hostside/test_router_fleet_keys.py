@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from tests.hostside.router_lab import patient, until
-from tests.hostside.test_router_fleet import PATH, Pair, kill, pair
+from tests.hostside.router_pair import PATH, Pair, kill, pair
 from toolkit.domain.clients.keys import KeyRing
 from toolkit.planning.routing.keys import with_key
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from tests.hostside.router_lab import Lab, until
+from tests.hostside.router_pair import Pair, name_releases, pair
 from tests.hostside.router_site import PATH, Site
-from tests.hostside.test_router_fleet import Pair, name_releases, pair
 from tests.hostside.test_router_log import answered, put_manifest
 from toolkit.planning.routing.edits import with_model
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.hostside.router_lab import Backend, Lab, free_port, lab, until
+from tests.hostside.router_pair import Pair
 from tests.hostside.router_site import PATH, Clients, Site
-from tests.hostside.test_router_fleet import Pair
 from tests.planning.canary_routes import with_shares
 from toolkit.planning.routing.edits import with_model, with_weights
 from toolkit.planning.routing.routes import PREFIX, Routes, Target

@@ -12,8 +12,8 @@ from dataclasses import replace
 import pytest
 
 from tests.hostside.router_lab import REPO, Lab, until
+from tests.hostside.router_pair import Pair
 from tests.hostside.router_site import PATH, Clients, Site
-from tests.hostside.test_router_fleet import Pair
 from tests.hostside.test_router_share import a_fleet, answers
 from tests.pace import Pace
 from tests.planning.canary_routes import with_shares

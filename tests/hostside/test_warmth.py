@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.hostside.router_lab import REPO, lab, until
+from tests.hostside.router_pair import pair
 from tests.hostside.router_site import PATH, Site
-from tests.hostside.test_router_fleet import pair
 from tests.hostside.warmth_lab import Slot, Watching, ask, sleep_now, slot, wait_for_rest
 from tests.pace import Pace
 from toolkit.planning.routing.edits import with_sleep, with_wake

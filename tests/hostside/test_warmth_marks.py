@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.hostside.router_lab import REPO, lab, router_socket, until
+from tests.hostside.router_pair import pair
 from tests.hostside.router_site import Site
-from tests.hostside.test_router_fleet import pair
 from tests.hostside.warmth_lab import Slot, Watching, ask, sleep_now, slot, wait_for_rest
 from tests.planning.rendered import render_files
 from toolkit.planning.routing.routes import Route, Routes, Target

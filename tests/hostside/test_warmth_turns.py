@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.hostside.router_lab import REPO, Backend, lab, until
+from tests.hostside.router_pair import Pair, pair
 from tests.hostside.router_site import PATH, Site
-from tests.hostside.test_router_fleet import Pair, pair
 from tests.hostside.warmth_lab import Slot, Watching, ask, slot, wait_for_rest
 from toolkit.planning.routing.edits import with_model, with_sleep
 from toolkit.planning.routing.routes import Alternate, Route, Routes, Sleep, Target
