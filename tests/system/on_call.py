@@ -16,7 +16,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from tests.fleet.machine import Machine
 from tests.hostside.router_lab import free_port
+from tests.pace import Pace
 from tests.system.beside import Command, beside
 from tests.system.waiting import until
 
@@ -46,6 +48,25 @@ class OnCall:
         with urllib.request.urlopen(f"{self.prometheus}/api/v1/query?{text}", timeout=30) as answer:
             found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
         return found
+
+    @property
+    def pages(self) -> list[tuple[str, str]]:
+        """The alerts that call a person, by name and host."""
+        told = [*self.told.items()]
+        return [key for key, (_, alert) in told if alert["labels"]["severity"] == "page"]
+
+
+def outage_is_told(called: OnCall, lost: Machine, unit: str, pace: Pace) -> None:
+    """Stop the unit of a replica on the host `lost` until the webhook has its alert, which takes at most 90 s."""
+    lost.run("systemctl", "stop", unit)
+    planted, began, key = time.time(), pace(), ("ToolkitReplicaDown", lost.name)
+    until(lambda: [*called.told], 240, lambda told: key in told)
+    assert pace() - began <= 90
+    came, alert = called.told[key]
+    print(f"{came - planted:.1f} s from the outage to the webhook")
+    assert key in called.pages
+    assert alert["annotations"]["runbook_url"].endswith("#toolkitreplicadown")
+    lost.run("systemctl", "start", unit)
 
 
 @contextmanager

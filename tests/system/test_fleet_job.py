@@ -18,7 +18,7 @@ from tests.system.entered import change_behind, keep_out, lose, miss_a_change
 from tests.system.figures import agree_on_good, by_both_sources, without_data
 from tests.system.held import all_done, end_of_held_request, held_requests, let_go
 from tests.system.kept import flip_a_bit, phase_on, sleep_of_all, verdict_on
-from tests.system.on_call import on_call
+from tests.system.on_call import on_call, outage_is_told
 from tests.system.planted import FAULTS, GUARD, LONG, Fault, try_version
 from tests.system.stub_site import PROMPT, REGISTRY, StubSite, stub_site
 from tests.system.waiting import until
@@ -108,17 +108,8 @@ def test_a_planted_outage_is_told_on_call_and_every_panel_has_data(
         serving = {each["metric"]["version"] for each in called.query("toolkit:release:serving")}
         assert serving == {"v2"}
         # Nothing was told of an upgrade under traffic.
-        assert [name for name, (_, alert) in [*called.told.items()] if _pages(alert)] == []
-        lost = site.lab["beta"]
-        lost.run("systemctl", "stop", "toolkit-tiny-green.service")
-        planted, began = time.time(), pace()
-        until(lambda: [*called.told], 240, lambda told: ("ToolkitReplicaDown", "beta") in told)
-        assert pace() - began <= 90
-        came, alert = called.told["ToolkitReplicaDown", "beta"]
-        print(f"{came - planted:.1f} s from the outage to the webhook")
-        assert alert["labels"]["severity"] == "page"
-        assert alert["annotations"]["runbook_url"].endswith("#toolkitreplicadown")
-        lost.run("systemctl", "start", "toolkit-tiny-green.service")
+        assert called.pages == []
+        outage_is_told(called, lab["beta"], "toolkit-tiny-green.service", pace)
         load.stop()
         # What Prometheus scraped of the live hosts is what their ledgers have, once both have read all of it.
         until(lambda: by_both_sources(site, called.prometheus), 240, agree_on_good)
@@ -130,10 +121,6 @@ def test_a_planted_outage_is_told_on_call_and_every_panel_has_data(
         )
     lab.toolkit("rollback", "tiny", "--yes")
     assert site.serving() == {name: ["v1"] for name in HOSTS}
-
-
-def _pages(alert: dict[str, Any]) -> bool:
-    return bool(alert["labels"]["severity"] == "page")
 
 
 def test_a_bad_version_stops_at_its_first_host(site: StubSite) -> None:
@@ -345,7 +332,7 @@ def test_a_model_sleeps_on_all_hosts_and_a_request_at_one_wakes_it_on_all(site: 
     print(f"{time.monotonic() - began:.1f} s from the request to its answer")
     assert answer["choices"][0]["message"]["content"].startswith("I am version")
     until(site.serving, 60, lambda serving: serving == before)
-    until(slots, 60, _nobody_sleeps)
+    until(slots, 60, lambda found: not any(each["asleep"] for each in found))
     # A command that is killed after it changed the routes of all hosts, which status shows from the first of them on.
     words = ("sleep", "tiny", "--yes", "--when-asleep", "wake")
     with beside(*site.lab.command(*words)) as command:
@@ -358,12 +345,8 @@ def test_a_model_sleeps_on_all_hosts_and_a_request_at_one_wakes_it_on_all(site: 
         assert answer.code == 503
         assert int(answer.headers["Retry-After"]) >= 1
     until(site.serving, 60, lambda serving: serving == before)
-    until(slots, 60, _nobody_sleeps)
+    until(slots, 60, lambda found: not any(each["asleep"] for each in found))
     assert site.status()["unfinished"] == []
-
-
-def _nobody_sleeps(slots: Any) -> bool:
-    return not any(each["asleep"] for each in slots)
 
 
 def test_stop_takes_the_model_from_all_hosts(site: StubSite) -> None:
