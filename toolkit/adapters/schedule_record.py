@@ -102,7 +102,7 @@ class ScheduleRecord:
             self._fault.parent.mkdir(parents=True, exist_ok=True)
             replace_text(self._fault, fault)
         except OSError:
-            # What cannot be kept would be told with each call.
+            # A finding that cannot be recorded would be told at each call.
             return False
         return bool(fault)
 

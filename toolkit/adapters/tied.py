@@ -20,7 +20,7 @@ def tied() -> Callable[[], None]:
     parent, prctl = os.getpid(), ctypes.CDLL(None).prctl
 
     def tie() -> None:
-        # Whoever started the command with `nohup` meant the command, and not what is to end with it.
+        # A `nohup` before the command is for the command, and not for programs that end with it.
         signal.signal(SIGNAL, signal.SIG_DFL)
         prctl(_PR_SET_PDEATHSIG, int(SIGNAL), 0, 0, 0)
         if os.getppid() != parent:

@@ -20,7 +20,7 @@ from toolkit.regular import read_regular
 Run = Callable[[list[str], str], tuple[int, str, str]]
 
 
-# What `crontab -l` says where there is none: that of most systems, and BusyBox.
+# The words of `crontab -l` where there is none: those of most systems, and of BusyBox.
 _NO_CRONTAB = re.compile(r"no crontab|can't open '.*No such file")
 
 

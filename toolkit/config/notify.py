@@ -44,7 +44,7 @@ _NAMES = {
     "when": "write done or failed",
     "commands": "write deploy or upgrade; docs/audit.md names all commands",
 }
-# What to write instead, by the names on the way to a value.
+# The hint for a wrong value, by the names on the way to it.
 _WRITTEN = {
     "": _EXAMPLE,
     "channels": _EXAMPLE,

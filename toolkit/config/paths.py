@@ -17,7 +17,7 @@ def expanded(path: str | Path) -> Path:
 def absolute(path: str | Path) -> Path:
     """Return the path, absolute and without links; a link that leads to itself stays.
 
-    pathlib raises RuntimeError for such a link. Whoever opens the path gets the reason.
+    pathlib raises RuntimeError for such a link. Opening the path gives the reason.
     """
     return Path(os.path.realpath(expanded(path)))
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from toolkit.config.yaml_text import Where
 
 EXAMPLE = "docs/scheduling.md has an example"
-# What shows names of which there are too many for a hint.
+# The command that lists the names that are too many for a hint.
 LISTED = {"time zone": "timedatectl list-timezones", "model": "toolkit registry list"}
 _A_WINDOW = "{days: [tue, thu], from: 02:00, for: 3h}"
-# What may stand in the place of a mapping or a list, by the path of keys; `*` is any name.
+# Shorter values that may replace a mapping or a list, by the path of keys; `*` is any name.
 _WRITTEN: Mapping[Where, str] = {
     (): f"write `windows: {{night: {_A_WINDOW}}}`",
     ("windows",): f"write `windows: {{night: {_A_WINDOW}}}`",

@@ -20,7 +20,7 @@ import select
 import sys
 from collections.abc import Callable
 
-# What nearly all commands begin with: each dialog has these modules without a look at a disk.
+# The modules that nearly all commands need: each dialog has them without a look at a disk.
 _FIRST = ("conversation", "observe")
 _PIECE = 65536
 # Milliseconds between two looks for the end of a process whose output goes on in a process that it left behind, and of
@@ -49,7 +49,7 @@ def serve(run: Callable[[str], int]) -> None:
         # Where it is damaged, the dialog says so.
         with contextlib.suppress(Exception):
             importlib.import_module(name)
-    # What is loaded by now stays shared by all processes.
+    # Memory of the modules that are loaded by now stays shared by all processes.
     gc.freeze()
     name = _Board().pass_on()
     code = run(name) if name else 0

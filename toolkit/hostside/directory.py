@@ -288,7 +288,7 @@ def permit(top: str) -> None:
 def remove_tree(path: str) -> None:
     """Remove a directory, whose own name is in a directory of root's, with all that another user has put into it.
 
-    Links are removed and not followed. What cannot be removed stays.
+    Links are removed and not followed. A file that cannot be removed stays.
     """
     # Here: most programs remove nothing, and must start within milliseconds.
     import shutil

@@ -2,8 +2,8 @@
 
 Hard rules come first and need no statistics: a process that ended, a hang, an engine that gave up, refused connections,
 failures in a row of the new release and none of the former one. Then the sequential tests, see `sequential.py`. A
-phase passes when its time is over, enough was asked, nothing is breached and nothing is suspected. What cannot be told
-holds the phase for up to its patience, and then follows its policy `unsure`.
+phase passes when its time is over, enough was asked, nothing is breached and nothing is suspected. A question that
+nothing decides holds the phase for up to its patience, and then follows its policy `unsure`.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Look(NamedTuple):
 
 
 class Judge:
-    """The verdict on one phase of an order. What it has learned of a release goes with it from phase to phase."""
+    """The verdict on one phase of an order. Its knowledge of a release goes on from phase to phase."""
 
     def __init__(
         self,

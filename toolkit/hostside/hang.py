@@ -327,7 +327,7 @@ def probe(root: str, program: str, port: int, hang: float, stall: float) -> str:
         if watched.look(1, 0):
             hangs, why = "it hangs: ", f"{words} {watched.limit:.0f} s"
         elif time.monotonic() > until:
-            # What a client has asked comes first, and its end is not yet the answer to the question.
+            # Requests of clients come first, and their end is not yet the answer to the question.
             until = time.monotonic() + most
             why = "" if _is_used(root, program) else f"{words} {most:.0f} s"
     if why:

@@ -43,7 +43,7 @@ VLLM = {
 
 
 def signs(manifest: Document) -> Document:
-    """Return the signs in a slot's manifest. What a former toolkit did not write is as vLLM has it."""
+    """Return the signs in a slot's manifest. Signs that a former toolkit did not write are those of vLLM."""
     body = {"model": manifest.get("model", ""), "prompt": "a", "max_tokens": 1, "temperature": 0}
     vllm = {**VLLM, "probe": {"path": "/v1/completions", "body": body}}
     told = manifest.get("signs")

@@ -18,7 +18,7 @@ FULL_WEIGHT = 100
 SERVING, STANDBY = "serving", "standby"
 # Requests wait for so many usual starts, and for so many seconds at least and at most.
 PATIENCE_TIMES, LEAST_PATIENCE, MOST_PATIENCE = 3, 120, 3600
-# What a target gets back. Any other has no part: it failed, and runs until its slot is needed.
+# The part that a target gets back. Any other target has none: it failed, and runs until its slot is needed.
 _HAD: dict[str, Document] = {SERVING: {"weight": FULL_WEIGHT}, STANDBY: {"standby": True}}
 # The entries of asleep.map by which a router says when a request last wanted a sleeping model.
 WISH = "wake:"

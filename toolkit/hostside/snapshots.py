@@ -15,7 +15,7 @@ from wire import Document, Report
 def place(request: Document, report: Report) -> Document:
     """Put the files of `source` (a directory on this machine) at `<root>/<kind>/<digest>`.
 
-    `kind` is `snapshots` by default. What was `compiled` must be root's, so it is copied. Other files are hard-
+    `kind` is `snapshots` by default. A tree that was `compiled` must be root's, so it is copied. Other files are hard-
     linked where the file system allows it, which takes no time and no space, else copied. The directory appears by
     one rename. Result: {"linked": int, "copied": int, "bytes": int}.
     """

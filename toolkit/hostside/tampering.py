@@ -17,7 +17,7 @@ SMALL = (
 )
 # Directories below the root that are not root's: of the router's sockets; an older toolkit's replicas shared a cache.
 _OF_SERVICES = {"sockets", "cache"}
-# What every provisioning makes.
+# The files that every provisioning makes.
 _MADE: tuple[str, ...] = (
     *("bin", "caches", "compiled", "compiling", "engines", "guard", "logs", "router", "slots"),
     *("snapshots", "sockets", "use", "watch"),

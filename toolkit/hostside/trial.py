@@ -61,7 +61,7 @@ class Trial:
         """Return verdict and reason at the end of a step that asks for `requests` of the new release.
 
         `answered` is the number since the step began, None for all since the trial began. A suspicion without proof
-        gives `could not tell`: more requests decide. What nobody measured is no reason for anything but `requests`.
+        gives `could not tell`: more requests decide. Without a measurement only `requests` can be a reason.
         """
         if self.breach:
             return FAILED, self.breach

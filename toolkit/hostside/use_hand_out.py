@@ -26,9 +26,9 @@ def hand_out(root: str, place: Document, most: int = MOST_BYTES) -> Document:
     `start` is `place`, or the beginning of the ledger where `place` is of another one; `ledger` is empty where there is
     none. `before` says how many records came before, where the ledger does not hold on to `start`; else it is None.
     Where the ledger never had `place`, its disk was set back to an earlier state, `set_back` is there, and the part
-    goes to the end with nothing in it: nothing here says which lines were handed out before. Who asks knows by the
+    goes to the end with nothing in it: nothing here says which lines were handed out before. The caller knows by the
     numbers of the records: with {"last": {"PROGRAM/RUN": number}} in `place`, the answer has `after_last`, and of each
-    run what came after its number. What has no number, the counts of the router's log and refused lines, is left out.
+    run what came after its number. Counts of the router's log and refused lines have no number and are left out.
     Raises ValueError where nothing in the ledger says which one it is.
     """
     folder = os.path.join(root, use_ledger.FOLDER)

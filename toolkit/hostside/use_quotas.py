@@ -1,7 +1,7 @@
 """Quotas: a key that has used up its share of a day or a month is refused until that ends.
 
 `quotas.map` of the router has each such key: NAME -> END|WHAT|PERIOD|TIME, END in seconds since the epoch, the rest for
-the words of the refusal. An entry that has ended works no more, also where nobody removes it. What a key used is the
+the words of the refusal. An entry that has ended works no more, also where nobody removes it. The use of a key is the
 sum of the ledger of this host (`use_ledger.py`) and of what is known of other hosts (`use_sums.py`, `use_peers.py`).
 """
 

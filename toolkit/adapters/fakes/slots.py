@@ -88,7 +88,7 @@ class Slots(Named):
         self.learn(lambda facts: replace(facts, slots=others(facts, program)))
 
     def kill(self, program: str) -> None:
-        """End a replica's process as a crash would. What starts in the place of one that dozes waits."""
+        """End a replica's process as a crash would. The successor of a replica that dozes waits."""
         if self._slot(program).dozes:
             self._set(replace(self._slot(program), dozes=False, rests=True))
             return

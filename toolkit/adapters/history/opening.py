@@ -17,7 +17,7 @@ _Record = TypeVar("_Record")
 # Called with the error of a history that fails, once, before a command goes on without it.
 Without = Callable[[ToolkitError], None]
 
-# What a damaged record raises where it is read. The last two: nested too deeply, or a number that is too large.
+# The errors of reading a damaged record. The last two: nested too deeply, or a number that is too large.
 DAMAGE = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
 
 

@@ -101,7 +101,7 @@ def give(line: bytes, strands: dict[int, Strand]) -> None:
     number, word, text = (*line.rstrip(b"\n").split(b" ", 2), b"", b"")[:3]
     known = _NUMBER.fullmatch(number) and word in (b"line", b"ended")
     if not known:
-        # What a login prints: whoever waits for an answer says so.
+        # A line that the login prints. The dialog that waits for an answer tells of it.
         for each in list(strands.values()):
             each.hear(line)
         return

@@ -56,7 +56,7 @@ class HostClient:
         weakref.finalize(self, self._channel.end)
 
     def connect(self) -> None:
-        """Begin to connect and to observe the host, for the first request. What fails is that request's to say."""
+        """Begin to connect and to observe the host, for the first request, which raises the error of a failure."""
         # Without an ssh to run, for example.
         with suppress(OSError, HostError):
             request = {"root": self.host.root, "label": self.host.label}

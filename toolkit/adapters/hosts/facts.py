@@ -42,7 +42,7 @@ def facts_from_json(name: str, data: Mapping[str, Any]) -> HostFacts:
         return checked(_facts(name, in_lines(data)), FACT)
 
 
-# What has texts of several lines, such as the prompts of a release, or is checked by its form.
+# Facts with texts of several lines, such as the prompts of a release, and those that are checked by their form.
 _OF_LINES = ("release", "routes", "settings")
 
 

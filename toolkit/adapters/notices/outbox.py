@@ -67,7 +67,7 @@ class Outbox:
     def waiting(self) -> Iterator[Waiting]:
         """Yield the waiting notices, the oldest first, and remove other files.
 
-        Those before the last `MOST_FILES` are too many. Whoever delivers or removes one claims it first.
+        Those before the last `MOST_FILES` are too many. A command claims a notice before it delivers or removes it.
         """
         with suppress(OSError):
             for path in sorted(self.place.glob("*.json")):

@@ -17,8 +17,8 @@ from toolkit.regular import open_regular
 def directory_files(root: Path) -> tuple[str, ...]:
     """Return what lies below `root`, without hidden names, as ordered POSIX paths relative to it.
 
-    Links are followed. What is no file, such as a pipe or a link to nothing, is among the paths all the same: whether
-    the model needs it is not known here.
+    Links are followed. A pipe or a link to nothing is among the paths too, because this function does not know whether
+    the model needs it.
     Raises SourceError where the directory is missing or cannot be read.
     """
     if not root.is_dir():

@@ -273,7 +273,7 @@ class Store:
             except OSError as error:
                 if self.has(snapshot):
                     return home
-                # What was in the way may have gone by now, and an empty directory above with it.
+                # The obstacle may have gone by now, and an empty directory above with it.
                 passing = error.errno in _IN_THE_WAY or (
                     error.errno == errno.ENOENT and staged.exists()
                 )

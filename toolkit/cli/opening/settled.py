@@ -17,7 +17,7 @@ from toolkit.workflows.fleet.status import FleetStatus, observe_fleet
 def observe_settled(
     ports: list[HostPort], history: History, registry_path: str, home: Path
 ) -> FleetStatus:
-    """Return the status of all hosts. What their guards have found meanwhile is recorded, and told to people."""
+    """Return the status of all hosts. Record the verdicts of their guards first, and tell people."""
     look = partial(observe_fleet, ports, history, partial(read_registry, registry_path))
     seen = look()
     if not watched(seen.fleet):

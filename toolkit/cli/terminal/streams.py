@@ -1,6 +1,6 @@
 """Standard output and error that never abort a change: a reader may go away, a disk may be full, a terminal may close.
 
-Progress is for people, and a command that changes hosts goes on without them. What cannot be written is dropped.
+Progress is for people, and a command that changes hosts goes on without them. Lines that cannot be written are dropped.
 """
 
 from __future__ import annotations

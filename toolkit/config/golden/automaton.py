@@ -26,7 +26,7 @@ _FURTHER = "éñж中\u0663\u096a\u3000\u2003—€\U0001f600"
 # Characters that a pattern without case finds beside those of ASCII.
 _OF_ASCII = "\u017f\u212a\u0131\u0130"
 _ASCII = 128
-# What must hold between two characters, by the name of the parser and whether `^` and `$` are those of a line.
+# The condition between two characters, by the parser's name for it and whether `^` and `$` are those of a line.
 _CONDITIONS = {
     ("AT_BEGINNING", False): "start",
     ("AT_BEGINNING", True): "line start",

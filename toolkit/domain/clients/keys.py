@@ -54,7 +54,7 @@ class Key:
     """A key by its SHA-256 in lower-case hex. Only its owner has its text.
 
     `per_minute` limits its requests in any 60 seconds on all hosts together, `concurrency` those at once on each host;
-    0 is no limit. `created` and `revoked` are in seconds since the epoch; `revoked` is 0 for a valid key. What is asked
+    0 is no limit. `created` and `revoked` are in seconds since the epoch; `revoked` is 0 for a valid key. Requests
     with a key `inside` must stay in the fleet. Quotas are of all hosts together, for days and months in UTC: requests,
     tokens of prompts and answers, and their cost in millionths of the currency of the ring's charge; 0 is none.
 

@@ -39,7 +39,7 @@ class TargetCount:
 class ReplicaCount:
     """The counts of a replica's engine since its process began.
 
-    `process` is another word for each process, empty where none runs. What an engine does not say is None: requests
+    `process` is another word for each process, empty where none runs. A figure that an engine lacks is None: requests
     `running` and `waiting`, tokens of prompts (`prompt`) and answers (`generated`), the part of its cache in use from 0
     to 1 (`cache_use`), the times until the `first` token and `between` tokens.
     """

@@ -111,8 +111,8 @@ def baking(facts: HostFacts, model: str = "") -> tuple[GuardFacts, ...]:
 def is_unjudged(facts: HostFacts, deployment: Deployment) -> bool:
     """Whether the release of an open deployment has all traffic and answers, and the order of its guard is lost.
 
-    Whether it was any good nobody knows, also once a repair has forgotten that order: a command about another model
-    must not decide that.
+    Such a release may be bad, also once a repair has forgotten the lost order. A command about another model must not
+    decide that.
     """
     forgotten = any(
         each.unjudged for each in facts.open_deployments if each.rollout == deployment.rollout

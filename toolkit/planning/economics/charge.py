@@ -15,8 +15,8 @@ _AMOUNT = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?([A-Z]{3})")
 def charge_of(costs: Costs, told: float) -> Charge:
     """Return the charge that the costs state; `told` is the time, in seconds since the epoch.
 
-    Raises RefusedError where they state none. What tokens really cost follows from how much is used, so it is no price
-    that holds before: nobody could say what a key may still use.
+    Raises RefusedError where they state none. The real cost of tokens depends on the later use of the
+    fleet, so it is no price in advance: a quota could not say how much of it is left.
     """
     if not costs.charge:
         raise RefusedError(

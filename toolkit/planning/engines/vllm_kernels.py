@@ -1,8 +1,8 @@
 """The kernels that vLLM compiles on the host, and whether the packages of a lock can compile them.
 
 A host needs the NVIDIA driver alone. FlashInfer and DeepGEMM compile their kernels with CUDA's compiler where a kernel
-is first needed, and end the engine where they find none. What vLLM would take from them by itself is switched off here;
-what an operator names under `serving` or `env` counts instead. Not all that vLLM takes from FlashInfer has a switch, so
+is first needed, and end the engine where they find none. vLLM's own choices of them are switched off here, unless an
+operator names one under `serving` or `env`. Not all that vLLM takes from FlashInfer has a switch, so
 the locks leave it out. Its ready-built kernels (flashinfer-cubin, flashinfer-jit-cache) are not in the package
 index for the FlashInfer that vLLM 0.32 pins. In locks with FlashInfer the switches still count.
 """

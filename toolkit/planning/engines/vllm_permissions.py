@@ -1,6 +1,6 @@
 """Flags, variables and values of vLLM that need a permission of their version, each with the reason.
 
-A version names them under `permission.options`. What stands neither here nor in `vllm_allowed.py` needs a permission
+A version names them under `permission.options`. A name that stands neither here nor in `vllm_allowed.py` needs one
 too: nobody has judged it.
 """
 

@@ -32,7 +32,7 @@ class Watched:
 
 
 def judge(new: Watched, old: Watched | None, tolerance: Tolerance) -> GateResult:
-    """Return the verdict on the new replica; `old` is the serving one. What an engine does not say is not judged."""
+    """Return the verdict on the new replica; `old` is the serving one. Figures that an engine lacks are not judged."""
     faults = tuple(_faults(new, old, tolerance))
     figures = tuple(each for each in _figures(new, old) if each.new is not None)
     verdict = Verdict.FAILED if faults else Verdict.PASSED

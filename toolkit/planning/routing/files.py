@@ -64,7 +64,7 @@ _LEFT = (
 
 
 class Rendering:
-    """The files of all routers that have the same `routes`. What hosts have in common is rendered once."""
+    """The files of all routers that have the same `routes`. Text that all hosts share is rendered once."""
 
     def __init__(self, routes: Routes) -> None:
         self.routes = routes

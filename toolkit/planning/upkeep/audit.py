@@ -66,7 +66,7 @@ class AuditEntry:
         return {name: str(value) for name, value in _mapping(self.intent.get("who")).items()}
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `--json` prints. Whoever can write the log can put other values there: they count as absent."""
+        """Return what `--json` prints. Values of another kind, which a changed log may have, count as absent."""
         intent, end = self.intent, self.end or {}
         digests = {name: _text(intent.get(name)) for name in _DIGESTS}
         error = _mapping(end.get("error", intent.get("error")))

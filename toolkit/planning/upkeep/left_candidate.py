@@ -35,7 +35,7 @@ def left_candidate(
 def with_outcomes(deployments: Iterable[Deployment], seen: FleetFacts) -> list[Deployment]:
     """Return the deployments; one whose command ended in its bake is live where its release has the traffic.
 
-    No guard watches the model any more. What a guard on any host has returned is live on none.
+    No guard watches the model any more. A release that a guard on any host has returned is live on no host.
     """
     failed = failed_rollouts(seen.facts.values())
     found = []

@@ -163,7 +163,7 @@ def _bring_keys(
     """Give each host the keys of the others before it may serve: without keys it would let everybody in.
 
     Raises the `joined` errors of hosts of the plan that did not get them, or that cannot know of any where hosts that
-    have served are all among those with `errors`. What a rollback goes back to has served there before, and must not
+    have served are all among those with `errors`. The release of a rollback has served there before, and must not
     wait for keys.
     """
     asks = {each.host.name for each in there if each.host.host.router_require_keys}

@@ -144,8 +144,8 @@ def put_to_sleep(
 ) -> Slept:
     """Put the model to sleep on all hosts; return once its replicas have ended.
 
-    `policy` says what requests get. Without one they wait; those of a model that sleeps already get what they got. A
-    model that wakes falls asleep again. Before it wakes, its hosts put those to sleep with which it takes `turns`: they
+    `policy` says what requests get. Without one they wait, and a model that sleeps already keeps its policy. A model
+    that wakes falls asleep again. Before it wakes, its hosts put the models to sleep with which it takes `turns`: they
     are its alternates, beside those that it has so far.
 
     Raises InputError where no host has it, RefusedError where it cannot sleep now or `confirm` says no, BusyError where

@@ -139,8 +139,8 @@ def _permitted(version: Version) -> tuple[str, ...]:
 def back(model: str, number: int | None, history: History, **order: Any) -> Order:
     """Return the order of a rollback to release `number`, or to the one that was live before; `order` has the rest.
 
-    It reads neither the registry nor the Hub: a release that was live is in the history and on a host. What a host
-    wants raises InputError where there is no such release.
+    It reads neither the registry nor the Hub: a release that was live is in the history and on a host. The
+    function for a host raises InputError where there is no such release.
     """
 
     def aim(facts: Mapping[str, HostFacts], unreachable: Collection[str]) -> Want:

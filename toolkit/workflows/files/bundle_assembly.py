@@ -103,7 +103,7 @@ def assemble(spec: BundleSpec, tools: BundleTools, root: Path) -> tuple[Manifest
     try:
         _place_all(placements, root, tools.report(), spec.target.name, link=link)
     except IntegrityError as error:
-        # Nobody hashes packages before they are read.
+        # Packages are hashed as they are copied, so a damaged one shows here.
         wrong = [name for lock in spec.engines for name in tools.wheelhouse.recheck(lock)]
         if not (wrong or tools.libraries.recheck()):
             raise

@@ -58,7 +58,7 @@ class Desk(Protocol):
     def upgrade(self, model: str, version: str, reason: str, until: float, rollout: str) -> Ended:
         """Upgrade a model, as `rollout` in the history; interrupt that at `until` (seconds since the epoch).
 
-        An interruption undoes it. What an earlier command left open is ended first.
+        An interruption undoes it. The upgrade first ends a change that an earlier command left open.
         """
 
 

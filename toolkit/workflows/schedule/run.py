@@ -89,7 +89,7 @@ def _tell_missed(schedule: Schedule, site: Site) -> tuple[Opening, ...]:
     for words in missing:
         site.say(f"missed: {words}; not made up for")
     if missing:
-        # What cannot be recorded is told all the same by what a run says, and by the list.
+        # Without a record, the words of the run and `schedule list` still tell of it.
         with suppress(ToolkitError):
             site.desk.begin(f"schedule, missed: {', '.join(missing)}")
     following = min([each.opens for each in open_now(schedule, now)], default=now)

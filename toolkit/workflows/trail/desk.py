@@ -289,7 +289,7 @@ class NoticeDesk:
                 failure = down._replace(tried=False)
             if failure.passes:
                 down = failure
-            # At once: whoever ends this command meanwhile must not have the notice told again.
+            # At once, so that a command that is killed meanwhile does not tell the notice again.
             if not failure.why or failure.partly:
                 self._box.remove(each)
             else:

@@ -1,7 +1,7 @@
 """Errors on the paths of Anthropic's API, in the shape and with the types of that API.
 
 vLLM says in OpenAI's shape what it cannot parse there, and names its own classes as types. Clients of that API go by
-its shape and its types. What is no error in JSON, and each other answer, passes as it is.
+its shape and its types. Each other answer, and an error that is no JSON, passes as it is.
 """
 
 from __future__ import annotations

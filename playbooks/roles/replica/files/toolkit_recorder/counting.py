@@ -97,7 +97,7 @@ def counted(parts: Sequence[Part], reasoning: int | None = None) -> Count:
 def last_objects(pieces: Sequence[bytes]) -> list[Mapping[str, Any]]:
     """Return the JSON objects at the end of an answer, the last one first: of a stream its last events.
 
-    `pieces` are the last pieces of the answer's body. What is cut, or larger than `LARGEST`, is left out.
+    `pieces` are the last pieces of the answer's body. A piece that is cut, or larger than `LARGEST`, is left out.
     """
     text = b"".join(pieces)
     if not text or len(text) > LARGEST:

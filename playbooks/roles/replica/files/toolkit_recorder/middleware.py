@@ -1,4 +1,4 @@
-"""Puts the recorder around a server (ASGI): what passes is looked at, and no byte of an answer is changed.
+"""Put the recorder around a server (ASGI). It looks at requests and answers, and changes no byte of an answer.
 
 Errors on the paths of Anthropic's API are the exception: they get the shape of that API, see `anthropic.py`.
 

@@ -49,7 +49,7 @@ class Sequence:
 def watch(begun: Callable[[Any, str], None], fault: Callable[[BaseException], None]) -> bool:
     """Call `begun` for each sequence that the engine takes from now on; return whether this engine can be watched.
 
-    `begun` gets what a `Sequence` is made of: the processor and the id. What it raises goes to `fault`, and the engine
+    `begun` gets what a `Sequence` is made of: the processor and the id. An error of it goes to `fault`, and the engine
     goes on.
     """
     try:
