@@ -34,7 +34,7 @@ import slot_manifest
 from directory import read_text
 from wire import Document
 
-# Nobody's addresses.
+# Addresses that belong to no machine: they are reserved for documentation.
 OUTSIDE, OUTSIDE_6 = "192.0.2.1", "2001:db8::1"
 # A name that no resolver may know (RFC 6761).
 NAME = b"toolkit-perimeter.invalid"
@@ -197,7 +197,7 @@ def _connecting(address: str, port: int) -> _Try:
         try:
             socket.create_connection((address, port), timeout=_PATIENCE).close()
         except ConnectionRefusedError:
-            # Somebody said so.
+            # A machine has refused the connection, so the packet came through.
             return "through"
         except OSError as error:
             return _outcome(error)
@@ -225,7 +225,7 @@ def _asking(server: str) -> _Try:
                     return "no answer"
                 asker.recv(512)
         except ConnectionRefusedError:
-            # Nobody listens there.
+            # No server listens there.
             return "no way"
         except OSError as error:
             return _outcome(error)
