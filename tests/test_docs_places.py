@@ -76,3 +76,10 @@ def test_the_order_of_rooms_is_the_one_that_is_enforced(layer: str) -> None:
     ]
     order = " > ".join(contract).replace(f"toolkit.{layer}.", "")
     assert f"{layer}: {order}" in " ".join(TEXT.split())
+
+
+def test_each_module_of_the_hosts_side_stands_below_a_subject() -> None:
+    table = TEXT.partition("By subject:")[2].partition("\n## ")[0]
+    named = re.findall(r"`(\w+)\.py`", table)
+    modules = {path.stem for path in (ROOT / "toolkit/hostside").glob("[a-z]*.py")}
+    assert sorted(named) == sorted(modules)
