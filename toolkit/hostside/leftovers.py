@@ -99,19 +99,22 @@ def remove(root: str, paths: list[str], holder: str) -> Document:
 def _all(root: str) -> Iterator[tuple[str, str, str]]:
     """Yield path, kind and owner of each leftover."""
     for directory, patterns in _KINDS.items():
-        try:
-            names = sorted(os.listdir(os.path.join(root, directory)))
-        except OSError:
-            continue
-        for name in names:
+        for name in _directories(os.path.join(root, directory)):
+            matches = ((re.fullmatch(pattern, name), kind) for pattern, kind in patterns)
+            found, kind = next((each for each in matches if each[0]), (None, ""))
             place = os.path.join(root, directory, name)
-            if os.path.islink(place) or not os.path.isdir(place):
-                continue
-            for pattern, kind in patterns:
-                if found := re.fullmatch(pattern, name):
-                    if not _is_whole_engine(place, directory, name):
-                        yield f"{directory}/{name}", kind, found.group(1)
-                    break
+            if found and not _is_whole_engine(place, directory, name):
+                yield f"{directory}/{name}", kind, found.group(1)
+
+
+def _directories(place: str) -> list[str]:
+    """Return the names of the directories in `place`, without links; none where it cannot be read."""
+    try:
+        names = sorted(os.listdir(place))
+    except OSError:
+        return []
+    paths = ((name, os.path.join(place, name)) for name in names)
+    return [name for name, path in paths if os.path.isdir(path) and not os.path.islink(path)]
 
 
 def _is_whole_engine(place: str, directory: str, name: str) -> bool:

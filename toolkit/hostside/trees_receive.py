@@ -8,7 +8,7 @@ import shutil
 import time
 from typing import BinaryIO
 
-from trees import Arrival, digest_into, keep, publish
+from trees import Arrival, File, digest_into, keep, publish
 from wire import Document, Report
 
 _CHUNK = 2**18
@@ -24,32 +24,14 @@ def receive(request: Document, stream: BinaryIO, report: Report) -> Document:
     """
     tree = Arrival(request)
     files = {file.path: file for file in tree.files}
-    wrong, told = [], 0.0
+    progress, wrong = _Progress(report), []
     with tree.locked():
         shutil.rmtree(tree.swarm, ignore_errors=True)
         for path, offset in request["send"]:
             file = files[path]
             target = os.path.join(tree.incoming, path)
             os.makedirs(os.path.dirname(target), exist_ok=True)
-            summary = hashlib.sha256()
-            with open(target, "r+b" if offset else "w+b", buffering=0) as written:
-                digest_into(summary, written)
-                if written.tell() != offset:
-                    raise ValueError(f"{path} has changed here since it was looked at")
-                left = file.size - offset
-                while left:
-                    chunk = stream.read(min(_CHUNK, left))
-                    if not chunk:
-                        raise EOFError(
-                            f"the connection ended {left} bytes before the end of {path}"
-                        )
-                    summary.update(chunk)
-                    _write(written, chunk)
-                    left -= len(chunk)
-                    if time.monotonic() - told > _REPORT_SECONDS:
-                        told = time.monotonic()
-                        report({"path": path, "left": left})
-            if summary.hexdigest() == file.sha256:
+            if _completed(target, file, offset, stream, progress) == file.sha256:
                 keep(tree, target, file)
                 report({"path": path, "left": 0})
             else:
@@ -58,6 +40,38 @@ def receive(request: Document, stream: BinaryIO, report: Report) -> Document:
         if not tree.missing():
             publish(tree)
     return {"wrong": wrong}
+
+
+class _Progress:
+    """Reports the bytes that a file lacks, now and then."""
+
+    def __init__(self, report: Report) -> None:
+        self._report, self._told = report, 0.0
+
+    def lacks(self, path: str, left: int) -> None:
+        """Report it unless the last report was a moment ago."""
+        if time.monotonic() - self._told > _REPORT_SECONDS:
+            self._told = time.monotonic()
+            self._report({"path": path, "left": left})
+
+
+def _completed(target: str, file: File, offset: int, stream: BinaryIO, progress: _Progress) -> str:
+    """Write the rest of a file, of which `offset` bytes are here, from `stream`; return the digest of the whole."""
+    summary, left = hashlib.sha256(), file.size - offset
+    with open(target, "r+b" if offset else "w+b", buffering=0) as written:
+        digest_into(summary, written)
+        if written.tell() != offset:
+            raise ValueError(f"{file.path} has changed here since it was looked at")
+        while left:
+            chunk = stream.read(min(_CHUNK, left))
+            if not chunk:
+                words = f"the connection ended {left} bytes before the end of {file.path}"
+                raise EOFError(words)
+            summary.update(chunk)
+            _write(written, chunk)
+            left -= len(chunk)
+            progress.lacks(file.path, left)
+    return summary.hexdigest()
 
 
 def _write(file: BinaryIO, chunk: bytes) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import last_lines
 import use_ledger
 from documents import parsed
@@ -20,23 +22,24 @@ def find(root: str, ids: list[str], since: float) -> Document:
 
     A request's id may be the client's own, so several records can have the same; the newest come first.
     """
-    wanted, found, left = set(ids[:MOST_IDS]), [], _BYTES
-    folder = f"{root}/{use_ledger.FOLDER}"
-    for number in reversed(use_ledger.files(folder)) if wanted else ():
-        for block in last_lines.blocks(use_ledger.opened(folder, number), left):
-            newest = float("-inf")
-            for line in block:
-                left -= len(line) + 1
-                record = _record(line)
-                if record:
-                    newest = max(newest, record["at"])
-                    if record["id"] in wanted:
-                        found.append(record)
-            if float("-inf") < newest < since - _SLACK or len(found) >= MOST_RECORDS:
-                return {"records": found[:MOST_RECORDS]}
-        if left <= 0:
+    wanted, found = set(ids[:MOST_IDS]), []
+    for records in _from_the_end(root) if wanted else ():
+        found += [each for each in records if each["id"] in wanted]
+        earlier = records and max(each["at"] for each in records) < since - _SLACK
+        if earlier or len(found) >= MOST_RECORDS:
             break
-    return {"records": found}
+    return {"records": found[:MOST_RECORDS]}
+
+
+def _from_the_end(root: str) -> Iterator[list[Document]]:
+    """Yield the records of the ledger block by block, within the last `_BYTES`; the newest come first."""
+    folder, left = f"{root}/{use_ledger.FOLDER}", _BYTES
+    for number in reversed(use_ledger.files(folder)):
+        for block in last_lines.blocks(use_ledger.opened(folder, number), left):
+            left -= sum(len(line) + 1 for line in block)
+            yield [record for record in map(_record, block) if record]
+        if left <= 0:
+            return
 
 
 def _record(line: bytes) -> Document | None:
