@@ -98,42 +98,55 @@ def parted(linked: asyncio.Future[None]) -> int:
 
 async def lead(span: dict[str, Any], together: asyncio.Future[None]) -> None:
     """Accept the connections of the other hosts; raises Lost once one of them is gone after the start."""
-    hosts, here = span["hosts"], {}
     lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    gathering = Gathering(span["hosts"][1:], together, lost)
 
     async def come(reader: Reader, writer: Writer) -> None:
         peer = writer.get_extra_info("peername")[0]
         try:
-            if peer not in hosts[1:]:
+            if peer not in gathering.others:
                 return
-            word = (
-                (await asyncio.wait_for(reader.readline(), SILENCE))
-                .decode(errors="replace")
-                .strip()
-            )
+            line = await asyncio.wait_for(reader.readline(), SILENCE)
+            word = line.decode(errors="replace").strip()
             if word == "door":
                 await pass_on(reader, writer, ("127.0.0.1", span["door"]))
-            elif word == "member" and peer not in here:
-                here[peer] = writer
-                tell(f"{peer} has come, {len(hosts) - 1 - len(here)} are missing")
-                if len(here) == len(hosts) - 1 and not together.done():
-                    together.set_result(None)
-                    for each in here.values():
-                        each.write(b"start\n")
-                await beat(reader, writer, peer)
-        except Lost as error:
-            del here[peer]
-            # Before the start nothing is lost: the host may connect again.
-            if together.done() and not lost.done():
-                lost.set_exception(error)
+            elif word == "member" and peer not in gathering.here:
+                await gathering.keep(peer, reader, writer)
         except (OSError, *TIMEOUTS):
             pass
         finally:
             await close(writer)
 
-    server = await asyncio.start_server(come, hosts[0], span["port"])
+    server = await asyncio.start_server(come, span["hosts"][0], span["port"])
     async with server:
         await lost
+
+
+class Gathering:
+    """The hosts that are `here`: `together` is done once all `others` are, and `lost` fails once one is gone then."""
+
+    def __init__(
+        self, others: list[str], together: asyncio.Future[None], lost: asyncio.Future[None]
+    ) -> None:
+        self.others, self._together, self._lost = others, together, lost
+        self.here: dict[str, Writer] = {}
+
+    async def keep(self, peer: str, reader: Reader, writer: Writer) -> None:
+        """Count a host while its connection lasts; start the replica once all hosts are here."""
+        self.here[peer] = writer
+        missing = len(self.others) - len(self.here)
+        tell(f"{peer} has come, {missing} are missing")
+        if not missing and not self._together.done():
+            self._together.set_result(None)
+            for each in self.here.values():
+                each.write(b"start\n")
+        try:
+            await beat(reader, writer, peer)
+        except Lost as error:
+            del self.here[peer]
+            # Before the start nothing is lost: the host may connect again.
+            if self._together.done() and not self._lost.done():
+                self._lost.set_exception(error)
 
 
 async def follow(span: dict[str, Any], together: asyncio.Future[None]) -> None:
