@@ -23,7 +23,7 @@ from toolkit.errors import InputError
 CONCURRENCY = 4
 _PATHS = {"local-chat-completions": "/v1/chat/completions", "local-completions": "/v1/completions"}
 _MARKS = 100_000
-# What other files than those of lm-eval lead to.
+# The errors that reading a file raises which lm-eval has not written.
 _ODD = (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError)
 
 
@@ -124,20 +124,29 @@ def read_scores(output: Path) -> Iterator[Score]:
         }
         for task, figures in sorted(found["results"].items()):
             better = found["higher_is_better"].get(task, {})
-            rows = marks.get(task, [])
-            names = [name.partition(",") for name in sorted(figures)]
-            filters = Counter(metric for metric, _, kept in names if kept)
-            for metric, comma, kept in names:
-                value = figures[metric + comma + kept]
-                if kept and better.get(metric) and isinstance(value, int | float):
-                    shown = metric if filters[metric] == 1 else f"{metric} ({kept})"
-                    number = _finite(value, f"{shown} of {task}")
-                    yield Score(task, shown, number, _marks(rows, metric, kept))
+            yield from _scores(task, figures, better, marks.get(task, []))
     except (*_ODD, OSError) as error:
         raise InputError(
             f"the scores of lm-eval are not understood: {plainly(error)}",
             hint="read the task files of `benchmarks`",
         ) from None
+
+
+def _scores(
+    task: str,
+    figures: Mapping[str, Any],
+    better: Mapping[str, Any],
+    rows: list[Mapping[str, Any]],
+) -> Iterator[Score]:
+    """Yield a score for each `metric,filter` in the figures of a task that is `better` where it is higher."""
+    names = [name.partition(",") for name in sorted(figures)]
+    filters = Counter(metric for metric, _, kept in names if kept)
+    for metric, comma, kept in names:
+        value = figures[metric + comma + kept]
+        if kept and better.get(metric) and isinstance(value, int | float):
+            shown = metric if filters[metric] == 1 else f"{metric} ({kept})"
+            number = _finite(value, f"{shown} of {task}")
+            yield Score(task, shown, number, _marks(rows, metric, kept))
 
 
 def _samples(path: Path) -> list[Mapping[str, Any]]:

@@ -43,32 +43,23 @@ class Download:
 
         The first pause between two attempts takes `pause` seconds.
         """
-        size = self.file.size
+        size, failures, restarts = self.file.size, _Failures(self.address, tries, pause), 0
+        # Xet is tried once: a mirror may name Xet without offering it, and every Hub serves HTTP.
+        xet = iter([not constants.HF_HUB_DISABLE_XET and find_spec("hf_xet") is not None])
         with GrowingFile(into, progress) as growing:
             if growing.size > size:
                 growing.restart()
-            failures = restarts = 0
-            alike = Alike()
-            xet = not constants.HF_HUB_DISABLE_XET and find_spec("hf_xet") is not None
             while growing.size < size:
                 before, begun_at = growing.size, growing.restarts
                 try:
                     # A file with a git blob id is small and in git itself, never in Xet: one request is enough.
-                    if not self.file.git_sha1 and self._is_in_xet() and xet:
-                        # Try Xet once: a mirror may name Xet without offering it, and every Hub serves HTTP.
-                        xet = False
-                        if self._through_xet(growing, into, progress):
-                            continue
+                    in_xet = not self.file.git_sha1 and self._is_in_xet()
+                    if in_xet and next(xet, False) and self._through_xet(growing, into, progress):
+                        continue
                     self._continue_over_http(growing)
                 except EXPECTED as error:
                     growing.flush()
-                    # A server that sends a few bytes and breaks off makes no progress worth another series of tries.
-                    failures = 1 if growing.size >= before + LEAST_GAIN else failures + 1
-                    times = alike.failed(error)
-                    wait = pause_before_retry(error, failures, pause)
-                    if wait is None or failures >= tries:
-                        raise translate(error, self.address, times) from error
-                    time.sleep(wait)
+                    time.sleep(failures.pause_after(error, growing.size - before))
                 except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                     raise Fault.NONSENSE.error(self.address) from error
                 restarts += growing.restarts - begun_at
@@ -142,6 +133,24 @@ class Download:
             hint="do not use what this server gives; if the change is wanted, pin the new revision: "
             "toolkit registry pin MODEL",
         )
+
+
+class _Failures:
+    """The failed attempts at a file of `address`: at most `tries` in a row without progress."""
+
+    def __init__(self, address: HubAddress, tries: int, pause: float) -> None:
+        self._address, self._tries, self._pause = address, tries, pause
+        self._in_a_row, self._alike = 0, Alike()
+
+    def pause_after(self, error: Exception, gained: int) -> float:
+        """Return the seconds until the next attempt, after one that `gained` bytes; raises the last attempt's error."""
+        # A server that sends a few bytes and breaks off makes no progress worth another series of tries.
+        self._in_a_row = 1 if gained >= LEAST_GAIN else self._in_a_row + 1
+        times = self._alike.failed(error)
+        wait = pause_before_retry(error, self._in_a_row, self._pause)
+        if wait is None or self._in_a_row >= self._tries:
+            raise translate(error, self._address, times) from error
+        return wait
 
 
 def _continues_at(response: httpx2.Response, size: int) -> bool:
