@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from toolkit.domain.deployment.release import Deployment
 from toolkit.domain.hosts.facts import HostFacts
@@ -18,25 +18,32 @@ def undone_in_turn(
     that serve the model now go on, or as many as can. A replica over several hosts stops and starts as a whole.
     """
     concerned: dict[str, set[str]] = {name: set() for name in facts}
-    left: dict[str, int] = {}
+    may_stop: dict[str, int] = {}
     for model in dict.fromkeys(each.model for each in opened if each.action != "stop"):
         serving = serving_hosts(model, facts)
-        left[model] = max(1, len(serving) - keep)
+        may_stop[model] = max(1, len(serving) - keep)
         for each in opened:
             if each.model == model and each.host in serving and not _spans(model, facts[each.host]):
                 concerned[each.host].add(model)
-    groups = [[name for name, models in concerned.items() if not models]]
-    waiting = [name for name, models in concerned.items() if models]
+    free = [name for name, models in concerned.items() if not models]
+    groups = [free, *_groups({name: each for name, each in concerned.items() if each}, may_stop)]
+    return [each for each in groups if each]
+
+
+def _groups(
+    concerned: Mapping[str, Collection[str]], may_stop: Mapping[str, int]
+) -> Iterator[list[str]]:
+    """Yield the hosts, of which each stops replicas of some models, in groups that stop no more of a model than may."""
+    waiting = list(concerned)
     while waiting:
-        room, group = dict(left), list[str]()
+        room, group = dict(may_stop), list[str]()
         for name in waiting:
             if all(room[model] for model in concerned[name]):
                 group.append(name)
                 for model in concerned[name]:
                     room[model] -= 1
-        groups.append(group)
+        yield group
         waiting = [name for name in waiting if name not in group]
-    return [each for each in groups if each]
 
 
 def _spans(model: str, facts: HostFacts) -> bool:

@@ -6,7 +6,7 @@ host shows now, never from what the command believed it had done.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from toolkit.domain.deployment.plan import BEGINS, ENDS, Step, StepKind
@@ -230,38 +230,49 @@ def _undo(
     Where requests must wait, `waits` has the step that lets them, and the drain that they wait for. With `unheld`
     nothing serves the model, and they do not wait.
     """
-    steps: list[Step] = []
     old_slot = old.slot if old else ""
     if previous is not None and _changed_host_alone(deployment, previous, old):
         return "its release was live before and stays so", (), deployment.slot, old_slot
     ended = () if stays else _emptied(deployment, new)
+    steps = ended
     if previous is None:
-        steps.append(Step(StepKind.REMOVE, "no release served before", deployment.slot))
+        steps = (Step(StepKind.REMOVE, "no release served before", deployment.slot), *ended)
     elif old is None or is_cold(old):
         # The former replica made way for its memory: the new one must end before it can start again, or wake.
         old_slot = old_slot or _other(deployment.slot)
         gives_up = new is not None and new.weight and (ended or (old is not None and old.dozes))
-        if gives_up or unheld:
-            how = "has woken" if old and old.dozes else "has started"
-            why = f"no new requests to it; they wait until the former release {how}"
-            steps.append(replace(waits[0], reason=why))
-        steps.extend(waits[1] if each.kind is StepKind.DRAIN else each for each in ended)
-        ended = ()
-        if old and old.dozes:
-            steps.append(wake_step(old))
-        else:
-            if old and made_way(old):
-                why = f"the engine of {previous.title} has ended while it dozed"
-                steps.append(Step(StepKind.STOP, why, old_slot))
-            steps.append(Step(StepKind.START, f"{previous.title} had been stopped", old_slot))
-        steps.append(Step(StepKind.GATE, "it must answer before it takes traffic", old_slot))
-        steps.append(Step(StepKind.SHIFT, f"traffic back to {previous.title}", old_slot))
+        steps = (
+            *([_until_it_is_back(waits[0], old)] if gives_up or unheld else ()),
+            *(waits[1] if each.kind is StepKind.DRAIN else each for each in ended),
+            *_brought_back(previous, old, old_slot),
+        )
     elif withdrawn or old.weight == 0 or (new is not None and (new.weight or new.share)):
         # The routers of the other hosts must learn what this one has withdrawn.
-        steps.append(Step(StepKind.SHIFT, f"traffic back to {previous.title}", old_slot))
-    steps.extend(ended)
-    reason = "the new release had not become live"
-    return reason, tuple(steps), deployment.slot, old_slot
+        steps = (_traffic_back(previous, old_slot), *ended)
+    return "the new release had not become live", steps, deployment.slot, old_slot
+
+
+def _until_it_is_back(wait: Step, old: SlotFacts | None) -> Step:
+    """Return the step that lets requests wait, with the reason."""
+    how = "has woken" if old and old.dozes else "has started"
+    return replace(wait, reason=f"no new requests to it; they wait until the former release {how}")
+
+
+def _brought_back(previous: Release, old: SlotFacts | None, slot: str) -> Iterator[Step]:
+    """Yield the steps by which the former release wakes or starts anew in its `slot`, and serves."""
+    if old and old.dozes:
+        yield wake_step(old)
+    else:
+        if old and made_way(old):
+            why = f"the engine of {previous.title} has ended while it dozed"
+            yield Step(StepKind.STOP, why, slot)
+        yield Step(StepKind.START, f"{previous.title} had been stopped", slot)
+    yield Step(StepKind.GATE, "it must answer before it takes traffic", slot)
+    yield _traffic_back(previous, slot)
+
+
+def _traffic_back(previous: Release, slot: str) -> Step:
+    return Step(StepKind.SHIFT, f"traffic back to {previous.title}", slot)
 
 
 def _emptied(deployment: Deployment, new: SlotFacts | None) -> tuple[Step, ...]:
