@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from toolkit.adapters.history.history import History
@@ -76,11 +76,7 @@ def _show(seen: FleetStatus, model: str | None, hours: KnownHours, *, several: b
     """Print what runs; with `several` hosts each line names its host."""
     slots = seen.slots(model)
     if slots:
-        rows = [(name, *_row(slot, seen.fleet.facts[name].observed_at)) for name, slot in slots]
-        first = 0 if several else 1
-        table(("HOST", *_COLUMNS)[first:], [row[first:] for row in rows])
-        for words in _adapters(slot for _, slot in slots):
-            say(words)
+        _show_slots(slots, seen, several=several)
         for name, rule in _rules(seen, model, hours).items():
             for words in sleep_lines(name, rule):
                 say(words)
@@ -100,6 +96,16 @@ def _show(seen: FleetStatus, model: str | None, hours: KnownHours, *, several: b
         note(guard_words(name, guard))
     for each in seen.unfinished:
         say(_unfinished(each, seen))
+
+
+def _show_slots(
+    slots: Sequence[tuple[str, SlotFacts]], seen: FleetStatus, *, several: bool
+) -> None:
+    rows = [(name, *_row(slot, seen.fleet.facts[name].observed_at)) for name, slot in slots]
+    first = 0 if several else 1
+    table(("HOST", *_COLUMNS)[first:], [row[first:] for row in rows])
+    for words in _adapters(slot for _, slot in slots):
+        say(words)
 
 
 def _adapters(slots: Iterable[SlotFacts]) -> list[str]:
