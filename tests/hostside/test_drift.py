@@ -172,3 +172,30 @@ def test_permissions_of_the_directories_of_a_slot_are_compared(
     place.chmod(mode)
     found = [f"{place} was changed: {words}"] if words else []
     assert drift.drift(str(root), manifest(root), 0) == found
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="files of other groups")
+def test_groups_of_a_slot_and_the_owner_of_its_home_are_compared(
+    drift: ModuleType, root: Path
+) -> None:
+    slot, home = root / "slots/tiny-blue", root / "caches/tiny-blue"
+    home.mkdir(parents=True)
+    run = slot / "run"
+    run.write_text("x\n")
+    for path, owner, mode in ((home, 12345, 0o700), (slot, 0, 0o750), (run, 0, 0o750)):
+        path.chmod(mode)
+        os.chown(path, owner, 12345)
+    digest = hashlib.sha256(b"x\n").hexdigest()
+    (slot / "files.json").write_text(json.dumps({str(run): [digest, "0750"]}))
+    assert drift.drift(str(root), manifest(root), 0) == []
+    os.chown(run, 0, 100)
+    words = f"{run} was changed: it belongs to group 100 and not to 12345"
+    assert drift.drift(str(root), manifest(root), 0) == [words]
+    # As `chown -R root:root` leaves them.
+    for path in (run, slot, home):
+        os.chown(path, 0, 0)
+    found = [
+        f"{home} was changed: its replica cannot write to it",
+        f"{slot} was changed: its replica cannot read it",
+    ]
+    assert drift.drift(str(root), manifest(root), 0) == found

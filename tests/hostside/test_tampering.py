@@ -179,6 +179,7 @@ def test_a_damaged_seal_counts_as_none_and_is_named(root: Path, text: str) -> No
 
 
 def test_a_directory_that_replicas_cannot_enter_any_more_is_named(root: Path) -> None:
+    _give(root / "snapshots", owner=0)
     for name, mode in (("engines", 0o755), ("slots", 0o711)):
         (root / name).mkdir(exist_ok=True)
         (root / name).chmod(mode)
@@ -187,7 +188,6 @@ def test_a_directory_that_replicas_cannot_enter_any_more_is_named(root: Path) ->
     (root / "engines").chmod(0o777)
     assert tampering.changed(str(root)) == ["engines was changed: other users can write to it"]
     (root / "engines").chmod(0o755)
-    (root / "snapshots").mkdir()
     for mode, words in ((0o750, []), (0o700, ["snapshots was changed: replicas cannot read it"])):
         (root / "snapshots").chmod(mode)
         assert tampering.changed(str(root)) == words
@@ -196,6 +196,13 @@ def test_a_directory_that_replicas_cannot_enter_any_more_is_named(root: Path) ->
 def test_seals_are_roots(root: Path) -> None:
     found = (root / "seals").stat()
     assert (found.st_uid, found.st_mode & 0o022) == (os.geteuid(), 0)
+
+
+def _give(directory: Path, owner: int = 12345) -> None:
+    """Make a directory, if there is none, and give it to a service's group and, as root, to `owner`."""
+    directory.mkdir(exist_ok=True)
+    if os.geteuid() == 0:
+        os.chown(directory, owner, 12345)
 
 
 def _write(root: str, name: str, seal: object) -> None:
@@ -226,7 +233,8 @@ def test_what_a_provisioning_notes_of_itself_is_compared(root: Path) -> None:
     note.write_text("digest\n")
     for each in tampering._MADE:
         (root / each).mkdir(exist_ok=True)
-    (root / "snapshots").chmod(0o750)
+    (root / "snapshots").chmod(0o755)
+    _give(root / "sockets")
     seals.write(str(root), "base", {})
     seals.write(str(root), "provision", {str(note): [seals.digest(b"digest\n"), "0644"]})
     assert tampering.changed(str(root)) == []
@@ -310,9 +318,41 @@ def test_directories_in_which_another_user_can_put_files_of_roots_are_named(
         "caches/tiny-blue",
     ):
         (root / each).mkdir(parents=True, exist_ok=True)
+    _give(root / "sockets")
     assert tampering.changed(str(root)) == []
     (root / name).chmod(mode)
     assert tampering.changed(str(root)) == ([f"{name} was changed: {words}"] if words else [])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="files of other groups")
+def test_what_the_router_may_read_belongs_to_its_group(root: Path) -> None:
+    router, sockets, keys = root / "router", root / "sockets", root / "router/keys.map"
+    for each in (sockets, root / "snapshots"):
+        each.mkdir()
+    os.chown(sockets, 12345, 12345)
+    os.chown(router, 0, 12345)
+    router_files.write(str(router), {keys.name: "k\n"}, [keys.name], router_files.PRIVATE)
+    for each in (router, root / "snapshots"):
+        each.chmod(0o750)
+    os.chown(root / "snapshots", 0, 54321)
+    assert tampering.changed(str(root)) == []
+    os.chown(keys, 0, 100)
+    words = "it belongs to group 100 and not to 12345"
+    assert tampering.changed(str(root)) == [f"router/keys.map was changed: {words}"]
+    # The next change writes it anew, like one with other permissions.
+    assert router_files.differs(str(router), keys.name, "k\n")
+    os.chown(keys, 0, 12345)
+    assert not router_files.differs(str(router), keys.name, "k\n")
+    os.chown(router, 0, 100)
+    assert tampering.changed(str(root)) == ["router was changed: the router cannot read it"]
+    # As `chown -R root:root` leaves them.
+    for each in (router, keys, root / "snapshots", sockets):
+        os.chown(each, 0, 0)
+    assert tampering.changed(str(root)) == [
+        "router was changed: the router cannot read it",
+        "snapshots was changed: replicas cannot read it",
+        "sockets was changed: the router cannot write to it",
+    ]
 
 
 def test_a_snapshot_that_changed_since_it_was_hashed_is_named_without_reading_it(

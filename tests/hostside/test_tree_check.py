@@ -181,8 +181,11 @@ def test_permissions_that_an_umask_took_are_given_back_before_a_start(ground: Gr
 def test_a_wrong_owner_and_open_permissions_are_named(ground: Ground) -> None:
     os.chown(ground.weights(), 65534, -1)
     (ground.top / "config.json").chmod(0o666)
+    (ground.top / "run").write_text("")
+    (ground.top / "run").chmod(0o4755)
     assert tree_check.hash_files(ground.request(), _silent)["faults"] == {
         "config.json": "other users can write to it",
+        "run": "who runs it gets the rights of its owner",
         "sub/model.safetensors": "it belongs to user 65534 and not to root",
     }
 

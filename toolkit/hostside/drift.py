@@ -25,24 +25,38 @@ def drift(
     """
     directory = os.path.join(root, "slots", f"{manifest['model']}-{manifest['slot']}")
     release = manifest["release"]
-    found = _changed_files(os.path.join(directory, "files.json")) + _changed_directories(directory)
+    group, found = _home(root, os.path.basename(directory))
+    found += _changed_files(os.path.join(directory, "files.json"), group)
+    found += _changed_directories(directory, group)
     snapshot = os.path.join(root, "snapshots", release["snapshot"])
     if pid and not _runs_with(processes.tree(pid, family), snapshot, signs.signs(manifest)):
         found.append("its process has other arguments than the release")
     return found
 
 
-def _changed_directories(directory: str) -> list[str]:
+def _home(root: str, program: str) -> tuple[int | None, list[str]]:
+    """Return the group of a slot's replica, by its home, and in words whether that one is the replica's no more."""
+    home = os.path.join(root, "caches", program)
+    try:
+        seen = os.lstat(home)
+    except OSError:
+        return None, []
+    if seen.st_uid == 0:
+        return None, [f"{home} was changed: its replica cannot write to it"]
+    return seen.st_gid, []
+
+
+def _changed_directories(directory: str, group: int | None) -> list[str]:
     """Return which directories of a slot are not root's alone, or closed to its replica."""
     closed, found = "its replica cannot read it", []
     for folder, _, _ in os.walk(directory):
-        if words := seals.directory_fault(folder, closed):
+        if words := seals.directory_fault(folder, closed, group=group):
             found.append(f"{folder} was changed: {words}")
     return found
 
 
-def _changed_files(listing: str) -> list[str]:
-    """Return which files are not as the digests and permissions of `listing` say."""
+def _changed_files(listing: str, group: int | None) -> list[str]:
+    """Return which files are not as the digests and permissions of `listing` say; `group` is the replica's."""
     text = read_text(listing)
     if text is None:
         return [f"{listing} is gone"]
@@ -56,7 +70,8 @@ def _changed_files(listing: str) -> list[str]:
         private = path.startswith(f"{os.path.dirname(listing)}/")
         # A former toolkit wrote digests alone.
         known = known if isinstance(known, list) else [known]
-        if words := seals.file_fault(path, known, private=private):
+        group_of = group if private else None
+        if words := seals.file_fault(path, known, private=private, group=group_of):
             found.append(f"{path} {words}")
     return found
 

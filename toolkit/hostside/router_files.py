@@ -72,10 +72,12 @@ def read(path: str) -> str | None:
 
 
 def differs(directory: str, name: str, text: str) -> bool:
-    """Whether a file has another text, another owner or other permissions than it was written with, or no seal yet."""
+    """Whether a file has another text, owner, group or permissions than it was written with, or no seal yet."""
     path = os.path.join(directory, name)
     known = seals.read(os.path.dirname(directory), "router").get(name)
-    return text != read(path) or not known or bool(seals.file_fault(path, known))
+    if text != read(path) or not known:
+        return True
+    return bool(seals.file_fault(path, known, group=os.lstat(directory).st_gid))
 
 
 def routes(directory: str) -> routes_file.Routes:

@@ -59,10 +59,13 @@ def seal_texts(root: str, texts: Mapping[str, str], mode: int, *, also_former: b
     write(root, "router", known)
 
 
-def directory_fault(path: str, closed: str = "", *, readable: bool = False) -> str:
+def directory_fault(
+    path: str, closed: str = "", *, readable: bool = False, group: int | None = None
+) -> str:
     """Return in words what is wrong with owner and permissions of a directory, empty if nothing is or there is none.
 
-    With `closed` its group must be able to enter, and these are the words where it cannot; with `readable` every user.
+    With `closed` its group must be able to enter, `group` if that is given, and these are the words where it cannot;
+    with `readable` every user.
     """
     try:
         seen = os.lstat(path)
@@ -71,7 +74,9 @@ def directory_fault(path: str, closed: str = "", *, readable: bool = False) -> s
     if not stat.S_ISDIR(seen.st_mode):
         return ""
     words = fault(seen, readable=readable)
-    return words or (closed if seen.st_mode & 0o050 != 0o050 else "")
+    # Nobody is in root's group.
+    shut = _is_of_another(seen, group or -1) if group or not seen.st_gid else False
+    return words or (closed if shut or seen.st_mode & 0o050 != 0o050 else "")
 
 
 def summary_of(files: Mapping[str, Any]) -> str:
@@ -127,10 +132,12 @@ def state(seen: os.stat_result) -> list[int]:
     return [seen.st_size, seen.st_ino, seen.st_mtime_ns, seen.st_ctime_ns]
 
 
-def file_fault(path: str, known: Collection[Any], *, private: bool = False) -> str:
+def file_fault(
+    path: str, known: Collection[Any], *, private: bool = False, group: int | None = None
+) -> str:
     """Return in words what is wrong with a small file whose digests and permissions are `known`, empty if nothing is.
 
-    A `private` one is not for every user to read.
+    A `private` one is not for every user to read. What its group may read belongs to `group`.
     """
     text, seen = read_small(path)
     if seen is None:
@@ -146,6 +153,8 @@ def file_fault(path: str, known: Collection[Any], *, private: bool = False) -> s
     words = fault(seen, readable=False)
     if private and not words and seen.st_mode & 0o007:
         words = "every user can read it"
+    if not words and _is_of_another(seen, group):
+        words = f"it belongs to group {seen.st_gid} and not to {group}"
     return words and f"was changed: {words}"
 
 
@@ -164,10 +173,18 @@ def fault(seen: os.stat_result, *, readable: bool) -> str:
         return f"it belongs to user {seen.st_uid} and not to root"
     if seen.st_mode & 0o022:
         return "other users can write to it"
+    if stat.S_ISREG(seen.st_mode) and seen.st_mode & 0o6000:
+        return "who runs it gets the rights of its owner"
     needed = 0o055 if stat.S_ISDIR(seen.st_mode) else 0o044
     if readable and seen.st_mode & needed != needed:
         return "replicas cannot read it"
     return ""
+
+
+def _is_of_another(seen: os.stat_result, group: int | None) -> bool:
+    """Whether what a group alone may read belongs to another one than `group`."""
+    for_groups = seen.st_mode & 0o050 and not seen.st_mode & 0o005
+    return bool(for_groups) and group is not None and seen.st_gid != group
 
 
 def digest(data: bytes) -> str:

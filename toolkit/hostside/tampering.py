@@ -22,8 +22,9 @@ _MADE: tuple[str, ...] = (
     *("bin", "caches", "compiled", "compiling", "engines", "guard", "logs", "router", "slots"),
     *("snapshots", "sockets", "use", "watch"),
 )
+_SOCKETS = "sockets"
 # Where the router takes requests with large bodies back.
-_LARGE = "sockets/named.sock"
+_LARGE = f"{_SOCKETS}/named.sock"
 # Directories that a group may enter: that of the replicas, or of the router.
 _OF_GROUPS = {"snapshots": "replicas cannot read it", "router": "the router cannot read it"}
 # Directories below the root that every user may enter, among them the replicas.
@@ -45,7 +46,7 @@ def _changed_files(root: str) -> list[str]:
     sealed = {seal: seals.found(root, seal) for seal in SMALL}
     broken = {seals.path(root, seal): seal for seal, each in sealed.items() if each is None}
     found = [f"{seals.DIRECTORY}/{seal}.json cannot be read" for seal in broken.values()]
-    router = os.path.join(root, "router")
+    router, group = os.path.join(root, "router"), _router_group(root)
     later = {os.path.join(router, name) for name in sealed["router"] or {}}
     for seal, each in sealed.items():
         for name, known in sorted((each or {}).items()):
@@ -53,7 +54,8 @@ def _changed_files(root: str) -> list[str]:
             if path in broken or (seal == "base" and path in later):
                 continue
             shown = os.path.relpath(path, root)
-            if words := seals.file_fault(path, known):
+            inside = (group or None) if os.path.dirname(path) == router else None
+            if words := seals.file_fault(path, known, group=inside):
                 found.append(f"{path if shown.startswith('../') else shown} {words}")
     return found
 
@@ -80,10 +82,21 @@ def _directories(root: str) -> list[str]:
     names = ["", *top, *(each for each in copies if not each.startswith("bin/hostside-"))]
     found = []
     for name in names:
-        closed = _OF_GROUPS.get(name, "")
-        words = seals.directory_fault(os.path.join(root, name), closed, readable=name in _ENTERED)
+        closed, path = _OF_GROUPS.get(name, ""), os.path.join(root, name)
+        group = (_router_group(root) or None) if name == "router" else None
+        words = seals.directory_fault(path, closed, readable=name in _ENTERED, group=group)
         found += [f"{name or root} was changed: {words}"] if words else []
+    if _router_group(root) == 0:
+        found.append(f"{_SOCKETS} was changed: the router cannot write to it")
     return found
+
+
+def _router_group(root: str) -> int | None:
+    """Return the group of the router by the directory of its sockets, 0 where that one is not the router's any more."""
+    with contextlib.suppress(OSError):
+        seen = os.lstat(os.path.join(root, _SOCKETS))
+        return seen.st_gid if seen.st_uid else 0
+    return None
 
 
 def changed_snapshots(root: str) -> list[str]:
