@@ -220,7 +220,8 @@ class Watched:
     ) -> str:
         figures = completion.figures(self.port, self._signs) if carried == self._carried else {}
         health = self._signs["health"]
-        deaf = figures is None and not completion.healthy(self.port, health, 1.0)
+        # For a moment: each look that lasts longer makes the verdict later.
+        deaf = figures is None and not completion.healthy(self.port, health, 0.5)
         self._carried = carried
         if figures is not None:
             self._marks = (carried, tuple(sorted(figures.items())))
