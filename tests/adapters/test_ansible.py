@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -244,9 +245,11 @@ def test_an_ansible_for_which_the_disk_has_no_room_is_told(
 KILLED = """
 import sys
 from pathlib import Path
+from toolkit.adapters.ansible import signs
 from toolkit.adapters.ansible.converge import RealConverge
 from toolkit.domain.hosts.fleet import Host
 place = Path(sys.argv[1])
+signs.SILENCE_SECONDS = float(sys.argv[2])
 RealConverge(place / "playbooks", place / "run").run(
     "waits", Host("localhost", python=sys.executable), {}, lambda task: print(task, flush=True)
 )
@@ -257,7 +260,7 @@ def test_a_playbook_ends_with_the_command_that_was_killed(lab: Lab) -> None:
     temporary = lab.place / "temporary"
     temporary.mkdir()
     with subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(lab.place)],
+        [sys.executable, "-c", KILLED, str(lab.place), "600"],
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(temporary)},
         stdout=subprocess.PIPE,
@@ -273,6 +276,45 @@ def test_a_playbook_ends_with_the_command_that_was_killed(lab: Lab) -> None:
     until(lambda: list(lab.scratch.iterdir()) == [], 60)
     # Nor does the module, which unpacked itself, leave anything on this host.
     assert list(temporary.iterdir()) == []
+
+
+def test_a_playbook_ends_where_its_command_was_stopped(lab: Lab) -> None:
+    """As by Ctrl-Z: the host's lock goes to others, and the run is a process of its own that goes on."""
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(lab.place), "10"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as command:
+        assert command.stdout is not None and command.stderr is not None
+        assert command.stdout.readline() == "Wait\n"
+        until(lambda: ["sleep", "600.25", ""] in map(argv, processes_about(lab.scratch)), 60)
+        command.send_signal(signal.SIGSTOP)
+        until(lambda: ["sleep", "600.25", ""] not in map(argv, processes_about(lab.scratch)), 60)
+        command.send_signal(signal.SIGCONT)
+        words = command.stderr.read()
+    assert "HostError: localhost: waits: its command was stopped for 1" in words
+    assert command.returncode == 1
+
+
+def test_a_playbook_ends_with_the_lock_of_its_host(lab: Lab) -> None:
+    lost = threading.Event()
+
+    def require() -> None:
+        if lost.is_set():
+            raise HostError("the lock was lost")
+
+    def progress(task: str) -> None:
+        lost.set()
+
+    with pytest.raises(HostError, match=r"^the lock was lost$"):
+        lab.converge.run("waits", lab.host, {}, progress, require)
+    assert ["sleep", "600.25", ""] not in map(argv, processes_about(lab.scratch))
+    # Nor does another one begin.
+    with pytest.raises(HostError, match=r"^the lock was lost$"):
+        lab.converge.run("well", lab.host, {"place": str(lab.place)}, lab.said.append, require)
+    assert not (lab.place / "made").exists()
 
 
 class Watch:

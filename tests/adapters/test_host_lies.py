@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, replace
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -265,6 +265,46 @@ TOLD = {
     *("place_compiled", "seal_engine", "swap_engine", "renew_program", "drop_deployment"),
     *("tell_use", "lock", "require_lock"),
 }
+
+
+# Those that a command makes of a host whose lock it must have.
+CHANGING: dict[str, Callable[[RealHost], Any]] = {
+    **{name: ASKING[name] for name in ("repair_keys", "call_in_turn", "doze", "rouse", "drain")},
+    **{name: ASKING[name] for name in ("repair_guards", "keep_compiled", "remove")},
+    **{name: ASKING[name] for name in ("remove_leftovers", "keep_deployment")},
+    "hold_wakes": lambda host: host.hold_wakes(on=True),
+    "apply_routes": lambda host: host.apply_routes({}),
+    "guard_end": lambda host: host.guard_end("m", "r"),
+    "place": lambda host: host.place("s", "d", (), print),
+    "place_compiled": lambda host: host.place_compiled("s", "n", ()),
+    "seal_engine": lambda host: host.seal_engine("e", print),
+    "swap_engine": lambda host: host.swap_engine("e", print),
+    "renew_program": lambda host: host.renew_program(()),
+    "drop_deployment": lambda host: host.drop_deployment("r"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGING)
+def test_a_command_that_lost_its_lock_asks_for_no_change(name: str) -> None:
+    """It may have been stopped amid a step, between two requests."""
+    asked = list[str]()
+
+    class Counting(Liar):
+        def ask(self, name: str, /, *more: Any, **request: Any) -> dict[str, Any]:
+            asked.append(name)
+            return {}
+
+        def renew(self, damaged: Any) -> None:
+            asked.append("renew")
+
+    host = RealHost(Counting({}))
+    with suppress(HostError, KeyError):
+        CHANGING[name](host)
+    assert len(asked) == 1
+    host._held = ("token", cast(Any, SimpleNamespace(lost=True)))
+    with pytest.raises(HostError, match=r"^the deployment lock was lost"):
+        CHANGING[name](host)
+    assert len(asked) == 1
 
 
 def test_the_table_has_each_request_of_a_host() -> None:

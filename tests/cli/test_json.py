@@ -20,7 +20,7 @@ from tests.test_json_documents import WITH_JSON
 from tests.workflows.bundled import Office
 from tests.workflows.test_engine import whole
 from tests.workflows.world import World, fleet_host
-from toolkit.adapters.ansible.converge import Progress
+from toolkit.adapters.ansible.converge import Progress, Require, nothing
 from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.adapters.fakes.converge import FakeConverge
 from toolkit.adapters.hosts.client import Clients
@@ -163,10 +163,15 @@ class _Playbooks:
         """Nothing takes time here."""
 
     def run(
-        self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
+        self,
+        playbook: str,
+        host: Host,
+        variables: Mapping[str, Any],
+        progress: Progress,
+        require: Require = nothing,
     ) -> tuple[str, ...]:
         target = FakeConverge(self._world.hosts[host.name])
-        return target.run(playbook, host, variables, progress)
+        return target.run(playbook, host, variables, progress, require)
 
 
 @pytest.fixture(params=[1, 3], ids=["one host", "three hosts"])

@@ -12,7 +12,7 @@ import pytest
 from tests.pace import Pace
 from tests.planning.facts import release, slot
 from tests.workflows.world import AGES
-from toolkit.adapters.ansible.converge import Progress
+from toolkit.adapters.ansible.converge import Progress, Require, nothing
 from toolkit.adapters.fakes.converge import FakeConverge
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.interruption import Interruption
@@ -83,14 +83,19 @@ class Fleet:
         self.prepared = True
 
     def run(
-        self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
+        self,
+        playbook: str,
+        host: Host,
+        variables: Mapping[str, Any],
+        progress: Progress,
+        require: Require = nothing,
     ) -> tuple[str, ...]:
         target = next(each for each in self.machines if each.host.name == host.name)
         assert target.owner == OWNER, "nobody may change a host whose lock they do not hold"
         assert variables["toolkit_init"] == "systemd"
         failing = "provision" if host.name in self.failing else ""
         progress("Create the service user")
-        FakeConverge(target, failing).run(playbook, host, variables, progress)
+        FakeConverge(target, failing).run(playbook, host, variables, progress, require)
         return self.changes
 
     def provision(self, answer: bool = True, **how: Any) -> tuple[Provisioned, ...]:
@@ -339,7 +344,12 @@ class Slow(Fleet):
     ended: list[str] = field(default_factory=list)
 
     def run(
-        self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
+        self,
+        playbook: str,
+        host: Host,
+        variables: Mapping[str, Any],
+        progress: Progress,
+        require: Require = nothing,
     ) -> tuple[str, ...]:
         progress("Install the missing system packages")
         if host.name == "b":
@@ -365,10 +375,16 @@ class Silent(Fleet):
     """Machines whose locks are gone before their playbooks end, as after a sleep of the ops machine."""
 
     def run(
-        self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
+        self,
+        playbook: str,
+        host: Host,
+        variables: Mapping[str, Any],
+        progress: Progress,
+        require: Require = nothing,
     ) -> tuple[str, ...]:
-        changed = super().run(playbook, host, variables, progress)
+        changed = super().run(playbook, host, variables, progress, require)
         next(each for each in self.machines if each.host.name == host.name).owner = BOB
+        require()
         return changed
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from toolkit.adapters.ansible.converge import Progress
+from toolkit.adapters.ansible.converge import Progress, Require, nothing
 from toolkit.adapters.fakes.behaviour import Behaviour
 from toolkit.adapters.fakes.converge import FakeConverge
 from toolkit.adapters.fakes.distribution import FakeDistribution
@@ -123,11 +123,16 @@ class _Playbooks(FakeConverge):
     environments: list[Mapping[str, str]] = field(default_factory=list)
 
     def run(
-        self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
+        self,
+        playbook: str,
+        host: Host,
+        variables: Mapping[str, Any],
+        progress: Progress,
+        require: Require = nothing,
     ) -> tuple[str, ...]:
         if "replica_env" in variables:
             self.environments.append(variables["replica_env"])
-        return super().run(playbook, host, variables, progress)
+        return super().run(playbook, host, variables, progress, require)
 
 
 @dataclass

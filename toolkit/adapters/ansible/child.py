@@ -1,14 +1,16 @@
 """The process of one run: one JSON request on standard input, ansible-runner's events as JSON lines.
 
-It ends its playbook once standard input closes, as it does when the toolkit's command is killed. All processes of the
-playbook on this machine end with it. Ansible gives each task a session of its own, so a module would otherwise outlive
-its playbook and go on changing the host.
+It ends its playbook once standard input closes, as it does when the toolkit's command is killed, or has had no sign of
+life (an empty line) for too long: the command was stopped then, and its lock of the host goes to others. All processes
+of the playbook on this machine end with it. Ansible gives each task a session of its own, so a module would otherwise
+outlive its playbook and go on changing the host.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import select
 import shlex
 import shutil
 import signal
@@ -26,6 +28,8 @@ from toolkit.adapters.ansible.secret_pipe import secret_pipe
 
 # Many times the time in which ansible-runner notices that its playbook is gone.
 GRACE_SECONDS = 5.0
+# Ansible begins no task in less after a machine has woken.
+_TICK_SECONDS = 0.05
 
 
 def main() -> None:
@@ -34,7 +38,7 @@ def main() -> None:
     request = json.loads(sys.stdin.readline())
     private = Path(request["private_data_dir"])
     hung_up, killed, ended = threading.Event(), threading.Event(), threading.Event()
-    listen = (hung_up, killed, ended, private)
+    listen = (hung_up, killed, ended, private, request["silence"])
     threading.Thread(target=_listen, args=listen, daemon=True).start()
 
     import ansible_runner
@@ -118,10 +122,13 @@ def _emit(event: dict[str, Any]) -> bool:
 
 
 def _listen(
-    hung_up: threading.Event, killed: threading.Event, ended: threading.Event, private: Path
+    hung_up: threading.Event,
+    killed: threading.Event,
+    ended: threading.Event,
+    private: Path,
+    silence: float,
 ) -> None:
-    while os.read(0, 4096):
-        pass
+    await_silence(0, silence)
     # Daemons that a finished playbook has started stay.
     if ended.is_set():
         return
@@ -134,6 +141,27 @@ def _listen(
             return
     shutil.rmtree(private, ignore_errors=True)
     os._exit(1)
+
+
+def await_silence(source: int, silence: float) -> None:
+    """Return once `source` has ended, or has had no sign of life for so many seconds."""
+    last = _now()
+    while True:
+        ready = select.select([source], [], [], _TICK_SECONDS)[0]
+        # Before a sign is read: one may have waited while this process was stopped with its command.
+        if (silent := _now() - last) > silence:
+            sys.stderr.write(f"its command was stopped for {silent:.0f} s\n")
+            sys.stderr.flush()
+            return
+        if ready:
+            if not os.read(source, 4096):
+                return
+            last = _now()
+
+
+def _now() -> float:
+    # It counts on while this machine sleeps.
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _kill_descendants() -> None:

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from toolkit.adapters.ansible import signs
 from toolkit.adapters.ansible.announced import Announced
 from toolkit.adapters.ansible.certificate import certificate_digest, provisioned_settings
 from toolkit.adapters.ansible.silence import Silence
@@ -31,9 +32,14 @@ from toolkit.domain.hosts.in_flight import CONVERGING
 from toolkit.errors import HostError
 
 Progress = Callable[[str], None]
+Require = Callable[[], None]
 _TICK_SECONDS = 0.2
 # Characters of a failed task's message that are shown: a module may put all that it has read into it.
 _WORDS = 1500
+
+
+def nothing() -> None:
+    """Require nothing: a check of a host changes nothing, and needs no lock."""
 
 
 class Converge(Protocol):
@@ -44,9 +50,17 @@ class Converge(Protocol):
         ...
 
     def run(
-        self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
+        self,
+        playbook: str,
+        host: Host,
+        variables: Mapping[str, Any],
+        progress: Progress,
+        require: Require,
     ) -> tuple[str, ...]:
-        """Run `playbook` (a name such as `replica`) on `host`; return the tasks that changed it."""
+        """Run `playbook` (a name such as `replica`) on `host`; return the tasks that changed it.
+
+        Once `require` raises HostError, as `HostPort.require_lock` does, the playbook ends and the error is raised.
+        """
         ...
 
 
@@ -83,13 +97,19 @@ class RealConverge:
             self._standing.start()
 
     def run(
-        self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
+        self,
+        playbook: str,
+        host: Host,
+        variables: Mapping[str, Any],
+        progress: Progress,
+        require: Require = nothing,
     ) -> tuple[str, ...]:
         self._scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._turn():
             private = Path(tempfile.mkdtemp(prefix="play-", dir=self._scratch))
             try:
-                return self._converge(playbook, host, variables, progress, private)
+                require()
+                return self._converge(playbook, host, variables, progress, private, require)
             finally:
                 shutil.rmtree(private, ignore_errors=True)
 
@@ -113,6 +133,7 @@ class RealConverge:
         variables: Mapping[str, Any],
         progress: Progress,
         private: Path,
+        require: Require,
     ) -> tuple[str, ...]:
         request = {
             "private_data_dir": str(private),
@@ -123,12 +144,13 @@ class RealConverge:
             "modules": str(self._modules) if self._modules else "",
             # The password passes through the run's standard input and a named pipe, and is in no file.
             "become_password": host.become_password.reveal() if host.become_password else "",
+            "silence": signs.SILENCE_SECONDS,
         }
         failure, ended, stats = "", "", None
         changed: list[str] = []
         shown, silence = Announced(progress), Silence()
         with closing(shown):
-            for event in self._events(host, request, private, silence):
+            for event in self._events(host, request, private, silence, require):
                 silence.heard()
                 kind, data = event.get("event"), event.get("event_data", {})
                 shown.take(kind, data)
@@ -141,6 +163,7 @@ class RealConverge:
                     stats = data
                 elif kind == "ended":
                     ended = str(data.get("failure", ""))
+        require()
         if silence.fault:
             raise silence.fault
         # The statistics do not count a failed task that was rescued.
@@ -155,13 +178,19 @@ class RealConverge:
         return tuple(changed)
 
     def _events(
-        self, host: Host, request: Mapping[str, Any], private: Path, silence: Silence
+        self,
+        host: Host,
+        request: Mapping[str, Any],
+        private: Path,
+        silence: Silence,
+        require: Require,
     ) -> Iterator[dict[str, Any]]:
         standing = self._standing
         with (private / "child.log").open("w+") as log, standing.run(log.fileno()) as run:
             run.ask(request)
             ended = False
-            with self._interruption.ending(run.hang_up), self._watched(host, silence, run):
+            alive = signs.signs_of_life(run.sign, require, run.hang_up)
+            with self._interruption.ending(run.hang_up), alive, self._watched(host, silence, run):
                 for event in run.events():
                     ended = ended or event.get("event") == "ended"
                     yield event

@@ -94,11 +94,21 @@ class Run:
     def events(self) -> Iterator[dict[str, Any]]:
         """Yield the events of the run until its end."""
         for line in self._answers:
+            if not line.endswith("\n"):
+                # The run was killed while it wrote.
+                return
             event = _event(line)
             if event.get("event") == "begun":
                 self._pid = event["pid"]
             else:
                 yield event
+
+    def sign(self) -> None:
+        """Tell the run that its command is at work."""
+        # ValueError: it was hung up meanwhile.
+        with suppress(BrokenPipeError, ValueError):
+            self._requests.write("\n")
+            self._requests.flush()
 
     def hang_up(self) -> None:
         """Tell the run to end its playbook."""

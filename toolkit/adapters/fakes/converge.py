@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from toolkit.adapters.ansible.certificate import settings_of
-from toolkit.adapters.ansible.converge import Progress
+from toolkit.adapters.ansible.converge import Progress, Require, nothing
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.hosts.facts import RouterFacts
@@ -31,12 +31,18 @@ class FakeConverge:
         self.prepared = True
 
     def run(
-        self, playbook: str, host: Host, variables: Mapping[str, Any], progress: Progress
+        self,
+        playbook: str,
+        host: Host,
+        variables: Mapping[str, Any],
+        progress: Progress,
+        require: Require = nothing,
     ) -> tuple[str, ...]:
         detail = variables.get("replica_program") or variables.get("engine_id") or ""
         state = variables.get("replica_state", "")
         progress(playbook)
         self.interruption.check()
+        require()
         self.target.happens(" ".join(filter(None, (playbook, state, detail))))
         if playbook == self.failing:
             raise HostError(f"{host.name}: {playbook}: a task failed")
@@ -64,4 +70,5 @@ class FakeConverge:
             self.target.stop(variables["replica_program"])
             if not variables.get("replica_home_kept", True):
                 self.target.homes.discard(variables["replica_program"])
+        require()
         return (playbook,)

@@ -15,6 +15,8 @@ from toolkit.domain.bounds import LINE
 # hours to notice. Several signs fit in, so that a busy ops machine loses no lock.
 SILENCE_SECONDS = 30.0
 _SIGNS = 8
+# No lock is lost before that many seconds after the last moment in which its holder here was at work.
+FIRST_LOSS = SILENCE_SECONDS - SILENCE_SECONDS / _SIGNS
 
 
 class Heartbeat:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from toolkit.adapters.hosts import heartbeat
-from toolkit.adapters.hosts.client import HostClient
+from toolkit.adapters.hosts.client import HostClient, Report, silent
 from toolkit.adapters.hosts.facts import owner_from_json, understood
 from toolkit.adapters.hosts.heartbeat import Heartbeat, beating
 from toolkit.adapters.hosts.port import Named
@@ -56,6 +56,11 @@ class Held(Named):
     def require_lock(self) -> None:
         if self._held and self._held[1].lost:
             raise lock_lost()
+
+    def _change(self, name: str, report: Report = silent, /, **request: Any) -> dict[str, Any]:
+        """Ask for a change; raises HostError where the lock was lost, because another command may have it now."""
+        self.require_lock()
+        return self._ask(name, report, **request)
 
     def _holder(self) -> str:
         self.require_lock()

@@ -88,7 +88,7 @@ class RealHost(Stocked, Recorded):
             return checked(type(ring).from_json(answer))
 
     def repair_keys(self, ring: KeyRing) -> KeyRing:
-        answer = self._ask("repair-keys", ring=ring.as_json())
+        answer = self._change("repair-keys", ring=ring.as_json())
         with understood(self.name):
             return checked(type(ring).from_json(answer))
 
@@ -114,7 +114,7 @@ class RealHost(Stocked, Recorded):
         self, port: int, calls: Sequence[Call], pause: float, timeout: float
     ) -> tuple[int, str]:
         listed = [asdict(each) for each in calls]
-        answer = self._ask("call-in-turn", port=port, calls=listed, pause=pause, timeout=timeout)
+        answer = self._change("call-in-turn", port=port, calls=listed, pause=pause, timeout=timeout)
         with understood(self.name):
             return int(answer["status"]), str(answer["error"])
 
@@ -154,11 +154,11 @@ class RealHost(Stocked, Recorded):
 
     def doze(self, program: str, needs: int, timeout: float) -> Waited:
         asked = {"program": program, "needs": int(needs), "timeout": timeout}
-        return self._waited(self._ask("doze", **asked), "ok")
+        return self._waited(self._change("doze", **asked), "ok")
 
     def rouse(self, program: str, port: int, timeout: float) -> Waited:
         asked = {"program": program, "port": port, "timeout": timeout}
-        return self._waited(self._ask("rouse", **asked), "ok")
+        return self._waited(self._change("rouse", **asked), "ok")
 
     def guard_begin(self, order: GuardOrder) -> None:
         self._ask("guard-begin", order=order.as_json(), holder=self._holder())
@@ -180,17 +180,17 @@ class RealHost(Stocked, Recorded):
             return bool(answer["taken"])
 
     def guard_end(self, model: str, rollout: str) -> None:
-        self._ask("guard-end", model=model, rollout=rollout)
+        self._change("guard-end", model=model, rollout=rollout)
 
     def repair_guards(self) -> tuple[str, ...]:
-        answer = self._ask("repair-guards")
+        answer = self._change("repair-guards")
         with understood(self.name):
             return tuple(str(each) for each in in_lines(answer["lost"]))
 
     def drain(self, model: str, slot: str, port: int, timeout: float, report: Report) -> Waited:
         name = f"{self.label}.{slot}" if self.label else slot
         request = {"model": model, "slot": name, "port": port, "timeout": timeout, **self._limits}
-        return self._waited(self._ask("drain", report, **request), "drained")
+        return self._waited(self._change("drain", report, **request), "drained")
 
     def logs(
         self, program: str, lines: int, *, follow: bool, previous: bool = False

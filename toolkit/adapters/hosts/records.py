@@ -41,7 +41,7 @@ class Recorded(Held):
             return tuple(kept_head_of(self.name, each) for each in answer["heads"])
 
     def drop_deployment(self, rollout: str) -> None:
-        self._ask("drop-deployment", rollout=rollout)
+        self._change("drop-deployment", rollout=rollout)
 
     def answered(self, request: str) -> tuple[Answered, ...]:
         from toolkit.domain.clients.evidence import Answered

@@ -23,7 +23,7 @@ class Stocked(Held):
     """The stock of a host."""
 
     def place(self, source: str, digest: str, files: Sequence[str], report: Report) -> None:
-        self._ask("place", report, source=source, digest=digest, files=list(files))
+        self._change("place", report, source=source, digest=digest, files=list(files))
 
     def hash_files(self, digest: str, report: Report) -> dict[str, dict[str, Any]]:
         answer = self._ask("hash", report, digest=digest)
@@ -45,7 +45,7 @@ class Stocked(Held):
             return tuple(str(each) for each in answer["faults"])
 
     def keep_compiled(self, program: str) -> KeptCompiled:
-        answer = self._ask("keep-compiled", program=program)
+        answer = self._change("keep-compiled", program=program)
         with understood(self.name):
             return KeptCompiled(
                 name=str(answer["name"]), size=int(answer["bytes"]), why=str(answer["why"])
@@ -86,10 +86,10 @@ class Stocked(Held):
 
     def place_compiled(self, source: str, name: str, files: Sequence[str]) -> None:
         request = {"source": source, "digest": name, "files": list(files), "kind": "compiled"}
-        self._ask("place", lambda _: None, **request)
+        self._change("place", lambda _: None, **request)
 
     def seal_engine(self, engine: str, report: Report) -> None:
-        self._ask("seal-engine", report, name=engine)
+        self._change("seal-engine", report, name=engine)
 
     def check_engine(self, engine: str, report: Report) -> CheckedEngine:
         answer = self._ask("check-engine", report, name=engine)
@@ -102,14 +102,15 @@ class Stocked(Held):
             )
 
     def swap_engine(self, engine: str, report: Report) -> None:
-        self._ask("swap-engine", report, name=engine)
+        self._change("swap-engine", report, name=engine)
 
     def remove(self, kind: str, name: str) -> int:
-        answer = self._ask("remove", kind=kind, name=name)
+        answer = self._change("remove", kind=kind, name=name)
         with understood(self.name):
             return whole(answer["freed"], "bytes")
 
     def renew_program(self, damaged: Sequence[str]) -> None:
+        self.require_lock()
         self._client.renew(damaged)
 
     def leftovers(self) -> tuple[Leftover, ...]:

@@ -361,7 +361,9 @@ class Act:
     def _play(self, playbook: str, variables: Mapping[str, Any]) -> None:
         host = self._tools.host
         common = {"toolkit_init": self._facts.init}
-        self._tools.converge.run(playbook, host.host, {**common, **variables}, self._converging)
+        together = {**common, **variables}
+        run = self._tools.converge.run
+        run(playbook, host.host, together, self._converging, host.require_lock)
 
     def _converging(self, task: str) -> None:
         # A task takes a fraction of a second; one line in two seconds shows progress.

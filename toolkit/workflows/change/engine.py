@@ -129,7 +129,7 @@ def _install(tools: Tools, plan: HostInstall) -> HostInstall:
                 plan.engine,
                 there=there,
                 play=lambda variables: tools.converge.run(
-                    "engine", tools.host.host, variables, tools.say
+                    "engine", tools.host.host, variables, tools.say, tools.host.require_lock
                 ),
             )
     except InterruptionError:

@@ -46,9 +46,12 @@ def _install(tools: Tools, engine: str) -> None:
         variables = engine_on_host(tools, engine, there=False)
         tools.say(f"installing engine {engine} on {tools.host.name} beside the present one")
         tools.converge.run(
-            "engine", tools.host.host, {**variables, "engine_beside": True}, lambda _: None
+            "engine",
+            tools.host.host,
+            {**variables, "engine_beside": True},
+            lambda _: None,
+            tools.host.require_lock,
         )
-    tools.host.require_lock()
     tools.host.swap_engine(engine, lambda _: None)
 
 

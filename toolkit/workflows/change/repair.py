@@ -177,7 +177,11 @@ def _repair_slots(tools: Tools, facts: HostFacts, routes: Routes) -> None:
         variables = {"replica_program": program, "replica_user": user, "replica_state": "absent"}
         tools.say(f"{tools.host.name}: {program} is emptied: {path} cannot be read")
         tools.converge.run(
-            "replica", tools.host.host, {"toolkit_init": facts.init, **variables}, lambda _: None
+            "replica",
+            tools.host.host,
+            {"toolkit_init": facts.init, **variables},
+            lambda _: None,
+            tools.host.require_lock,
         )
 
 

@@ -59,8 +59,6 @@ def bring_engine(
     """
     with installing(tools, engine):
         play(engine_on_host(tools, engine, there=there))
-        # Without the lock, another command may have changed the engine beside the playbook.
-        tools.host.require_lock()
     if not there:
         tools.host.seal_engine(engine, lambda _: None)
 

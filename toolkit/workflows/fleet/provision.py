@@ -260,10 +260,7 @@ class _Run:
             # Observe again: the command that held the lock until now may have converged the host.
             if not _reason(target.host.observe(), target, self._how):
                 return None
-            changed = self._play()
-            # Without the lock, another command may have changed the host beside the playbook.
-            target.host.require_lock()
-            return changed
+            return self._play()
 
     def _play(self) -> tuple[str, ...]:
         target = self._intent.target
@@ -272,7 +269,8 @@ class _Run:
             "provision_digest": target.digest,
         }
         host = target.host.host
-        return self._how.converge.run("provision", host, variables, self._tell)
+        require = target.host.require_lock
+        return self._how.converge.run("provision", host, variables, self._tell, require)
 
     def _tell(self, task: str) -> None:
         now = time.monotonic()
