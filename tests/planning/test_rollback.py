@@ -141,6 +141,26 @@ def goals(
         ((1, 1, 1), (FIRST, SECOND, ("r3", "rollback", 1, 2, (LIVE, LIVE, LIVE))), (2, 2, 2)),
         # a failed upgrade that was restored everywhere is no change
         ((2, 2, 2), (FIRST, SECOND, ("r3", "upgrade", 3, 2, (FAILED, UNDONE, UNDONE))), (1, 1, 1)),
+        # half done, and its one host brought back by a deployment: the others never had the release
+        (
+            (2, 2, 2),
+            (
+                FIRST, SECOND,
+                ("r3", "upgrade", 3, 2, (LIVE, FAILED, UNDONE)),
+                ("r4", "deploy", 2, 3, (LIVE,)),
+            ),
+            (1, 1, 1),
+        ),
+        # the same at the first upgrade
+        (
+            (1, 1, 1),
+            (
+                FIRST,
+                ("r2", "upgrade", 2, 1, (LIVE, FAILED, UNDONE)),
+                ("r3", "deploy", 1, 2, (LIVE,)),
+            ),
+            (),
+        ),
         # three releases at once
         (
             (3, 2, 1),
@@ -166,6 +186,12 @@ def goals(
 def test_all_hosts_have_one_target(
     serving: tuple[int, ...], entries: tuple[Entry, ...], expected: tuple[int, ...]
 ) -> None:
+    if not expected:
+        # Nor is the one that stands by since then a release from before.
+        for standbys in ((), (2,)):
+            with pytest.raises(InputError, match="tiny has no release before #1 on a"):
+                goals(fleet(*serving, standbys=standbys), *entries)
+        return
     assert tuple(goals(fleet(*serving), *entries).values()) == expected
 
 

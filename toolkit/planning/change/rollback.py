@@ -37,7 +37,9 @@ def former_releases(
     told = _told(model, facts, {*facts, *unreachable}, past)
     numbers = {name: each.number for name, each in serving.items() if each}
     numbers.update(_last_live(told, unreachable))
-    goals = _half_done(told) or _in_force(told, numbers) or _standbys(model, facts)
+    goals = _half_done(told) or _in_force(told, numbers)
+    if goals is None:
+        goals = _standbys(model, facts)
     found = {name: _goal(name, serving.get(name), goals, past) for name in facts}
     for name, now in serving.items():
         if found[name] is None:
@@ -97,17 +99,24 @@ def _half_done(told: Sequence[tuple[str, Deployment]]) -> dict[str, int]:
     return {}
 
 
-def _in_force(told: Sequence[tuple[str, Deployment]], numbers: Mapping[str, int]) -> dict[str, int]:
-    """Return the former releases, by host, of the latest rollout whose release a host still serves."""
+def _in_force(
+    told: Sequence[tuple[str, Deployment]], numbers: Mapping[str, int]
+) -> dict[str, int] | None:
+    """Return the former releases, by host, of the latest rollout whose release a host still serves.
+
+    Return None where nothing tells of any, and none where the standbys are known to be no former releases.
+    """
+    joined = False
     for rollout in _rollouts(told):
         changed = [
             (name, each)
             for name, each in rollout
             if _changed(each) and numbers.get(name) == each.release
         ]
-        if changed and not _brought_together(rollout, numbers):
+        if changed and not _brought_together(rollout, numbers, told):
             return _alike(changed, told)
-    return {}
+        joined = joined or bool(changed)
+    return {} if joined else None
 
 
 def _changed(deployment: Deployment) -> bool:
@@ -142,16 +151,31 @@ def _alike(
 
 
 def _brought_together(
-    rollout: Sequence[tuple[str, Deployment]], numbers: Mapping[str, int]
+    rollout: Sequence[tuple[str, Deployment]],
+    numbers: Mapping[str, int],
+    told: Sequence[tuple[str, Deployment]],
 ) -> bool:
-    """Whether a rollback only joined hosts to others that had its release all along.
+    """Whether a change only joined hosts to others that had its release all along.
 
     To undo it would bring a release to hosts that never had it, because it failed on one of them.
     """
-    if rollout[0][1].action != "rollback":
-        return False
     releases = {each.release for _, each in rollout}
-    return bool({name for name in numbers if numbers[name] in releases} - {n for n, _ in rollout})
+    others = {name for name in numbers if numbers[name] in releases} - {n for n, _ in rollout}
+    if rollout[0][1].action == "rollback":
+        return bool(others)
+    left = {(name, each.previous) for name, each in rollout}
+    came = [
+        place
+        for place, (name, each) in enumerate(told)
+        if each.outcome is Outcome.LIVE and (name, each.release) in left
+    ]
+    # By hand, the same change may be made on one host after the other: then the others changed after the release came.
+    since = {
+        name
+        for name, each in told[: max(came, default=0)]
+        if each.outcome is Outcome.LIVE and each.previous != each.release
+    }
+    return bool(came and others - since)
 
 
 def _standbys(model: str, facts: Mapping[str, HostFacts]) -> dict[str, int]:
