@@ -195,6 +195,22 @@ def test_all_hosts_have_one_target(
     assert tuple(goals(fleet(*serving), *entries).values()) == expected
 
 
+def test_a_clock_that_was_ahead_makes_no_change_the_latest() -> None:
+    """A rollback that failed goes on only until another change came, whatever the clock said at each."""
+    entries = [
+        FIRST,
+        SECOND,
+        ("r3", "rollback", 1, 2, (FAILED, FAILED, FAILED)),
+        ("r4", "upgrade", 3, 2, (LIVE, LIVE, LIVE)),
+    ]
+    known = [
+        replace(each, started_at=86_400.0 if each.rollout == "r3" else 1.0)
+        for each in told(*entries)
+    ]
+    found = former_releases("tiny", fleet(3, 3, 3), (), Past(known, KNOWN))
+    assert {each.number for each in found.values()} == {2}
+
+
 def test_a_silent_host_counts_with_what_the_history_says_of_it() -> None:
     facts = fleet(3, 2, 2)
     del facts["a"]

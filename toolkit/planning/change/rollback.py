@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import merge
 
 from toolkit.domain.deployment.release import Deployment, Outcome, Release
 from toolkit.domain.hosts.facts import HostFacts
@@ -79,11 +80,17 @@ def _told(
         and not (each.kept and each.outcome is Outcome.RUNNING and each.host in facts)
     ]
     only = next(iter(fleet)) if len(fleet) == 1 else ""
+    opened.sort(key=_age)
+    # The record keeps its own order: a clock may have been ahead, or set back.
     return [
         (each.host or only, each)
-        for each in sorted([*opened, *recorded], key=lambda each: -each.started_at)
+        for each in merge(opened, recorded, key=_age)
         if each.model == model and each.replaces and (each.host or only) in fleet
     ]
+
+
+def _age(deployment: Deployment) -> float:
+    return -deployment.started_at
 
 
 def _half_done(told: Sequence[tuple[str, Deployment]]) -> dict[str, int]:
