@@ -341,6 +341,48 @@ def test_classes_that_cannot_be_looked_at_ahead_are_left_to_the_server(
     assert not (tmp_path / "known.json").exists()
 
 
+# As vLLM has it: whoever waits looks all the time for a second after a step, and then sleeps until a notice.
+CONDITION = """
+import json, time
+
+class SpinCondition:
+    def __init__(self):
+        self.last_read, self.busy_loop_s, self.waits = time.monotonic(), 1.0, []
+
+    def wait(self, timeout_ms=None):
+        looks = time.monotonic() <= self.last_read + self.busy_loop_s
+        self.waits.append("look" if looks else timeout_ms)
+"""
+WAITS = """
+import json, time
+from toolkit_starter import engine
+from vllm.distributed.device_communicators.shm_broadcast import SpinCondition
+
+engine.rest_between_steps()
+step = SpinCondition()
+kept = step.last_read = time.monotonic() + 60
+step.wait(5000)
+for ago in (0.1, 0.9, 2):
+    kept = step.last_read = time.monotonic() - ago
+    for longest in (5000, 2, None):
+        step.wait(longest)
+    assert step.last_read == kept
+print(json.dumps(step.waits))
+"""
+
+
+def test_who_waits_for_the_next_step_sleeps_soon_after_the_last(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    module = tmp_path / "vllm" / "distributed" / "device_communicators" / "shm_broadcast.py"
+    module.parent.mkdir(parents=True)
+    module.write_text(CONDITION)
+    process = engine.start("-c", WAITS)
+    told, log = process.communicate(timeout=60)
+    assert process.returncode == 0, log
+    # A second after a step it is vLLM's own sleep.
+    assert json.loads(told) == ["look", 5, 2, 5, 5, 2, 5, 5000, 2, None]
+
+
 def waiting(pid: int) -> list[int]:
     """Return the pids of all descendants."""
     children = Path(f"/proc/{pid}/task/{pid}/children")

@@ -8,8 +8,9 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -291,6 +292,28 @@ def test_many_at_once_end_with_the_engines_sums(pair: tuple[Engine, Engine]) -> 
     numbers = [each["n"] for each in mine.records()]
     assert numbers == list(range(1, len(numbers) + 1))
     assert {each["end"] for each in mine.records()} == {"whole", "left", "refused"}
+
+
+def test_an_engine_leaves_the_processor_to_others_between_requests(
+    pair: tuple[Engine, Engine],
+) -> None:
+    mine, _ = pair
+    began, used = time.monotonic(), _processor(mine)
+    for _ in range(8):
+        mine.ask(CHAT, {"model": "tiny", "messages": SAID, "max_tokens": 1})
+        time.sleep(0.3)
+    assert _processor(mine) - used < (time.monotonic() - began) / 2
+
+
+def _processor(engine: Engine) -> float:
+    """Return the processor's seconds of all processes of an engine."""
+    times = 0.0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            words = stat.read_text().rpartition(")")[2].split()
+            if int(words[3]) == engine.process.pid:
+                times += sum(map(int, words[11:13]))
+    return times / os.sysconf("SC_CLK_TCK")
 
 
 def test_an_orderly_end_leaves_the_engines_own_sums_in_the_file(

@@ -25,6 +25,7 @@ def serve(counts: Sequence[int], program: str) -> NoReturn:
     reserved = ahead.reserve()
     engine.load()
     engine.permit_tiles()
+    engine.rest_between_steps()
     # A fork copies the calling thread alone: what another thread holds at that moment would be held for ever.
     if threads := len(os.listdir("/proc/self/task")) - 1:
         say(f"no process is begun ahead, because the engine's modules run threads: {threads}")

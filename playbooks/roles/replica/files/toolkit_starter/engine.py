@@ -9,7 +9,8 @@ import importlib.util
 import json
 import os
 import signal
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 PACKAGE = "vllm"
@@ -26,6 +27,9 @@ MODULES = (
 BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 # More than the classes of a model take to load. vLLM looks at them itself where they have taken longer.
 KNOW_SECONDS = 120
+# How long a process of an engine looks for its next step all the time, and then how long it sleeps between two looks.
+LOOK_SECONDS = 0.002
+REST_MILLISECONDS = 5
 
 
 def installed() -> bool:
@@ -55,6 +59,40 @@ def permit_tiles() -> None:
     """
     with contextlib.suppress(ImportError, AttributeError):
         importlib.import_module("torch.cpu")._init_amx()
+
+
+def rest_between_steps() -> None:
+    """Have vLLM's processes leave the processor to others while they wait for each other.
+
+    A core and its worker hand each step over in shared memory (`shm_broadcast.py`). Whoever waits there looks all the
+    time, and goes to sleep only a second after its last step. With a request each second that takes a whole processor,
+    which a replica that starts beside it needs, or the very process that it waits for. vLLM's notice of a step wakes
+    who sleeps here too.
+    """
+    name = f"{PACKAGE}.distributed.device_communicators.shm_broadcast"
+    with contextlib.suppress(ImportError, AttributeError):
+        condition = importlib.import_module(name).SpinCondition
+        condition.wait = _resting(condition.wait)
+
+
+def _resting(wait: Callable[..., None]) -> Callable[..., None]:
+    """Return vLLM's `wait`, but that sleeps soon after a step, and then for moments."""
+
+    def wait_or_rest(self: Any, timeout_ms: int | None = None) -> None:
+        last, spins = getattr(self, "last_read", 0.0), getattr(self, "busy_loop_s", 0.0)
+        if not LOOK_SECONDS < time.monotonic() - last <= spins:
+            wait(self, timeout_ms)
+            return
+        self.last_read = -spins
+        try:
+            wait(
+                self,
+                REST_MILLISECONDS if timeout_ms is None else min(timeout_ms, REST_MILLISECONDS),
+            )
+        finally:
+            self.last_read = last
+
+    return wait_or_rest
 
 
 def know_model() -> None:
