@@ -24,10 +24,8 @@ def handing_on(model: str) -> str:
         ".if defined(TOOLKIT_WITHOUT_REPLICA)\n"
         "    http-response lua.without_replica if { status 425 } !{ stopping }\n"
         ".endif\n"
-        # The answer below keeps the labels of the host that has named them.
-        "    http-response set-var-fmt(txn.served) %[res.hdr(x-toolkit-version)]|%[res.hdr(x-toolkit-release)]"
-        " if { status 425 }\n"
-        "    http-response return status 503 default-errorfiles if { status 425 }\n"
+        # An answer of this router's own would cut a client off that still sends its body.
+        "    http-response set-status 503 if { status 425 }\n"
         "    option srvtcpka\n"
         "    srvtcpka-idle 1s\n"
         "    srvtcpka-intvl 1s\n"
