@@ -263,7 +263,7 @@ def test_what_a_package_lacks_is_read_from_its_sources() -> None:
         "log line 'GiB for KV cache'",
     }
     # Flags, variables, metrics, log lines.
-    assert len(missing) == 30 + 8 + 8 + 4 + 4
+    assert len(missing) == 35 + 8 + 8 + 4 + 4
 
 
 def test_all_files_that_are_read_of_a_package_are_asked_for() -> None:

@@ -186,7 +186,7 @@ def test_where_one_host_is_enough_no_other_is_asked_for() -> None:
 
 def test_an_unknown_architecture_still_shows_its_weights() -> None:
     files = ModelFiles(
-        {"model_type": "mamba", "state_size": 16}, (Tensor("w", "BF16", (1,), 2 * GB),)
+        {"model_type": "new", "state_size": 16}, (Tensor("w", "BF16", (1,), 2 * GB),)
     )
     found = fit_host(candidate(files, memory=4), gpu_host(card(24)))
     assert found.fits

@@ -14,10 +14,11 @@ from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.engines.vllm_options import read_options
 from toolkit.planning.fit.architecture import read_architecture
 from toolkit.planning.fit.cache import capacity, divide_cache, stages, token_bytes
-from toolkit.planning.fit.options import step_limits
+from toolkit.planning.fit.options import StepLimits, step_limits
 
 GIB = 2**30
 FULL = Layer()
+LIMITS = StepLimits(2048, 256, 4096)
 
 
 def options(**more: Any) -> EngineOptions:
@@ -129,7 +130,7 @@ def test_the_longest_request_that_is_served_without_an_option_for_it(
         ({**models.DEEPSEEK_V3, "index_topk": 2048}, "a sparse attention index"),
         ({**models.QWEN3_32B, "layer_types": ["linear_attention"] * 64}, "layers of the type linear_attention"),
         ({**models.QWEN3_32B, "full_attention_interval": 4}, "linear attention"),
-        ({"model_type": "mamba", "state_size": 16}, "state-space layers"),
+        ({"model_type": "new", "state_size": 16}, "state-space layers"),
         ({**models.DEEPSEEK_V3, "zero_expert_num": 256}, "two attentions in a layer"),
         ({**models.LLAMA31_8B, "full_attn_idxs": [2, 5]}, "convolutions"),
         ({**models.LLAMA31_8B, "conv_L_cache": 3}, "convolutions"),
@@ -210,7 +211,7 @@ def test_what_ten_gibibytes_hold(
     limits = step_limits(arch, asked, Accelerator.CUDA, 24 * GIB)
     cache = divide_cache(arch, asked, Accelerator.CUDA)
     memory = [(stage, 10 * GIB) for stage in stages(len(arch.layers), asked.pipeline_parallel)]
-    found = capacity(cache, memory, context, arch.context, limits.in_flight)
+    found = capacity(cache, memory, context, arch.context, limits)
     assert (found.tokens, round(found.concurrency, 4), found.longest) == (
         tokens,
         pytest.approx(concurrency, abs=1e-4),
@@ -223,14 +224,14 @@ def test_the_smallest_stage_counts_for_all() -> None:
     asked = options(pipeline_parallel=2)
     cache = divide_cache(arch, asked, Accelerator.CUDA)
     first, second = stages(32, 2)
-    found = capacity(cache, [(first, GIB), (second, 10 * GIB)], 8192, 131_072, 4096)
+    found = capacity(cache, [(first, GIB), (second, 10 * GIB)], 8192, 131_072, LIMITS)
     assert found.tokens == GIB // (16 * 65_536) * 16
 
 
 def test_nothing_is_left_for_a_cache() -> None:
     arch = read_architecture(models.LLAMA31_8B)
     cache = divide_cache(arch, options(), Accelerator.CUDA)
-    found = capacity(cache, [(range(32), -GIB)], 8192, 131_072, 4096)
+    found = capacity(cache, [(range(32), -GIB)], 8192, 131_072, LIMITS)
     assert (found.tokens, found.concurrency, found.longest) == (0, 0.0, 0)
 
 
@@ -244,7 +245,7 @@ def test_the_capacity_is_the_one_that_vllm_logged() -> None:
     arch = read_architecture(config)
     asked = read_options("0.32.0", (), {"VLLM_CPU_KVCACHE_SPACE": "1"})
     cache = divide_cache(arch, asked, Accelerator.CPU)
-    found = capacity(cache, [(range(2), asked.cache)], 1024, 1024, 4096)
+    found = capacity(cache, [(range(2), asked.cache)], 1024, 1024, LIMITS)
     assert (found.tokens, found.concurrency) == (2_097_152, 2048.0)
 
 

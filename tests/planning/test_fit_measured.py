@@ -71,7 +71,7 @@ def predicted(model: str) -> dict[str, float]:
     unbudgeted = said.cache + budgeted_graphs(arch, options, limits)
     layers = range(len(arch.layers))
     cache = divide_cache(arch, options, H100.accelerator)
-    held = capacity(cache, ((layers, unbudgeted),), said.context, said.context, limits.in_flight)
+    held = capacity(cache, ((layers, unbudgeted),), said.context, said.context, limits)
     in_gib = {
         "budget": said.budget,
         "weights": said.weights,

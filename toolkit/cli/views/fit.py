@@ -135,7 +135,9 @@ def _needs(found: FleetFit) -> Iterator[str]:
         yield f"  unknown   {need.note}"
         return
     if need.keeps_cache:
-        yield f"  cache     {format_size(need.token)} a token; {need.context:,} tokens a request"
+        state = f", {format_size(need.state)} a request" if need.state else ""
+        token = f"{format_size(need.token)} a token{state}"
+        yield f"  cache     {token}; {need.context:,} tokens a request"
     else:
         yield f"  requests  {need.context:,} tokens each; an encoder keeps no cache"
     yield f"  reserve   {_reserve(need)}"

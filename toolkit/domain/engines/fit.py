@@ -26,19 +26,46 @@ class ModelFiles:
 
 
 class Attention(StrEnum):
-    """The reach of a layer's attention, which decides how much of its cache stays."""
+    """The reach of a layer's attention, which decides how much of its cache stays; or what a layer keeps instead.
+
+    CROSS attends to what an encoder made of a request, STATE keeps as much for a short request as for a long one.
+    """
 
     FULL = "full"
     SLIDING = "sliding"
     CHUNKED = "chunked"
+    CROSS = "cross"
+    STATE = "state"
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer with a cache. `window` is in tokens, 0 for the whole context."""
+    """One layer. `window` is in tokens, 0 for the whole context; `beside` is kept in addition."""
 
     attention: Attention = Attention.FULL
     window: int = 0
+    beside: Attention = Attention.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class LayerState:
+    """The state that one layer keeps of a request: a convolution's last inputs, and a recurrence.
+
+    The convolution keeps `positions` of its `channels` and of `groups`, each of `group_width`; the recurrence has
+    `heads` of `head_width` numbers of the type `dtype`. A request holds the states of `blocks` where prefixes are
+    cached, else one. The layer makes `projected` numbers of a token.
+    """
+
+    channels: int
+    positions: int
+    heads: int = 0
+    head_width: int = 0
+    groups: int = 0
+    group_width: int = 0
+    dtype: str = "auto"
+    blocks: int = 1
+    projected: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +74,8 @@ class Architecture:
 
     `latent` is the width of the one vector that multi-head latent attention keeps per token and layer, 0 for a cache of
     keys and values. `context` is the longest request that the engine serves by default, `positions` the number of its
-    rotary positions. `experts` and `expert_width` are those of one token, 0 for a dense model.
+    rotary positions, each of `rotary` numbers. `experts` and `expert_width` are those of one token, 0 for a dense
+    model.
     """
 
     layers: tuple[Layer, ...]
@@ -59,6 +87,7 @@ class Architecture:
     vocabulary: int
     context: int
     positions: int
+    rotary: int
     dtype: str = "bfloat16"
     latent: int = 0
     experts: int = 0
@@ -66,6 +95,7 @@ class Architecture:
     tied: bool = False
     quantization: str = ""
     cache_dtype: str = "auto"
+    state: LayerState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +106,8 @@ class Prediction:
     is the rest of the budget for tokens and may be negative. The cache holds `tokens`, in
     `concurrency` requests of `context` tokens each. `longest` is the longest context of a single request, `least` the
     minimum for one request of `context` tokens. `token`, `tokens` and `concurrency` are 0 without a cache. `note` says
-    what is not known. `adapters` are the part of `weights` that is reserved for LoRA adapters.
+    what is not known. `adapters` are the part of `weights` that is reserved for LoRA adapters. `state` is what a
+    request keeps in the cache beside its tokens.
     """
 
     budget: int
@@ -95,11 +126,12 @@ class Prediction:
     outside: int = 0
     graphs: int = 0
     adapters: int = 0
+    state: int = 0
 
     @property
     def keeps_cache(self) -> bool:
         """Whether the engine keeps a cache for it, as far as is known: an encoder has none."""
-        return bool(self.token or self.note)
+        return bool(self.token or self.state or self.note)
 
     @property
     def taken(self) -> int:

@@ -25,7 +25,8 @@ class EngineOptions:
     `context`, `batch` (tokens of one step) and `sequences` are None where they are left to the engine. `cache` is the
     size of the cache in bytes where it is given outright, 0 where the engine measures it. `utilization` is the share of
     a device that the engine takes. `engine` is the engine's name. Room is reserved for so many `adapters` of the rank
-    `adapter_rank`.
+    `adapter_rank`. `prefixes` says whether those of earlier requests are kept. `beside_state` names an option with
+    which the size of a state is not known.
     """
 
     context: int | None = None
@@ -42,6 +43,10 @@ class EngineOptions:
     engine: str = "vllm"
     adapters: int = 0
     adapter_rank: int = 0
+    state_dtype: str = "auto"
+    convolution_dtype: str = "auto"
+    prefixes: bool = True
+    beside_state: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,12 @@ def read_options(version: str, args: Sequence[str], env: Mapping[str, str]) -> E
         cache=cache,
         adapters=(_count(said.get(flags.active_loras)) or 1) if flags.lora in said else 0,
         adapter_rank=(_count(said.get(flags.lora_rank)) or 16) if flags.lora in said else 0,
+        state_dtype=said.get(flags.state_dtype, "auto"),
+        convolution_dtype=said.get(flags.convolution_dtype, "auto"),
+        prefixes=f"no-{flags.prefixes}" not in said,
+        beside_state=next(
+            (each for each in (flags.drafts, flags.state_window) if each in said), ""
+        ),
     )
 
 

@@ -9,14 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from toolkit.domain.bounds import CONTEXT, LAYERS, WIDTH
 from toolkit.domain.engines.fit import Architecture, Attention, Layer, NotUnderstoodError
 from toolkit.domain.outside import shown
-from toolkit.errors import SourceError
+from toolkit.planning.fit.config_numbers import LAYER_COUNTS, Config, number, optional
+from toolkit.planning.fit.state import STATEFUL, read_state, state_layers
 from toolkit.planning.release.longest import LENGTHS, longest
-
-Config = Mapping[str, Any]
-
 
 # Transformers fills these in where the files of a family leave them out.
 _DEFAULTS: Mapping[str, Config] = {
@@ -34,7 +31,34 @@ _DEFAULTS: Mapping[str, Config] = {
     "gpt_oss": {"sliding_window": 128},
     "cohere2": {"sliding_window": 4096, "tie_word_embeddings": True},
     "mistral": {"sliding_window": 4096},
+    "lfm2": {"tie_word_embeddings": True},
+    "lfm2_moe": {"tie_word_embeddings": True},
+    "granitemoehybrid": {"tie_word_embeddings": True},
+    "zamba2": {"tie_word_embeddings": True},
+    "mamba": {"tie_word_embeddings": True},
+    "whisper": {"tie_word_embeddings": True},
 }
+# Models that keep a state alone have no heads, and name no length: vLLM serves 2,048 tokens (config/model.py,
+# _get_and_verify_max_len).
+_STATE_ALONE = {"mamba": "hidden_size", "falcon_mamba": "hidden_size", "mamba2": "num_heads"}
+_LENGTH = 2048
+# Other names of the same values.
+_OTHER_NAMES: Mapping[str, Mapping[str, str]] = {
+    "whisper": {
+        "num_hidden_layers": "decoder_layers",
+        "num_attention_heads": "decoder_attention_heads",
+        "num_key_value_heads": "decoder_attention_heads",
+        "hidden_size": "d_model",
+        "intermediate_size": "decoder_ffn_dim",
+    },
+    "zamba2": {"head_dim": "attention_head_dim"},
+    **{
+        family: {"num_attention_heads": heads, "num_key_value_heads": heads}
+        for family, heads in _STATE_ALONE.items()
+    },
+}
+# These have no rotary positions in any layer.
+_UNTURNED = frozenset(["jamba", "nemotron_h", "whisper", *_STATE_ALONE])
 # Every n-th layer attends to the whole context, the others to a window.
 _PATTERNS = {"gemma3_text": 6, "gemma2": 2, "gpt_oss": 2, "cohere2": 4}
 # All of these families use their window only if `use_sliding_window` is true, whatever they see or hear beside text; so
@@ -91,15 +115,6 @@ _OTHER_STATE = {
 }
 _TEXT_PARTS = ("text_config", "llm_config", "language_config", "thinker_config")
 _KV_HEADS = ("n_head_kv", "num_kv_heads", "num_key_value_heads", "multi_query_group_num")
-_LAYERS = ("num_hidden_layers", "n_layer", "num_layers")
-# The bounds of the other numbers are WIDTH.
-_MOST = {
-    **dict.fromkeys((*_LAYERS, "max_window_layers"), LAYERS),
-    **dict.fromkeys(
-        (*LENGTHS, "original_max_position_embeddings", "sliding_window", "attention_chunk_size"),
-        CONTEXT,
-    ),
-}
 _DTYPES = {"half": "float16", "float": "float32"}
 
 
@@ -112,38 +127,47 @@ def read_architecture(config: Config) -> Architecture:
     text = _text_part(config)
     family = str(text.get("model_type", ""))
     text = {**_DEFAULTS.get(family, {}), **text}
+    for name, other in _OTHER_NAMES.get(family, {}).items():
+        text[name] = text.get(other)
+    if family in _STATE_ALONE:
+        text = {LENGTHS[0]: _LENGTH, **text}
     for key, words in _OTHER_STATE.items():
-        if text.get(key):
+        if text.get(key) and family not in STATEFUL:
             raise NotUnderstoodError(f"it has {words} (`{key}`)")
-    heads = _number(text, ("num_attention_heads", "n_head"))
-    hidden = _number(text, ("hidden_size", "n_embd", "d_model"))
-    experts = _optional(text, "num_experts_per_tok", "num_experts_per_token")
+    heads = number(text, ("num_attention_heads", "n_head"))
+    hidden = number(text, ("hidden_size", "n_embd", "d_model"))
+    experts = optional(text, "num_experts_per_tok", "num_experts_per_token")
     latent = _latent(text)
-    keys = _optional(text, "qk_nope_head_dim") + _optional(text, "qk_rope_head_dim")
+    keys = optional(text, "qk_nope_head_dim") + optional(text, "qk_rope_head_dim")
     is_spread = bool(latent) and family not in _LATENT
-    head_dim = (keys if is_spread else _optional(text, "head_dim")) or hidden // heads
+    head_dim = (keys if is_spread else optional(text, "head_dim")) or hidden // heads
     if not head_dim:
         raise NotUnderstoodError(f"it has {heads} heads in a width of {hidden}")
     quantization = _quantization(text, config)
-    wide = _optional(text, "intermediate_size")
+    wide = optional(text, "intermediate_size")
     context = _context(text, config)
+    layers = _layers(text, family)
     return Architecture(
-        layers=_layers(text, family),
+        layers=layers,
         heads=heads,
         kv_heads=heads if is_spread else _kv_heads(text, heads),
         head_dim=head_dim,
         hidden=hidden,
-        intermediate=wide or _optional(text, "n_inner") or 4 * hidden,
-        vocabulary=_number(text, ("vocab_size",)),
+        intermediate=wide or optional(text, "n_inner") or 4 * hidden,
+        vocabulary=number(text, ("vocab_size",)),
         context=context,
-        positions=_positions(text, context),
+        positions=_positions(text, family, context),
+        rotary=int(head_dim * _turned(text)),
         dtype=_dtype(text, config),
         latent=0 if is_spread else latent,
         experts=experts,
-        expert_width=(_optional(text, "moe_intermediate_size") or wide) if experts else 0,
+        expert_width=(optional(text, "moe_intermediate_size") or wide) if experts else 0,
         tied=bool(text.get("tie_word_embeddings", config.get("tie_word_embeddings", False))),
         quantization=str(quantization.get("quant_method", "")),
         cache_dtype=_cache_dtype(quantization),
+        state=read_state(text, family)
+        if any(layer.beside is Attention.STATE for layer in layers)
+        else None,
     )
 
 
@@ -154,7 +178,7 @@ def _kv_heads(text: Config, heads: int) -> int:
     """
     if text.get("multi_query") and not text.get("new_decoder_architecture"):
         return 1
-    return _number(text, _KV_HEADS, heads)
+    return number(text, _KV_HEADS, heads)
 
 
 def _text_part(config: Config) -> dict[str, Any]:
@@ -170,34 +194,6 @@ def _text_part(config: Config) -> dict[str, Any]:
     return dict(config)
 
 
-def _number(text: Config, names: tuple[str, ...], default: int = 0) -> int:
-    found = _optional(text, *names) or default
-    if not found:
-        raise NotUnderstoodError(f"its config.json does not say `{names[0]}`")
-    return found
-
-
-def _optional(text: Config, *names: str) -> int:
-    """Return the first of the numbers that is there and not 0, else 0."""
-    for name in names:
-        value = text.get(name)
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if value is None or value is False or value == 0:
-            continue
-        if type(value) is not int or value < 0:
-            raise NotUnderstoodError(f"its config.json says that `{name}` is {shown(value)}")
-        most = _MOST.get(name, WIDTH)
-        if value > most:
-            raise SourceError(
-                f"config.json says that `{name}` is {shown(value)}; no model has more than {most}",
-                hint="do not trust this repository, or choose another revision: "
-                "toolkit registry pin MODEL",
-            )
-        return value
-    return 0
-
-
 def _quantization(text: Config, config: Config) -> Config:
     found = text.get("quantization_config") or config.get("quantization_config") or {}
     if not isinstance(found, Mapping):
@@ -206,18 +202,22 @@ def _quantization(text: Config, config: Config) -> Config:
 
 
 def _layers(text: Config, family: str) -> tuple[Layer, ...]:
-    count = _number(text, _LAYERS)
-    window = _optional(text, "sliding_window")
-    chunk = _optional(text, "attention_chunk_size")
+    count = number(text, LAYER_COUNTS)
+    if family in STATEFUL:
+        return state_layers(text, family, count)
+    if family == "whisper":
+        return (Layer(beside=Attention.CROSS),) * count
+    window = optional(text, "sliding_window")
+    chunk = optional(text, "attention_chunk_size")
     named = text.get("layer_types")
     if isinstance(named, list) and len(named) >= count:
         return tuple(_named_layer(each, window, chunk) for each in named[:count])
     sliding = Layer(Attention.SLIDING, window) if window else Layer()
-    pattern = _optional(text, "sliding_window_pattern") or _PATTERNS.get(family, 0)
+    pattern = optional(text, "sliding_window_pattern") or _PATTERNS.get(family, 0)
     if pattern:
         return tuple(sliding if (index + 1) % pattern else Layer() for index in range(count))
     if "use_sliding_window" in text or family.startswith(_OPTIONAL_WINDOW):
-        first = _optional(text, "max_window_layers") if text.get("use_sliding_window") else count
+        first = optional(text, "max_window_layers") if text.get("use_sliding_window") else count
         return tuple(sliding if index >= first else Layer() for index in range(count))
     if chunk:
         # Llama 4: every fourth layer has no chunks.
@@ -236,21 +236,33 @@ def _named_layer(name: Any, window: int, chunk: int) -> Layer:
 
 def _latent(text: Config) -> int:
     """DeepSeek-V2 (arXiv:2405.04434, 2.1) keeps a compressed vector and one rotary key of each token."""
-    rank, rotary = _optional(text, "kv_lora_rank"), _optional(text, "qk_rope_head_dim")
+    rank, rotary = optional(text, "kv_lora_rank"), optional(text, "qk_rope_head_dim")
     return rank + rotary if rank and rotary else 0
 
 
 def _context(text: Config, config: Config) -> int:
     try:
-        found = longest(text, config, _optional)
+        found = longest(text, config, optional)
     except ValueError as error:
         raise NotUnderstoodError(f"its `rope_scaling` has the factor {error}") from None
-    return found or _number(text, LENGTHS[:1])
+    return found or number(text, LENGTHS[:1])
 
 
-def _positions(text: Config, context: int) -> int:
+def _positions(text: Config, family: str, context: int) -> int:
     """Return the number of rotary positions, which may be more than a request takes by default."""
-    return max(_optional(text, *LENGTHS), context)
+    if family in _UNTURNED or text.get("position_embedding_type") == "nope":
+        return 0
+    return max(optional(text, *LENGTHS), context)
+
+
+def _turned(text: Config) -> float:
+    """Return the part of a head that has rotary positions."""
+    ropes = text.get("rope_parameters")
+    stated = ropes.get("partial_rotary_factor") if isinstance(ropes, Mapping) else None
+    factor = stated or text.get("partial_rotary_factor") or 1.0
+    if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 0 < factor <= 1:
+        raise NotUnderstoodError(f"its `partial_rotary_factor` is {shown(factor)}")
+    return float(factor)
 
 
 def _dtype(text: Config, config: Config) -> str:

@@ -15,6 +15,8 @@ from toolkit.domain.engines.fit import Architecture, Attention, Layer, NotUnders
 from toolkit.domain.outside import shown
 from toolkit.planning.engines import engine_named
 from toolkit.planning.engines.port import EngineOptions
+from toolkit.planning.fit.options import StepLimits
+from toolkit.planning.fit.state import state_bytes
 
 # bytes of one number
 _WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2, "half": 2, "float": 4}
@@ -28,20 +30,44 @@ class Cache:
     """The division of a model's cache. `page` is the bytes of one block in one layer on one device.
 
     `groups` are sets of layers that share a table of blocks; all have the same attention. A block of the
-    pool holds a page for each layer of the largest group.
+    pool holds a page for each layer of the largest group. A request takes `states` blocks of a group that keeps
+    a state.
     """
 
     block: int
     page: int
     groups: tuple[tuple[Layer, tuple[int, ...]], ...]
+    states: int = 1
 
     def block_bytes(self, stage: range) -> int:
         """Return the bytes of one block of the pool on a device that holds the layers of `stage`."""
         return self.page * max(sum(index in stage for index in layers) for _, layers in self.groups)
 
-    def blocks(self, context: int, in_flight: int) -> int:
+    def blocks(self, context: int, limits: StepLimits) -> int:
         """Return the number of blocks that one request of `context` tokens takes; see `_blocks`."""
-        return sum(_blocks(layer, self.block, context, in_flight) for layer, _ in self.groups)
+        return sum(self._blocks(layer, context, limits) for layer, _ in self.groups)
+
+    def state(self) -> int:
+        """Return the bytes that a request takes for states, however long it is."""
+        kept = [layers for layer, layers in self.groups if layer.attention is Attention.STATE]
+        widest = max(len(layers) for _, layers in self.groups)
+        return len(kept) * self.states * widest * self.page
+
+    def _blocks(self, layer: Layer, context: int, limits: StepLimits) -> int:
+        """Return the blocks that a request holds at most in a group of such layers.
+
+        FullAttentionSpec: all tokens. SlidingWindowSpec: the window and the tokens in flight, plus one block, because a
+        window may begin inside a block. ChunkedLocalAttentionSpec: the chunk and the tokens in flight.
+        CrossAttentionSpec: as many tokens as a step has, however few the encoder makes. MambaSpec: one state or more.
+        """
+        tokens = {
+            Attention.FULL: context,
+            Attention.SLIDING: min(layer.window - 1 + limits.in_flight, context) + self.block,
+            Attention.CHUNKED: min(layer.window + limits.in_flight, context),
+            Attention.CROSS: limits.batch,
+            Attention.STATE: self.states * self.block,
+        }[layer.attention]
+        return -(-tokens // self.block)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +80,22 @@ class PoolContent:
 
 
 def divide_cache(arch: Architecture, options: EngineOptions, accelerator: Accelerator) -> Cache:
-    """Return how the cache of `arch` is divided; raises NotUnderstoodError for a type of unknown width."""
+    """Return how the cache of `arch` is divided; raises NotUnderstoodError for a type of unknown width.
+
+    All pages are equally large. Where a state is larger than a block of tokens, blocks get as many times their tokens
+    as it takes (platforms/interface.py, _align_hybrid_block_size); a smaller one is filled up. Where no layer has
+    attention, a page is a state, and no prefixes are cached (config/model.py, is_prefix_caching_supported).
+    """
     engine = engine_named(options.engine)
     block = options.block or engine.block_size(accelerator, latent=bool(arch.latent))
-    return Cache(block, block * layer_token_bytes(arch, options), _groups(arch.layers))
+    groups = _groups(arch.layers)
+    state = state_bytes(arch, options, accelerator)
+    if all(layer.attention is Attention.STATE for layer, _ in groups):
+        return Cache(block, state, groups)
+    token = layer_token_bytes(arch, options)
+    block *= max(1, -(-state // (block * token)))
+    states = arch.state.blocks if arch.state and options.prefixes else 1
+    return Cache(block, block * token, groups, states)
 
 
 def layer_token_bytes(arch: Architecture, options: EngineOptions) -> int:
@@ -77,7 +115,8 @@ def layer_token_bytes(arch: Architecture, options: EngineOptions) -> int:
 
 def token_bytes(arch: Architecture, options: EngineOptions) -> int:
     """Return the bytes that one token takes in all layers, on all devices of a stage's rank together."""
-    return len(arch.layers) * layer_token_bytes(arch, options)
+    attending = sum(layer.attention is not Attention.NONE for layer in arch.layers)
+    return attending * layer_token_bytes(arch, options) if attending else 0
 
 
 def stages(layers: int, parallel: int) -> tuple[range, ...]:
@@ -93,7 +132,11 @@ def stages(layers: int, parallel: int) -> tuple[range, ...]:
 
 
 def capacity(
-    cache: Cache, memory: Sequence[tuple[range, int]], context: int, most: int, in_flight: int
+    cache: Cache,
+    memory: Sequence[tuple[range, int]],
+    context: int,
+    most: int,
+    limits: StepLimits,
 ) -> PoolContent:
     """Return the capacity of a pool; `memory` has the bytes for the cache on the device of each stage.
 
@@ -103,11 +146,11 @@ def capacity(
     null block).
     """
     blocks = max(0, min(size // cache.block_bytes(stage) for stage, size in memory))
-    concurrency = blocks / cache.blocks(context, in_flight)
+    concurrency = blocks / cache.blocks(context, limits)
     longest, above = 0, most + 1
     while above - longest > 1:
         middle = (longest + above) // 2
-        if cache.blocks(middle, in_flight) <= blocks - 1:
+        if cache.blocks(middle, limits) <= blocks - 1:
             longest = middle
         else:
             above = middle
@@ -135,7 +178,9 @@ def _groups(layers: tuple[Layer, ...]) -> tuple[tuple[Layer, tuple[int, ...]], .
     """
     kinds: dict[Layer, list[int]] = {}
     for index, layer in enumerate(layers):
-        kinds.setdefault(layer, []).append(index)
+        for kind in (Layer(layer.attention, layer.window), Layer(layer.beside)):
+            if kind.attention is not Attention.NONE:
+                kinds.setdefault(kind, []).append(index)
     fewest = min(len(each) for each in kinds.values())
     most = max(len(each) for each in kinds.values())
     size = most if most < fewest * 1.5 else fewest
@@ -144,16 +189,3 @@ def _groups(layers: tuple[Layer, ...]) -> tuple[tuple[Layer, tuple[int, ...]], .
         count = -(-len(indexes) // size)
         groups += [(layer, tuple(indexes[start::count])) for start in range(count)]
     return tuple(groups)
-
-
-def _blocks(layer: Layer, block: int, context: int, in_flight: int) -> int:
-    """Return the blocks that a request holds at most in a group of such layers.
-
-    FullAttentionSpec: all tokens. SlidingWindowSpec: the window and the tokens in flight, plus one block, because a
-    window may begin inside a block. ChunkedLocalAttentionSpec: the chunk and the tokens in flight.
-    """
-    if layer.attention is Attention.FULL:
-        return -(-context // block)
-    if layer.attention is Attention.SLIDING:
-        return -(-min(layer.window - 1 + in_flight, context) // block) + 1
-    return -(-min(layer.window + in_flight, context) // block)

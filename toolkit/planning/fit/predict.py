@@ -119,11 +119,12 @@ def _with_cache(
     ranges = stages(len(arch.layers), options.pipeline_parallel)
     most = max(arch.context, found.context)
     memory = tuple(zip(ranges, left, strict=True))
-    held = capacity(cache, memory, found.context, most, limits.in_flight)
+    held = capacity(cache, memory, found.context, most, limits)
     return replace(
         found,
         cache=min(left),
         token=token_bytes(arch, options),
+        state=cache.state(),
         tokens=held.tokens,
         concurrency=round(held.concurrency, 2),
         longest=held.longest,
@@ -138,7 +139,7 @@ def _outside(options: EngineOptions, limits: StepLimits, vocabulary: int) -> int
 def _one_request(cache: Cache, ranges: Sequence[range], context: int, limits: StepLimits) -> int:
     """Return the bytes of a cache that holds one request, with the block that the pool keeps."""
     widest = max(cache.block_bytes(stage) for stage in ranges)
-    return widest * (cache.blocks(context, limits.in_flight) + 1)
+    return widest * (cache.blocks(context, limits) + 1)
 
 
 def _reserve(

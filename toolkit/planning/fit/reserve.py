@@ -70,7 +70,8 @@ def _forward(arch: Architecture, options: EngineOptions, tokens: int) -> int:
     tensors of the hidden size: the attention's output and the residual, which the caller of a compiled piece holds
     until the piece ends, and the residual and the normed state after them. A mixture of experts has gate, up and
     product once for each expert of a token, and also the experts' outputs before their sum (vLLM, layers/fused_moe, its
-    three workspaces).
+    three workspaces). A layer that keeps a state is measured without its recurrence (layers/mamba, where a step has no
+    attn_metadata).
     """
     parallel = options.tensor_parallel
     wide = 3 * arch.intermediate // parallel
@@ -78,7 +79,8 @@ def _forward(arch: Architecture, options: EngineOptions, tokens: int) -> int:
         width = arch.expert_width // parallel
         wide = max(wide, arch.experts * (max(2 * width, arch.hidden) + width))
     heads = (arch.heads + 2 * max(arch.kv_heads, parallel)) * arch.head_dim // parallel
-    return tokens * (4 * arch.hidden + max(wide, 2 * heads)) * _WIDTH
+    projected = arch.state.projected // parallel if arch.state else 0
+    return tokens * (4 * arch.hidden + max(wide, 2 * heads, projected)) * _WIDTH
 
 
 def _sampling(arch: Architecture, options: EngineOptions, limits: StepLimits) -> int:

@@ -18,7 +18,9 @@ from toolkit.planning.fit.cache import stages
 _FLOATS = ("F64", "F32", "F16", "BF16")
 _WIDTHS = {"float32": 4, "float": 4, "bfloat16": 2, "float16": 2, "half": 2}
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.([0-9]{1,9})\.")
-_OTHER_SENSES = re.compile(r"vision|visual|audio|multi_modal|image")
+_OTHER_SENSES = re.compile(r"vision|visual|audio|multi_modal|image|(?:^|\.)encoder\.")
+# Layers that only predict further tokens: each model's load_weights leaves them out.
+_FURTHER = re.compile(r"(?:^|\.)mtp(?:_layers|_block)?\.")
 # Every device has all of these: projections into the latent vector, and the choice of experts.
 _WHOLE = re.compile(
     r"kv_a_proj_with_mqa|q_a_proj|fused_qkv_a|\.(?:gate|router)\.|shared_expert_gate|_scale_inv$"
@@ -54,9 +56,9 @@ def held_weights(
     """Return the bytes that PyTorch's allocator holds for the weights on a GPU of each stage, the first stage first.
 
     It hands out whole parameters, see `_held`. Beside them is one table of rotary positions, a value of cosine and one
-    of sine for each position (vLLM, layers/rotary_embedding/base.py, _compute_cos_sin_cache).
+    of sine for each position and pair of numbers (vLLM, layers/rotary_embedding/base.py, _compute_cos_sin_cache).
     """
-    rotary = arch.positions * arch.head_dim * _WIDTHS["bfloat16"]
+    rotary = arch.positions * arch.rotary * _WIDTHS["bfloat16"]
     return tuple(
         sum(map(_held, sizes.values())) + rotary
         for sizes in _parameters(tensors, arch, options, filled)
@@ -113,9 +115,9 @@ def _is_loaded(tensor: Tensor, arch: Architecture) -> bool:
     vLLM, models/llama.py (skips lm_head where embeddings are tied) and models/deepseek_v2.py
     (get_spec_layer_idx_from_weight_name). The engine computes rotary frequencies itself.
     """
-    if tensor.name.endswith("rotary_emb.inv_freq"):
+    if tensor.name.endswith("rotary_emb.inv_freq") or _FURTHER.search(tensor.name):
         return False
-    if arch.tied and tensor.name.endswith("lm_head.weight"):
+    if arch.tied and tensor.name.endswith(("lm_head.weight", "proj_out.weight")):
         return False
     layer = layer_of(tensor)
     return layer is None or layer < len(arch.layers)
