@@ -9,12 +9,11 @@ import signal
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
 from tests.hostside.router_lab import REPO, until
-from tests.hostside.test_hang import Running, running
+from tests.hostside.test_hang import Running, computes, running
 from tests.pace import Pace
 
 sys.path.insert(0, str(REPO / "toolkit/hostside"))
@@ -51,7 +50,7 @@ def test_a_standby_that_dies_while_it_is_asked_does_not_hang(running: Running) -
 def test_a_standby_that_works_on_without_an_answer_is_refused_and_ended(running: Running) -> None:
     beside = http.client.HTTPConnection("127.0.0.1", running.port)
     beside.request("POST", "/v1/completions", json.dumps({"model": "tiny", "work": 600}))
-    until(lambda: _runs(running.core))
+    until(lambda: computes(running.core))
     why = "it did not answer a request of one token within 4 s"
     assert replica.probe(running.request) == {"ok": False, "reason": why}
     assert running.process.wait(60) == -signal.SIGKILL
@@ -66,10 +65,6 @@ def test_the_question_waits_for_the_long_prefill_of_a_client(running: Running) -
     assert (found["ok"], found["reason"]) == (True, "")
     assert time.monotonic() - started > 5
     until(lambda: answers == [200])
-
-
-def _runs(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "R"
 
 
 def test_a_standby_that_answers_is_looked_at_no_further(
