@@ -43,6 +43,7 @@ import router_check  # noqa: E402
 import router_keys  # noqa: E402
 import router_socket  # noqa: E402
 import router_view  # noqa: E402
+import seals  # noqa: E402
 
 __all__ = [
     "Backend",
@@ -55,6 +56,7 @@ __all__ = [
     "router_keys",
     "router_socket",
     "router_view",
+    "seals",
     "until",
 ]
 

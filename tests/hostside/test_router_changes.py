@@ -20,6 +20,7 @@ from tests.hostside.router_lab import (
     router_check,
     router_socket,
     router_view,
+    seals,
     until,
 )
 from tests.hostside.router_site import PATH, Clients, Site
@@ -223,6 +224,24 @@ def test_a_router_without_its_configuration_is_not_reloaded(site: Site) -> None:
     assert site.slot() == "blue"
     base.write_text(text)
     assert site.lab.apply(site.lab.routes)["reloaded"] is True
+
+
+def test_files_are_mended_under_a_damaged_base_and_nothing_else_is_changed(site: Site) -> None:
+    """The role that writes the base anew checks it with the files that are there: each would wait for the other."""
+    base, backends = (Path(site.lab.directory, name) for name in ("haproxy.cfg", "backends.cfg"))
+    texts = base.read_text(), backends.read_text()
+    seals.write(str(site.lab.root), "base", {str(base): [seals.digest(texts[0].encode())]})
+    base.write_text(texts[0] + "nonsense\n")
+    backends.write_text("backend x\n    nonsense here\n")
+    assert site.lab.apply(site.lab.routes)["reloaded"] is False
+    assert backends.read_text() == texts[1]
+    assert site.slot() == "blue"
+    more = with_model(site.lab.routes, "other", (Target("blue", site.blue.port, 100),), created=0)
+    with pytest.raises(router.RouterError, match="refuses its new files"):
+        router.apply(str(site.lab.root), {"files": render_files(more)})
+    base.write_text(texts[0])
+    site.reload()
+    site.consistent()
 
 
 def test_workers_whose_master_refused_a_reload_are_told_changes(site: Site) -> None:

@@ -69,8 +69,7 @@ def apply(root: str, request: Document) -> Document:
             # A run that was killed between files and reload leaves such a worker.
             loaded is not None and routes_file.outdated(loaded, routes)
         )
-        if reload:
-            router_check.check(root, files, runs=loaded is not None)
+        reload = reload and _is_accepted(root, loaded, former, files)
         if loaded is not None:
             _wait_up(directory, loaded, routes, request.get("wait_up", 5.0))
         # Write the files before the commands are sent. Killed in between, the workers still use the former targets,
@@ -91,6 +90,24 @@ def apply(root: str, request: Document) -> Document:
         "commands": commands,
         "ms": round((time.monotonic() - started) * 1000, 1),
     }
+
+
+def _is_accepted(
+    root: str, loaded: Servers | None, former: Mapping[str, str | None], files: Mapping[str, str]
+) -> bool:
+    """Whether HAProxy takes the new files, so that a reload may follow; raises RouterError where it does not.
+
+    False where none need follow, because the files only mend what the worker has, beside a damaged base.
+    """
+    try:
+        router_check.check(root, dict(files), runs=loaded is not None)
+    except RouterError:
+        routes = routes_file.parsed(files["routes.json"])
+        follows = loaded is None or not routes_file.outdated(loaded, routes)
+        if not (follows and router_check.only_mends(root, former, files)):
+            raise
+        return False
+    return True
 
 
 def _loaded(directory: str) -> Servers:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from typing import Any
 
 import router_files
 import router_releases
 import router_socket
+import routes_file
+import seals
 from directory import Directory, require_own
 from router_socket import RouterError
 
@@ -34,6 +37,26 @@ def check(root: str, files: dict[str, str], *, runs: bool) -> None:
         _require_sight(directory, has_base)
     if has_base:
         _check(root, directory, files)
+
+
+def only_mends(root: str, former: Mapping[str, str | None], files: Mapping[str, str]) -> bool:
+    """Whether the base is damaged, and `files` take a reload only for what somebody has changed of the `former` ones.
+
+    A damaged base refuses all files, and the role that writes it anew checks it with the files that are there. So these
+    are mended first.
+    """
+    directory = os.path.join(root, "router")
+    base, known = os.path.join(directory, "haproxy.cfg"), seals.read(root, "router")
+    of_base = seals.read(root, "base").get(base)
+    if not of_base or not seals.file_fault(base, of_base):
+        return False
+    sound = {
+        name: files[name]
+        if seals.file_fault(os.path.join(directory, name), known.get(name, ()))
+        else text
+        for name, text in former.items()
+    }
+    return not routes_file.needs_reload(sound, files)
 
 
 def _require_sight(directory: str, has_base: bool) -> None:
