@@ -94,6 +94,17 @@ def test_a_sleeping_model_is_no_swap_without_its_command_and_no_takeover() -> No
     assert sleeping.sleepers(Routes((Route("tiny", (SERVING,), 7),)).as_json()) == []
 
 
+def test_no_takeover_is_for_good_before_the_model_is_awake_everywhere() -> None:
+    routes = asleep(*ON_TWO, at="a", due=99)
+    awake = {"a.blue", "a.green"}
+    partly = routes_file.edited(routes, sleeping.awake("tiny", awake))
+    up = {"tiny": {"a.green": True, "b.green": True}}
+    # b may have its serving replica up already, which a does not know
+    assert takeover.taken_over(partly, up) == []
+    wholly = routes_file.edited(partly, sleeping.awake("tiny", {"b.blue", "b.green"}))
+    assert takeover.taken_over(wholly, up) == ["tiny"]
+
+
 TAKEN = Sleep(
     "5e", "wait", 30, since=7, alternates=(Alternate("other", 20, 60), Alternate("third", 40, 90))
 )

@@ -21,10 +21,13 @@ def taken_over(routes: Document, up: dict[str, dict[str, bool]]) -> list[str]:
     """Return the models whose traffic a standby has: no target with a weight is up, and all standbys are.
 
     `up` is {model: {target: whether it is up}}. A host that is cut off sees the standbys of other hosts down, too, and
-    changes nothing.
+    changes nothing. While a model wakes, each host learns in its own time what is up: they would not come to the same
+    routes, and what wakes next would serve another release. Until it is awake the router's word has to do.
     """
     found = []
     for route in routes.get("routes", ()):
+        if route.get("sleep"):
+            continue
         seen = up.get(route["model"], {})
         names = routes_file.targets_of(routes, route["model"])
         serving = [name for name, each in names.items() if each["weight"]]
