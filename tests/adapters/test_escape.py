@@ -236,6 +236,18 @@ def test_router_and_watch_compute_before_replicas(systemd_host: HostLab) -> None
     assert min(router, watch) >= 5 * replica
 
 
+@pytest.mark.system
+def test_the_router_has_a_ceiling_of_memory_and_its_process_for_bodies_ends_first(
+    systemd_host: HostLab,
+) -> None:
+    systemd_host.ready()
+    router = ("-p", "MemoryMax", "-p", "OOMPolicy", "toolkit-router")
+    shown = systemd_host.run("systemctl", "show", "--value", *router)
+    assert set(shown.split()) == {str(4 * 2**30), "continue"}
+    bodies = systemd_host.run("pgrep", "-f", "^/usr/sbin/haproxy -f .*/bodies.cfg").strip()
+    assert int(systemd_host.run("cat", f"/proc/{bodies}/oom_score_adj")) == 1000
+
+
 def test_where_memory_runs_out_a_replica_ends_before_the_router(lab: HostLab) -> None:
     router = lab.run("pgrep", "-o", "-f", f"haproxy -W.*{lab.host.host.root}/router/").strip()
     said = {
