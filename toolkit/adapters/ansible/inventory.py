@@ -61,7 +61,7 @@ def read_inventory(
     They are decrypted with `vault_password`, and with what Ansible's own settings name. Raises InputError with
     Ansible's words where it cannot read the inventory within `seconds`.
     """
-    _check_writers(path)
+    _check_files(path)
     run = partial(_ansible, path, vault_password, seconds)
     ended = run("inventory", "--list")
     if ended.code:
@@ -92,10 +92,14 @@ def _ansible(
             f"{path}: Ansible has not read it within {seconds:g} seconds", hint=hint
         ) from None
     except ValueError:
-        raise InputError(
-            f"{path}: the inventory has more than {MOST_BYTES // 2**20} MiB",
-            hint="name an inventory of the fleet alone",
-        ) from None
+        raise _too_large(path) from None
+
+
+def _too_large(path: Path) -> InputError:
+    return InputError(
+        f"{path}: the inventory has more than {MOST_BYTES // 2**20} MiB",
+        hint="name an inventory of the fleet alone",
+    )
 
 
 @contextmanager
@@ -133,8 +137,11 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _check_writers(path: Path) -> None:
-    """Refuse an inventory that any user of this machine could change: its scripts run as this user."""
+def _check_files(path: Path) -> None:
+    """Refuse an inventory that any user of this machine could change: its scripts run as this user.
+
+    Refuse one that is larger than what Ansible may say of it, too: Ansible would read it whole into memory.
+    """
     try:
         inside = [path, *sorted(path.iterdir())] if path.is_dir() else [path]
     except OSError as error:
@@ -143,9 +150,12 @@ def _check_writers(path: Path) -> None:
         ) from None
     for each in inside:
         try:
-            mode = each.stat().st_mode
+            found = each.stat()
         except OSError:
             continue
+        mode = found.st_mode
+        if stat.S_ISREG(mode) and found.st_size > MOST_BYTES:
+            raise _too_large(each)
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             raise InputError(
                 f"{each}: every user of this machine may write to it, and an inventory can run programs",
