@@ -151,6 +151,21 @@ def test_an_index_whose_pages_come_byte_by_byte_is_given_up(
             engine_packages.newest("engine", Accelerator.CUDA, "3.11")
 
 
+def test_an_index_whose_pages_never_end_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uv reads each page whole, until no memory is left."""
+    monkeypatch.setattr(engine_packages, "INDEX_MEMORY", 2**27)
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    monkeypatch.delenv("UV_OFFLINE", raising=False)
+    with Endless(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n", b" " * 2**20) as server:
+        monkeypatch.setattr(
+            engine_packages, "pip_settings", lambda: {"UV_DEFAULT_INDEX": server.endpoint}
+        )
+        with pytest.raises(SourceError, match="gave more than uv reads in 4 GiB of memory"):
+            engine_packages.newest("engine", Accelerator.CUDA, "3.11")
+
+
 def test_uv_comes_with_the_toolkit() -> None:
     assert os.access(uv_binary(), os.X_OK)
 

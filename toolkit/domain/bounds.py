@@ -46,6 +46,7 @@ use, so that only a lie or a fault meets it. A value beyond its bound is refused
 | `WHEEL` | 16 GiB for a wheel, read by ranges | 4 GB |
 | `WHEEL_CONTENTS` | 64 MiB for one part of a wheel | 3 MB |
 | `READ_OF_WHEEL` | 1 GiB that is read of one wheel in all | 30 MB |
+| `INDEX_MEMORY` | 4 GiB of memory for the program that reads a package index | 0.5 GB |
 | `GOLDEN` | 16 MiB for a file of golden prompts, and for all images that it names | |
 | `GOLDEN_PROMPTS` | 2,000 prompts of such a file | |
 | `MATCH_SECONDS` | 1 s for the match of one pattern or schema | |
@@ -103,6 +104,7 @@ LINE = 64 * MIB
 WHEEL = 16 * 2**30
 WHEEL_CONTENTS = 64 * MIB
 READ_OF_WHEEL = 2**30
+INDEX_MEMORY = 4 * 2**30
 
 GOLDEN = 16 * MIB
 GOLDEN_PROMPTS = 2000

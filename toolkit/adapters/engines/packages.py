@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -15,6 +16,7 @@ from typing import NamedTuple
 import uv
 
 from toolkit.domain.accelerator import Accelerator
+from toolkit.domain.bounds import INDEX_MEMORY
 from toolkit.domain.engines.requirements import LockedPackage, format_requirements
 from toolkit.domain.excerpt import excerpt
 from toolkit.domain.outside import plainly, text_of
@@ -25,6 +27,7 @@ PLATFORM = "x86_64-manylinux_2_31"
 _LOCKS = Path(__file__).parents[2] / "engines"
 # A set of two hundred packages takes a minute on a slow line. uv itself gives up a silent index, and never a slow one.
 _SECONDS = 900
+_TOO_MUCH = f"the package index gave more than uv reads in {INDEX_MEMORY // 2**30} GiB of memory"
 _SETTING = re.compile(r"^(?P<section>[^.]+)\.(?P<key>[a-z-]+)=(?P<value>.*)$")
 
 
@@ -96,7 +99,7 @@ def _compile(requirements: str, accelerator: Accelerator, python: str, options: 
     """Return the lock that uv writes, in TOML."""
     # fmt: off
     command = [
-        str(uv_binary()), "pip", "compile", "-", "--quiet", "--no-header",
+        *memory_bound(), str(uv_binary()), "pip", "compile", "-", "--quiet", "--no-header",
         "--format", "pylock.toml", "--only-binary", ":all:",
         "--python-version", python, "--python-platform", PLATFORM, *options,
     ]
@@ -118,12 +121,22 @@ def _compile(requirements: str, accelerator: Accelerator, python: str, options: 
             continue
         if done.returncode == 0:
             return done.stdout
-        problems.append(done.stderr.strip())
+        many = done.returncode < 0 and "memory allocation" in done.stderr
+        problems.append(_TOO_MUCH if many else done.stderr.strip())
     wanted = f"{requirements.splitlines()[0]} for {accelerator} on Python {python}"
     raise SourceError(
         f"{wanted} does not resolve: {problems[0]}",
         hint="run this on an ops machine whose package index has wheels for that Python",
     )
+
+
+def memory_bound() -> list[str]:
+    """Return the words that bound the memory of a command behind them, where the system has a program for that.
+
+    Neither uv nor pip has a bound on the pages of an index.
+    """
+    program = shutil.which("prlimit")
+    return [program, f"--data={INDEX_MEMORY}"] if program else []
 
 
 def _attempts(accelerator: Accelerator) -> Iterator[tuple[list[str], dict[str, str]]]:

@@ -233,6 +233,7 @@ def _run_pip(
     """Run one `pip download`; return its complaint, empty on success."""
     # fmt: off
     command = [
+        *engine_packages.memory_bound(),
         sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
         "--no-cache-dir", "--no-deps", "--require-hashes", "--only-binary", ":all:",
         "--implementation", "cp", "--python-version", lock.python,
