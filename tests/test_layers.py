@@ -90,8 +90,11 @@ def test_the_search_finds_what_it_is_for(source: str, found: list[str]) -> None:
 
 @pytest.fixture(scope="module")
 def nodes() -> dict[Path, list[ast.AST]]:
-    """What several tests ask of every file, found once: its attributes, functions, classes and imports of names."""
-    kinds = (ast.Attribute, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ImportFrom)
+    """What tests ask of every file, found once: its attributes, functions, classes, imports of names and sequences."""
+    kinds = (
+        *(ast.Attribute, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ImportFrom),
+        *(ast.List, ast.Tuple),
+    )
     return {
         path: [
             node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, kinds)
@@ -132,6 +135,23 @@ def test_no_text_counts_as_a_number_that_is_none(nodes: dict[Path, list[ast.AST]
         if isinstance(node, ast.Attribute) and node.attr in ("isdigit", "isnumeric")
     ]
     assert found == []
+
+
+def test_no_program_of_ours_loads_modules_of_the_working_directory(
+    nodes: dict[Path, list[ast.AST]],
+) -> None:
+    """Python begins its path of modules with that directory, which may be anybody's, unless told otherwise."""
+    found = {
+        path.relative_to(PACKAGE).as_posix()
+        for path, each in nodes.items()
+        if path.is_relative_to(PACKAGE)
+        for node in each
+        if isinstance(node, (ast.List, ast.Tuple))
+        for words in [{ast.unparse(word) for word in node.elts}]
+        if "sys.executable" in words and not words & {"'-P'", "'-I'"}
+    }
+    # uv makes an environment with that Python.
+    assert found == {"adapters/benchmarks/environment.py"}
 
 
 def _parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:

@@ -189,7 +189,7 @@ def test_a_playbook_that_is_not_there_is_named(lab: Lab) -> None:
 def test_all_runs_share_one_process_that_ends_with_their_owner(lab: Lab) -> None:
     lab.run("well")
     (process,) = processes_about(lab.scratch)
-    assert argv(process)[1:3] == ["-m", "toolkit.adapters.ansible.standing_process"]
+    assert argv(process)[1:4] == ["-P", "-m", "toolkit.adapters.ansible.standing_process"]
     with pytest.raises(HostError, match="Ask for the impossible"):
         lab.run("bad")
     assert processes_about(lab.scratch) == [process]
@@ -337,7 +337,7 @@ class Watch:
                     self._search(str(file), file)
         for pid in processes_about(self._scratch):
             words = argv(pid)
-            self.programs.update(words[:3])
+            self.programs.update(words[:4])
             for name in ("environ", "cmdline"):
                 self._search(f"{name} of {words}", Path(f"/proc/{pid}/{name}"))
 

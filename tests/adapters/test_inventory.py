@@ -121,6 +121,14 @@ def test_ansible_reads_it(
     assert list(found) == list(hosts)
 
 
+def test_no_module_of_the_working_directory_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay(tmp_path, {"hosts": "gpu-1\n", "yaml.py": "raise SystemExit('it ran')\n"})
+    monkeypatch.chdir(tmp_path)
+    assert list(read_inventory(Path("hosts"), is_known)) == ["gpu-1"]
+
+
 def test_templates_of_many_hosts_are_evaluated(tmp_path: Path) -> None:
     lay(tmp_path, {"hosts": "gpu-[1:450]\n", "group_vars/all.yml": MANY})
     found = read_inventory(tmp_path / "hosts", is_known)

@@ -216,9 +216,9 @@ def test_an_upgrade_is_the_command_of_a_person(
     ended = desk.upgrade("tiny", "v2", "schedule, window night", time.time() + 60, ROLLOUT)
     assert ended.code == 8
     words = json.loads(ended.message)
-    assert words[:3] == ["-m", "toolkit.cli.main", "upgrade"]
+    assert words[:4] == ["-P", "-m", "toolkit.cli.main", "upgrade"]
     # A copy: a command remembers the names of the help option of its first context.
-    typed = copy.copy(upgrade).make_context("upgrade", words[3:]).params
+    typed = copy.copy(upgrade).make_context("upgrade", words[4:]).params
     told = {
         name: typed[name]
         for name in ("model", "version", "yes", "unattended", "as_json", "reason", "rollout")

@@ -80,7 +80,7 @@ def read_inventory(
 def _ansible(
     path: Path, password: Secret | None, seconds: float, entry: str, *words: str
 ) -> ProgramEnd:
-    argv = [sys.executable, "-m", "ansible", entry, "-i", str(path), *words]
+    argv = [sys.executable, "-P", "-m", "ansible", entry, "-i", str(path), *words]
     try:
         with _vault_words(password) as more:
             return run_program(

@@ -148,11 +148,12 @@ class _Process:
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._child = subprocess.Popen(
-                [sys.executable, "-m", f"{__package__}.standing_process", str(self._place)],
+                [sys.executable, "-P", "-m", f"{__package__}.standing_process", str(self._place)],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=self._log,
-                env=_environment(),
+                # This very toolkit, and no module of the working directory: that one may be anybody's.
+                env={**_environment(), "PYTHONPATH": str(Path(__file__).parents[3])},
                 start_new_session=True,
             )
 

@@ -19,8 +19,8 @@ from toolkit.adapters.ansible import ansible_playbook, child
 
 def main() -> None:
     """Load Ansible, then fork for each run until the socket closes."""
-    # The working directory, whose modules are not Ansible's. All of the toolkit's modules are loaded.
-    del sys.path[0]
+    # It is for this process alone.
+    del os.environ["PYTHONPATH"]
     place = Path(sys.argv[1])
     link = socket.socket(fileno=os.dup(0))
     with Path(os.devnull).open() as nothing:

@@ -156,7 +156,10 @@ def _attempts(accelerator: Accelerator) -> Iterator[tuple[list[str], dict[str, s
 def pip_settings() -> dict[str, str]:
     """Return pip's own find-links and index as uv's environment: both look in the same places."""
     done = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-m", "pip", "config", "list"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     found: dict[str, str] = {}
     for line in done.stdout.splitlines():

@@ -234,7 +234,7 @@ def _run_pip(
     # fmt: off
     command = [
         *engine_packages.memory_bound(),
-        sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
+        sys.executable, "-P", "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
         "--no-cache-dir", "--no-deps", "--require-hashes", "--only-binary", ":all:",
         "--implementation", "cp", "--python-version", lock.python,
         *(word for platform in _PLATFORMS for word in ("--platform", platform)),

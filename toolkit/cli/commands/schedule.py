@@ -342,7 +342,7 @@ def _command(path: str, registry_path: str, fleet: str | None, home: Path) -> Co
 
     registry = absolute(registry_path)
     words = [
-        *(sys.executable, "-m", "toolkit.cli.main", "schedule", "run", "--timer"),
+        *(sys.executable, "-P", "-m", "toolkit.cli.main", "schedule", "run", "--timer"),
         *("--schedule", path, "--registry", str(registry), "--home", str(home)),
         *(("--fleet", str(absolute(fleet))) if fleet else ()),
     ]

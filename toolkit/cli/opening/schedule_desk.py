@@ -145,7 +145,7 @@ class CommandDesk:
         self, command: str, model: str, *told: str, reason: str, until: float | None = None
     ) -> Ended:
         words = [
-            *(sys.executable, "-m", "toolkit.cli.main", command, model, *told),
+            *(sys.executable, "-P", "-m", "toolkit.cli.main", command, model, *told),
             *("--json", "--home", str(self.home)),
             *(("--fleet", self.fleet) if self.fleet else ()),
             *("--reason", reason),
