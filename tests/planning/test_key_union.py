@@ -63,4 +63,7 @@ def test_keys_that_the_map_alone_knows_are_named_with_what_to_type() -> None:
     assert words.startswith("clinic: made anew")
     assert words.endswith("toolkit keys revoke clinic, then toolkit keys add clinic")
     assert made_anew(KeyRing((FULL,))) == []
+    # As after damage that took all keys: the door stays shut.
+    assert "toolkit keys open" in made_anew(KeyRing(locked=1))[0]
+    assert made_anew(KeyRing(locked=1, opened=1)) == []
     assert asdict(FULL.joined(ANEW)) == asdict(ANEW.joined(FULL))

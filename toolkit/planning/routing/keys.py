@@ -100,7 +100,11 @@ def without_key(ring: KeyRing, name: str, *, now: float) -> KeyRing:
 
 
 def made_anew(ring: KeyRing) -> list[str]:
-    """Return words about each valid key of which no host knows more than its router's map."""
+    """Return words about each valid key of which no host knows more than its router's map, and about a door without."""
+    if ring.is_locked and not ring.active:
+        return [
+            "no valid key was found, and requests need one: toolkit keys add NAME, or toolkit keys open"
+        ]
     return [
         f"{key.name}: made anew from a router's map; whether it is inside and its quotas are not known: "
         f"toolkit keys revoke {key.name}, then toolkit keys add {key.name}"
