@@ -3,9 +3,9 @@
     python tests/bench/bench_failover.py [--hosts 3] [--rounds 3] [--only WORDS]
 
 Each host serves one release and has the former one as its standby. In each round the replicas that serve are killed
-(SIGKILL), on one host or on all at once, or a host loses its power or its link; then everything is as before again.
-Hosts, routers and watches are real; a stub stands in for vLLM. Four clients ask the first host's router all the time,
-and two more have a request that takes long. A round costs 10 to 30 seconds.
+(SIGKILL), on one host or on all at once, or a host loses its power, its link, or the packets of one direction; then
+everything is as before again. Hosts, routers and watches are real; a stub stands in for vLLM. Four clients ask the
+first host's router all the time, and six more have a request that takes long. A round costs 10 to 30 seconds.
 """
 
 from __future__ import annotations
@@ -204,12 +204,32 @@ def link_lost(site: StubSite) -> Way:
     return site.lab.machines[-1].cut_link, site.lab.machines[-1].mend_link
 
 
+def deaf(site: StubSite) -> Way:
+    return losing(site.lab.machines[-1], "input", "iifname")
+
+
+def mute(site: StubSite) -> Way:
+    return losing(site.lab.machines[-1], "output", "oifname")
+
+
+def losing(machine: Machine, hook: str, name: str) -> Way:
+    """Lose each packet that comes to the host, or each that leaves it."""
+    chain = f"chain c {{ type filter hook {hook} priority -300; {name} eth0 drop; }}"
+    lose = ["nft", f"table inet cut {{ {chain}; }}"]
+    return (
+        lambda: machine.run(*lose),
+        lambda: machine.run("nft", "delete", "table", "inet", "cut"),
+    )
+
+
 WAYS: dict[str, Callable[[StubSite], Way]] = {
     "all that serve are killed": all_killed,
     "the replica beside the door is killed": own_killed,
     "another host's replica is killed": other_killed,
     "another host loses its power": power_lost,
     "another host loses its link": link_lost,
+    "nothing reaches another host": deaf,
+    "nothing comes from another host": mute,
 }
 
 
