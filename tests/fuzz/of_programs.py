@@ -108,6 +108,11 @@ model.tiny,BACKEND,0,12,7,UP,256,256,,,,roundrobin,
 up.tiny:blue,up,0,,,UP,1,1,,,127.0.0.1:8100,,
 """
 FRONTENDS = b"# pxname,svname,scur,bout,hrsp_2xx,status,\napi,FRONTEND,1,5,9,OPEN,\n"
+STREAMS = b"""\
+0x559037319e60: [30/Nov/2026:18:22:35.430842] id=13 proto=tcpv4 source=127.0.0.1:36372
+  flags=0x800, conn_retries=0, conn_exp=<NEVER> conn_et=0x000 srv_conn=(nil), pend_pos=(nil) waiting=0 epoch=0
+  txn=0x5590374288f0 flags=0x0 meth=3 status=-1 req.st=MSG_DATA rsp.st=MSG_RPBEFORE req.f=0x0d rsp.f=0x00
+"""
 MAP = b"0x55d0c8 tiny blue\n0x55d0c9 other 60:1700000000000:\n"
 
 
@@ -123,6 +128,7 @@ def routed(data: bytes) -> Any:
             lambda: router_socket.answered("x"),
             lambda: router_socket.frontend("x", 22, "api"),
             lambda: router_socket.table("x", 22, "addresses", "conn_cur", 1),
+            lambda: router_socket.uploading("x", 22),
         ):
             with suppress(router_socket.RouterError):
                 found.append(read())

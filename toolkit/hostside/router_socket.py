@@ -182,7 +182,7 @@ def _understood() -> Iterator[None]:
 def uploading(directory: str, pid: int) -> dict[str, str]:
     """Return {id: address} of a worker's streams whose requests are not whole yet."""
     text = _ask_worker(directory, pid, "show sess all") or ""
-    form = r"^(0x[0-9a-f]+): \[.*\] id=(\d+) (?:.*\n )*? txn=.* req\.st=MSG_DATA "
+    form = r"^(0x[0-9a-f]+): \[[^]\n]*\] id=(\d+) (?:.*\n )*? txn=.* req\.st=MSG_DATA "
     return {each: address for address, each in re.findall(form, text, re.MULTILINE)}
 
 
