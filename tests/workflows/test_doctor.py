@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,13 @@ import pytest
 from toolkit.adapters.fakes.host import FakeHost
 from toolkit.adapters.history.history import History
 from toolkit.adapters.store.store import Store
+from toolkit.domain.clients.keys import KeyRing
 from toolkit.domain.hosts.facts import HostFacts
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.registry.model import Policy, Registry
 from toolkit.domain.secret import Secret
 from toolkit.errors import HostError, InputError, SourceError
+from toolkit.planning.routing.keys import with_key
 from toolkit.planning.upkeep.diagnosis import Level
 from toolkit.workflows.fleet.doctor import examine
 
@@ -47,6 +50,24 @@ def test_findings_name_their_host_where_there_are_several(
         hosts[:1], lambda host: "base-1", Store(tmp_path), lambda: EMPTY, tuple, history, time.time
     )
     assert not [each.subject for each in alone if "gpu1" in each.subject]
+
+
+def test_a_host_that_missed_a_change_of_keys_is_a_finding(
+    tmp_path: Path, history: Callable[[], History]
+) -> None:
+    hosts = [FakeHost(Host(name)) for name in ("gpu1", "gpu2")]
+    for each in hosts:
+        each.facts = replace(each.facts, router=replace(each.facts.router, running=True))
+
+    def said() -> list[tuple[Level, str]]:
+        found = examine(
+            hosts, lambda host: "base-1", Store(tmp_path), lambda: EMPTY, tuple, history, time.time
+        )
+        return [(each.level, each.hint) for each in found if each.subject == "keys"]
+
+    assert said() == []
+    hosts[0].ring = with_key(KeyRing(), "ann", "tk-" + "a" * 40, now=1.0)
+    assert said() == [(Level.WARN, "toolkit keys sync")]
 
 
 def test_where_no_host_is_this_machine_nobody_needs_to_be_root(

@@ -23,7 +23,7 @@ from toolkit.errors import (
     ReleaseFailedError,
 )
 from toolkit.planning.change.rollout import Limits
-from toolkit.planning.routing.keys import opened, with_key
+from toolkit.planning.routing.keys import opened, with_key, without_key
 
 
 def outcomes(fleet: World, version: int) -> dict[str, Outcome]:
@@ -64,6 +64,22 @@ def test_a_host_that_joins_has_the_keys_of_the_others_before_it_is_touched(
     assert events.index("apply keys") < events.index("provision")
     fleet.deploy(release(2))
     assert "apply keys" not in [each for host in fleet.hosts.values() for each in host.events]
+
+
+def test_a_deployment_with_nothing_else_to_do_brings_keys_that_a_host_has_missed(
+    fleet: World,
+) -> None:
+    fleet.deploy(release(1))
+    given = with_key(KeyRing(), "ann", "tk-" + "a" * 40, now=1.0)
+    ring = without_key(given, "ann", now=2.0)
+    for name in fleet.hosts:
+        fleet.hosts[name].ring = given if name == "gpu2" else ring
+    fleet.deploy(release(1))
+    assert [each.ring for each in fleet.hosts.values()] == [ring] * 3
+    notes = ("the hosts do not have the same keys and get those of all of them",)
+    assert fleet.shown[-1].notes == notes
+    fleet.deploy(release(1))
+    assert [each.events for each in fleet.hosts.values()] == [[], [], []]
 
 
 def test_a_host_that_cannot_get_the_keys_of_the_others_does_not_go_live(fleet: World) -> None:

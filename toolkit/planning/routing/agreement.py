@@ -47,6 +47,11 @@ def behind(facts: Mapping[str, HostFacts], routes: Routes) -> tuple[str, ...]:
     )
 
 
+def keys_differ(hosts: Iterable[HostFacts]) -> bool:
+    """Whether routers have other keys than others; one that missed a revocation still lets the key in."""
+    return len({each.router.ring_digest for each in hosts if each.router.running}) > 1
+
+
 def have_moved(facts: Mapping[str, HostFacts]) -> bool:
     """Whether the routes of any host (by label) lead to a former address of another one."""
     relays = relays_of(facts)

@@ -42,7 +42,7 @@ from toolkit.planning.change.span import (
     plan_hosts,
     require_together,
 )
-from toolkit.planning.routing.agreement import agreed, behind, fleet_routes
+from toolkit.planning.routing.agreement import agreed, behind, fleet_routes, keys_differ
 from toolkit.planning.routing.members import left_serving
 from toolkit.planning.routing.rebuild import require_readable
 from toolkit.workflows.change.act import PLAYED
@@ -87,12 +87,12 @@ def roll_out(members: Sequence[Tools], order: Order, confirm: Confirm) -> Rolled
     left = (
         () if order.named else left_serving(order.model, fleet_routes(seen.by_label), seen.labels)
     )
-    late = _behind(seen) if shown.empty and not opened else ()
+    late = _late(seen) if shown.empty and not opened else ()
     if shown.empty and not opened and not late:
         return _finished(RolledOut(shown, False, {}, time.monotonic() - started), {}, left)
     if shown.kinds & PLAYED:
         first.converge.prepare()
-    notes = (*shown.notes, *map(_unfinished, opened), *map(_untold, late))
+    notes = (*shown.notes, *map(_unfinished, opened), *late)
     require_yes(replace(shown, notes=notes), confirm)
     there = [each for each in members if each.host.name in seen.facts]
     able = lock_able([each.host for each in there], first.owner, first.patience)
@@ -181,12 +181,12 @@ def _bring_keys(
         raise joined(faults, hint="toolkit keys sync, then the same command again")
 
 
-def _behind(seen: FleetFacts) -> tuple[str, ...]:
-    return behind(seen.by_label, fleet_routes(seen.by_label))
-
-
-def _untold(label: str) -> str:
-    return f"the router of {label} has missed a change and is told the routes of today"
+def _late(seen: FleetFacts) -> tuple[str, ...]:
+    """Return what routers have missed, which a command brings to them that has nothing else to do."""
+    labels = behind(seen.by_label, fleet_routes(seen.by_label))
+    words = "the router of {} has missed a change and is told the routes of today"
+    keys = "the hosts do not have the same keys and get those of all of them"
+    return (*map(words.format, labels), *([keys] if keys_differ(seen.facts.values()) else ()))
 
 
 def _unfinished(opened: Deployment) -> str:

@@ -12,6 +12,7 @@ from toolkit.adapters.store.store import Store
 from toolkit.domain.hosts.fleet import Host
 from toolkit.domain.registry.model import Registry
 from toolkit.errors import ToolkitError
+from toolkit.planning.routing.agreement import keys_differ
 from toolkit.planning.upkeep.departed import departed
 from toolkit.planning.upkeep.diagnosis import (
     Finding,
@@ -105,6 +106,9 @@ def _hosts(
             continue
         for each in diagnose_host(seen.facts[name], digest_of(host), now):
             yield replace(each, subject=f"{prefix}{each.subject}")
+    if keys_differ(seen.facts.values()):
+        words = "the hosts do not have the same keys: some may let in a key that was revoked"
+        yield Finding(Level.WARN, "keys", words, "toolkit keys sync")
     for words in departed(seen.facts.values(), registry) if registry else ():
         hint = "take it out of service with toolkit stop, or bring its entry back"
         yield Finding(Level.WARN, "registry", words, hint)

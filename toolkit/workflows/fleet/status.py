@@ -15,7 +15,7 @@ from toolkit.domain.registry.model import Registry
 from toolkit.errors import InputError, ToolkitError
 from toolkit.planning.change.drift import drift_of
 from toolkit.planning.change.sleep import turns
-from toolkit.planning.routing.agreement import agreed, behind
+from toolkit.planning.routing.agreement import agreed, behind, keys_differ
 from toolkit.planning.routing.members import left_behind, strangers, union
 from toolkit.planning.routing.routes import Routes
 from toolkit.planning.upkeep.departed import departed
@@ -81,7 +81,6 @@ def observe_fleet(
     """
     seen = look(hosts)
     routes, facts = agreed(seen.by_label)
-    rings = {each.router.ring_digest for each in facts.values() if each.router.running}
     known = history.unfinished()
     rollouts = {each.rollout for each in known}
     # A change that was begun on another ops machine, with a history of its own.
@@ -95,7 +94,7 @@ def observe_fleet(
     return FleetStatus(
         FleetFacts(facts, seen.errors, seen.labels),
         behind(seen.by_label, routes),
-        len(rings) > 1,
+        keys_differ(facts.values()),
         tuple(words for each in facts.values() for words in drift_of(each)),
         (*known, *foreign),
         history.fault,
