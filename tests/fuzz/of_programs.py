@@ -16,6 +16,7 @@ from toolkit.adapters.ansible.inventory import _answers
 from toolkit.adapters.ansible.program import ProgramEnd
 from toolkit.adapters.ansible.standing import _event
 from toolkit.adapters.benchmarks.lm_eval import read_scores
+from toolkit.adapters.matching.matcher import _fault
 from toolkit.domain.hosts.fleet import Host
 from toolkit.errors import InputError
 
@@ -91,6 +92,19 @@ def scored(data: bytes) -> Any:
     (output / "m" / "results_1.json").write_bytes(results)
     (output / "m" / "samples_facts_1.jsonl").write_bytes(samples)
     return [asdict(each) for each in read_scores(output)]
+
+
+SCHEMA = {
+    "type": "object", "required": ["name"], "additionalProperties": False,
+    "properties": {"name": {"type": "string", "maxLength": 9}, "n": {"type": "array", "uniqueItems": True}},
+}  # fmt: skip
+SAID = {"name": "Ada", "n": [1, 2.5, {"a": None}]}
+
+
+def matched(data: bytes) -> Any:
+    """Match what a model answered with a schema and a pattern, as the process of the matcher does."""
+    asked = ({"json_schema": SCHEMA}, {"regex": r"^\{\s*\"name\": \"[A-Z][a-z]+\""})
+    return [_fault({"text": words(data), **each}) for each in asked]
 
 
 PROC = b"""\
