@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from toolkit.domain.excerpt import escaped
 from toolkit.domain.outside import checked, whole
 
 # A rollback must start at once, so types that few commands need are loaded where they are used.
@@ -55,7 +56,8 @@ def leftover_of(found: Mapping[str, Any]) -> Leftover:
 
     size, age = whole(found["bytes"], "bytes"), float(found["age"])
     kind = LeftoverKind(found["kind"])
-    return checked(Leftover(found["path"], kind, found["of"], size, age, found["busy"]))
+    of, busy = (escaped(str(found[each])) for each in ("of", "busy"))
+    return checked(Leftover(found["path"], kind, of, size, age, busy))
 
 
 def _fields(kind: type[Listener | ReplicaTries | Try], found: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from toolkit.adapters.capacity import width
 from toolkit.adapters.descriptors import need_descriptors
 from toolkit.adapters.hosts.channel import HostChannel
 from toolkit.adapters.hosts.conversation import Conversation
-from toolkit.adapters.hosts.dialog import Dialog, DialogEnded, running
+from toolkit.adapters.hosts.dialog import Dialog, DialogEnded, refusal, running
 from toolkit.adapters.hosts.facts import understood
 from toolkit.adapters.hosts.refusals import pauses, refuses_for_now
 from toolkit.adapters.hosts.ways import NO_HOSTSIDE, Here, OverSsh
@@ -78,8 +78,7 @@ class HostClient:
                     with understood(self.host.name):
                         report(answer["event"])
                 elif "error" in answer:
-                    words = f"{self.host.name}: {name}: {answer['error']}"
-                    raise HostError(words, hint=answer.get("hint", ""))
+                    raise refusal(f"{self.host.name}: {name}", answer)
                 else:
                     result: dict[str, Any] = answer["result"]
                     return result

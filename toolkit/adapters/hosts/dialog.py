@@ -13,7 +13,7 @@ from typing import IO, Any
 from toolkit.adapters.hosts.strand import Strand
 from toolkit.adapters.interruption import Interruption
 from toolkit.domain.bounds import LINE, TEXT
-from toolkit.domain.excerpt import brief
+from toolkit.domain.excerpt import brief, escaped
 from toolkit.domain.outside import parse_json, shown
 from toolkit.errors import HostError
 
@@ -135,8 +135,7 @@ class Dialog:
         """Yield the events of a request, then {"result": ...}; raises HostError where it has an error."""
         for answer in self.answers():
             if "error" in answer:
-                words = f"{self._title}: {answer['error']}"
-                raise HostError(words, hint=answer.get("hint", ""))
+                raise refusal(self._title, answer)
             yield answer.get("event", answer)
 
     def _line(self) -> bytes:
@@ -225,3 +224,9 @@ def running(
             yield dialog
     finally:
         dialog.end()
+
+
+def refusal(title: str, answer: Mapping[str, Any]) -> HostError:
+    """Return the error in an answer: a further line of it stands deeper, so that none looks like the toolkit's own."""
+    words = "\n    ".join(escaped(each) for each in answer["error"].splitlines())
+    return HostError(f"{title}: {words}", hint=escaped(answer.get("hint", "")))

@@ -51,7 +51,10 @@ def in_lines(value: Any) -> Any:
     if isinstance(value, str):
         return value if value.isprintable() else escaped(value)
     if isinstance(value, dict):
-        return {key: each if key in _OF_LINES else in_lines(each) for key, each in value.items()}
+        return {
+            in_lines(key): each if key in _OF_LINES else in_lines(each)
+            for key, each in value.items()
+        }
     return [in_lines(each) for each in value] if isinstance(value, list) else value
 
 

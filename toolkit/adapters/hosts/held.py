@@ -10,7 +10,7 @@ from typing import Any
 
 from toolkit.adapters.hosts import heartbeat
 from toolkit.adapters.hosts.client import HostClient, Report, silent
-from toolkit.adapters.hosts.facts import owner_from_json, understood
+from toolkit.adapters.hosts.facts import in_lines, owner_from_json, understood
 from toolkit.adapters.hosts.heartbeat import Heartbeat, beating
 from toolkit.adapters.hosts.port import Named
 from toolkit.domain.replicas.probe import LockOwner
@@ -25,11 +25,15 @@ class Held(Named):
 
     def __init__(self, client: HostClient) -> None:
         self.host = client.host
-        self._client, self._ask = client, client.ask
+        self._client = client
         names = {"hang": "toolkit_hang_seconds", "stall": "toolkit_stall_seconds"}
         settings = self.host.settings
         self._limits = {each: settings[name] for each, name in names.items() if name in settings}
         self._held: tuple[str, Heartbeat] | None = None
+
+    def _ask(self, name: str, report: Report = silent, /, **request: Any) -> Any:
+        """Return the answer to a request; no line ends in its texts, since commands show them within their own."""
+        return in_lines(self._client.ask(name, lambda event: report(in_lines(event)), **request))
 
     @contextmanager
     def lock(self, owner: LockOwner) -> Iterator[None]:

@@ -11,7 +11,6 @@ from toolkit.adapters.hosts.answers import pair_of, perimeter_of
 from toolkit.adapters.hosts.client import Report
 from toolkit.adapters.hosts.facts import (
     facts_from_json,
-    in_lines,
     own_routes,
     understood,
 )
@@ -39,7 +38,7 @@ class RealHost(Stocked, Recorded):
     """A host reached through a client."""
 
     def observe(self) -> HostFacts:
-        facts = facts_from_json(self.name, self._ask("observe", label=self.label))
+        facts = facts_from_json(self.name, self._client.ask("observe", label=self.label))
         with understood(self.name):
             routes = own_routes(facts.routes, self.host)
             slots = (self._as_routed(routes, each) for each in facts.slots)
@@ -56,7 +55,7 @@ class RealHost(Stocked, Recorded):
     def perimeter(self) -> Perimeter:
         answer = self._ask("perimeter")
         with understood(self.name):
-            return checked(perimeter_of(in_lines(answer)))
+            return checked(perimeter_of(answer))
 
     def apply_routes(
         self, files: Mapping[str, str], edits: Mapping[str, Any] = MappingProxyType({})
@@ -97,13 +96,14 @@ class RealHost(Stocked, Recorded):
         return self._waited(answer, "ready")
 
     def complete(self, port: int, payload: Mapping[str, Any], timeout: float) -> Completion:
-        answer = self._ask("complete", port=port, payload=dict(payload), timeout=timeout)
+        # What a model answers has lines.
+        answer = self._client.ask("complete", port=port, payload=dict(payload), timeout=timeout)
         with understood(self.name):
             return checked(Completion(**answer))
 
     def ask(self, port: int, path: str, payload: Mapping[str, Any], timeout: float) -> Answer:
         request = {"port": port, "path": path, "payload": dict(payload), "timeout": timeout}
-        answer = self._ask("ask", **request)
+        answer = self._client.ask("ask", **request)
         with understood(self.name):
             texts, gaps = tuple(answer.pop("events")), tuple(answer.pop("gaps"))
             from toolkit.domain.replicas.answers import Answer
@@ -172,7 +172,7 @@ class RealHost(Stocked, Recorded):
     def guard_follow(self, model: str, report: Report) -> GateResult:
         answer = self._ask("guard-follow", report, model=model)
         with understood(self.name):
-            return checked(GateResult.from_json(in_lines(answer)))
+            return checked(GateResult.from_json(answer))
 
     def guard_wish(self, model: str, wish: str, actor: str) -> bool:
         answer = self._ask("guard-wish", model=model, wish=wish, actor=actor)
@@ -185,7 +185,7 @@ class RealHost(Stocked, Recorded):
     def repair_guards(self) -> tuple[str, ...]:
         answer = self._change("repair-guards")
         with understood(self.name):
-            return tuple(str(each) for each in in_lines(answer["lost"]))
+            return tuple(str(each) for each in answer["lost"])
 
     def drain(self, model: str, slot: str, port: int, timeout: float, report: Report) -> Waited:
         name = f"{self.label}.{slot}" if self.label else slot

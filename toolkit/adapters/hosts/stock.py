@@ -114,7 +114,8 @@ class Stocked(Held):
         self._client.renew(damaged)
 
     def leftovers(self) -> tuple[Leftover, ...]:
-        answer = self._ask("leftovers")
+        # It is removed by its name as it is.
+        answer = self._client.ask("leftovers")
         with understood(self.name):
             return tuple(leftover_of(each) for each in answer["leftovers"])
 

@@ -17,6 +17,7 @@ from toolkit.cli.terminal.output import note, print_json, say
 from toolkit.cli.views.dry_run import DryRun
 from toolkit.cli.views.plan import go_ahead
 from toolkit.config.registry.lock_file import read_lock
+from toolkit.domain.excerpt import escaped
 from toolkit.domain.hosts.leftover import LeftoverKind
 from toolkit.domain.quantity import format_age, format_size
 from toolkit.workflows.fleet.prune import Unused
@@ -98,12 +99,13 @@ def _leavings_lines(unused: Any) -> list[str]:
         lines += [f"remove snapshot {digest[:12]} on {name}" for digest in found.snapshots]
         lines += [f"remove engine {engine} on {name}" for engine in found.engines]
         lines += [
-            f"remove {each.path} on {name}, {format_size(each.size)}, {_WORDS[each.kind]} {format_age(each.age)} ago"
+            f"remove {escaped(each.path)} on {name}, {format_size(each.size)}, "
+            f"{_WORDS[each.kind]} {format_age(each.age)} ago"
             for each in found.leftovers
         ]
     lines += [f"remove {each.source}@{each.revision[:12]} in the store" for each in unused.stored]
     lines += [
-        f"remove {each.kind} {each.path.name[:40]} in the store, {format_size(max(each.size, 0))}"
+        f"remove {each.kind} {escaped(each.path.name[:40])} in the store, {format_size(max(each.size, 0))}"
         for each in unused.leftovers
     ]
     kept = dict.fromkeys(line for found in unused.hosts.values() for line in found.kept)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from toolkit.adapters.history.history import History
 from toolkit.adapters.store.store import PullRemains, Store
 from toolkit.domain.deployment.release import Outcome, Release
+from toolkit.domain.excerpt import escaped
 from toolkit.domain.files.snapshot import Snapshot
 from toolkit.planning.upkeep.prune import Prune, held_by, plan_prune, require_known
 from toolkit.workflows.fleet.look import each_at_once, lock_all, look
@@ -113,7 +114,7 @@ def _clear(tools: Tools, paths: Sequence[str]) -> int:
         return 0
     removed = tools.host.remove_leftovers(paths)
     for path, why in removed.kept.items():
-        tools.say(f"{tools.host.name}: {path} stays: {why}")
+        tools.say(f"{tools.host.name}: {escaped(path)} stays: {why}")
     return removed.freed
 
 
