@@ -6,7 +6,7 @@ import gc
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
 from functools import cache
 from pathlib import Path
@@ -92,6 +92,17 @@ for _name in ("TOOLKIT_HISTORY", "TOOLKIT_PROMETHEUS", "TOOLKIT_PROMETHEUS_CREDE
 # Tests open thousands of histories, and no test cuts the power of this machine. Commands in processes of their own
 # write as they do for users.
 sqlite.SYNCHRONOUS = "OFF"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep Python from searching the tests themselves for garbage: they stay, and are most of what there is."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 # HAProxy gets its master's socket by the number of the file, and takes none above some five hundred.
