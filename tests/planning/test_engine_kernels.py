@@ -159,27 +159,44 @@ MINIMAX = ("MiniMaxM3SparseForConditionalGeneration",)
 def test_a_model_that_takes_its_kernels_from_flashinfer_needs_it_on_cuda(engine: str) -> None:
     """vLLM 0.32, models/minimax_m3/nvidia/model.py: its norms import FlashInfer and ask nothing before."""
     needs = "flashinfer-python"
-    assert VLLM.lacking(engine, CUDA, {"torch"}, ModelFacts(MINIMAX)) == needs
-    assert VLLM.lacking(engine, CUDA, {"torch", needs}, ModelFacts(MINIMAX)) == ""
-    assert VLLM.lacking(engine, CPU, {"torch"}, ModelFacts(MINIMAX)) == ""
+    there = {"torch", "torchvision"}
+    assert VLLM.lacking(engine, CUDA, there, ModelFacts(MINIMAX)) == needs
+    assert VLLM.lacking(engine, CUDA, {*there, needs}, ModelFacts(MINIMAX)) == ""
+    assert VLLM.lacking(engine, CPU, there, ModelFacts(MINIMAX)) == ""
     for other in ((), ("MiniMaxM2ForCausalLM",), ("Qwen3ForCausalLM",), ("MiniMaxM3",)):
         assert VLLM.lacking(engine, CUDA, {"torch"}, ModelFacts(other)) == ""
 
 
+@pytest.mark.parametrize(
+    ("architecture", "needs"),
+    [
+        ("Qwen3_5ForConditionalGeneration", "torchvision"),
+        ("Qwen3_5ForCausalLM", "torchvision"),
+        ("Gemma3ForConditionalGeneration", "torchvision"),
+        ("Gemma3ForCausalLM", ""),
+        ("Qwen3NextForCausalLM", ""),
+        ("WhisperForConditionalGeneration", ""),
+    ],
+)
+def test_a_model_whose_code_imports_torchvision_needs_it(architecture: str, needs: str) -> None:
+    """Recorded of vLLM 0.32 on the CPU, where it is not installed: `No module named 'torchvision'` at the start."""
+    facts = ModelFacts((architecture,))
+    for accelerator in (CPU, CUDA):
+        assert VLLM.lacking("0.32.0", accelerator, {"torch"}, facts) == needs
+        assert VLLM.lacking("0.32.0", accelerator, {"torch", "torchvision"}, facts) == ""
+
+
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.lock")), ids=lambda path: path.stem)
-def test_such_a_model_is_refused_with_the_shipped_locks_for_cuda_and_no_others(path: Path) -> None:
+def test_such_a_model_is_refused_with_the_shipped_locks(path: Path) -> None:
     lock = read_lock(path)
     assert {"torch", "numpy"} <= lock.names
     wanted, there = version(), host(devices=(gpu(0, 80 * GB, 80 * GB),))
     files = (FileDigest("model.safetensors", 10, "a" * 64),)
     model = Snapshot("acme/m3", "1" * 40, files, ModelFacts(MINIMAX, template=True))
-    if lock.accelerator is CPU:
-        assert build_release(wanted, model, lock, there, 1).engine == lock.id
-        return
-    with pytest.raises(
-        NothingSuitableError, match=f"{MINIMAX[0]}.* with flashinfer-python"
-    ) as error:
+    # A lock for the CPU has no torchvision, which its code imports too.
+    needs = "torchvision" if lock.accelerator is CPU else "flashinfer-python"
+    with pytest.raises(NothingSuitableError, match=f"{MINIMAX[0]}.* with {needs}") as error:
         build_release(wanted, model, lock, there, 1)
     assert "docs/operations.md#engines" in error.value.hint
-    full = replace(lock, names=lock.names | {"flashinfer-python"})
+    full = replace(lock, names=lock.names | {needs})
     assert build_release(wanted, model, full, there, 1).engine == lock.id

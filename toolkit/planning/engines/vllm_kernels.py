@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.files.capabilities import ModelFacts
+from toolkit.planning.engines import vllm_torchvision
 from toolkit.planning.engines.vllm_names import Flags, Variables
 from toolkit.planning.engines.vllm_table import table_of
 
@@ -79,13 +80,19 @@ def unfit_packages(accelerator: Accelerator, packages: Mapping[str, str]) -> tup
 def lacking(
     version: str, accelerator: Accelerator, names: Collection[str], facts: ModelFacts
 ) -> str:
-    """Return FlashInfer's package where the model takes kernels from it on CUDA, whatever is set, and a lock lacks it.
+    """Return the package that the model's code imports without asking whether it is there, and that a lock lacks.
 
-    Such a model imports it without asking whether it is there, so the engine ends with its first request at the latest.
+    On CUDA it may be FlashInfer, for kernels that are taken from it whatever is set; the engine ends with its first
+    request at the latest. Everywhere it may be torchvision.
     """
-    if accelerator is not Accelerator.CUDA or _FLASHINFER in names:
-        return ""
-    return _FLASHINFER if {*facts.architectures} & table_of(version).flashinfer else ""
+    needed = {
+        _FLASHINFER: table_of(version).flashinfer
+        if accelerator is Accelerator.CUDA
+        else frozenset(),
+        vllm_torchvision.PACKAGE: vllm_torchvision.ARCHITECTURES,
+    }
+    lacked = (each for each, models in needed.items() if each not in names)
+    return next((each for each in lacked if needed[each].intersection(facts.architectures)), "")
 
 
 def _compilers(packages: Mapping[str, str]) -> Iterator[str]:
