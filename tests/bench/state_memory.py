@@ -58,10 +58,10 @@ def figures(config: Any, options: Any) -> dict[str, Any]:
             dtype="bfloat16", **options,
         )  # fmt: skip
         made = args.create_engine_config()
-    with set_current_vllm_config(made):
-        join(made.parallel_config.tensor_parallel_size)
-        with torch.device("meta"), set_default_torch_dtype(torch.bfloat16), for_devices():
-            model = initialize_model(made)
+        with set_current_vllm_config(made):
+            join(made.parallel_config.tensor_parallel_size)
+            with torch.device("meta"), set_default_torch_dtype(torch.bfloat16), for_devices():
+                model = initialize_model(made)
     context = made.compilation_config.static_forward_context
     layers = {name: each for name, each in context.items() if isinstance(each, AttentionLayerBase)}
     weights = sum(each.numel() * each.element_size() for each in model.parameters())
@@ -119,9 +119,10 @@ def join(devices: int) -> None:
     """Make this process the first of so many; no model asks the others while it is built."""
     from vllm import distributed
 
-    if not distributed.model_parallel_is_initialized():
-        distributed.init_distributed_environment(1, 0, "tcp://127.0.0.1:29471", 0, backend="gloo")
-        distributed.initialize_model_parallel(1, 1)
+    # Whether there is a group of experts depends on the model.
+    distributed.destroy_model_parallel()
+    distributed.init_distributed_environment(1, 0, "tcp://127.0.0.1:29471", 0, backend="gloo")
+    distributed.initialize_model_parallel(1, 1)
     distributed.get_tp_group().world_size = devices
 
 
