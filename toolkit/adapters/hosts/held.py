@@ -31,9 +31,10 @@ class Held(Named):
         self._limits = {each: settings[name] for each, name in names.items() if name in settings}
         self._held: tuple[str, Heartbeat] | None = None
 
-    def _ask(self, name: str, report: Report = silent, /, **request: Any) -> Any:
+    def _ask(self, name: str, report: Report = silent, /, **request: Any) -> dict[str, Any]:
         """Return the answer to a request; no line ends in its texts, since commands show them within their own."""
-        return in_lines(self._client.ask(name, lambda event: report(in_lines(event)), **request))
+        answer = self._client.ask(name, lambda event: report(in_lines(event)), **request)
+        return dict(in_lines(answer))
 
     @contextmanager
     def lock(self, owner: LockOwner) -> Iterator[None]:
