@@ -11,7 +11,7 @@ from typing import Any
 from unittest.mock import patch
 
 from tests.fuzz.parser import hostside, packed, words, written
-from toolkit.adapters.ansible.converge import RealConverge
+from toolkit.adapters.ansible.converge import RealConverge, nothing
 from toolkit.adapters.ansible.inventory import _answers
 from toolkit.adapters.ansible.program import ProgramEnd
 from toolkit.adapters.ansible.standing import _event
@@ -60,7 +60,7 @@ def played(data: bytes) -> Any:
     """Read the events of a playbook, whose results come from the host."""
     told: list[str] = []
     changed = _Told(data.split(b"\n"))._converge(
-        "replica", Host("gpu1"), {}, told.append, Path("x")
+        "replica", Host("gpu1"), {}, told.append, Path("x"), nothing
     )
     return [told, changed]
 
