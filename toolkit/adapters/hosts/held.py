@@ -34,7 +34,8 @@ class Held(Named):
     def _ask(self, name: str, report: Report = silent, /, **request: Any) -> dict[str, Any]:
         """Return the answer to a request; no line ends in its texts, since commands show them within their own."""
         answer = self._client.ask(name, lambda event: report(in_lines(event)), **request)
-        return dict(in_lines(answer))
+        lines: dict[str, Any] = in_lines(answer)
+        return lines
 
     @contextmanager
     def lock(self, owner: LockOwner) -> Iterator[None]:
