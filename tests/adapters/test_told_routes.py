@@ -23,7 +23,7 @@ class Wire:
         self.host = Host("gpu1")
         self._answers, self.sent = list(answers), list[tuple[str, dict[str, Any]]]()
 
-    def ask(self, name: str, **request: Any) -> Mapping[str, Any]:
+    def ask(self, name: str, _report: Any, /, **request: Any) -> Mapping[str, Any]:
         self.sent.append((name, request))
         return self._answers.pop(0)
 

@@ -56,8 +56,8 @@ def test_the_perimeter_is_as_documented(fleet: Fleet) -> None:
 
 def test_the_script_is_as_short_as_documented() -> None:
     lines = len((ROOT / "toolkit" / "check_evidence.py").read_text("utf-8").splitlines())
-    assert "360 lines to read" in TEXT
-    assert lines <= 360
+    assert "370 lines to read" in TEXT
+    assert lines <= 370
 
 
 @pytest.mark.parametrize("word", ["bom", "prove"])

@@ -317,7 +317,7 @@ def test_a_slow_upload_is_no_hang(running: Running, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(hang, "Probe", Heard)
     monkeypatch.setattr(Heard, "answers", 0)
     with socket.create_connection(("127.0.0.1", running.router.port)) as raw:
-        head = "POST /m/tiny/v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n{"
+        head = "POST /m/tiny/v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n{"
         raw.sendall(head.encode())
         until(lambda: running.requests() == 1)
         done = replica.drain({**running.request, "hang": 0.5, "timeout": 2}, lambda _: None)

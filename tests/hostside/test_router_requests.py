@@ -36,7 +36,7 @@ def other() -> Iterator[Backend]:
 
 @pytest.fixture(scope="module")
 def router(blue: Backend, other: Backend) -> Iterator[Lab]:
-    with lab(router_large_bodies=2) as running:
+    with lab(router_large_bodies=4) as running:
         routes = with_model(Routes(), "tiny", (Target("blue", blue.port, 100),), created=5)
         routes = with_model(routes, "team/big", (Target("blue", other.port, 100),), created=6)
         routes = with_model(routes, "dead", (Target("blue", 1, 100),), created=7)

@@ -37,7 +37,8 @@ MODELS = {
 def built(family: str, number: int = 1, **more: Any) -> Release:
     """Return the release of a version without checks of its own."""
     files = Snapshot("demo/tiny", f"{number:040x}", (), facts_of(named(family)))
-    lock = EngineLock("vllm", "0.32.0", Accelerator.CPU, "3.11", "ab" * 32, "", 0)
+    names = frozenset(["torchvision"])
+    lock = EngineLock("vllm", "0.32.0", Accelerator.CPU, "3.11", "ab" * 32, "", 0, names=names)
     made = build_release(version(**more), files, lock, host(), number)
     # Digest and size of the files are those of the world.
     return replace(made, snapshot=release(number).snapshot, memory=3 * 10**9)
