@@ -40,6 +40,7 @@ sys.path.insert(0, str(REPO / "toolkit/hostside"))
 import directory  # noqa: E402
 import router  # noqa: E402
 import router_check  # noqa: E402
+import router_files  # noqa: E402
 import router_keys  # noqa: E402
 import router_socket  # noqa: E402
 import router_view  # noqa: E402
@@ -53,6 +54,7 @@ __all__ = [
     "lab",
     "router",
     "router_check",
+    "router_files",
     "router_keys",
     "router_socket",
     "router_view",

@@ -18,6 +18,7 @@ from tests.hostside.router_lab import (
     Backend,
     router,
     router_check,
+    router_files,
     router_socket,
     router_view,
     seals,
@@ -226,20 +227,41 @@ def test_a_router_without_its_configuration_is_not_reloaded(site: Site) -> None:
     assert site.lab.apply(site.lab.routes)["reloaded"] is True
 
 
-def test_files_are_mended_under_a_damaged_base_and_nothing_else_is_changed(site: Site) -> None:
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_files_are_mended_under_a_damaged_base_and_nothing_else_is_changed(
+    site: Site, is_gone: bool
+) -> None:
     """The role that writes the base anew checks it with the files that are there: each would wait for the other."""
     base, backends = (Path(site.lab.directory, name) for name in ("haproxy.cfg", "backends.cfg"))
     texts = base.read_text(), backends.read_text()
     seals.write(str(site.lab.root), "base", {str(base): [seals.digest(texts[0].encode())]})
-    base.write_text(texts[0] + "nonsense\n")
+    base.unlink() if is_gone else base.write_text(texts[0] + "nonsense\n")
     backends.write_text("backend x\n    nonsense here\n")
     assert site.lab.apply(site.lab.routes)["reloaded"] is False
     assert backends.read_text() == texts[1]
     assert site.slot() == "blue"
     more = with_model(site.lab.routes, "other", (Target("blue", site.blue.port, 100),), created=0)
-    with pytest.raises(router.RouterError, match="refuses its new files"):
+    refused = "configuration is gone" if is_gone else "refuses its new files"
+    with pytest.raises(router.RouterError, match=refused):
         router.apply(str(site.lab.root), {"files": render_files(more)})
     base.write_text(texts[0])
+    site.reload()
+    site.consistent()
+
+
+def test_a_router_whose_files_are_all_gone_is_not_given_some_of_them(site: Site) -> None:
+    """Its directory was removed, and only the role brings that back."""
+    base = Path(site.lab.directory, "haproxy.cfg")
+    seals.write(str(site.lab.root), "base", {str(base): [seals.digest(base.read_bytes())]})
+    names = ("haproxy.cfg", *router_files.FILES)
+    kept = {name: Path(site.lab.directory, name).read_text() for name in names}
+    for name in kept:
+        Path(site.lab.directory, name).unlink()
+    with pytest.raises(router.RouterError, match="the router's configuration is gone"):
+        site.lab.apply(site.lab.routes)
+    assert not base.with_name("backends.cfg").exists()
+    for name, text in kept.items():
+        Path(site.lab.directory, name).write_text(text)
     site.reload()
     site.consistent()
 

@@ -40,7 +40,7 @@ def check(root: str, files: dict[str, str], *, runs: bool) -> None:
 
 
 def only_mends(root: str, former: Mapping[str, str | None], files: Mapping[str, str]) -> bool:
-    """Whether the base is damaged, and `files` take a reload only for what somebody has changed of the `former` ones.
+    """Whether the base is damaged or gone, and `files` take a reload for what somebody has changed of `former` alone.
 
     A damaged base refuses all files, and the role that writes it anew checks it with the files that are there. So these
     are mended first.
@@ -48,7 +48,8 @@ def only_mends(root: str, former: Mapping[str, str | None], files: Mapping[str, 
     directory = os.path.join(root, "router")
     base, known = os.path.join(directory, "haproxy.cfg"), seals.read(root, "router")
     of_base = seals.read(root, "base").get(base)
-    if not of_base or not seals.file_fault(base, of_base):
+    # Where all are gone, so was the directory: nothing is left to mend.
+    if not of_base or not seals.file_fault(base, of_base) or not any(former.values()):
         return False
     sound = {
         name: files[name]
