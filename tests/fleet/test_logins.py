@@ -188,4 +188,4 @@ class Search:
         except OSError:
             return
         self.looked += 1
-        self.programs.update(Path(word).name for word in words[:3])
+        self.programs.update(Path(word).name for word in words[:4])
