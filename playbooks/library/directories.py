@@ -63,6 +63,13 @@ options:
           - Its files go to the new owner. Sockets stay, because a running process may use them.
         default: true
         type: bool
+      own_entries:
+        description:
+          - Whether what lies in it and is another user's is removed, because its owner could not write to it.
+          - A directory C(use) is given to the owner instead, with the files that nobody may have read yet.
+          - Sockets stay.
+        default: false
+        type: bool
 author: [the toolkit's authors]
 """
 
@@ -104,6 +111,7 @@ def main():
         "group": {"type": "str"},
         "mode": {"type": "str", "default": "0755"},
         "take_over": {"type": "bool", "default": True},
+        "own_entries": {"type": "bool", "default": False},
     }
     user_spec = {
         "name": {"type": "str", "required": True},
@@ -127,11 +135,12 @@ def main():
     for each in module.params["directories"]:
         wanted = (ids(module, each["owner"], each["group"]), int(each["mode"], 8))
         for path in each["paths"]:
-            if found(module, path) == wanted:
+            own = each["own_entries"]
+            if found(module, path) == wanted and not (own and of_others(path, wanted[0][0])):
                 continue
             changed.append(path)
             if not module.check_mode:
-                converge(path, *wanted, take_over=each["take_over"])
+                converge(path, *wanted, take_over=each["take_over"], own_entries=own)
     module.exit_json(changed=bool(changed), changed_paths=changed)
 
 
@@ -204,7 +213,15 @@ def found(module, path):
     return (seen.st_uid, seen.st_gid), stat.S_IMODE(seen.st_mode)
 
 
-def converge(path, owner, mode, take_over=True):
+def of_others(directory, user):
+    """Return the names of those entries of a directory, a path or a descriptor, that are another user's."""
+    with os.scandir(directory) as entries:
+        seen = ((each.name, each.stat(follow_symlinks=False)) for each in entries)
+        found = [(name, each) for name, each in seen if each.st_uid != user]
+    return [name for name, each in found if not stat.S_ISSOCK(each.st_mode)]
+
+
+def converge(path, owner, mode, take_over=True, own_entries=False):
     """Make the directory, or correct it by descriptor, so that nobody can exchange it for a link meanwhile."""
     # The directories above it, too: a login may have any umask.
     former = os.umask(0o022)
@@ -220,6 +237,8 @@ def converge(path, owner, mode, take_over=True):
         if take_over and former not in (0, owner[0]):
             for name in os.listdir(directory):
                 hand_over(directory, name, owner)
+        for name in of_others(directory, owner[0]) if own_entries else ():
+            free(directory, name, owner)
     finally:
         os.close(directory)
 
@@ -231,9 +250,7 @@ def hand_over(directory, name, owner):
         return
     if stat.S_ISDIR(seen.st_mode):
         # Nothing of the toolkit's lies in such a directory.
-        path = "/proc/%d/fd/%d/%s" % (os.getpid(), directory, name)
-        # Not Python's own removal: it nests its calls and opens as many directories as the tree is deep.
-        subprocess.run(["rm", "-rf", "--", path], check=True)
+        remove(directory, name)
         return
     if not stat.S_ISREG(seen.st_mode) or seen.st_nlink != 1:
         os.unlink(name, dir_fd=directory)
@@ -244,6 +261,31 @@ def hand_over(directory, name, owner):
         os.fchmod(handle, stat.S_IMODE(seen.st_mode) & 0o755)
     finally:
         os.close(handle)
+
+
+def free(directory, name, owner):
+    """Remove an entry that the owner of the directory cannot write to; nothing that he puts there is followed."""
+    if name != "use":
+        remove(directory, name)
+        return
+    try:
+        records = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
+    except OSError:
+        remove(directory, name)
+        return
+    try:
+        # Its files stay whose they are: root reads them, and the owner begins others.
+        os.fchown(records, *owner)
+        os.fchmod(records, 0o700)
+    finally:
+        os.close(records)
+
+
+def remove(directory, name):
+    """Remove what has this name in the directory, a tree or a file."""
+    path = "/proc/%d/fd/%d/%s" % (os.getpid(), directory, name)
+    # Not Python's own removal: it nests its calls and opens as many directories as the tree is deep.
+    subprocess.run(["rm", "-rf", "--", path], check=True)
 
 
 if __name__ == "__main__":

@@ -80,6 +80,43 @@ def test_a_replicas_home_keeps_what_it_has_under_another_owner(
     assert (home.stat().st_uid, stat.S_IMODE(home.stat().st_mode)) == (NOBODY - 1, 0o700)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="another owner's directory needs root")
+def test_a_replicas_home_loses_what_it_cannot_write_to_but_its_records(
+    directories: Any, tmp_path: Path
+) -> None:
+    """As `chown -R root:root` leaves it, with what the replica may have planted before."""
+    outside, home = tmp_path / "outside", tmp_path / "tiny-blue"
+    outside.mkdir()
+    (outside / "theirs").write_text("theirs\n")
+    for name in ("use", ".cache/vllm", "own"):
+        (home / name).mkdir(parents=True)
+    (home / "use/run.jsonl").write_text("{}\n")
+    (home / ".cache/link").symlink_to(outside)
+    (home / "link").symlink_to(outside)
+    (home / "hard").hardlink_to(outside / "theirs")
+    os.chown(home / "own", NOBODY, NOBODY)
+
+    assert sorted(directories.of_others(str(home), NOBODY)) == [".cache", "hard", "link", "use"]
+    directories.converge(str(home), (NOBODY, NOBODY), 0o700, take_over=False, own_entries=True)
+
+    assert sorted(each.name for each in home.iterdir()) == ["own", "use"]
+    assert {each.stat().st_uid for each in (home, home / "use", home / "own")} == {NOBODY}
+    assert (home / "use/run.jsonl").read_text() == "{}\n"
+    kept = (outside / "theirs").stat()
+    assert (kept.st_uid, kept.st_nlink, outside.stat().st_uid) == (0, 1, 0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another owner's directory needs root")
+def test_a_link_in_place_of_the_records_is_removed(directories: Any, tmp_path: Path) -> None:
+    outside, home = tmp_path / "outside", tmp_path / "tiny-blue"
+    outside.mkdir()
+    home.mkdir()
+    (home / "use").symlink_to(outside)
+    directories.converge(str(home), (NOBODY, NOBODY), 0o700, take_over=False, own_entries=True)
+    assert list(home.iterdir()) == []
+    assert (outside.stat().st_uid, stat.S_IMODE(outside.stat().st_mode)) == (0, 0o755)
+
+
 MADE = (
     "useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin"
     " --comment Self-hosted models"

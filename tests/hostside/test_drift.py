@@ -199,3 +199,19 @@ def test_groups_of_a_slot_and_the_owner_of_its_home_are_compared(
         f"{slot} was changed: its replica cannot read it",
     ]
     assert drift.drift(str(root), manifest(root), 0) == found
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="directories of other users")
+def test_directories_of_a_home_that_its_replica_cannot_write_to_are_named(
+    drift: ModuleType, root: Path
+) -> None:
+    home = root / "caches/tiny-blue"
+    for name in ("use", ".cache", "own"):
+        (home / name).mkdir(parents=True)
+    # What the replica itself leads elsewhere is none.
+    (home / "link").symlink_to("/etc")
+    for path in (home, home / "own"):
+        os.chown(path, 12345, 12345)
+    words = "was changed: its replica cannot write to it"
+    found = [f"{home}/.cache {words}", f"{home}/use {words}"]
+    assert drift.drift(str(root), manifest(root), 0) == found

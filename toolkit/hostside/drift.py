@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 
 import processes
@@ -10,6 +11,9 @@ import signs
 from directory import read_text
 from documents import parsed
 from wire import Document
+
+# Names of a replica's home that are looked at.
+_MOST_NAMES = 4096
 
 
 def drift(
@@ -35,15 +39,32 @@ def drift(
 
 
 def _home(root: str, program: str) -> tuple[int | None, list[str]]:
-    """Return the group of a slot's replica, by its home, and in words whether that one is the replica's no more."""
-    home = os.path.join(root, "caches", program)
+    """Return the group of a slot's replica, by its home, and in words what of that one the replica cannot write to."""
+    home, words = (
+        os.path.join(root, "caches", program),
+        "was changed: its replica cannot write to it",
+    )
     try:
         seen = os.lstat(home)
     except OSError:
         return None, []
     if seen.st_uid == 0:
-        return None, [f"{home} was changed: its replica cannot write to it"]
-    return seen.st_gid, []
+        return None, [f"{home} {words}"]
+    return seen.st_gid, [f"{each} {words}" for each in _of_others(home, seen.st_uid)]
+
+
+def _of_others(home: str, user: int) -> list[str]:
+    """Return the directories in a replica's home that are not its user's; one of them takes its records of use."""
+    try:
+        with os.scandir(home) as entries:
+            # The replica fills it, and may do so without end.
+            looked_at = itertools.islice(entries, _MOST_NAMES)
+            found = [each for each in looked_at if each.is_dir(follow_symlinks=False)]
+            return sorted(
+                each.path for each in found if each.stat(follow_symlinks=False).st_uid != user
+            )
+    except OSError:
+        return []
 
 
 def _changed_directories(directory: str, group: int | None) -> list[str]:
