@@ -92,7 +92,9 @@ changed_paths:
   elements: str
 """
 
+import contextlib
 import grp
+import itertools
 import os
 import pwd
 import stat
@@ -101,6 +103,8 @@ import subprocess
 from ansible.module_utils.basic import AnsibleModule
 
 NO_HOME, NO_SHELL = "/nonexistent", "/usr/sbin/nologin"
+# Names of a directory that are looked at for those of other users.
+MOST_NAMES = 4096
 
 
 def main():
@@ -215,10 +219,16 @@ def found(module, path):
 
 def of_others(directory, user):
     """Return the names of those entries of a directory, a path or a descriptor, that are another user's."""
+    found = []
     with os.scandir(directory) as entries:
-        seen = ((each.name, each.stat(follow_symlinks=False)) for each in entries)
-        found = [(name, each) for name, each in seen if each.st_uid != user]
-    return [name for name, each in found if not stat.S_ISSOCK(each.st_mode)]
+        # The owner fills it, and may do so without end.
+        for each in itertools.islice(entries, MOST_NAMES):
+            # What he removes meanwhile is nobody's.
+            with contextlib.suppress(FileNotFoundError):
+                seen = each.stat(follow_symlinks=False)
+                if seen.st_uid != user and not stat.S_ISSOCK(seen.st_mode):
+                    found.append(each.name)
+    return found
 
 
 def converge(path, owner, mode, take_over=True, own_entries=False):

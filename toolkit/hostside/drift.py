@@ -40,10 +40,8 @@ def drift(
 
 def _home(root: str, program: str) -> tuple[int | None, list[str]]:
     """Return the group of a slot's replica, by its home, and in words what of that one the replica cannot write to."""
-    home, words = (
-        os.path.join(root, "caches", program),
-        "was changed: its replica cannot write to it",
-    )
+    home = os.path.join(root, "caches", program)
+    words = "was changed: its replica cannot write to it"
     try:
         seen = os.lstat(home)
     except OSError:
