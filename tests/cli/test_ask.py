@@ -166,8 +166,6 @@ def test_an_error_of_the_caller_is_no_error_of_the_router(door: Shell) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ("ask", "tiny", "hello", "--key-file", "/none"),
-        ("ask", "tiny", "hello", "--key-file", "/dev/zero"),
         ("ask", "tiny", "hello", "--host", "nobody"),
         ("ask", "tiny", "hello", "--max-tokens", "0"),
         ("ask", "tiny", "hello", "--temperature", "-1"),
@@ -176,4 +174,27 @@ def test_an_error_of_the_caller_is_no_error_of_the_router(door: Shell) -> None:
 )
 def test_wrong_input_ends_with_2(door: Shell, words: tuple[str, ...]) -> None:
     assert door(*words).code == 2
+    assert StubRouter.asked == []
+
+
+@pytest.mark.parametrize(
+    ("held", "words"),
+    [
+        ("schl\u00fcssel".encode(), "it is no plain text"),
+        (b"\n", "it is empty"),
+        (b"k" * 5000, "it has more than 4096 bytes"),
+        ("absent", "No such file or directory"),
+        ("", "Is a directory"),
+        ("/dev/zero", "it has more than 4096 bytes"),
+    ],
+)
+def test_a_file_without_a_key_is_told_in_plain_words(
+    door: Shell, tmp_path: Path, held: bytes | str, words: str
+) -> None:
+    file = tmp_path / ("key" if isinstance(held, bytes) else held)
+    if isinstance(held, bytes):
+        file.write_bytes(held)
+    said = door("ask", "tiny", "hello", "--key-file", str(file))
+    assert said.code == 2
+    assert said.err.startswith(f"error: {file} cannot be read as a key: {words}\nhint: ")
     assert StubRouter.asked == []

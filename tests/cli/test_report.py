@@ -77,6 +77,17 @@ def test_a_metered_host_has_the_cost_of_its_readings(
     assert "--readings counts for nothing" in shell(*words, "--readings", "other.csv").err
 
 
+def test_a_fault_of_the_costs_is_told_before_sources_are_asked(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer of theirs takes up to 18 seconds, of which nothing would be left."""
+    asked: list[object] = []
+    monkeypatch.setattr("toolkit.cli.commands.report._upstream", lambda *given: asked.append(given))
+    said = shell("report", "--costs", ".")
+    assert (said.code, asked) == (2, [])
+    assert said.err.endswith("error: . is a directory\nhint: name a file\n")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

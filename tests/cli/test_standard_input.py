@@ -20,7 +20,11 @@ READERS = (
 @pytest.mark.parametrize("command", READERS)
 @pytest.mark.parametrize(
     ("given", "words"),
-    [(b"caf\xe9\n", "no UTF-8"), (b"x" * 2**25, "has more than"), (None, "no standard input")],
+    [
+        (b"caf\xe9\n", "byte 3 is not UTF-8 text\n"),
+        (b"x" * 2**25, "has more than"),
+        (None, "no standard input"),
+    ],
     ids=["Latin-1", "too much", "closed"],
 )
 def test_what_cannot_be_read_is_wrong_input(

@@ -62,7 +62,7 @@ def test_local_locks_stand_before_the_shipped(tmp_path: Path) -> None:
         ("other-1.0-cpu-py311.lock", "", "is not named like an engine lock"),
         ("vllm-0.32.0-tpu-py311.lock", "", "is not named like an engine lock"),
         ("vllm-0.32.0-cpu-py311.lock", "torch>=2\n", "line 1: not a pinned package"),
-        ("vllm-0.32.0-cpu-py311.lock", "\udcff", "cannot read the engine lock"),
+        ("vllm-0.32.0-cpu-py311.lock", "\udcff", "lock:1: byte 0 is not UTF-8 text"),
     ],
 )
 def test_a_broken_lock_is_named(tmp_path: Path, name: str, text: str, message: str) -> None:

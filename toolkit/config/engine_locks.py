@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from toolkit.config.text_file import read_bytes
+from toolkit.config.text_file import decoded, read_bytes
 from toolkit.domain.accelerator import Accelerator
 from toolkit.domain.bounds import SMALL_FILE
 from toolkit.domain.engines.engine import ENGINES, EngineLock
@@ -44,7 +44,7 @@ def read_lock(path: Path) -> EngineLock:
         )
     try:
         text = read_bytes(path, limit=SMALL_FILE)
-        packages = parse_requirements(text.decode())
+        packages = parse_requirements(decoded(path, text))
     except (InputError, ValueError) as error:
         raise InputError(
             f"cannot read the engine lock {path}: {error}",

@@ -27,16 +27,20 @@ def read_text(path: Path, *, limit: int, hint: str = "") -> str:
     Raises InputError where it is missing (with `hint`), no regular file, not readable, larger than
     `limit`, not UTF-8 or binary.
     """
-    data = read_bytes(path, limit=limit, hint=hint)
+    text = decoded(path, read_bytes(path, limit=limit, hint=hint))
+    check_characters(path, text)
+    return text
+
+
+def decoded(path: Path, data: bytes) -> str:
+    """Return the text of `data`, the content of the file at `path`; raises InputError where it is not UTF-8."""
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(
             f"{path}:{line}: byte {error.start} is not UTF-8 text", hint="save the file as UTF-8"
         ) from None
-    check_characters(path, text)
-    return text
 
 
 def check_characters(path: Path, text: str) -> None:

@@ -94,8 +94,9 @@ def report(
     # Read once, for the page must not show two states of it.
     registry = cache(partial(read_registry, registry_path))
     status = observe_fleet(hosts, history, registry)
-    upstream = UpstreamFindings() if no_outdated else _upstream(registry, registry_path, home_path)
+    # A fault of the file is told before sources are waited for.
     cost = _cost(paid["costs_path"], paid["readings"], history, begin, until)
+    upstream = UpstreamFindings() if no_outdated else _upstream(registry, registry_path, home_path)
     # A registry that cannot be read is told elsewhere on the page.
     models: Sequence[Model] = ()
     with suppress(ToolkitError):

@@ -23,16 +23,24 @@ def read_key(path: str | None, variable: str = KEY) -> Secret | None:
             # Not `config.text_file`: a pipe is as good as a file here, as in --key-file <(pass show KEY).
             with Path(path).open("rb") as file:
                 key = file.read(_MOST_KEY + 1).decode("ascii")
-            if len(key) > _MOST_KEY:
-                raise ValueError(f"it has more than {_MOST_KEY} bytes")
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{path} cannot be read as a key: {error}", hint="toolkit keys add NAME makes one"
-            ) from error
+        except OSError as error:
+            raise _unreadable(path, error.strerror or str(error)) from error
+        except ValueError as error:
+            raise _unreadable(path, "it is no plain text") from error
+        if len(key) > _MOST_KEY:
+            raise _unreadable(path, f"it has more than {_MOST_KEY} bytes")
+        # A router would answer that no key was given, and hide that the command before it in a pipe has failed.
+        if not key.strip():
+            raise _unreadable(path, "it is empty")
     key = key.strip()
     if any(not "!" <= each <= "~" for each in key):
         raise InputError("the key has characters that no key has", hint="toolkit keys list")
     return Secret(key) if key else None
+
+
+def _unreadable(path: str, why: str) -> InputError:
+    hint = "toolkit keys add NAME makes one"
+    return InputError(f"{path} cannot be read as a key: {why}", hint=hint)
 
 
 def reachable(hosts: tuple[Host, ...], model: str) -> list[Host]:

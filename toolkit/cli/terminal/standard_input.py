@@ -33,4 +33,6 @@ def _text(read: bytes, what: str, limit: int, hint: str) -> str:
     try:
         return read.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{what} on standard input is no UTF-8: {error}", hint=hint) from None
+        raise InputError(
+            f"{what} on standard input: byte {error.start} is not UTF-8 text", hint=hint
+        ) from None
