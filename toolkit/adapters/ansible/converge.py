@@ -139,7 +139,7 @@ class RealConverge:
             "private_data_dir": str(private),
             "playbook": str(self._playbooks / f"{playbook}.yml"),
             "inventory": {"all": {"hosts": {host.name: host_variables(host, self._scratch)}}},
-            "extravars": dict(variables),
+            "extravars": _as_written(variables),
             "options": ["--check"] if self._check else [],
             "modules": str(self._modules) if self._modules else "",
             # The password passes through the run's standard input and a named pipe, and is in no file.
@@ -253,6 +253,21 @@ def host_variables(host: Host, scratch: Path) -> dict[str, Any]:
         "router_require_keys": host.router_require_keys,
         "provision_settings": provisioned_settings(host),
     }
+
+
+def _as_written(value: Any) -> Any:
+    """Return variables that Ansible takes as they are written.
+
+    It would evaluate `{{ }}` in a text, on this machine: in the chat template of a model, in the prompt of a check. The
+    mark is that of its own JSON for texts which it does not evaluate.
+    """
+    if isinstance(value, Mapping):
+        return {name: _as_written(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_written(each) for each in value]
+    if isinstance(value, str) and "{" in value:
+        return {"__ansible_unsafe": value}
+    return value
 
 
 def _words(result: Mapping[str, Any]) -> str:
