@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.domain.deployment.schedule import Rule, Schedule, Upkeep, WarmHours, Window
+from toolkit.errors import InputError
 from toolkit.planning.upkeep.timer_units import (
     SERVICE,
     TIMER,
@@ -203,3 +204,20 @@ def test_a_crontab_without_room_for_the_path_leaves_it_out() -> None:
     kept = {"HF_ENDPOINT": "http://mirror:8090", "PATH": ":".join(["/opt/bin"] * 120)}
     line = crontab("", SCHEDULE, ("/opt/python",), "/srv", kept).splitlines()[2]
     assert line == "*/10 * * * * cd /srv && env HF_ENDPOINT=http://mirror:8090 /opt/python"
+
+
+@pytest.mark.parametrize("place", ["schedule", "directory", "command", "environment"])
+def test_no_path_begins_a_line_of_its_own(place: str) -> None:
+    """A directory of a repository may have such a name, and a unit or a crontab would run its second line."""
+    odd = "/srv/a\nExecStartPre=/tmp/b"
+    schedule = replace(SCHEDULE, path=odd) if place == "schedule" else SCHEDULE
+    command = (*COMMAND, odd) if place == "command" else COMMAND
+    given = (
+        schedule,
+        command,
+        odd if place == "directory" else "/srv",
+        {"HOME": odd} if place == "environment" else {},
+    )
+    for write in (lambda: units(*given), lambda: crontab("", *given)):
+        with pytest.raises(InputError, match="a line end"):
+            write()

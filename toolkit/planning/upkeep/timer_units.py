@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from toolkit.domain.deployment.schedule import WEEKDAYS, Schedule, Window
+from toolkit.domain.excerpt import brief
+from toolkit.errors import InputError
 from toolkit.planning.upkeep.warm_hours import EACH
 
 NAME = "toolkit-schedule"
@@ -36,7 +38,9 @@ def units(
     """Return file name -> text of the service, which runs `command` in `directory`, and of its timer.
 
     A service without its timer never starts by itself: it is written first and removed last.
+    Raises InputError where a path or a word has a line end, which would begin a line of the unit.
     """
+    _require_one_line(schedule.path, directory, *command, *environment.values())
     return {
         SERVICE: _service(schedule, command, directory, environment),
         TIMER: _timer(schedule),
@@ -64,7 +68,9 @@ def crontab(
     """Return a crontab with the schedule's lines in the place of former ones; every other line stays.
 
     The command gets the `environment` by `env`: a line of a variable would hold for the operator's own lines, too.
+    Raises InputError where a path or a word has a line end, which would begin a line of the crontab.
     """
+    _require_one_line(schedule.path, directory, *command, *environment.values())
     lines = [
         _BEGIN,
         _head(schedule.path),
@@ -81,6 +87,15 @@ def without_crontab(before: str) -> str:
     """Return a crontab without the schedule's lines."""
     pattern = rf"^{re.escape(_BEGIN)}\n.*?^{re.escape(_END)}\n?"
     return re.sub(pattern, "", before, flags=re.MULTILINE | re.DOTALL)
+
+
+def _require_one_line(*words: str) -> None:
+    if odd := next((each for each in words if re.search(r"[\x00-\x1f\x7f]", each)), None):
+        raise InputError(
+            f"neither systemd nor cron can be given {brief(repr(odd), 200)}: "
+            "it has a line end or another control character",
+            hint="rename that directory, or set the variable anew",
+        )
 
 
 def _service(
