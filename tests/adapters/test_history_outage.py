@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -89,6 +91,25 @@ def test_a_server_that_is_starting_is_waited_for(
     restarted.stop()
     assert history.start_step(opened, "start", "blue") == 1
     assert len(waits) == 3
+
+
+def test_a_server_that_hangs_is_not_waited_for_forever(
+    postgres: PostgresLab, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its limit on a statement hangs with it, and its machine goes on to take what is sent."""
+    monkeypatch.setattr("toolkit.adapters.history.postgresql.ANSWER_SECONDS", 0.3)
+    opened = begin(history, 1)
+    database = history.name.rpartition("/")[2]
+    ((process,),) = postgres.sql(f"SELECT pid FROM pg_stat_activity WHERE datname = '{database}'")
+    assert isinstance(process, int)
+    os.kill(process, signal.SIGSTOP)
+    try:
+        with pytest.raises(ToolkitError, match=r"does not answer: wait timeout expired$"):
+            history.start_step(opened, "start", "blue")
+        # The one that hangs is given up: another connection takes the next statement.
+        assert [each.id for each in history.unfinished()] == [opened]
+    finally:
+        os.kill(process, signal.SIGCONT)
 
 
 def test_a_table_that_somebody_holds_is_not_waited_for_forever(

@@ -22,6 +22,8 @@ DEFAULTS: dict[str, Any] = {
     "tcp_user_timeout": 20_000,
 }
 STATEMENT_TIMEOUT = "30s"
+# A server that hangs keeps no limit of its own. Its machine still takes what it is sent, so no timeout of TCP ends it.
+ANSWER_SECONDS = 40.0
 # A connection idle for longer is tested before use, because the server may have restarted.
 SILENT_SECONDS = 1.0
 # The longest wait for a server that went away.
@@ -110,7 +112,7 @@ class Postgres:
             ) from None
         try:
             # Without prepared statements, because pgbouncer may change the server connection after each transaction.
-            connection = psycopg.connect(
+            connection = _Bounded.connect(
                 **{**DEFAULTS, **given},
                 autocommit=True,
                 row_factory=dict_row,
@@ -178,6 +180,19 @@ class Postgres:
 
     def _words(self, error: psycopg.Error) -> str:
         return self._address.without_secrets(str(error).partition("\n")[0])
+
+
+class _Bounded(psycopg.Connection[DictRow]):
+    """A connection that is given up when a server says nothing for `ANSWER_SECONDS`."""
+
+    def wait(self, *args: Any, **more: Any) -> Any:
+        try:
+            return super().wait(*args, **{"timeout": ANSWER_SECONDS, **more})
+        except psycopg.OperationalError:
+            if self.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
+                # An answer that came now would be taken for that of another statement.
+                self.pgconn.finish()
+            raise
 
 
 _UNDONE = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
