@@ -139,6 +139,17 @@ def test_a_clock_that_was_ahead_hides_no_missed_openings(night: Night) -> None:
     assert [each.opens for each in report.missed] == [OPENS + day * DAY for day in (2, 3)]
 
 
+def test_a_clock_that_was_ahead_takes_no_opening_that_is_to_come(night: Night) -> None:
+    night.clock[0] = OPENS + DAY + 60
+    assert [each.opens for each in night.run(by_timer=True).openings] == [OPENS + DAY]
+    for day in (0, 1):
+        night.clock[0] = OPENS + day * DAY + 120
+        report = night.run(by_timer=True)
+        assert [each.opens for each in report.openings] == [OPENS + day * DAY]
+        assert report.missed == ()
+        assert night.run(by_timer=True).openings == []
+
+
 def test_a_run_that_was_killed_is_not_begun_again_in_its_window(night: Night) -> None:
     class Killed(BaseException):
         pass

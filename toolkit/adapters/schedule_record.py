@@ -136,12 +136,14 @@ class ScheduleRecord:
     def since(self, now: float) -> None:
         """Count openings as missed from `now` on, where none were counted yet, or only from a time to come.
 
-        A clock that was ahead has left such a time, which would hide all openings until then.
+        A clock that was ahead has left such a time, which would hide all openings until then. Its runs in openings that
+        are to come are forgotten: those openings have runs of their own.
         """
         known = self.read()
         if not known.since or known.since > now:
             past = tuple(each for each in known.missed if each[1] <= now)
-            self._write(replace(known, since=now, missed=past))
+            runs = tuple(each for each in known.runs if each.opens <= now)
+            self._write(replace(known, since=now, missed=past, runs=runs))
 
     def tell_missed(self, missed: tuple[tuple[str, float], ...], since: float) -> None:
         """Record openings as missed; from now on only those count that begin at `since` or later."""
