@@ -90,7 +90,10 @@ def test_what_writes_a_hosts_own_files_anew_is_named_beside_the_repair_of_a_snap
 ) -> None:
     damage(fleet, "gpu1")
     fleet.world.see("gpu2", changed_files=("router/haproxy.cfg was changed",))
-    again, anew = "toolkit verify --repair", "toolkit provision --force, and toolkit deploy MODEL"
+    again, anew = (
+        "toolkit verify --repair",
+        "toolkit repair, toolkit provision --force, and toolkit deploy MODEL",
+    )
     assert fleet("verify").json()["error"]["hint"].endswith(f"then: {again}, {anew}")
     assert fleet("verify --repair").json()["error"]["hint"].endswith(f"then: {anew}")
 

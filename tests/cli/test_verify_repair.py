@@ -135,7 +135,7 @@ def test_a_repair_of_an_engine_is_no_repair_of_other_drift(fleet: Fleet) -> None
     said = fleet("verify --repair")
     assert (said.code, said.json()["drift"]) == (6, ["gpu1: router/model.lua was changed"])
     assert said.json()["error"]["hint"].endswith(
-        "then: toolkit provision --force, and toolkit deploy MODEL"
+        "then: toolkit repair, toolkit provision --force, and toolkit deploy MODEL"
     )
 
 

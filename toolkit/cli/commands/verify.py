@@ -223,7 +223,8 @@ def _failure(
 
 
 _AGAIN, _DEPLOY = "toolkit verify --repair", "toolkit deploy MODEL"
-_ANEW = f"toolkit provision --force, and {_DEPLOY}"
+# Routes, maps and keys first: `provision` has HAProxy check its base with them.
+_ANEW = f"toolkit repair, toolkit provision --force, and {_DEPLOY}"
 
 
 def _other_files(lines: Sequence[str], after: _After, *, repair: bool) -> IntegrityError:
@@ -248,7 +249,7 @@ def _drifted(drift: Sequence[str], after: _After) -> IntegrityError:
     others = [each for each in drift if "toolkit repair" not in each and each not in told]
     ways = {
         _AGAIN: engines or any(each.changed_copies for each in facts),
-        "toolkit repair": any(each.damaged for each in facts),
+        "toolkit repair": not others and any(each.damaged for each in facts),
         _ANEW: others,
         "what its line says": told,
     }
