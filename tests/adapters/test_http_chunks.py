@@ -30,7 +30,14 @@ SIZES = (b"-5", b"-1e9e9e", b"f" * 16, b"f" * 40, b"+5", b"1_0", b" 5", b"0x5", 
 @contextmanager
 def stating(size: bytes, kind: bytes = b"application/json") -> Iterator[str]:
     """Answer every request with a first chunk of this size; yields the address."""
-    answer = HEAD + b"Content-Type: %s\r\n\r\n%s\r\ndata: {}\r\n\r\n0\r\n\r\n" % (kind, size)
+    text = HEAD + b"Content-Type: %s\r\n\r\n%s\r\ndata: {}\r\n\r\n0\r\n\r\n" % (kind, size)
+    with answering(text) as address:
+        yield address
+
+
+@contextmanager
+def answering(answer: bytes) -> Iterator[str]:
+    """Answer every request with these bytes and close the connection; yields the address."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
 
         def serve() -> None:
@@ -75,6 +82,13 @@ def test_an_impossible_size_of_a_chunk_is_told_as_an_answer_that_broke_off(
 def test_a_negative_size_is_named(reader: str) -> None:
     kind = b"text/event-stream" if reader == "a stream" else b"application/json"
     with stating(b"-5", kind) as address, pytest.raises(ToolkitError, match="size of a chunk"):
+        READERS[reader](address)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_an_answer_that_is_shorter_than_it_says_broke_off(reader: str) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n"
+    with answering(head + b"{}") as address, pytest.raises(ToolkitError):
         READERS[reader](address)
 
 

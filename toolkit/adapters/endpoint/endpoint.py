@@ -165,6 +165,8 @@ def _whole(answer: http.client.HTTPResponse) -> str:
         text = answer.read(ANSWER + 1)
     if len(text) > ANSWER:
         raise http.client.HTTPException(f"its answer is longer than {ANSWER:,} bytes")
+    if answer.length:
+        raise http.client.IncompleteRead(text, answer.length)
     return text.decode("utf-8", "replace")
 
 
