@@ -6,17 +6,13 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from copy import deepcopy
-from dataclasses import asdict, is_dataclass, replace
+from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from tests.fuzz.of_clients import RECORDS, REQUESTS, SAMPLE
-from tests.fuzz.of_hosts import FACTS, KEYS, complete
-from tests.fuzz.of_records import ACCESS, HANDED_OUT, HEADS, LEFTOVERS, PERIMETER, SUMS
-from tests.fuzz.of_records import TOLD as TOLD_SUMS
+from tests.fuzz.of_hosts import FACTS, complete
 from toolkit.adapters.hosts import dialog as dialogs
 from toolkit.adapters.hosts.client import HostClient
 from toolkit.adapters.hosts.dialog import Dialog, DialogEnded
@@ -320,90 +316,6 @@ def test_the_table_has_each_request_of_a_host() -> None:
     assert found == ASKING.keys() | TOLD
 
 
-WAITED = {"seconds": 1.0, "reason": "why", "left": 0, "log": ["x"]}
-# Good answers to the requests whose answers have texts that commands show within lines of their own.
-SHOWN: dict[str, Any] = {
-    "observe": complete(FACTS),
-    "perimeter": PERIMETER,
-    "wait_ready": {"ready": False, **WAITED},
-    "call_in_turn": {"status": 500, "error": "why"},
-    "sample": SAMPLE,
-    "watch": {"ok": False, **WAITED},
-    "probe": {"ok": False, **WAITED},
-    "doze": {"ok": False, **WAITED},
-    "rouse": {"ok": False, **WAITED},
-    "guard_follow": {"gate": "bake", "verdict": "failed", "reason": "it hangs", "figures": []},
-    "repair_guards": {"lost": ["m"]},
-    "drain": {"drained": False, **WAITED},
-    "hash_files": {"files": {"a": {"size": 1, "sha256": "0" * 64}}, "faults": {"b": "why"}},
-    "check_snapshot": {"faults": ["why"]},
-    "keep_compiled": {"name": "", "bytes": 1, "why": "why"},
-    "check_engine": {"sealed": True, "files": 1, "bytes": 1, "faults": ["why"]},
-    "leftovers": LEFTOVERS,
-    "remove_leftovers": {"freed": 1, "kept": {"a": "why"}},
-    "audit_heads": HEADS,
-    "answered": ACCESS,
-    "read_requests": REQUESTS,
-    "find_use": RECORDS,
-    "use": HANDED_OUT,
-    "sums_of_use": {"own": {"ledger": "b" * 16, **SUMS}, "elsewhere": TOLD_SUMS},
-    "keys": {"ring": KEYS, "lagging": 0},
-}
-# A line of the toolkit's own, and an order to the terminal.
-TWO_LINES = "a\nerror: gpu2 is lost\x1b[2J"
-# Texts of several lines, texts for a request alone, and the path by which a leftover is removed.
-_WHOLE = {"release", "routes", "settings", "opened", "left_to_guards", "order", "path"}
-
-
-def spoiled(value: Any) -> Iterator[Any]:
-    """Yield the value with one of its texts or names replaced by `TWO_LINES`, for each of them."""
-    if isinstance(value, str):
-        yield TWO_LINES
-    for key, each in value.items() if isinstance(value, dict) else ():
-        if key not in _WHOLE:
-            yield {**{name: one for name, one in value.items() if name != key}, TWO_LINES: each}
-            yield from ({**value, key: odd} for odd in spoiled(each))
-    for index, each in enumerate(value) if isinstance(value, list) else ():
-        yield from ([*value[:index], odd, *value[index + 1 :]] for odd in spoiled(each))
-
-
-def shown_in(value: Any) -> Iterator[str]:
-    """Yield the texts in a value, names of mappings included."""
-    if is_dataclass(value) and not isinstance(value, type):
-        value = asdict(value)
-    if isinstance(value, str):
-        yield value
-    for each in (*value, *value.values()) if isinstance(value, dict) else ():
-        yield from shown_in(each)
-    for each in value if isinstance(value, list | tuple) else ():
-        yield from shown_in(each)
-
-
-@pytest.mark.parametrize("name", SHOWN)
-def test_no_text_of_a_host_has_a_line_of_its_own(name: str) -> None:
-    ASKING[name](RealHost(Liar(deepcopy(SHOWN[name]))))
-    answers, refused = list(spoiled(SHOWN[name])), 0
-    for answer in answers:
-        try:
-            found = ASKING[name](RealHost(Liar(deepcopy(answer))))
-        except HostError:
-            refused += 1
-            continue
-        assert all(each.isprintable() for each in shown_in(found)), answer
-    assert refused < len(answers)
-
-
-def test_no_error_of_a_host_looks_like_one_of_the_toolkit(monkeypatch: pytest.MonkeyPatch) -> None:
-    client = Liar({})
-    answer = {"error": f"no room\x1b[2J\n{TWO_LINES}", "hint": TWO_LINES}
-    monkeypatch.setattr(client, "_answers", lambda *_: nullcontext(iter([answer])))
-    with pytest.raises(HostError) as caught:
-        client.ask("drain")
-    said = caught.value.message.split("\n    ")
-    assert said == ["gpu1: drain: no room\\x1b[2J", "a", "error: gpu2 is lost\\x1b[2J"]
-    assert caught.value.hint.isprintable()
-
-
 class Odd(dict[str, Any]):
     """A mapping that has each name, with one odd value."""
 
@@ -457,71 +369,3 @@ def test_an_odd_answer_about_the_lock_is_an_error_of_that_host(
         host.lock(LockOwner("a", "b", 1)),
     ):
         pass
-
-
-EVIL = "gpu1\nendpoint: http://elsewhere\x1b[2J\u200f\u2028"
-
-
-def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the path of each text in a value."""
-    if isinstance(value, str):
-        yield path
-    for key, each in value.items() if isinstance(value, dict) else ():
-        yield from leaves(each, (*path, key))
-    for place, each in enumerate(value) if isinstance(value, list) else ():
-        yield from leaves(each, (*path, place))
-
-
-def with_text(value: Any, path: tuple[Any, ...], text: str) -> Any:
-    if not path:
-        return text
-    copied = list(value) if isinstance(value, list) else dict(value)
-    copied[path[0]] = with_text(copied[path[0]], path[1:], text)
-    return copied
-
-
-def test_no_text_of_a_hosts_facts_has_a_second_line() -> None:
-    """A host that was taken over could else write lines of its own into `status`, and hide others."""
-    facts = complete(FACTS)
-    facts |= {"damaged": ["x"], "changed": ["y"], "unlogged": "z"}
-    for path in leaves({**facts, "slots": [{**facts["slots"][0], "release": None}]}):
-        with suppress(HostError):
-            found = facts_from_json("gpu1", with_text(facts, path, EVIL))
-            rest = replace(found, slots=tuple(replace(each, release=None) for each in found.slots))
-            assert all(text.isprintable() for text in texts_in(asdict(rest))), path
-
-
-def texts_in(value: Any) -> Iterator[str]:
-    """Yield each text of facts."""
-    if isinstance(value, str):
-        yield value
-    for each in value.values() if isinstance(value, dict) else ():
-        yield from texts_in(each)
-    for each in value if isinstance(value, (list, tuple)) else ():
-        yield from texts_in(each)
-
-
-@pytest.mark.parametrize(
-    "name", ["model", "version", "source", "revision", "snapshot", "engine", "accelerator"]
-)
-def test_a_release_whose_name_has_a_second_line_counts_as_damaged(name: str) -> None:
-    facts = complete(FACTS)
-    (slot,) = facts["slots"]
-    assert facts_from_json("gpu1", facts).slots
-    odd = {**slot, "release": {**slot["release"], name: EVIL}}
-    found = facts_from_json("gpu1", {**facts, "slots": [odd]})
-    assert found.slots == ()
-    assert found.damaged == ("slots/tiny-blue/manifest.json",)
-
-
-def test_no_word_of_a_guard_or_of_a_perimeter_has_a_second_line() -> None:
-    """They are quoted within lines of `watch`, `upgrade` and `perimeter check`."""
-    verdict = {"gate": EVIL, "verdict": "failed", "reason": EVIL, "figures": []}
-    found = RealHost(Liar(verdict)).guard_follow("m", print)
-    assert found.gate.isprintable() and found.reason.isprintable()
-    assert all(each.isprintable() for each in RealHost(Liar({"lost": [EVIL]})).repair_guards())
-    # Any process of a host chooses its own name.
-    listener = {"protocol": "tcp", "address": "0.0.0.0", "port": 1, "user": EVIL, "program": EVIL}
-    answer = {"listeners": [listener], "firewall": True, "replicas": []}
-    (seen,) = RealHost(Liar(answer)).perimeter().listeners
-    assert seen.program.isprintable() and seen.user.isprintable()

@@ -185,7 +185,7 @@ def test_a_damaged_seal_counts_as_none_and_is_named(root: Path, text: str) -> No
 
 
 def test_a_directory_that_replicas_cannot_enter_any_more_is_named(root: Path) -> None:
-    _give(root / "snapshots", owner=0)
+    give(root / "snapshots", owner=0)
     for name, mode in (("engines", 0o755), ("slots", 0o711)):
         (root / name).mkdir(exist_ok=True)
         (root / name).chmod(mode)
@@ -204,7 +204,7 @@ def test_seals_are_roots(root: Path) -> None:
     assert (found.st_uid, found.st_mode & 0o022) == (os.geteuid(), 0)
 
 
-def _give(directory: Path, owner: int = 12345) -> None:
+def give(directory: Path, owner: int = 12345) -> None:
     """Make a directory, if there is none, and give it to a service's group and, as root, to `owner`."""
     directory.mkdir(exist_ok=True)
     if os.geteuid() == 0:
@@ -234,73 +234,6 @@ def test_a_map_that_no_change_has_written_yet_is_as_its_role_wrote_it(root: Path
     assert tampering.changed(str(root)) == ["router/keys.map was changed"]
 
 
-def test_what_a_provisioning_notes_of_itself_is_compared(root: Path) -> None:
-    note = root / "converged"
-    note.write_text("digest\n")
-    for each in tampering._MADE:
-        (root / each).mkdir(exist_ok=True)
-    (root / "snapshots").chmod(0o755)
-    _give(root / "sockets")
-    seals.write(str(root), "base", {})
-    seals.write(str(root), "provision", {str(note): [seals.digest(b"digest\n"), "0644"]})
-    assert tampering.changed(str(root)) == []
-    note.write_text("other\n")
-    assert tampering.changed(str(root)) == ["converged was changed"]
-
-
-def test_a_provisioned_host_that_has_lost_its_seals_is_named(root: Path) -> None:
-    shutil.rmtree(root / "seals")
-    assert tampering.changed(str(root)) == []
-    (root / "converged").write_text("digest\n")
-    found = tampering.changed(str(root))
-    assert {"seals/base.json is gone", "seals/provision.json is gone"} <= set(found)
-    # So is a directory that it has lost.
-    assert "logs is gone" in found
-    (root / "logs").mkdir()
-    assert "logs is gone" not in tampering.changed(str(root))
-
-
-@pytest.mark.parametrize("how", ["gone", "link", "directory", "pipe", "other", "open"])
-@pytest.mark.parametrize("name", ["watch", "start", "base"])
-def test_a_seal_is_sealed_by_the_provisioning(root: Path, name: str, how: str) -> None:
-    for each in ("base", "start", "watch"):
-        seals.write(str(root), each, {})
-    provision = {
-        str(root / f"seals/{each}.json"): [seals.digest(b"{}"), "0600"]
-        for each in ("base", "start", "watch")
-    }
-    seals.write(str(root), "provision", provision)
-    assert tampering.changed(str(root)) == []
-    path, aside = root / f"seals/{name}.json", root / "aside"
-    if how == "open":
-        path.chmod(0o666)
-    elif how == "other":
-        path.write_text("{} ")
-    else:
-        path.rename(aside)
-    if how == "link":
-        path.symlink_to(aside)
-    elif how == "directory":
-        path.mkdir()
-    elif how == "pipe":
-        os.mkfifo(path)
-    found = tampering.changed(str(root))
-    assert found and all(each.startswith(f"seals/{name}.json ") for each in found)
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="a file of another user")
-def test_a_seal_that_another_user_can_write_to_is_named(root: Path) -> None:
-    seal = root / "seals/router.json"
-    seal.chmod(0o666)
-    assert tampering.changed(str(root)) == [
-        "seals/router.json was changed: other users can write to it"
-    ]
-    seal.chmod(0o600)
-    os.chown(seal, 12345, 0)
-    words = "it belongs to user 12345 and not to root"
-    assert tampering.changed(str(root)) == [f"seals/router.json was changed: {words}"]
-
-
 @pytest.mark.parametrize(
     ("name", "mode", "words"),
     [
@@ -324,7 +257,7 @@ def test_directories_in_which_another_user_can_put_files_of_roots_are_named(
         "caches/tiny-blue",
     ):
         (root / each).mkdir(parents=True, exist_ok=True)
-    _give(root / "sockets")
+    give(root / "sockets")
     assert tampering.changed(str(root)) == []
     (root / name).chmod(mode)
     assert tampering.changed(str(root)) == ([f"{name} was changed: {words}"] if words else [])

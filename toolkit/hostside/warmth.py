@@ -108,7 +108,9 @@ class Warmth:
                     done += self._follow_to_sleep(routes, route, seen)
             else:
                 done += self._follow_to_sleep(routes, route, seen)
-                idle = [] if self._is_changed() else sleeping.idle(routes, route)
+                # A command may be starting a replica that has no part yet.
+                held = deployment_lock.read(self.root)["held"]
+                idle = [] if held else sleeping.idle(routes, route)
                 for each in (*sleeping.own(routes, route), *idle):
                     done += self._rest(model, each)
         self._clear(routes, marked)
@@ -118,10 +120,6 @@ class Warmth:
         for kept in (self._down, self._lost, self._seen, self._kept, self._begun):
             for name in kept.keys() - sleeps:
                 kept.pop(name)
-
-    def _is_changed(self) -> bool:
-        """Whether a command may be starting a replica that has no part yet."""
-        return bool(deployment_lock.read(self.root)["held"])
 
     def _keeps(self, routes: Document, route: Document) -> tuple[bool, list[str]]:
         """Return whether something keeps a wake from its beginning here, and once why, in words.
