@@ -103,6 +103,15 @@ def test_a_state_is_split_over_devices(model: str, expected: int) -> None:
     assert state_bytes(arch, EngineOptions(tensor_parallel=4), Accelerator.CUDA) == expected
 
 
+@pytest.mark.parametrize(("short", "full"), [("half", "float16"), ("float", "float32")])
+def test_a_type_has_two_names(short: str, full: str) -> None:
+    arch = read_architecture(QWEN3_NEXT)
+    first, second = (
+        state_bytes(arch, EngineOptions(dtype=each), Accelerator.CUDA) for each in (short, full)
+    )
+    assert first == second > 0
+
+
 def test_a_prediction_says_what_a_request_keeps_beside_its_tokens() -> None:
     files = ModelFiles(QWEN3_NEXT, (tensor("model.embed_tokens.weight", 151_936, 2048),))
     place = FitPlace(Accelerator.CUDA, 80 * 2**30, "NVIDIA H100 80GB HBM3")

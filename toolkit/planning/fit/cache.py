@@ -15,11 +15,10 @@ from toolkit.domain.engines.fit import Architecture, Attention, Layer, NotUnders
 from toolkit.domain.outside import shown
 from toolkit.planning.engines import engine_named
 from toolkit.planning.engines.port import EngineOptions
+from toolkit.planning.fit.config_numbers import NUMBER_BYTES
 from toolkit.planning.fit.options import StepLimits
 from toolkit.planning.fit.state import state_bytes
 
-# bytes of one number
-_WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2, "half": 2, "float": 4}
 _EIGHT_BITS = ("fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc")
 # model_executor/layers/attention/mla_attention.py: one packed record with its scales for each token.
 _PACKED_LATENT = {"fp8_ds_mla": 656, "nvfp4_ds_mla": 352}
@@ -163,11 +162,11 @@ def _width(named: str, arch: Architecture, options: EngineOptions) -> int:
     name = named
     if named == "auto":
         name = options.dtype if options.dtype != "auto" else arch.dtype
-    if name not in _WIDTHS:
+    if name not in NUMBER_BYTES:
         raise NotUnderstoodError(
             f"the width of a cache of the type {shown(name)} is not known here"
         )
-    return _WIDTHS[name]
+    return NUMBER_BYTES[name]
 
 
 def _groups(layers: tuple[Layer, ...]) -> tuple[tuple[Layer, tuple[int, ...]], ...]:

@@ -1,4 +1,4 @@
-"""The numbers of a `config.json`, each within its bound."""
+"""The numbers of a `config.json`, each within its bound, and the bytes of one number of each type."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from toolkit.planning.release.longest import LENGTHS
 Config = Mapping[str, Any]
 
 LAYER_COUNTS = ("num_hidden_layers", "n_layer", "num_layers")
+# Bytes of one number of a type.
+NUMBER_BYTES = {"float32": 4, "float": 4, "bfloat16": 2, "float16": 2, "half": 2}
 # The bounds of the other numbers are WIDTH.
 _MOST = {
     **dict.fromkeys((*LAYER_COUNTS, "max_window_layers"), LAYERS),

@@ -19,9 +19,8 @@ from toolkit.domain.engines.fit import (
 )
 from toolkit.domain.outside import shown
 from toolkit.planning.engines.port import EngineOptions
-from toolkit.planning.fit.config_numbers import Config, number, optional
+from toolkit.planning.fit.config_numbers import NUMBER_BYTES, Config, number, optional
 
-_WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}
 _STATE = Layer(Attention.NONE, beside=Attention.STATE)
 _BOTH = Layer(beside=Attention.STATE)
 _NEITHER = Layer(Attention.NONE)
@@ -106,7 +105,7 @@ def state_bytes(arch: Architecture, options: EngineOptions, accelerator: Acceler
         options.state_dtype, state.dtype, options.convolution_dtype, options.dtype, arch.dtype
     )
     if not accelerator.traits.has_devices:
-        wide = _WIDTHS["float32"]
+        wide = NUMBER_BYTES["float32"]
     recurrence = state.heads // parallel * state.head_width
     return channels // parallel * state.positions * plain + recurrence * wide
 
@@ -194,8 +193,8 @@ def _gated_delta(text: Config) -> LayerState:
 def _width(*named: str) -> int:
     """Return the bytes of a number of the first type that is not left open."""
     name = next((each for each in named if each != "auto"), "auto")
-    if name not in _WIDTHS:
+    if name not in NUMBER_BYTES:
         raise NotUnderstoodError(
             f"the width of a state of the type {shown(name)} is not known here"
         )
-    return _WIDTHS[name]
+    return NUMBER_BYTES[name]

@@ -14,9 +14,9 @@ from toolkit.domain.engines.fit import Architecture
 from toolkit.domain.files.tensors import Tensor
 from toolkit.planning.engines.port import EngineOptions
 from toolkit.planning.fit.cache import stages
+from toolkit.planning.fit.config_numbers import NUMBER_BYTES
 
 _FLOATS = ("F64", "F32", "F16", "BF16")
-_WIDTHS = {"float32": 4, "float": 4, "bfloat16": 2, "float16": 2, "half": 2}
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.([0-9]{1,9})\.")
 _OTHER_SENSES = re.compile(r"vision|visual|audio|multi_modal|image|(?:^|\.)encoder\.")
 # Layers that only predict further tokens: each model's load_weights leaves them out.
@@ -58,7 +58,7 @@ def held_weights(
     It hands out whole parameters, see `_held`. Beside them is one table of rotary positions, a value of cosine and one
     of sine for each position and pair of numbers (vLLM, layers/rotary_embedding/base.py, _compute_cos_sin_cache).
     """
-    rotary = arch.positions * arch.rotary * _WIDTHS["bfloat16"]
+    rotary = arch.positions * arch.rotary * NUMBER_BYTES["bfloat16"]
     return tuple(
         sum(map(_held, sizes.values())) + rotary
         for sizes in _parameters(tensors, arch, options, filled)
@@ -132,7 +132,7 @@ def _loaded_size(tensor: Tensor, arch: Architecture, options: EngineOptions) -> 
 
 def width_of(arch: Architecture, options: EngineOptions) -> int:
     """Return the bytes of one number in the type of the computation."""
-    return _WIDTHS.get(options.dtype if options.dtype != "auto" else arch.dtype, 2)
+    return NUMBER_BYTES.get(options.dtype if options.dtype != "auto" else arch.dtype, 2)
 
 
 def _share(tensor: Tensor, size: int, arch: Architecture, parallel: int) -> int:
